@@ -1,0 +1,118 @@
+"""Every error that crew_repo raises; each names the thing that is wrong and the remedy.
+
+CrewRepoError
+|-- InputError                  what was passed in cannot be used; nothing was run
+|   |-- NotACrewError           (also a TypeError)
+|   |-- UnknownTaskError        a task name that the crew or the file does not have
+|   |-- MissingInputError       a template variable that the inputs lack
+|   |-- BadInputValueError      an input that CrewAI cannot put into a prompt
+|   |-- CheckpointError         from_checkpoint, which runs a different crew object
+|   |-- AttachError             one crew, two repositories; or one crew, two runs at once
+|   `-- PolicyError             a TaskPolicy that contradicts itself or names no task
+|-- StoreError                  the state file or database
+|   |-- StoreOpenError          it cannot be opened: a folder, no permission, no SQLite file
+|   |-- NewerSchemaError        it was written by a newer crew_repo
+|   |-- StoreBusyError          another process held the write lock for too long
+|   |-- StoreFullError          no space was left to save what was finished
+|   |-- ForkedConnectionError   a parent's connection used in a forked child
+|   `-- ImportFormatError       what import_json was given is not an export
+`-- UnhashableError             something that cannot be hashed where that was demanded
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AttachError",
+    "BadInputValueError",
+    "CheckpointError",
+    "CrewRepoError",
+    "ForkedConnectionError",
+    "ImportFormatError",
+    "InputError",
+    "MissingInputError",
+    "NewerSchemaError",
+    "NotACrewError",
+    "NotFullyHashedWarning",
+    "PolicyError",
+    "StoreBusyError",
+    "StoreError",
+    "StoreFullError",
+    "StoreOpenError",
+    "UnhashableError",
+    "UnknownTaskError",
+]
+
+
+class CrewRepoError(Exception):
+    """The base of every error that this package raises of its own accord."""
+
+
+class InputError(CrewRepoError, ValueError):
+    """What was passed in cannot be used. Raised before any model is called."""
+
+
+class NotACrewError(InputError, TypeError):
+    """Something else was passed where a `crewai.Crew` is needed."""
+
+
+class UnknownTaskError(InputError, KeyError):
+    """A task name that the crew, or the state file, does not have."""
+
+    def __str__(self) -> str:  # KeyError would print the repr of the message
+        return str(self.args[0]) if self.args else ""
+
+
+class MissingInputError(InputError):
+    """A task or agent mentions a `{variable}` that the inputs lack."""
+
+
+class BadInputValueError(InputError):
+    """An input value that CrewAI cannot put into a prompt."""
+
+
+class CheckpointError(InputError):
+    """`from_checkpoint` runs a different crew object, which no repository has seen."""
+
+
+class AttachError(InputError):
+    """A crew was to be attached to two repositories, or run twice at the same time."""
+
+
+class PolicyError(InputError):
+    """A `TaskPolicy` that contradicts itself, or that is given for no task of the crew."""
+
+
+class StoreError(CrewRepoError):
+    """The state file or database could not do what was asked of it."""
+
+
+class StoreOpenError(StoreError):
+    """The state file or database cannot be opened."""
+
+
+class NewerSchemaError(StoreOpenError):
+    """The state file was written by a newer version of crew_repo."""
+
+
+class StoreBusyError(StoreError):
+    """Another process held the write lock for longer than the busy timeout."""
+
+
+class StoreFullError(StoreError):
+    """No space was left to save a record; what had been saved before is intact."""
+
+
+class ForkedConnectionError(StoreError):
+    """A connection that belongs to the parent process was used in a forked child."""
+
+
+class ImportFormatError(StoreError, ValueError):
+    """The text that was to be imported is not an export of crew_repo."""
+
+
+class UnhashableError(CrewRepoError, TypeError):
+    """A value that cannot be hashed, where the caller demanded a hash."""
+
+
+class NotFullyHashedWarning(UserWarning):
+    """A task has a part that cannot be hashed, and so runs every time."""
