@@ -4,8 +4,9 @@ CrewRepoError
 |-- InputError                  what was passed in cannot be used; nothing was run
 |   |-- NotACrewError           (also a TypeError)
 |   |-- UnknownTaskError        a task name that the crew or the file does not have
+|   |-- UnknownRunError         a run ID that the file does not have
 |   |-- MissingInputError       a template variable that the inputs lack
-|   |-- BadInputValueError      an input that CrewAI cannot put into a prompt
+|   |-- BadInputValueError      an input that CrewAI cannot put into a prompt (also a TypeError)
 |   |-- CheckpointError         from_checkpoint, which runs a different crew object
 |   |-- AttachError             one crew, two repositories; or one crew, two runs at once
 |   `-- PolicyError             a TaskPolicy that contradicts itself or names no task
@@ -39,6 +40,7 @@ __all__ = [
     "StoreFullError",
     "StoreOpenError",
     "UnhashableError",
+    "UnknownRunError",
     "UnknownTaskError",
 ]
 
@@ -62,11 +64,18 @@ class UnknownTaskError(InputError, KeyError):
         return str(self.args[0]) if self.args else ""
 
 
+class UnknownRunError(InputError, KeyError):
+    """A run ID that the state file does not have."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
 class MissingInputError(InputError):
     """A task or agent mentions a `{variable}` that the inputs lack."""
 
 
-class BadInputValueError(InputError):
+class BadInputValueError(InputError, TypeError):
     """An input value that CrewAI cannot put into a prompt."""
 
 

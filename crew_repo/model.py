@@ -24,6 +24,7 @@ __all__ = [
     "Outcome",
     "Plan",
     "Problem",
+    "PruneReport",
     "Reason",
     "ReasonKind",
     "Record",
@@ -456,6 +457,7 @@ class TaskState:
     total_tokens: int | None
     error: str | None
     run_id: str
+    record_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -502,6 +504,17 @@ class Problem:
 
     def __str__(self) -> str:
         return f"record {self.record_id} ({self.workflow_id}/{self.task_name}): {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class PruneReport:
+    """What `prune` deleted, or would delete: records, runs, stored texts; the file's size before and after."""
+
+    records: int
+    runs: int
+    texts: int
+    bytes_before: int
+    bytes_after: int
 
 
 def with_status(run: RunRecord, status: RunStatus) -> RunRecord:

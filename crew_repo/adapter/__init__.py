@@ -1,0 +1,81 @@
+"""The only code that imports crewai: what a crew is, and how a run of it is met at its task boundary."""
+
+from __future__ import annotations
+
+from crew_repo.adapter.boundary import Handler, overridden
+from crew_repo.adapter.copies import copy_crew, output_of
+from crew_repo.adapter.definition import Describer
+from crew_repo.adapter.graph import (
+    condition_says,
+    context_tasks,
+    crew_llms,
+    is_conditional,
+    joined,
+    reads_all_before,
+    skipped_output,
+    task_names,
+)
+from crew_repo.adapter.kickoff import (
+    UsageBefore,
+    akickoff,
+    check_crew,
+    check_inputs,
+    facts,
+    files_in,
+    forget_tool_results,
+    has_memory,
+    is_crew_output,
+    kickoff,
+    plan_crew,
+    planned_inputs,
+    prepared,
+    refuse_checkpoint,
+    secrets_of,
+)
+from crew_repo.adapter.outputs import NotRestorable, restore_output, store_output
+from crew_repo.adapter.serving import fire_callbacks, restore_file, serve
+from crew_repo.adapter.usage import UsageTracker
+from crew_repo.adapter.view import CrewView, TaskView, live_view, planned_view, said_to
+
+__all__ = [
+    "CrewView",
+    "Describer",
+    "Handler",
+    "NotRestorable",
+    "TaskView",
+    "UsageBefore",
+    "UsageTracker",
+    "akickoff",
+    "check_crew",
+    "check_inputs",
+    "condition_says",
+    "context_tasks",
+    "copy_crew",
+    "crew_llms",
+    "facts",
+    "files_in",
+    "fire_callbacks",
+    "forget_tool_results",
+    "has_memory",
+    "is_conditional",
+    "is_crew_output",
+    "joined",
+    "kickoff",
+    "live_view",
+    "output_of",
+    "overridden",
+    "plan_crew",
+    "planned_inputs",
+    "planned_view",
+    "prepared",
+    "reads_all_before",
+    "refuse_checkpoint",
+    "restore_file",
+    "restore_output",
+    "said_to",
+    "secrets_of",
+    "serve",
+    "skipped_output",
+    "store_output",
+    "task_names",
+]

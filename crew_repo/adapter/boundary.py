@@ -1,0 +1,114 @@
+"""Where a run is met: the three public `execute_*` methods of each task, and nothing deeper.
+
+They are overridden on the task objects for the length of a run, and removed on exit; CrewAI keeps its own loop,
+context building, joins of async tasks, conditions, callbacks, events and streaming.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from crewai import Crew, Task
+from crewai.agents.agent_builder.base_agent import BaseAgent
+from crewai.tasks.task_output import TaskOutput
+
+__all__ = ["Handler", "overridden"]
+
+Execute = Callable[..., Any]
+
+
+class Handler(Protocol):
+    """What a run does at a boundary. A ticket is the handler's own note of one arrival."""
+
+    def arrive(self, task: Task, agent: BaseAgent | None, context: str) -> Any:
+        """Hash what is about to be sent, look the record up, decide."""
+
+    def served(self, ticket: Any) -> TaskOutput | None:
+        """The restored output, if the decision was fresh."""
+
+    def claim(self, ticket: Any) -> TaskOutput | None:
+        """Wait for the lease; the output, if somebody else finished the work meanwhile."""
+
+    async def aclaim(self, ticket: Any) -> TaskOutput | None:
+        """The same without blocking the event loop."""
+
+    def execution(self, ticket: Any) -> Any:
+        """A context manager around the execution; it gives a function that records the output and returns it."""
+
+    def started(self, future: Future[TaskOutput]) -> None:
+        """An execution goes on in a thread of its own."""
+
+
+@contextmanager
+def overridden(crew: Crew, handler: Handler) -> Iterator[None]:
+    """Meet every task of the crew at its boundary."""
+    tasks = list({id(task): task for task in crew.tasks}.values())
+    for task in tasks:
+        for name, override in _overrides(task, handler).items():
+            object.__setattr__(task, name, override)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            for name in ("execute_sync", "execute_async", "aexecute_sync"):
+                task.__dict__.pop(name, None)
+
+
+def _overrides(task: Task, handler: Handler) -> dict[str, Execute]:
+    execute_sync, aexecute_sync = task.execute_sync, task.aexecute_sync
+
+    def sync(agent: BaseAgent | None = None, context: str | None = None, tools: Any = None) -> TaskOutput:
+        ticket = handler.arrive(task, agent, context or "")
+        return handler.served(ticket) or _execute(ticket, agent, context, tools)
+
+    def _execute(ticket: Any, agent: BaseAgent | None, context: str | None, tools: Any) -> TaskOutput:
+        claimed = handler.claim(ticket)
+        if claimed is not None:
+            return claimed
+        with handler.execution(ticket) as record:
+            output: TaskOutput = record(execute_sync(agent=agent, context=context, tools=tools))
+        return output
+
+    async def native(agent: BaseAgent | None = None, context: str | None = None, tools: Any = None) -> TaskOutput:
+        ticket = handler.arrive(task, agent, context or "")
+        served = handler.served(ticket) or await handler.aclaim(ticket)
+        if served is not None:
+            return served
+        with handler.execution(ticket) as record:
+            output: TaskOutput = record(await aexecute_sync(agent=agent, context=context, tools=tools))
+        return output
+
+    def threaded(
+        agent: BaseAgent | None = None, context: str | None = None, tools: Any = None
+    ) -> Future[TaskOutput]:
+        future: Future[TaskOutput] = Future()
+        ticket = handler.arrive(task, agent, context or "")
+        served = handler.served(ticket)
+        if served is not None:
+            future.set_result(served)
+            return future
+        handler.started(future)
+        _in_thread(future, lambda: _execute(ticket, agent, context, tools))
+        return future
+
+    return {"execute_sync": sync, "aexecute_sync": native, "execute_async": threaded}
+
+
+def _in_thread(future: Future[TaskOutput], work: Callable[[], TaskOutput]) -> None:
+    """Work in a daemon thread with a copy of this context, as CrewAI does; whatever it raises reaches the future."""
+    context = contextvars.copy_context()
+
+    def settle() -> None:
+        try:
+            result = context.run(work)
+        except BaseException as error:  # noqa: BLE001 - a future that is never settled would hang the crew
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    threading.Thread(target=settle, daemon=True).start()

@@ -1,0 +1,54 @@
+"""A crew of one's own for each concurrent run, and the result of a run that needs no kickoff."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from crewai import Crew
+from crewai.crews.crew_output import CrewOutput
+from crewai.tasks.task_output import TaskOutput
+
+from crew_repo.adapter import graph, private
+
+__all__ = ["copy_crew", "output_of"]
+
+_TASK_TEXTS = ("description", "expected_output", "output_file")
+_AGENT_TEXTS = ("role", "goal", "backstory")
+
+
+def copy_crew(crew: Crew) -> Crew:
+    """A copy that shares no task, agent or model with the crew.
+
+    CrewAI's own `copy` finds tasks by their text and agents by their role, and so mixes up equal ones
+    (crewAI#7238), and takes texts as the last kickoff left them; here both are put right.
+    """
+    copy: Crew = type(crew).copy(crew)
+    for original, agent in zip(crew.agents, copy.agents, strict=True):
+        _restore_texts(original, agent, _AGENT_TEXTS)
+    agents = {id(original): agent for original, agent in zip(crew.agents, copy.agents, strict=True)}
+    tasks = {id(original): task for original, task in zip(crew.tasks, copy.tasks, strict=True)}
+    for original, task in zip(crew.tasks, copy.tasks, strict=True):
+        _restore_texts(original, task, _TASK_TEXTS)
+        task.agent = agents.get(id(original.agent), task.agent)
+        if isinstance(original.context, list):
+            task.context = [tasks.get(id(each), each) for each in original.context]
+        if graph.is_conditional(original):
+            task.condition = original.condition  # type: ignore[attr-defined]
+        task.output = None
+    return copy
+
+
+def _restore_texts(original: Any, copy: Any, names: Sequence[str]) -> None:
+    for name in names:
+        text = private.original_text(original, name)
+        if text is not None:
+            setattr(copy, name, text)
+
+
+def output_of(outputs: Sequence[TaskOutput]) -> CrewOutput:
+    """The CrewOutput that CrewAI would make of these task outputs, which must not all be empty."""
+    last = [output for output in outputs if output.raw][-1]
+    return CrewOutput(
+        raw=last.raw, pydantic=last.pydantic, json_dict=last.json_dict, tasks_output=list(outputs)
+    )

@@ -1,0 +1,267 @@
+"""What a task is: every part that can change its answer, by a readable path (the table is crewai-facts, section 4).
+
+`describe` reads a CrewView and changes nothing. What upstream tasks say is not in it: that is the context, which
+is hashed at the boundary.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from crewai import Agent, Task
+from crewai.agents.agent_builder.base_agent import BaseAgent
+from crewai.llms.base_llm import BaseLLM
+from crewai.tasks.conditional_task import ConditionalTask
+from pydantic import BaseModel
+
+from crew_repo.adapter import fields, graph, private
+from crew_repo.adapter.knowledge import add_embedder, add_knowledge, add_skills
+from crew_repo.adapter.llms import add_llm
+from crew_repo.adapter.parts import Parts, is_crewais
+from crew_repo.adapter.tools import add_remote, add_tools
+from crew_repo.adapter.view import CrewView, TaskView
+from crew_repo.hashing import is_secret_name
+from crew_repo.model import Definition
+from crew_repo.policy import TaskPolicy
+
+__all__ = ["Describer"]
+
+
+class Describer:
+    """Describes the tasks of one view; agents are described once and shared between their tasks."""
+
+    def __init__(self, view: CrewView) -> None:
+        self._view = view
+        self._agents: dict[tuple[int, str], Definition] = {}
+        self._crew: Definition | None = None
+
+    def describe(self, view: TaskView, policy: TaskPolicy) -> Definition:
+        """The definition of one task under its policy; what the policy ignores is left out."""
+        parts = Parts()
+        self._add_task(parts, view)
+        self._add_explanations(parts, view)
+        self._add_policy(parts, policy)
+        parts.extend(self._crew_parts())
+        if graph.is_hierarchical(self._view.crew):
+            self._add_hierarchy(parts, view, policy)
+        elif view.worker is not None:
+            parts.extend(self._agent(view.worker, "agent", policy, own_tools=not view.task.tools))
+            if getattr(view.worker, "allow_delegation", False):
+                self._add_coworkers(parts, [a for a in self._view.agents if a is not view.worker], policy)
+        return _without_ignored(parts.definition(), policy)
+
+    def _add_task(self, parts: Parts, view: TaskView) -> None:
+        task = view.task
+        parts.fields("task", task, fields.TASK)
+        self._add_schemas(parts, task)
+        self._add_guardrails(parts, task, view.worker)
+        tools = task.tools or (view.worker.tools if view.worker is not None else None)
+        add_tools(parts, "", tools)
+        self._add_files(parts, task)
+        self._add_trigger(parts, view)
+        if type(task) not in (Task, ConditionalTask):
+            parts.cls("task.source", type(task))
+
+    @staticmethod
+    def _add_schemas(parts: Parts, task: Task) -> None:
+        for name in ("output_json", "output_pydantic", "response_model"):
+            model = getattr(task, name, None)
+            if isinstance(model, type) and issubclass(model, BaseModel):
+                parts.schema(name, model)
+        if getattr(task, "converter_cls", None) is not None:
+            parts.cls("converter_cls.source", task.converter_cls)  # type: ignore[arg-type]
+
+    def _add_guardrails(self, parts: Parts, task: Task, worker: BaseAgent | None) -> None:
+        many = task.guardrails if isinstance(task.guardrails, (list, tuple)) else [task.guardrails]
+        found = [(g, f"guardrail#{n}" if len(many) > 1 else "guardrail") for n, g in enumerate(many, 1)]
+        found = [pair for pair in [*found, (task.guardrail, "guardrail")] if pair[0] is not None]
+        for guardrail, path in found:
+            self._add_guardrail(parts, path, guardrail, worker)
+        if found and task.guardrail_max_retries != 3:
+            parts.value("guardrail.max_retries", task.guardrail_max_retries)
+
+    @staticmethod
+    def _add_guardrail(parts: Parts, path: str, guardrail: Any, worker: BaseAgent | None) -> None:
+        if isinstance(guardrail, str):
+            parts.text(f"{path}.text", guardrail)
+            add_llm(parts, f"{path}.llm", getattr(worker, "llm", None))
+        elif is_crewais(type(guardrail)):
+            parts.text(f"{path}.text", str(getattr(guardrail, "description", type(guardrail).__name__)))
+            add_llm(parts, f"{path}.llm", getattr(guardrail, "llm", None))
+            for name in ("context", "threshold"):
+                if getattr(guardrail, name, None) is not None:
+                    parts.value(f"{path}.{name}", getattr(guardrail, name))
+        else:
+            parts.callable(f"{path}.source", guardrail)
+
+    def _add_files(self, parts: Parts, task: Task) -> None:
+        own = getattr(task, "input_files", None) or {}
+        for name, file in {**self._view.files, **own}.items():
+            add_input_file(parts, f"file:{name}", file)
+
+    def _add_trigger(self, parts: Parts, view: TaskView) -> None:
+        payload = self._view.trigger_payload
+        first = view.position == 0 and not graph.is_hierarchical(self._view.crew)
+        wants = view.original.allow_crewai_trigger_context
+        if payload is not None and (wants or (first and wants is None and payload)):
+            parts.text("input:crewai_trigger_payload", str(payload))
+
+    def _add_explanations(self, parts: Parts, view: TaskView) -> None:
+        """Templates and the inputs that they name: they say what changed; the effective text is what counts."""
+        templates = [(view.original, "task", name) for name in ("description", "expected_output")]
+        if isinstance(view.worker, BaseAgent):
+            templates += [(view.worker, "agent", name) for name in ("role", "goal", "backstory")]  # type: ignore[misc]
+        for item, prefix, name in templates:
+            template = private.original_text(item, name) or ""
+            variables = graph.variables(template) & set(self._view.inputs)
+            for variable in variables:
+                value = str(self._view.inputs[variable])
+                parts.text(f"input:{variable}", value, acts=False, keep=not is_secret_name(variable))
+            if variables:
+                parts.text(f"{prefix}.{name}.template", template, acts=False)
+        parts.text("task.reads", json.dumps(graph.reads(self._view.crew, view.original)), acts=False)
+
+    @staticmethod
+    def _add_policy(parts: Parts, policy: TaskPolicy) -> None:
+        if policy.salt is not None:
+            parts.text("policy.salt", policy.salt)
+        for file in policy.files:
+            parts.file(f"file:{Path(file).name}", Path(file))
+
+    def _crew_parts(self) -> Definition:
+        if self._crew is None:
+            parts = Parts()
+            self._add_crew(parts)
+            self._crew = parts.definition()
+        return self._crew
+
+    def _add_crew(self, parts: Parts) -> None:
+        crew = self._view.crew
+        parts.fields("crew", crew, fields.CREW)
+        if crew.planning:
+            parts.json("crew.planning", True)
+            add_llm(parts, "crew.planning_llm", crew.planning_llm)
+        add_knowledge(parts, "crew.", crew.knowledge_sources)
+        if crew.knowledge_sources:
+            add_embedder(parts, "crew.embedder", crew.embedder)
+        add_memory(parts, "crew.memory", crew.memory)
+        if getattr(crew, "skills", None):
+            add_skills(parts, "crew.", crew.skills)
+
+    def _add_hierarchy(self, parts: Parts, view: TaskView, policy: TaskPolicy) -> None:
+        crew = self._view.crew
+        parts.json("crew.process", "hierarchical")
+        if self._view.manager is not None:
+            parts.extend(self._agent(self._view.manager, "manager", policy, own_tools=True))
+        else:
+            add_llm(parts, "manager.llm", crew.manager_llm)
+            if crew.prompt_file:
+                parts.file("manager.prompt_file", Path(crew.prompt_file))
+        if view.worker is not None:
+            parts.extend(self._agent(view.worker, "agent", policy, own_tools=True))
+        else:
+            self._add_coworkers(parts, self._view.agents, policy)
+
+    def _add_coworkers(self, parts: Parts, agents: Sequence[BaseAgent], policy: TaskPolicy) -> None:
+        for agent in agents:
+            parts.extend(self._agent(agent, f"coworker:{agent.role.strip()}", policy, own_tools=True))
+        parts.json("coworkers.order", [agent.role for agent in agents])
+
+    def _agent(self, agent: BaseAgent, prefix: str, policy: TaskPolicy, *, own_tools: bool) -> Definition:
+        key = (id(agent), f"{prefix} {policy.dates} {own_tools}")
+        if key not in self._agents:
+            parts = Parts()
+            add_agent(parts, prefix, agent, self._view, policy)
+            if own_tools and prefix != "agent":
+                add_tools(parts, f"{prefix}.", agent.tools)
+            elif own_tools and graph.is_hierarchical(self._view.crew):
+                add_tools(parts, "agent.", agent.tools)
+            self._agents[key] = parts.definition()
+        return self._agents[key]
+
+
+def add_agent(parts: Parts, prefix: str, agent: BaseAgent, view: CrewView, policy: TaskPolicy) -> None:
+    """Everything of an agent but its tools."""
+    parts.fields(prefix, agent, fields.AGENT)
+    add_llm(parts, f"{prefix}.llm", getattr(agent, "llm", None))
+    calling = graph.deprecated(agent, "function_calling_llm") or graph.deprecated(view.crew, "function_calling_llm")
+    add_llm(parts, f"{prefix}.function_calling_llm", calling)
+    _add_agent_extras(parts, prefix, agent, view)
+    if getattr(agent, "inject_date", False):
+        parts.value(f"{prefix}.inject_date", agent.date_format)
+        if policy.dates == "daily":
+            parts.text(f"{prefix}.date", datetime.now().strftime(agent.date_format))
+    if not is_crewais(type(agent)):
+        parts.cls(f"{prefix}.source", type(agent))
+        for name in sorted(set(type(agent).model_fields) - set(Agent.model_fields)):
+            parts.value(f"{prefix}.{name}", getattr(agent, name))
+
+
+def _add_agent_extras(parts: Parts, prefix: str, agent: BaseAgent, view: CrewView) -> None:
+    if getattr(agent, "apps", None):
+        parts.json(f"{prefix}.apps", sorted(map(str, agent.apps or [])))
+    if getattr(agent, "mcps", None):
+        add_remote(parts, f"{prefix}.", "mcp", agent.mcps or [])
+    remotes = getattr(agent, "a2a", None)
+    if remotes:
+        add_remote(parts, f"{prefix}.", "a2a", remotes if isinstance(remotes, list) else [remotes])
+    if getattr(agent, "guardrail", None) is not None:
+        Describer._add_guardrail(parts, f"{prefix}.guardrail", agent.guardrail, agent)
+    executor = getattr(agent, "executor_class", None)
+    if isinstance(executor, type) and not is_crewais(executor):
+        parts.cls(f"{prefix}.executor_class", executor)
+    add_knowledge(parts, f"{prefix}.", agent.knowledge_sources)
+    if agent.knowledge_sources:
+        add_embedder(parts, f"{prefix}.embedder", getattr(agent, "embedder", None) or view.crew.embedder)
+    add_memory(parts, f"{prefix}.memory", agent.memory)
+    add_skills(parts, f"{prefix}.", getattr(agent, "skills", None), besides=getattr(view.crew, "skills", None))
+    _add_training(parts, prefix, view)
+
+
+def _add_training(parts: Parts, prefix: str, view: CrewView) -> None:
+    """The suggestions of `crew.train()` for this agent's role: the file is a pickle of CrewAI's, which it loads."""
+    given = getattr(view.crew, "trained_agents_file", None)
+    file = Path(given or os.environ.get("CREWAI_TRAINED_AGENTS_FILE") or "trained_agents_data.pkl")
+    if file.is_file():
+        parts.file(f"{prefix}.training", file)
+
+
+def add_memory(parts: Parts, path: str, memory: Any) -> None:
+    """That there is a memory, and how it is configured; what it recalls is state (TaskPolicy.memory)."""
+    if not memory:
+        return
+    parts.json(path, True if memory is True else type(memory).__name__)
+    if isinstance(memory, BaseModel):
+        for name in ("scope", "scopes", "root_scope", "read_only", "recency_weight", "semantic_weight",
+                     "importance_weight", "recency_half_life_days"):  # fmt: skip
+            value = memory.__dict__.get(name)
+            if value is not None and isinstance(value, (str, int, float, bool, list)):
+                parts.value(f"{path}.{name}", value)
+        llm = memory.__dict__.get("llm")
+        if isinstance(llm, (str, BaseLLM)):
+            add_llm(parts, f"{path}.llm", llm)
+
+
+def add_input_file(parts: Parts, path: str, file: Any) -> None:
+    """A file that goes with a prompt: name and content, never its folder."""
+    try:
+        read = file.read() if hasattr(file, "read") else Path(file).read_bytes()
+    except OSError as error:
+        return parts.opaque(path, f"{type(file).__name__} cannot be read: {error.strerror}")
+    return parts.value(path, [str(getattr(file, "filename", "") or ""), read])
+
+
+def _without_ignored(definition: Definition, policy: TaskPolicy) -> Definition:
+    if not policy.ignore:
+        return definition
+    return Definition(
+        tuple(component for component in definition.components if not policy.ignores(component.path)),
+        tuple(opaque for opaque in definition.opaque if not policy.ignores(opaque.path)),
+    )
+
+

@@ -1,0 +1,132 @@
+"""The shape of a crew: the names of its tasks, the agents and LLMs in it, and what each task reads of the others."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from crewai import Crew, Process, Task
+from crewai.agents.agent_builder.base_agent import BaseAgent
+from crewai.tasks.conditional_task import ConditionalTask
+from crewai.tasks.task_output import TaskOutput
+from crewai.utilities.formatter import aggregate_raw_outputs_from_task_outputs
+
+__all__ = [
+    "condition_says",
+    "context_tasks",
+    "crew_agents",
+    "crew_llms",
+    "deprecated",
+    "is_conditional",
+    "is_hierarchical",
+    "joined",
+    "reads",
+    "reads_all_before",
+    "skipped_output",
+    "task_names",
+    "variables",
+]
+
+_VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_\-]*)}")
+
+
+def task_names(crew: Crew) -> list[str]:
+    """One stable name per task: its own, made unique (`draft_task#2`), else `task-01` by its position."""
+    taken: set[str] = {task.name for task in crew.tasks if task.name}
+    counted: Counter[str] = Counter()
+    names = []
+    for position, task in enumerate(crew.tasks, start=1):
+        base = task.name or f"task-{position:02d}"
+        counted[base] += 1
+        names.append(base if counted[base] == 1 and (task.name or base not in taken) else _unique(base, counted, taken))
+        taken.add(names[-1])
+    return names
+
+
+def _unique(base: str, counted: Counter[str], taken: set[str]) -> str:
+    number = max(counted[base], 2)
+    while f"{base}#{number}" in taken:
+        number += 1
+    return f"{base}#{number}"
+
+
+def variables(template: str | None) -> set[str]:
+    """The `{variables}` of a template, by CrewAI's own rule for what is one."""
+    return set(_VARIABLE.findall(template or ""))
+
+
+def is_hierarchical(crew: Crew) -> bool:
+    """Whether a manager hands out the tasks."""
+    return crew.process == Process.hierarchical
+
+
+def crew_agents(crew: Crew) -> list[BaseAgent]:
+    """Every agent that may act: the crew's, its tasks', its manager; each once."""
+    found = [*crew.agents, *(task.agent for task in crew.tasks), crew.manager_agent]
+    return list({id(agent): agent for agent in found if agent is not None}.values())
+
+
+def crew_llms(crew: Crew) -> list[Any]:
+    """Every LLM object that a run may call; each once."""
+    found = [crew.manager_llm, deprecated(crew, "function_calling_llm"), crew.planning_llm]
+    for agent in crew_agents(crew):
+        found += [agent.llm, deprecated(agent, "function_calling_llm")]
+        found.append(getattr(getattr(agent, "planning_config", None), "llm", None))
+    found += [getattr(guardrail, "llm", None) for task in crew.tasks for guardrail in _guardrails(task)]
+    return list({id(llm): llm for llm in found if llm is not None and not isinstance(llm, str)}.values())
+
+
+def deprecated(item: Crew | BaseAgent, field: str) -> Any:
+    """A field whose reading makes pydantic warn, read without the warning."""
+    return item.__dict__.get(field)
+
+
+def _guardrails(task: Task) -> Iterator[Any]:
+    yield task.guardrail
+    if isinstance(task.guardrails, (list, tuple)):
+        yield from task.guardrails
+    else:
+        yield task.guardrails
+
+
+def reads_all_before(task: Task) -> bool:
+    """Whether the task's context is whatever came before it (`context` was not given)."""
+    return bool(task.context) and not isinstance(task.context, list)
+
+
+def context_tasks(task: Task) -> list[Task]:
+    """The tasks that `context=[...]` names, in order."""
+    return list(task.context) if isinstance(task.context, list) else []
+
+
+def reads(crew: Crew, task: Task) -> str | list[str]:
+    """The names of the tasks that this one reads, in order; `"*"` for whatever came before."""
+    if reads_all_before(task):
+        return [] if task.async_execution else "*"
+    names = {id(each): name for name, each in reversed(list(zip(task_names(crew), crew.tasks, strict=True)))}
+    return [names.get(id(each), "(outside the crew)") for each in context_tasks(task)]
+
+
+def joined(outputs: Sequence[Any]) -> str:
+    """The context string that CrewAI makes of these outputs (anything with `.raw`)."""
+    return aggregate_raw_outputs_from_task_outputs(list(outputs))
+
+
+def is_conditional(task: Task) -> bool:
+    """Whether a condition decides about this task in every run."""
+    return isinstance(task, ConditionalTask)
+
+
+def condition_says(task: Task, previous: TaskOutput) -> bool | None:
+    """What a conditional task's condition says of the previous output; None if it raises, as it then will in a run."""
+    try:
+        return bool(task.should_execute(previous))  # type: ignore[attr-defined]
+    except Exception:  # noqa: BLE001 - the user's own code; the run shows what it raises
+        return None
+
+
+def skipped_output(task: Task) -> TaskOutput:
+    """The empty output that CrewAI makes for a conditional task that it skips."""
+    return task.get_skipped_task_output()  # type: ignore[attr-defined,no-any-return]

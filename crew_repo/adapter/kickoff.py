@@ -1,0 +1,198 @@
+"""Kicking a crew off, and leaving it afterwards as it was meant to be found by the next run."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any
+
+from crewai import Crew
+from crewai.crews.crew_output import CrewOutput
+from crewai.llms.base_llm import BaseLLM
+from crewai.types.usage_metrics import UsageMetrics
+
+from crew_repo.adapter import graph, private
+from crew_repo.errors import BadInputValueError, CheckpointError, NotACrewError
+from crew_repo.settings import package_version
+
+__all__ = [
+    "UsageBefore",
+    "akickoff",
+    "check_crew",
+    "check_inputs",
+    "facts",
+    "files_in",
+    "forget_tool_results",
+    "has_memory",
+    "is_crew_output",
+    "kickoff",
+    "plan_crew",
+    "planned_inputs",
+    "prepared",
+    "refuse_checkpoint",
+    "secrets_of",
+]
+
+
+def check_crew(crew: object) -> Crew:
+    """The crew, or a clear error."""
+    if isinstance(crew, Crew):
+        return crew
+    hint = ""
+    if callable(getattr(crew, "crew", None)):
+        hint = " It has a method crew(): pass what that returns."
+    elif isinstance(crew, type):
+        hint = " It is a class: pass an instance."
+    raise NotACrewError(f"Expected a crewai.Crew, got {type(crew).__qualname__}.{hint}")
+
+
+def check_inputs(inputs: object) -> Mapping[str, Any] | None:
+    """The inputs, or a clear error for something that is not a mapping with names."""
+    if inputs is None:
+        return None
+    if not isinstance(inputs, Mapping):
+        raise BadInputValueError(f"inputs must be a dict or Mapping, got {type(inputs).__name__}")
+    for name in inputs:
+        if not isinstance(name, str):
+            raise BadInputValueError(f"The input {name!r} has a name of type {type(name).__name__}; use a string")
+    return inputs
+
+
+def refuse_checkpoint(arguments: Mapping[str, Any]) -> None:
+    """Raise if a checkpoint is to be resumed."""
+    if arguments.get("from_checkpoint") is not None:
+        raise CheckpointError(
+            "from_checkpoint resumes a different crew object, which a StateRepository has not seen. "
+            "Run the crew without it: every finished task is recorded already."
+        )
+
+
+def files_in(inputs: Mapping[str, Any] | None, input_files: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The files that go with a kickoff: those given as files, and those among the inputs."""
+    among = {name: value for name, value in (inputs or {}).items() if _is_file(value)}
+    return {**(input_files or {}), **among}
+
+
+def _is_file(value: object) -> bool:
+    return hasattr(value, "read") and hasattr(value, "content_type")
+
+
+def planned_inputs(crew: Crew, inputs: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The inputs as the crew's before-kickoff callbacks would rewrite them, on a copy; files taken out."""
+    given: dict[str, Any] | None = None if inputs is None else dict(inputs)
+    for callback in crew.before_kickoff_callbacks:
+        given = callback(given if given is not None else {})
+    return None if given is None else {name: value for name, value in given.items() if not _is_file(value)}
+
+
+def kickoff(crew: Crew, inputs: Mapping[str, Any] | None, input_files: Mapping[str, Any] | None) -> Any:
+    """CrewAI's own kickoff, whatever this package has overridden on the object."""
+    return type(crew).kickoff(crew, **_arguments(inputs, input_files))
+
+
+async def akickoff(crew: Crew, inputs: Mapping[str, Any] | None, input_files: Mapping[str, Any] | None) -> Any:
+    """CrewAI's own native async kickoff."""
+    return await type(crew).akickoff(crew, **_arguments(inputs, input_files))
+
+
+def _arguments(inputs: Mapping[str, Any] | None, input_files: Mapping[str, Any] | None) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"inputs": inputs}
+    if input_files is not None:
+        arguments["input_files"] = input_files
+    return arguments
+
+
+def is_crew_output(result: object) -> bool:
+    """Whether kickoff returned what it returns when no callback has turned it into something else."""
+    return isinstance(result, CrewOutput)
+
+
+@contextmanager
+def prepared(crew: Crew, inputs: Mapping[str, Any] | None) -> Iterator[None]:
+    """Make a crew ready for a run, and put back what a kickoff leaves behind and a later run would stumble over.
+
+    No output of an earlier run may leak into a condition or a context; a manager that CrewAI made, or put in the
+    place of a task's own agent, would change the next run's prompts, as would a plan appended to a description.
+    """
+    for task in crew.tasks:
+        task.output = None
+    manager, planning = crew.manager_agent, crew.planning
+    agents = [(task.agent, task.tools) for task in crew.tasks]
+    triggers = [task.allow_crewai_trigger_context for task in crew.tasks]
+    descriptions = [task.description for task in crew.tasks] if planning and not inputs else []
+    crew.planning = False  # planned when the first task is executed: see runner.session
+    try:
+        yield
+    finally:
+        crew.planning = planning
+        crew.manager_agent = manager
+        for task, (agent, tools), trigger in zip(crew.tasks, agents, triggers, strict=False):
+            task.agent, task.tools = agent, tools
+            task.allow_crewai_trigger_context = trigger
+        for task, description in zip(crew.tasks, descriptions, strict=False):
+            task.description = description
+
+
+class UsageBefore:
+    """CrewAI counts tokens per LLM for as long as it lives; a run's result should tell what the run spent."""
+
+    def __init__(self, crew: Crew) -> None:
+        self._before = crew.calculate_usage_metrics()
+        if crew.manager_agent is None and isinstance(crew.manager_llm, BaseLLM):
+            self._before.add_usage_metrics(crew.manager_llm.get_token_usage_summary())
+
+    def settle(self, crew: Crew, result: Any) -> None:
+        """Set the crew's and the result's usage to what was spent since."""
+        spent = _difference(crew.calculate_usage_metrics(), self._before)
+        crew.usage_metrics = spent
+        crew.token_usage = spent
+        if isinstance(result, CrewOutput):
+            result.token_usage = spent
+
+
+def _difference(after: UsageMetrics, before: UsageMetrics) -> UsageMetrics:
+    counted = {
+        name: value - getattr(before, name)
+        for name, value in after.model_dump().items()
+        if isinstance(value, int) and not isinstance(value, bool)
+    }
+    return UsageMetrics(**counted)
+
+
+def plan_crew(crew: Crew) -> dict[int, str]:
+    """Let CrewAI's planner append its plan to the descriptions; what it appended, by id of the task."""
+    before = {id(task): task.description for task in crew.tasks}
+    private.plan_crew(crew)
+    return {id(task): task.description.removeprefix(before[id(task)]) for task in crew.tasks}
+
+
+def forget_tool_results(agent: Any) -> None:
+    """CrewAI never resets these: with a `result_as_answer` tool, a later task would return the earlier one's."""
+    if getattr(agent, "tools_results", None):
+        agent.tools_results = []
+
+
+def has_memory(crew: Crew, agent: Any) -> bool:
+    """Whether a task's prompt may hold what a memory recalls."""
+    return bool(private.crew_memory(crew) or getattr(agent, "memory", None))
+
+
+def facts() -> dict[str, str]:
+    """What a run notes of its surroundings, for people; none of it is hashed."""
+    return {
+        "crewai": version("crewai"),
+        "crew_repo": package_version(),
+        "python": platform.python_version(),
+    }
+
+
+def secrets_of(crew: Crew) -> set[str]:
+    """Values that must not reach the state file, even in an error's message: keys, headers, secret fields."""
+    found: set[str] = set()
+    holders: list[Any] = [*graph.crew_llms(crew), *(t for a in graph.crew_agents(crew) for t in a.tools or [])]
+    holders += [tool for task in crew.tasks for tool in task.tools or []]
+    for holder in holders:
+        found |= private.secret_values(holder)
+    return found

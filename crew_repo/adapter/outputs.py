@@ -1,0 +1,178 @@
+"""A TaskOutput as text and back: the user's own pydantic class, the JSON dict, the messages.
+
+Nothing is imported by a stored name and nothing is unpickled. A pydantic output is rebuilt with the class that the
+task has now; `store_output` tries this at once and says so where the result would differ from the original.
+The task's context is taken out of the messages, since it is the same text again that the upstream records hold:
+so a state file grows with the number of tasks, not with its square. A record is served only for the same context,
+which then puts it back.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from crewai import Task
+from crewai.tasks.output_format import OutputFormat
+from crewai.tasks.task_output import TaskOutput
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import to_jsonable_python
+
+from crew_repo.model import StoredResult
+
+__all__ = ["NotRestorable", "restore_output", "store_output"]
+
+_SHORTEST_CONTEXT = 64
+_CONTEXT = {"crew_repo": "context"}
+
+
+class NotRestorable(Exception):
+    """A stored output that the task's present classes do not accept; the message says why."""
+
+
+def store_output(output: TaskOutput, task: Task, context: str) -> tuple[StoredResult, str | None]:
+    """The output as it is stored, and why it could not be restored (None if it can)."""
+    result = StoredResult(
+        raw=output.raw,
+        agent=output.agent,
+        name=output.name,
+        description=output.description,
+        expected_output=output.expected_output,
+        output_format=str(output.output_format.value),
+        pydantic_json=_dump_model(output.pydantic),
+        json_dict_json=_dump_dict(output.json_dict, task),
+        messages_json=_dump_messages(output.messages, context),
+        tool_failures_json=_dump_failures(output),
+    )
+    return result, _difference(output, result, task, context)
+
+
+def restore_output(result: StoredResult, task: Task, context: str) -> TaskOutput:
+    """The TaskOutput again. Raises NotRestorable where the task's class no longer accepts what is stored."""
+    members: dict[str, Any] = {
+        "name": result.name,
+        "description": result.description,
+        "expected_output": result.expected_output,
+        "raw": result.raw,
+        "agent": result.agent,
+        "output_format": OutputFormat(result.output_format),
+        "pydantic": _load_model(result.pydantic_json, task),
+        "json_dict": _load_dict(result.json_dict_json, task),
+        "messages": _load_messages(result.messages_json, context),
+    }
+    if result.tool_failures_json is not None:
+        members["tool_failures"] = json.loads(result.tool_failures_json)
+    return TaskOutput(**members)
+
+
+def _difference(output: TaskOutput, result: StoredResult, task: Task, context: str) -> str | None:
+    try:
+        restored = restore_output(result, task, context)
+    except (NotRestorable, ValueError) as error:
+        return str(error)
+    if type(restored.pydantic) is not type(output.pydantic):
+        return f"its pydantic output is a {_name(output.pydantic)}, not the task's {_name(restored.pydantic)}"
+    for name in ("pydantic", "json_dict", "raw"):
+        if getattr(restored, name) != getattr(output, name):
+            return f"its {name} comes back from storage as something else"
+    return None
+
+
+def _name(value: object) -> str:
+    return type(value).__qualname__
+
+
+def _dump_model(model: BaseModel | None) -> str | None:
+    """By alias and for a round trip; a model without a JSON form is stored as null and reported by `_difference`."""
+    if model is None:
+        return None
+    try:
+        return model.model_dump_json(by_alias=True, round_trip=True)
+    except (ValueError, TypeError):
+        return "null"
+
+
+def _load_model(text: str | None, task: Task) -> BaseModel | None:
+    if text is None:
+        return None
+    cls = task.output_pydantic or getattr(task, "response_model", None) or task.output_json
+    if cls is None:
+        raise NotRestorable("it has a pydantic output, and the task names no class for it")
+    try:
+        return cls.model_validate_json(text)
+    except ValidationError as error:
+        raise NotRestorable(f"{cls.__qualname__} no longer accepts what is stored: {_first(error)}") from error
+
+
+def _first(error: ValidationError) -> str:
+    details = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(map(str, details["loc"])) or "the whole"
+    return f"{where}: {details['msg']}"
+
+
+def _dump_dict(values: dict[str, Any] | None, task: Task) -> str | None:
+    """As JSON; a dict with dates or decimals through the task's own class, which can tell them again."""
+    if values is None:
+        return None
+    try:
+        plain = json.dumps(values, ensure_ascii=False)
+        if json.loads(plain) == values:
+            return plain
+    except (TypeError, ValueError):
+        pass
+    if task.output_json is None:
+        return json.dumps({"crew_repo": "not JSON"})
+    try:
+        typed = task.output_json.model_validate(values).model_dump_json(round_trip=True)
+    except (ValueError, TypeError):
+        return json.dumps({"crew_repo": "not JSON"})
+    return json.dumps({"crew_repo": "typed", "value": json.loads(typed)}, ensure_ascii=False)
+
+
+def _load_dict(text: str | None, task: Task) -> dict[str, Any] | None:
+    values: dict[str, Any] | None = None if text is None else json.loads(text)
+    if values is None or "crew_repo" not in values:
+        return values
+    if values.get("crew_repo") != "typed" or task.output_json is None:
+        raise NotRestorable("its json_dict has values that are not JSON")
+    try:
+        return task.output_json.model_validate(values["value"]).model_dump()
+    except ValidationError as error:
+        message = f"{task.output_json.__qualname__} no longer accepts what is stored: {_first(error)}"
+        raise NotRestorable(message) from error
+
+
+def _dump_failures(output: TaskOutput) -> str | None:
+    failures = getattr(output, "tool_failures", None)
+    if not failures:
+        return None
+    return TypeAdapter(list[Any]).dump_json(failures, fallback=str).decode()
+
+
+def _dump_messages(messages: list[Any], context: str) -> str:
+    plain = to_jsonable_python(messages, fallback=_type_only)
+    return json.dumps([_without_context(message, context) for message in plain], ensure_ascii=False)
+
+
+def _type_only(value: object) -> str:
+    return f"<{type(value).__qualname__}>"
+
+
+def _without_context(message: Any, context: str) -> Any:
+    content = message.get("content") if isinstance(message, dict) else None
+    if not isinstance(content, str) or len(context) < _SHORTEST_CONTEXT or context not in content:
+        return message
+    before, _, after = content.partition(context)
+    return {**message, "content": [before, _CONTEXT, after]}
+
+
+def _load_messages(text: str | None, context: str) -> list[Any]:
+    return [_with_context(message, context) for message in json.loads(text or "[]")]
+
+
+def _with_context(message: Any, context: str) -> Any:
+    content = message.get("content") if isinstance(message, dict) else None
+    if isinstance(content, list) and len(content) == 3 and content[1] == _CONTEXT:
+        return {**message, "content": f"{content[0]}{context}{content[2]}"}
+    return message
+

@@ -1,0 +1,124 @@
+"""Collects the components of one definition: each part goes in by its path, nothing is left out without a word."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from pydantic import BaseModel
+
+from crew_repo.adapter.fields import Kind, kind_of
+from crew_repo.hashing import Hashed, digest, hash_callable, hash_class, hash_value, is_secret_name, text_hash
+from crew_repo.model import Component, Definition, Opaque
+
+__all__ = ["Parts", "endpoint"]
+
+_PACKAGE = "crewai."
+
+
+class Parts:
+    """A definition in the making."""
+
+    def __init__(self) -> None:
+        self._components: dict[str, Component] = {}
+        self._opaque: dict[str, Opaque] = {}
+
+    def definition(self) -> Definition:
+        """What was collected."""
+        return Definition(tuple(self._components.values()), tuple(self._opaque.values()))
+
+    def extend(self, other: Definition) -> None:
+        """Take over everything of another definition."""
+        self._components.update((component.path, component) for component in other.components)
+        self._opaque.update((opaque.path, opaque) for opaque in other.opaque)
+
+    def hash(self, path: str, sha256: str, *, acts: bool = True, text: str | None = None) -> None:
+        """A part whose hash is known."""
+        self._components[path] = Component(path, sha256, acts, text)
+
+    def text(self, path: str, text: str, *, acts: bool = True, keep: bool = True) -> None:
+        """A text; `keep` says whether it may be stored, so that a diff can show it."""
+        self.hash(path, text_hash(text), acts=acts, text=text if keep else None)
+
+    def json(self, path: str, value: Any) -> None:
+        """Plain JSON data that this package made itself."""
+        self.hash(path, digest("json", value))
+
+    def value(self, path: str, value: object) -> None:
+        """Any value of the user's."""
+        self.hashed(path, hash_value(value, path))
+
+    def callable(self, path: str, function: Callable[..., Any]) -> None:
+        """A function, by what it does."""
+        self.hashed(path, hash_callable(function, path))
+
+    def cls(self, path: str, cls: type) -> None:
+        """A class, by what it does; CrewAI's own are named."""
+        self.hashed(path, hash_class(cls, path))
+
+    def hashed(self, path: str, hashed: Hashed) -> None:
+        """A part with what of it could not be hashed."""
+        self.hash(path, hashed.sha256)
+        for opaque in hashed.opaque:
+            self._opaque[opaque.path] = opaque
+
+    def opaque(self, path: str, why: str) -> None:
+        """A part that cannot be hashed."""
+        self._opaque[path] = Opaque(path, why)
+
+    def schema(self, path: str, model: type[BaseModel]) -> None:
+        """A pydantic class: its JSON schema, and its source, since a validator leaves the schema equal."""
+        try:
+            self.json(f"{path}.schema", model.model_json_schema())
+        except Exception as error:  # noqa: BLE001 - pydantic raises many kinds for types without a schema
+            self.hashed(f"{path}.fields", hash_value(sorted(model.model_fields), path))
+            self.json(f"{path}.schema", {"no schema": type(error).__name__})
+        self.cls(f"{path}.source", model)
+
+    def file(self, path: str, file: Path) -> None:
+        """The content of a file; a missing one is an ingredient as well."""
+        try:
+            sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+        except FileNotFoundError:
+            sha256 = "missing"
+        except OSError as error:
+            return self.opaque(path, f"{file} cannot be read: {error.strerror}")
+        return self.hash(path, digest("file", sha256))
+
+    def fields(self, prefix: str, item: BaseModel, table: Mapping[str, Kind], *, skip: Iterable[str] = ()) -> None:
+        """The TEXT and VALUE fields of one of CrewAI's objects, where they differ from their defaults."""
+        skipped = set(skip)
+        for name, field in type(item).model_fields.items():
+            kind = kind_of(dict(table), name)
+            if name in skipped or kind in (Kind.OWN, Kind.PLUMBING) or is_secret_name(name):
+                continue
+            value = item.__dict__.get(name)
+            if kind is Kind.TEXT:
+                if value is not None:
+                    self.text(f"{prefix}.{name}", str(value))
+            elif not _is_default(value, field.get_default(call_default_factory=True, validated_data={})):
+                self.value(f"{prefix}.{name}", value)
+
+
+def _is_default(value: object, default: object) -> bool:
+    """Whether a value says the same as the default; False and None and () all say no."""
+    if not value and not default and value != 0:
+        return True
+    return type(value) is type(default) and bool(value == default)
+
+
+def is_crewais(cls: type) -> bool:
+    """Whether CrewAI itself defines this class."""
+    return (cls.__module__ + ".").startswith(_PACKAGE)
+
+
+def endpoint(url: str, *, query: bool = False) -> str:
+    """Scheme, host, port and path of a URL, without user or fragment; with its query minus secrets if asked."""
+    parts = urlsplit(url if "://" in url else f"//{url}")
+    host = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
+    plain = f"{parts.scheme}://{host}{parts.path.rstrip('/')}"
+    kept = sorted((k, "" if is_secret_name(k) else v) for k, v in parse_qsl(parts.query, keep_blank_values=True))
+    return f"{plain}?{urlencode(kept)}" if query and kept else plain

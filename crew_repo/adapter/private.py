@@ -1,0 +1,90 @@
+"""Every private member of CrewAI that this package touches, in one place.
+
+tests/unit/adapter/test_private.py says, for each, what breaks when CrewAI changes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from crewai import Crew, Task
+from crewai.agents.agent_builder.base_agent import BaseAgent
+from pydantic import SecretStr
+
+from crew_repo.hashing import is_secret_name
+
+__all__ = [
+    "crew_inputs",
+    "crew_memory",
+    "forget_inputs",
+    "original_text",
+    "plan_crew",
+    "save_output_file",
+    "secret_values",
+    "set_original_text",
+    "usage_tracker",
+]
+
+_MISSING: Any = object()
+
+
+def crew_inputs(crew: Crew) -> dict[str, Any]:
+    """The inputs after the before-kickoff callbacks and INPUT hooks: the boundary reads variables from them."""
+    return getattr(crew, "_inputs", None) or {}
+
+
+def forget_inputs(crew: Crew) -> None:
+    """Forget an earlier kickoff's inputs. Only for a copy: CrewAI itself keeps them when inputs are None."""
+    crew._inputs = None
+
+
+def crew_memory(crew: Crew) -> Any:
+    """The memory that `memory=True` created."""
+    return getattr(crew, "_memory", None)
+
+
+def original_text(item: Task | BaseAgent, field: str) -> str | None:
+    """The template that a text was interpolated from, or the text itself before the first interpolation."""
+    original = getattr(item, f"_original_{field}", None)
+    return original if original is not None else getattr(item, field)
+
+
+def set_original_text(item: Task | BaseAgent, field: str, text: str | None) -> None:
+    """Put a template back as it was before a kickoff."""
+    setattr(item, f"_original_{field}", text)
+
+
+def plan_crew(crew: Crew) -> None:
+    """Let CrewAI's planner append its plan to every task's description, as `planning=True` does."""
+    crew._handle_crew_planning()
+
+
+def usage_tracker(llm: object) -> Callable[..., None] | None:
+    """The method through which an LLM counts its tokens, or None where it has none."""
+    return getattr(llm, "_track_token_usage_internal", None)
+
+
+def usage_tracker_name() -> str:
+    """Its name, for overriding it on one LLM for the length of a run."""
+    return "_track_token_usage_internal"
+
+
+def save_output_file(task: Task, content: object) -> None:
+    """Write a task's `output_file` as CrewAI does after an execution."""
+    task._save_file(content)
+
+
+def secret_values(holder: object) -> set[str]:
+    """The secret texts that an LLM or tool holds: fields with a secret's name, header values, SecretStr."""
+    values = {**getattr(holder, "__dict__", {}), **(getattr(holder, "__pydantic_private__", None) or {})}
+    return {text for name, value in values.items() for text in _secret_texts(name, value) if len(text) >= 6}
+
+
+def _secret_texts(name: str, value: Any) -> set[str]:
+    if isinstance(value, SecretStr):
+        return {value.get_secret_value()}
+    if isinstance(value, dict):
+        inside = "header" in name
+        return {text for key, item in value.items() for text in _secret_texts("token" if inside else str(key), item)}
+    return {value} if isinstance(value, str) and is_secret_name(name) else set()

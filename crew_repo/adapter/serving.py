@@ -1,0 +1,63 @@
+"""What CrewAI does for an executed task, done for a reused one: its state, its events, its output file."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from crewai import Crew, Task
+from crewai.agents.agent_builder.base_agent import BaseAgent
+from crewai.events.event_bus import crewai_event_bus
+from crewai.events.types.task_events import TaskCompletedEvent, TaskStartedEvent
+from crewai.tasks.task_output import TaskOutput
+
+from crew_repo.adapter import private
+
+__all__ = ["fire_callbacks", "restore_file", "serve"]
+
+
+def serve(task: Task, agent: BaseAgent | None, context: str, output: TaskOutput) -> None:
+    """Set the task's output and times, emit TaskStarted and TaskCompleted, and restore its output file."""
+    task.start_time = datetime.now()
+    task.agent = agent or task.agent
+    task.prompt_context = context
+    if task.agent is not None:
+        task.processed_by_agents.add(task.agent.role)
+    crewai_event_bus.emit(task, TaskStartedEvent(context=context, task=task))
+    task.output = output
+    task.end_time = datetime.now()
+    restore_file(task, output)
+    crewai_event_bus.emit(task, TaskCompletedEvent(output=output, task=task))
+
+
+def restore_file(task: Task, output: TaskOutput) -> None:
+    """Write the task's output file, if it has one and it is missing or says something else."""
+    if not task.output_file:
+        return
+    content = _file_content(output)
+    text = json.dumps(content, ensure_ascii=False, indent=2) if isinstance(content, dict) else str(content)
+    file = Path(task.output_file).expanduser().resolve()
+    try:
+        same = file.read_text(encoding="utf-8") == text
+    except (OSError, UnicodeDecodeError):
+        same = False
+    if not same:
+        private.save_output_file(task, content)
+
+
+def _file_content(output: TaskOutput) -> Any:
+    if output.json_dict:
+        return output.json_dict
+    return output.pydantic.model_dump_json() if output.pydantic else output.raw
+
+
+def fire_callbacks(crew: Crew, task: Task, output: TaskOutput) -> None:
+    """Call the task's callback and the crew's, as CrewAI does after an execution."""
+    for callback in dict.fromkeys(filter(None, (task.callback, crew.task_callback))):
+        returned = callback(output)
+        if inspect.iscoroutine(returned):
+            asyncio.run(returned)

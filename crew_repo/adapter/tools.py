@@ -1,0 +1,106 @@
+"""The components of tools: what the model is told of each, and what each does when it is called."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from crewai.tools.base_tool import BaseTool
+from pydantic import BaseModel
+
+from crew_repo.adapter import fields
+from crew_repo.adapter.parts import Parts, endpoint, is_crewais
+from crew_repo.hashing import is_secret_name
+from crew_repo.hashing.state import written_attributes
+
+__all__ = ["add_remote", "add_tools"]
+
+
+def add_tools(parts: Parts, prefix: str, tools: Sequence[BaseTool] | None) -> None:
+    """Each tool's definition, source and fields, under `{prefix}tool:{name}`; their order is part of the prompt."""
+    names: list[str] = []
+    counted: Counter[str] = Counter()
+    for tool in tools or []:
+        counted[tool.name] += 1
+        names.append(tool.name if counted[tool.name] == 1 else f"{tool.name}#{counted[tool.name]}")
+        _add_tool(parts, f"{prefix}tool:{names[-1]}", tool)
+    if len(names) > 1:
+        parts.json(f"{prefix}tools.order", names)
+
+
+def _add_tool(parts: Parts, path: str, tool: BaseTool) -> None:
+    func = getattr(tool, "func", None)
+    parts.fields(path, tool, fields.TOOL, skip=_own_fields(tool))
+    parts.json(f"{path}.args", _schema(tool.args_schema))
+    if getattr(tool, "result_schema", None) is not None:
+        parts.json(f"{path}.result", _schema(tool.result_schema))
+    if func is not None:
+        parts.callable(f"{path}.source", func)
+    else:
+        parts.cls(f"{path}.source", type(tool))
+    _add_fields(parts, path, tool)
+
+
+def _schema(model: Any) -> Any:
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        schema = model.model_json_schema()
+        schema.pop("title", None)  # CrewAI derives it from the function's name
+        return schema
+    return None
+
+
+def _own_fields(tool: BaseTool) -> set[str]:
+    return set(type(tool).model_fields) - set(BaseTool.model_fields)
+
+
+def _add_fields(parts: Parts, path: str, tool: BaseTool) -> None:
+    """The tool's own fields, but not secrets, and not what its own methods write (counters, caches)."""
+    values = {**tool.__dict__, **(getattr(tool, "__pydantic_private__", None) or {})}
+    known = {*BaseTool.model_fields, *BaseTool.__private_attributes__, "func"}
+    for name in sorted(set(values) - known):
+        if not is_secret_name(name) and name not in written_attributes(type(tool)):
+            parts.value(f"{path}.{name.lstrip('_')}", values[name])
+    if is_crewais(type(tool)):
+        return
+
+
+def add_remote(parts: Parts, prefix: str, kind: str, remotes: Iterable[Any]) -> None:
+    """MCP servers and remote agents by their configuration: no headers, no values of variables, no connection."""
+    for number, remote in enumerate(remotes, start=1):
+        path = f"{prefix}{kind}:{number}"
+        if isinstance(remote, str):
+            parts.json(path, endpoint(remote, query=True) if "://" in remote else remote)
+            continue
+        for name, value in sorted(_members(remote).items()):
+            _add_remote_member(parts, f"{path}.{name}", name, value)
+
+
+def _members(remote: Any) -> dict[str, Any]:
+    return {"class": type(remote).__qualname__, **dict(remote)} if isinstance(remote, BaseModel) else {"value": remote}
+
+
+def _add_remote_member(parts: Parts, path: str, name: str, value: Any) -> None:
+    if value is None or name in {"headers", "auth", "timeout", "cache_tools_list"} or is_secret_name(name):
+        return
+    if name == "env":
+        parts.json(path, sorted(value))
+    elif name in {"url", "endpoint"}:
+        parts.json(path, endpoint(str(value), query=True))
+    elif name == "args":
+        parts.json(path, _without_secrets(value))
+    else:
+        parts.value(path, value)
+
+
+def _without_secrets(args: Sequence[str]) -> list[str]:
+    """Command line arguments with the values of secret options taken out."""
+    kept: list[str] = []
+    for arg in args:
+        option, equals, _ = arg.partition("=")
+        if kept and kept[-1].startswith("-") and is_secret_name(kept[-1].strip("-").replace("-", "_")):
+            kept.append("")
+        else:
+            secret = equals and is_secret_name(option.strip("-").replace("-", "_"))
+            kept.append(f"{option}=" if secret else arg)
+    return kept

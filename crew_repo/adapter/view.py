@@ -1,0 +1,147 @@
+"""A crew as its tasks will be sent: interpolated, with the inputs in force. Two ways to get one, one way to read it.
+
+`live_view` is taken at a boundary, when CrewAI has interpolated the crew itself. `planned_view` makes the same of
+copies, so that a plan changes nothing; interpolation is CrewAI's own in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from crewai import Crew, Task
+from crewai.agents.agent_builder.base_agent import BaseAgent
+from crewai.utilities.i18n import I18N_DEFAULT
+
+from crew_repo.adapter import graph, private
+from crew_repo.errors import BadInputValueError, MissingInputError
+
+__all__ = ["CrewView", "TaskView", "generated_manager", "live_view", "planned_view", "said_to"]
+
+_TASK_TEXTS = ("description", "expected_output", "output_file")
+_AGENT_TEXTS = ("role", "goal", "backstory")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """One task as it will be sent; `worker` is its own agent, also where a manager hands it out."""
+
+    name: str
+    position: int
+    task: Task
+    worker: BaseAgent | None
+    original: Task
+
+
+@dataclass(frozen=True, slots=True)
+class CrewView:
+    """A crew as its tasks will be sent. `manager` is the user's own manager agent, never one that CrewAI made."""
+
+    crew: Crew
+    tasks: tuple[TaskView, ...]
+    agents: tuple[BaseAgent, ...]
+    manager: BaseAgent | None
+    inputs: Mapping[str, Any]
+    files: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def trigger_payload(self) -> Any:
+        """What `crewai_trigger_payload` says, which no template names."""
+        return self.inputs.get("crewai_trigger_payload")
+
+
+def generated_manager(crew: Crew) -> bool:
+    """Whether the crew's manager is the one that CrewAI makes of `manager_llm`, left there by an earlier kickoff."""
+    manager = crew.manager_agent
+    if manager is None or crew.manager_llm is None:
+        return False
+    texts = [I18N_DEFAULT.retrieve("hierarchical_manager_agent", text) for text in _AGENT_TEXTS]
+    return [manager.role, manager.goal, manager.backstory] == texts
+
+
+def _manager(crew: Crew) -> BaseAgent | None:
+    return None if generated_manager(crew) else crew.manager_agent
+
+
+def live_view(
+    crew: Crew, files: Mapping[str, Any] | None = None, plans: Mapping[int, str] | None = None
+) -> CrewView:
+    """The crew as CrewAI has interpolated it by now; the planner's text (`plans`, by id of the task) taken off."""
+    tasks = tuple(
+        TaskView(name, position, _unplanned(task, plans or {}), task.agent, task)
+        for position, (name, task) in enumerate(zip(graph.task_names(crew), crew.tasks, strict=True))
+    )
+    return CrewView(crew, tasks, tuple(crew.agents), _manager(crew), private.crew_inputs(crew), files or {})
+
+
+def planned_view(
+    crew: Crew, inputs: Mapping[str, Any] | None, files: Mapping[str, Any] | None = None
+) -> CrewView:
+    """The crew as CrewAI would interpolate it for these inputs; the crew itself stays as it is.
+
+    Raises MissingInputError for a variable that the inputs lack and BadInputValueError for a value that CrewAI
+    cannot put into a prompt.
+    """
+    copies = {id(agent): _interpolated_agent(agent, inputs) for agent in crew.agents}
+    tasks = tuple(
+        TaskView(name, position, _interpolated_task(task, inputs), copies.get(id(task.agent), task.agent), task)
+        for position, (name, task) in enumerate(zip(graph.task_names(crew), crew.tasks, strict=True))
+    )
+    known = dict(inputs) if inputs is not None else private.crew_inputs(crew)
+    return CrewView(crew, tasks, tuple(copies.values()), _manager(crew), known, files or {})
+
+
+def _unplanned(task: Task, plans: Mapping[int, str]) -> Task:
+    plan = plans.get(id(task))
+    if not plan or not task.description.endswith(plan):
+        return task
+    copy = task.model_copy()
+    copy.description = task.description.removesuffix(plan)
+    return copy
+
+
+def _interpolated_task(task: Task, inputs: Mapping[str, Any] | None) -> Task:
+    copy = task.model_copy()
+    if inputs:
+        _check(task, _TASK_TEXTS, inputs, f"Task {task.name or private.original_text(task, 'description')!r}")
+        try:
+            copy.interpolate_inputs_and_add_conversation_history(dict(inputs))
+        except ValueError as error:
+            raise BadInputValueError(f"CrewAI cannot put these inputs into its prompts: {error}") from error
+    return copy
+
+
+def _interpolated_agent(agent: BaseAgent, inputs: Mapping[str, Any] | None) -> BaseAgent:
+    if not inputs:
+        return agent
+    copy = agent.model_copy()
+    _check(agent, _AGENT_TEXTS, inputs, f"Agent {private.original_text(agent, 'role')!r}")
+    try:
+        copy.interpolate_inputs(dict(inputs))
+    except ValueError as error:
+        raise BadInputValueError(f"CrewAI cannot put these inputs into its prompts: {error}") from error
+    return copy
+
+
+def _check(item: Task | BaseAgent, names: tuple[str, ...], inputs: Mapping[str, Any], what: str) -> None:
+    for name in names:
+        missing = sorted(graph.variables(private.original_text(item, name)) - set(inputs))
+        if missing:
+            given = ", ".join(sorted(map(str, inputs))) or "none"
+            raise MissingInputError(
+                f"Missing required template variable {missing[0]!r}: {what} mentions it in its {name}, "
+                f"but the inputs are: {given}. Add it to the inputs."
+            )
+
+
+def said_to(crew: Crew, view: TaskView) -> dict[str, str]:
+    """What the tasks that this one reads have said by now, by name."""
+    names = graph.task_names(crew)
+    if graph.reads_all_before(view.original):
+        upstreams = [] if view.original.async_execution else list(range(view.position))
+    else:
+        named = {id(task) for task in graph.context_tasks(view.original)}
+        upstreams = [at for at, task in enumerate(crew.tasks) if id(task) in named]
+    outputs = [(names[at], crew.tasks[at].output) for at in upstreams]
+    return {name: output.raw for name, output in outputs if output is not None}

@@ -1,0 +1,76 @@
+"""Reading code objects: their canonical form, and the global names that they load."""
+
+from __future__ import annotations
+
+import dis
+import sys
+from collections.abc import Iterator
+from types import CodeType
+from typing import Any
+
+from crew_repo.hashing._canonical import SCALARS, Encoded, canonical
+
+__all__ = ["Chain", "encode_code", "global_chains", "reads_docstring"]
+
+Chain = tuple[str, ...]
+
+_GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
+_ATTRIBUTE_LOADS = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
+_PADDING = frozenset({"PUSH_NULL", "NOP", "CACHE", "EXTENDED_ARG"})
+
+
+def encode_code(code: CodeType) -> Encoded:
+    """What a code object does, without where it stands; it holds for one minor version of Python."""
+    names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
+    counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+    return [
+        "code",
+        f"{sys.implementation.name} {sys.version_info[0]}.{sys.version_info[1]}",
+        code.co_name,
+        code.co_code.hex(),
+        getattr(code, "co_exceptiontable", b"").hex(),
+        ["counts", *counts],
+        *(["names", *map(SCALARS[str], some)] for some in names),
+        ["constants", *map(_constant, code.co_consts)],
+    ]
+
+
+def _constant(value: Any) -> Encoded:
+    if isinstance(value, CodeType):
+        return encode_code(value)
+    if isinstance(value, tuple):
+        return ["tuple", *map(_constant, value)]
+    if isinstance(value, frozenset):
+        return ["set", *sorted(map(_constant, value), key=canonical)]
+    return SCALARS[type(value)](value)
+
+
+def nested_codes(code: CodeType) -> Iterator[CodeType]:
+    """A code object, and those of the functions, classes and comprehensions in it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from nested_codes(constant)
+
+
+def reads_docstring(code: CodeType) -> bool:
+    """Whether `__doc__` is read in it, so that a docstring acts."""
+    return any("__doc__" in some.co_names for some in nested_codes(code))
+
+
+def global_chains(code: CodeType) -> tuple[Chain, ...]:
+    """The global names that the code loads, each with the attributes read from it: ("helpers", "RATE")."""
+    return tuple(sorted({chain for some in nested_codes(code) for chain in _chains(some)}))
+
+
+def _chains(code: CodeType) -> Iterator[Chain]:
+    chain: Chain = ()
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in _ATTRIBUTE_LOADS and chain:
+            chain = (*chain, instruction.argval)
+        elif instruction.opname not in _PADDING:
+            if chain:
+                yield chain
+            chain = (instruction.argval,) if instruction.opname in _GLOBAL_LOADS else ()
+    if chain:
+        yield chain

@@ -1,0 +1,154 @@
+"""Handlers of functions and what stands for them: methods, partials, properties, wrappers, builtins."""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from crew_repo.hashing._bytecode import Chain
+from crew_repo.hashing._canonical import Encoded
+from crew_repo.hashing._dispatch import handles, handles_named
+from crew_repo.hashing._origin import is_own_function, is_own_module
+from crew_repo.hashing._source import static_part
+
+if TYPE_CHECKING:
+    from crew_repo.hashing._walker import Parts, Steps, Walker
+
+__all__: list[str] = []
+
+_EMPTY_CELL = ("empty cell",)
+
+
+@handles(types.FunctionType)
+def _function(walker: Walker, value: types.FunctionType, path: str) -> Steps:
+    if is_own_function(value.__code__, value.__globals__):
+        return _own_function(walker, value, path)
+    if _is_single_dispatch(value):
+        return _single_dispatch(walker, value, path)
+    if value.__closure__ or "__wrapped__" in vars(value) or "<locals>" in value.__qualname__:
+        return _installed_wrapper(walker, value, path)
+    return ["named", f"{value.__module__}.{value.__qualname__}"]
+
+
+def _own_function(walker: Walker, function: types.FunctionType, path: str) -> Parts:
+    static = static_part(function.__code__, function.__globals__)
+    encoded: list[Encoded] = ["function", static.sha256]
+    for name, members in (
+        ("defaults", _defaults(function)),
+        ("closure", _closure(function)),
+        ("globals", _referenced(function.__globals__, static.chains)),
+        ("annotations", function.__annotations__.items()),
+        ("attributes", vars(function).items()),
+    ):
+        encoded.append([name, *(yield from walker.members(members, path))])
+    return encoded
+
+
+def _installed_wrapper(walker: Walker, function: types.FunctionType, path: str) -> Parts:
+    """A wrapper that a library has put around something: named, and what it holds is hashed."""
+    name = f"{function.__globals__.get('__name__')}.{function.__code__.co_name}"
+    held = {**dict(_defaults(function)), **dict(_closure(function))}
+    if "__wrapped__" in vars(function):
+        held["__wrapped__"] = vars(function)["__wrapped__"]
+    return ["wrapper", name, *(yield from walker.members(held.items(), path))]
+
+
+def _defaults(function: types.FunctionType) -> list[tuple[str, object]]:
+    code, defaults = function.__code__, function.__defaults__ or ()
+    names = code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount]
+    return [*zip(names, defaults, strict=True), *(function.__kwdefaults__ or {}).items()]
+
+
+def _closure(function: types.FunctionType) -> list[tuple[str, object]]:
+    cells = function.__closure__ or ()
+    return [(name, _contents(cell)) for name, cell in zip(function.__code__.co_freevars, cells, strict=True)]
+
+
+def _contents(cell: types.CellType) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return _EMPTY_CELL
+
+
+def _referenced(namespace: dict[str, Any], chains: tuple[Chain, ...]) -> Iterator[tuple[str, object]]:
+    """The globals that are loaded, by the names that lead to them; through the user's modules, what they hold."""
+    seen: set[str] = set()
+    for chain in chains:
+        if chain[0] in namespace and not chain[0].startswith("__"):
+            name, value = _follow(namespace[chain[0]], chain)
+            if name not in seen:
+                seen.add(name)
+                yield name, value
+
+
+def _follow(value: object, chain: Chain) -> tuple[str, object]:
+    depth = 1
+    while isinstance(value, types.ModuleType) and depth < len(chain) and is_own_module(value.__name__):
+        if chain[depth] not in vars(value):
+            break
+        value = vars(value)[chain[depth]]
+        depth += 1
+    return ".".join(chain[:depth]), value
+
+
+def _is_single_dispatch(value: Any) -> bool:
+    return hasattr(value, "dispatch") and hasattr(value, "registry") and hasattr(value, "__wrapped__")
+
+
+def _single_dispatch(walker: Walker, value: Any, path: str) -> Parts:
+    return ["single dispatch", (yield dict(value.registry), path)]
+
+
+@handles(types.MethodType)
+def _method(_: Walker, value: types.MethodType, path: str) -> Parts:
+    return ["method", (yield value.__func__, path), (yield value.__self__, path)]
+
+
+@handles(functools.partial)
+def _partial(_: Walker, value: functools.partial[Any], path: str) -> Parts:
+    function = yield value.func, f"{path}.func"
+    return ["partial", function, (yield value.args, f"{path}.args"), (yield value.keywords, f"{path}.keywords")]
+
+
+@handles(staticmethod, classmethod)
+def _unbound(_: Walker, value: Any, path: str) -> Parts:
+    return [type(value).__name__, (yield value.__func__, path)]
+
+
+@handles(property)
+def _property(_: Walker, value: property, path: str) -> Parts:
+    return ["property", (yield (value.fget, value.fset, value.fdel), path)]
+
+
+@handles(functools.cached_property)
+def _cached_property(_: Walker, value: functools.cached_property[Any], path: str) -> Parts:
+    return ["cached property", (yield value.func, path)]
+
+
+@handles_named("functools._lru_cache_wrapper")
+def _lru_cache(_: Walker, value: Any, path: str) -> Parts:
+    return ["lru cache", (yield value.__wrapped__, path)]
+
+
+@handles(types.BuiltinFunctionType, types.MethodWrapperType)
+def _builtin(_: Walker, value: Any, path: str) -> Parts:
+    owner = getattr(value, "__self__", None)
+    if owner is None or isinstance(owner, types.ModuleType):
+        return ["named", f"{value.__module__}.{value.__qualname__}"]
+    return ["bound builtin", value.__name__, (yield owner, path)]
+
+
+@handles(
+    *(types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType),
+    *(types.GetSetDescriptorType, types.MemberDescriptorType),
+)
+def _descriptor(_: Walker, value: Any, path: str) -> Parts:
+    return ["descriptor", value.__name__, (yield value.__objclass__, path)]
+
+
+@handles(types.ModuleType)
+def _module(_walker: Walker, value: types.ModuleType, _path: str) -> list[Encoded]:
+    return ["module", value.__name__]

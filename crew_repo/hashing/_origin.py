@@ -1,0 +1,100 @@
+"""Whose code it is: the user's own, which is hashed, or installed, which is only named."""
+
+from __future__ import annotations
+
+import json
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+__all__ = ["is_own_class", "is_own_function", "is_own_module", "qualified_name"]
+
+_SITE_FOLDERS = frozenset({"site-packages", "dist-packages"})
+_STDLIB_FOLDERS = tuple({Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")})
+_PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
+
+
+def qualified_name(kind: type) -> str:
+    """`module.qualname` of a class."""
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def is_own_function(code: CodeType, namespace: Mapping[str, Any]) -> bool:
+    """Whether a function is the user's: by its file, or by its module where it has none (exec, a prompt)."""
+    filename = code.co_filename
+    if not filename.startswith("<"):
+        return _is_own_file(filename)
+    return not filename.startswith("<frozen") and is_own_module(str(namespace.get("__name__", "")))
+
+
+def is_own_class(kind: type) -> bool:
+    """Whether a class is the user's: by the module that it says it is from."""
+    return is_own_module(str(kind.__module__))
+
+
+def is_own_module(name: str) -> bool:
+    """Whether a module is the user's own: neither standard library nor an installed distribution.
+
+    A project that is installed in editable mode, or from a folder (`pip install .`), is the user's own.
+    """
+    if name == "__main__":
+        return True
+    top_level = name.partition(".")[0]
+    if top_level in sys.stdlib_module_names or top_level in sys.builtin_module_names:
+        return False
+    file = _file_of(sys.modules.get(name)) or _file_of(sys.modules.get(top_level))
+    return file is None or _is_own_file(file)
+
+
+def _file_of(module: ModuleType | None) -> str | None:
+    file = getattr(module, "__file__", None)
+    return file if isinstance(file, str) else None
+
+
+@lru_cache(maxsize=None)
+def _is_own_file(filename: str) -> bool:
+    path = Path(filename).resolve()
+    if _PACKAGE_FOLDER in path.parents:
+        return False
+    for folder in path.parents:
+        if folder.name in _SITE_FOLDERS:
+            return path.relative_to(folder).parts[0].removesuffix(".py") in _installed_from_folder(folder)
+    return not any(folder in path.parents for folder in _STDLIB_FOLDERS) and not _was_put_there(path)
+
+
+@lru_cache(maxsize=None)
+def _installed_from_folder(site_folder: Path) -> frozenset[str]:
+    """The top-level names of distributions that were installed from a source folder, as PEP 610 records it."""
+    names: set[str] = set()
+    for note in site_folder.glob("*.dist-info/direct_url.json"):
+        with suppress(OSError, ValueError):
+            if "dir_info" in json.loads(note.read_text()):
+                names.update(_recorded_names(note.parent))
+    return frozenset(names)
+
+
+@lru_cache(maxsize=None)
+def _target_names(folder: Path) -> frozenset[str]:
+    """The top-level names that `pip install --target` put into a folder."""
+    names: set[str] = set()
+    with suppress(OSError):
+        for dist_info in folder.glob("*.dist-info"):
+            names.update(_recorded_names(dist_info))
+    return frozenset(names)
+
+
+def _was_put_there(path: Path) -> bool:
+    return any(
+        path.relative_to(folder).parts[0].removesuffix(".py") in _target_names(folder) for folder in path.parents[:-1]
+    )
+
+
+def _recorded_names(dist_info: Path) -> Iterator[str]:
+    with suppress(OSError):
+        for line in (dist_info / "RECORD").read_text(errors="replace").splitlines():
+            yield line.partition(",")[0].partition("/")[0].removesuffix(".py")

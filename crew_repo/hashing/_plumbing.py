@@ -1,0 +1,89 @@
+"""Types that carry no answer: they are hashed by type, as stateless, or reported as opaque."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import types
+import weakref
+from contextvars import Context, ContextVar, Token
+from os import environ
+from typing import TYPE_CHECKING, Any
+
+from crew_repo.hashing._canonical import Encoded
+from crew_repo.hashing._dispatch import handles, handles_named
+from crew_repo.hashing._origin import qualified_name
+
+if TYPE_CHECKING:
+    from crew_repo.hashing._walker import Steps, Walker
+
+__all__: list[str] = []
+
+_STANDARD_STREAMS = frozenset({"<stdin>", "<stdout>", "<stderr>"})
+
+
+@handles(
+    *(type(threading.Lock()), type(threading.RLock()), threading.Event, threading.Condition, threading.Semaphore),
+    *(threading.Barrier, threading.local, threading.Thread),
+    *(logging.Logger, logging.LoggerAdapter, logging.Handler, logging.Filter, logging.Formatter),
+    *(Context, ContextVar, Token, type(environ)),
+    *(weakref.ref, weakref.WeakSet, weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.finalize),
+    *(weakref.ProxyType, weakref.CallableProxyType),
+)
+@handles_named(
+    *("asyncio.locks.Lock", "asyncio.locks.Event", "asyncio.locks.Condition", "asyncio.locks.Semaphore"),
+    *("asyncio.events.AbstractEventLoop", "concurrent.futures._base.Executor", "multiprocessing.synchronize.SemLock"),
+    *("loguru._logger.Logger", "structlog._config.BoundLoggerLazyProxy", "structlog._base.BoundLoggerBase"),
+    *("rich.console.Console", "tqdm.std.tqdm", "opentelemetry.trace.Tracer"),
+)
+def _stateless(_walker: Walker, value: object, _path: str) -> list[Encoded]:
+    return ["stateless", qualified_name(type(value))]
+
+
+@handles_named(
+    *("requests.sessions.Session", "urllib3.poolmanager.PoolManager", "aiohttp.client.ClientSession"),
+    *("httpx._client.BaseClient", "httpx.Client", "httpx.AsyncClient", "openai._base_client.BaseClient"),
+    "anthropic._base_client.BaseClient",
+)
+def _http_client(_walker: Walker, value: Any, _path: str) -> list[Encoded]:
+    """Connections, headers and timeouts come and go; where it talks to stays."""
+    address = getattr(value, "base_url", None)
+    place = [str(getattr(address, part, "")) for part in ("scheme", "host", "port", "path")] if address else []
+    return ["http client", qualified_name(type(value)), *place]
+
+
+@handles(
+    *(types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType, types.FrameType, types.TracebackType),
+)
+def _running(walker: Walker, value: object, path: str) -> list[Encoded]:
+    return walker.hidden(value, path, "is a computation under way")
+
+
+@handles_named(
+    *("redis.client.Redis", "redis.asyncio.client.Redis", "pymongo.mongo_client.MongoClient", "botocore.client.BaseClient"),
+    *("sqlalchemy.engine.base.Engine", "sqlalchemy.engine.base.Connection", "sqlalchemy.orm.session.Session"),
+    *("sqlalchemy.ext.asyncio.engine.AsyncEngine", "sqlalchemy.ext.asyncio.session.AsyncSession"),
+    *("psycopg._connection_base.BaseConnection", "psycopg2.extensions.connection", "sqlite3.Connection"),
+    *("elasticsearch._sync.client.Elasticsearch", "qdrant_client.qdrant_client.QdrantClient"),
+    *("chromadb.api.client.SharedSystemClient", "pymysql.connections.Connection", "neo4j._sync.driver.Driver"),
+)
+def _database_client(walker: Walker, value: object, path: str) -> list[Encoded]:
+    return walker.hidden(value, path, "stands for data that is kept elsewhere")
+
+
+@handles_named(
+    *("_socket.socket", "subprocess.Popen", "multiprocessing.process.BaseProcess", "multiprocessing.connection.Connection"),
+    *("tempfile._TemporaryFileWrapper", "_ctypes._SimpleCData", "_ctypes._Pointer", "_ctypes.CFuncPtr"),
+    *("_ctypes.Structure", "_ctypes.Union", "_ctypes.Array", "ctypes.CDLL", "queue.Queue", "asyncio.queues.Queue"),
+    *("_asyncio.Future", "asyncio.futures.Future", "concurrent.futures._base.Future"),
+)
+def _of_the_system(walker: Walker, value: object, path: str) -> list[Encoded]:
+    return walker.hidden(value, path, "belongs to the running process")
+
+
+@handles_named("_io._IOBase", "io.IOBase")
+def _file(walker: Walker, value: Any, path: str) -> Steps:
+    name = getattr(value, "name", None)
+    if name in _STANDARD_STREAMS:
+        return ["stateless", str(name)]
+    return walker.hidden(value, path, "is an open file")

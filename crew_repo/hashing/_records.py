@@ -1,0 +1,37 @@
+"""The hashes of the records that crew_repo keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from operator import attrgetter
+
+from crew_repo.hashing._canonical import digest
+from crew_repo.model import Component, StoredResult
+
+__all__ = ["context_hash", "definition_hash", "input_hash", "output_hash", "text_hash"]
+
+
+def text_hash(text: str) -> str:
+    """The hash of a text: a description, a role, a file's decoded content."""
+    return digest("text", text)
+
+
+def context_hash(context: str) -> str:
+    """The hash of what a task is told of its upstreams: the exact text that CrewAI passes."""
+    return digest("context", context)
+
+
+def definition_hash(components: Iterable[Component]) -> str:
+    """The hash of the components that act, whatever their order. Their `text` is not in it."""
+    acting = sorted((c for c in components if c.acts), key=attrgetter("path", "sha256"))
+    return digest("definition", [[c.path, c.sha256] for c in acting])
+
+
+def input_hash(definition_hash: str, context_hash: str, occurrence: int) -> str:
+    """The hash by which a record is found. `occurrence` tells equal tasks of one run apart."""
+    return digest("input", {"definition": definition_hash, "context": context_hash, "occurrence": occurrence})
+
+
+def output_hash(result: StoredResult) -> str:
+    """The hash over every member of a stored result, so that an edit by hand is noticed."""
+    return digest("output", {name: getattr(result, name) for name in StoredResult.__slots__})

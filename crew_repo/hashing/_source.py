@@ -1,0 +1,105 @@
+"""The source of live functions: found in their file, and believed only if it compiles to the code that is live."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+from collections.abc import Iterator, Mapping
+from types import CodeType
+from typing import Any, NamedTuple
+from weakref import ref
+
+from crew_repo.hashing._bytecode import Chain, encode_code, global_chains, nested_codes, reads_docstring
+from crew_repo.hashing._canonical import canonical, seal
+from crew_repo.hashing._syntax import FunctionNode, encode_function
+
+__all__ = ["Static", "static_part"]
+
+
+class Static(NamedTuple):
+    """What of a function does not change while it lives: the digest of its code, and the globals that it loads."""
+
+    sha256: str
+    chains: tuple[Chain, ...]
+
+
+class _Found(NamedTuple):
+    line: int
+    node: FunctionNode
+    code: CodeType
+
+
+_statics: dict[int, tuple[ref[CodeType], Static]] = {}
+_files: dict[str, tuple[str, dict[str, list[_Found]]]] = {}
+
+
+def static_part(code: CodeType, namespace: Mapping[str, Any]) -> Static:
+    """The static part of a function, computed once per code object.
+
+    Kept by identity: equal code objects may come from different sources.
+    """
+    known = _statics.get(id(code))
+    if known is not None and known[0]() is code:
+        return known[1]
+    static = Static(seal("code", _encode(code, namespace)), global_chains(code))
+    _statics[id(code)] = (ref(code, lambda _, key=id(code): _statics.pop(key, None)), static)  # type: ignore[misc]
+    return static
+
+
+def _encode(code: CodeType, namespace: Mapping[str, Any]) -> Any:
+    try:
+        node = _find(code, namespace)
+        if node is not None:
+            return ["source", encode_function(node, keep_docstring=reads_docstring(code))]
+    except (SyntaxError, ValueError, RecursionError, KeyError):
+        pass  # a file that has become something else, or is nested too deeply: the live code speaks
+    return ["bytecode", encode_code(code)]
+
+
+def _find(code: CodeType, namespace: Mapping[str, Any]) -> FunctionNode | None:
+    """The function in the file whose code equals the live code, and if there are several, the one at its line."""
+    live = canonical(encode_code(code))
+    candidates = _functions_of(code.co_filename, namespace).get(code.co_name, [])
+    for found in sorted(candidates, key=lambda found: found.line != code.co_firstlineno):
+        if canonical(encode_code(found.code)) == live:
+            return found.node
+    return None
+
+
+def _functions_of(filename: str, namespace: Mapping[str, Any]) -> dict[str, list[_Found]]:
+    """Every function in a file, by name."""
+    linecache.checkcache(filename)
+    text = "".join(linecache.getlines(filename, dict(namespace)))
+    known = _files.get(filename)
+    if known is None or known[0] != text:
+        known = _files[filename] = (text, _index(text, filename))
+    return known[1]
+
+
+def _index(text: str, filename: str) -> dict[str, list[_Found]]:
+    """Parse and compile a file once. Each function gets a line number of its own, to find its code by.
+
+    Compiled alone, a function would not have its free variables; found by its true line, two lambdas on one line
+    could not be told apart.
+    """
+    tree = ast.parse(text, filename)
+    nodes: dict[int, tuple[int, FunctionNode]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            number = text.count("\n") + 2 + len(nodes)
+            nodes[number] = (_renumber(node, number), node)
+    module = compile(tree, filename, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    index: dict[str, list[_Found]] = {}
+    for code in nested_codes(module):
+        if code.co_firstlineno in nodes:
+            index.setdefault(code.co_name, []).append(_Found(*nodes[code.co_firstlineno], code))
+    return index
+
+
+def _renumber(node: FunctionNode, number: int) -> int:
+    decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
+    first_line = min(some.lineno for some in (node, *decorators))
+    for some in (node, *decorators[:1]):
+        some.lineno = some.end_lineno = number
+        some.col_offset = some.end_col_offset = 0
+    return first_line

@@ -1,0 +1,44 @@
+"""Reading the state of an instance: its `__dict__` and slots, and whether there is more where Python cannot look."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from types import MemberDescriptorType
+from typing import Any
+
+__all__ = ["has_hidden_state", "instance_state"]
+
+_POINTER_BYTES = tuple.__itemsize__
+_PLUMBING_SLOTS = frozenset({"__dict__", "__weakref__"})
+
+
+def instance_state(value: object) -> dict[str, Any]:
+    """The attributes and filled slots of an instance, without what `cached_property` keeps there."""
+    state = dict(getattr(value, "__dict__", None) or {})
+    for kind in type(value).__mro__:
+        for name, member in vars(kind).items():
+            if isinstance(member, MemberDescriptorType) and name not in _PLUMBING_SLOTS:
+                _read_slot(state, value, name, member)
+            elif isinstance(member, cached_property):
+                state.pop(name, None)
+    return {name: member for name, member in state.items() if isinstance(name, str)}
+
+
+def _read_slot(state: dict[str, Any], value: object, name: str, slot: MemberDescriptorType) -> None:
+    try:
+        state.setdefault(name, slot.__get__(value, type(value)))
+    except AttributeError:  # an empty slot
+        return
+
+
+def has_hidden_state(kind: type) -> bool:
+    """Whether instances have memory besides `__dict__`, `__weakref__` and slots: state kept by compiled code."""
+    while kind is not object and kind.__base__ is not None:
+        if kind.__basicsize__ - kind.__base__.__basicsize__ > _POINTER_BYTES * _slot_count(kind):
+            return True
+        kind = kind.__base__
+    return False
+
+
+def _slot_count(kind: type) -> int:
+    return sum(isinstance(m, MemberDescriptorType) or n in _PLUMBING_SLOTS for n, m in vars(kind).items())

@@ -1,0 +1,66 @@
+"""The canonical form of a function's syntax: the same for every layout of the code and every version of Python."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from crew_repo.hashing._canonical import SCALARS, Encoded
+
+__all__ = ["FunctionNode", "encode_function"]
+
+FunctionNode: TypeAlias = "ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda"
+
+_LAYOUT = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
+# Evaluated where the function is defined. What came of it is read from the live function.
+_EVALUATED_OUTSIDE = frozenset({"decorator_list", "returns", "type_params"})
+
+
+def encode_function(node: FunctionNode, *, keep_docstring: bool) -> Encoded:
+    """A function's name, parameters and body.
+
+    Comments, layout, docstrings and `pass` are not in it; nor are defaults, annotations and decorators of the
+    function itself, whose live values count. `keep_docstring` is for code that reads `__doc__`.
+    """
+    return _node(node, _EVALUATED_OUTSIDE, keep_docstring)
+
+
+def _node(node: ast.AST, left_out: frozenset[str], keep_docstring: bool) -> Encoded:
+    encoded: list[Encoded] = [type(node).__name__]
+    if isinstance(node, ast.Constant):
+        return ["Constant", SCALARS[type(node.value)](node.value)]
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if value is not None and value != [] and name not in _LAYOUT and name not in left_out:
+            encoded.append([name, _field(value, name, left_out, keep_docstring)])
+    return encoded
+
+
+def _field(value: object, name: str, left_out: frozenset[str], keep_docstring: bool) -> Encoded:
+    if left_out and isinstance(value, ast.arguments):
+        return _parameters(value)
+    if isinstance(value, ast.AST):
+        return _node(value, frozenset(), keep_docstring)
+    if isinstance(value, list):
+        return [name, *(_item(item, keep_docstring) for item in _acting(value, keep_docstring))]
+    return SCALARS[type(value)](value)
+
+
+def _item(item: object, keep_docstring: bool) -> Encoded:
+    if isinstance(item, ast.AST):
+        return _node(item, frozenset(), keep_docstring)
+    return SCALARS[type(item)](item)
+
+
+def _acting(items: list[object], keep_docstring: bool) -> Iterator[object]:
+    """Statements without `pass` and without constants that stand alone, as docstrings do; pieces of text merged."""
+    for item in items:
+        idle = isinstance(item, ast.Pass) or (isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant))
+        if keep_docstring or not idle:
+            yield item
+
+
+def _parameters(arguments: ast.arguments) -> Encoded:
+    every = [arguments.posonlyargs, arguments.args, arguments.kwonlyargs, [arguments.vararg], [arguments.kwarg]]
+    return ["parameters", *(["names", *(a.arg if a else None for a in some)] for some in every)]

@@ -1,0 +1,139 @@
+"""Handlers of plain values: containers, and the standard library's value types."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
+from pathlib import PurePath
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from crew_repo.hashing._canonical import SCALARS, Encoded, canonical
+from crew_repo.hashing._dispatch import handles
+from crew_repo.hashing._walker import is_secret
+
+if TYPE_CHECKING:
+    from crew_repo.hashing._walker import Parts, Walker
+
+__all__: list[str] = []
+
+
+def _declare_scalar(kind: type) -> None:
+    @handles(kind, contents=True)
+    def scalar(_walker: Walker, value: Any, _path: str) -> list[Encoded]:
+        return ["scalar", SCALARS[kind](value)]
+
+
+for _kind in SCALARS:
+    _declare_scalar(_kind)
+
+
+@handles(list, contents=True)
+def _list(_: Walker, value: list[Any], path: str) -> Parts:
+    return ["list", *(yield from _in_order(value, path))]
+
+
+@handles(tuple, contents=True)
+def _tuple(_: Walker, value: tuple[Any, ...], path: str) -> Parts:
+    return ["tuple", *(yield from _in_order(value, path))]
+
+
+@handles(deque, contents=True)
+def _deque(_: Walker, value: deque[Any], path: str) -> Parts:
+    return ["deque", value.maxlen, *(yield from _in_order(tuple(value), path))]
+
+
+def _in_order(values: Sequence[Any], path: str) -> Parts:
+    encoded: list[Encoded] = []
+    for index, value in enumerate(values):
+        encoded.append((yield value, f"{path}[{index}]"))
+    return encoded
+
+
+@handles(dict, OrderedDict, MappingProxyType, contents=True)
+def _dict(walker: Walker, value: Mapping[Any, Any], path: str) -> Parts:
+    texts = sorted(key for key in value if type(key) is str)
+    encoded: list[Encoded] = []
+    for key in texts:
+        where = f"{path}[{key!r}]"
+        if not walker.skips(where):
+            part = ["secret"] if is_secret(key, value[key]) else (yield value[key], where)
+            encoded.append([SCALARS[str](key), part])
+    others = [] if len(texts) == len(value) else [item for item in value.items() if type(item[0]) is not str]
+    return ["dict", *encoded, *_in_own_order([walker.alone(item, f"{path}[...]") for item in others])]
+
+
+@handles(defaultdict, contents=True)
+def _defaultdict(walker: Walker, value: defaultdict[Any, Any], path: str) -> Parts:
+    factory = yield value.default_factory, f"{path}.default_factory"
+    return ["defaultdict", factory, *(yield from _dict(walker, value, path))]  # type: ignore[misc]
+
+
+@handles(set, frozenset, contents=True)
+def _set(walker: Walker, value: set[Any], path: str) -> list[Encoded]:
+    return ["set", *_in_own_order([walker.alone(item, f"{path}[...]") for item in value])]
+
+
+def _in_own_order(encoded: list[Encoded]) -> list[Encoded]:
+    return sorted(encoded, key=canonical)
+
+
+@handles(bytearray, memoryview, contents=True)
+def _buffer(_walker: Walker, value: bytearray | memoryview, _path: str) -> list[Encoded]:
+    return [type(value).__name__, SCALARS[bytes](bytes(value))]
+
+
+@handles(range, slice)
+def _range(_: Walker, value: range | slice, path: str) -> Parts:
+    bounds = yield (value.start, value.stop, value.step), path
+    return [type(value).__name__, bounds]
+
+
+@handles(Enum)
+def _enum(_: Walker, value: Enum, path: str) -> Parts:
+    return ["enum", (yield type(value), path), value.name, (yield value.value, f"{path}.value")]
+
+
+@handles(datetime.datetime, datetime.date, datetime.time, contents=True)
+def _moment(_walker: Walker, value: datetime.datetime, _path: str) -> list[Encoded]:
+    return [_stdlib_name(value, datetime.datetime, datetime.date, datetime.time), value.isoformat()]
+
+
+@handles(datetime.timedelta, contents=True)
+def _timedelta(_walker: Walker, value: datetime.timedelta, _path: str) -> list[Encoded]:
+    return ["timedelta", value.days, value.seconds, value.microseconds]
+
+
+@handles(datetime.timezone)
+def _timezone(_walker: Walker, value: datetime.timezone, _path: str) -> list[Encoded]:
+    return ["timezone", value.tzname(None)]
+
+
+@handles(Decimal, UUID, contents=True)
+def _as_text(_walker: Walker, value: Decimal | UUID, _path: str) -> list[Encoded]:
+    return [_stdlib_name(value, Decimal, UUID), str(value)]
+
+
+@handles(Fraction, contents=True)
+def _fraction(_walker: Walker, value: Fraction, _path: str) -> list[Encoded]:
+    return ["Fraction", SCALARS[int](value.numerator), SCALARS[int](value.denominator)]
+
+
+@handles(PurePath)
+def _path(_walker: Walker, value: PurePath, _path: str) -> list[Encoded]:
+    return ["path", SCALARS[str](str(value))]
+
+
+@handles(re.Pattern)
+def _pattern(_: Walker, value: re.Pattern[Any], path: str) -> Parts:
+    return ["pattern", (yield value.pattern, path), value.flags]
+
+
+def _stdlib_name(value: object, *kinds: type) -> str:
+    return next(kind.__name__ for kind in kinds if isinstance(value, kind))

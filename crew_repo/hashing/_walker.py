@@ -1,0 +1,182 @@
+"""The walk over a graph of objects: every part is encoded once, cycles end, and no part is dropped.
+
+Handlers say what a value consists of. One that has parts is a generator: it yields `(part, path)`, is sent the part's
+encoding, and returns its own. The walk keeps its own stack, so depth is bounded by memory and not by the interpreter.
+
+A part that has been encoded is the digest of its encoding, so shared parts cost nothing and sharing does not show.
+Inside a cycle the way back is `["ref", n]`: n parts back, in the order of the visit. The parts of a cycle are settled
+together, when its first part is (Tarjan's algorithm), since only then does their encoding not depend on the way in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any, NamedTuple, TypeAlias
+
+from crew_repo.hashing._canonical import SCALARS, Encoded, seal
+from crew_repo.hashing._dispatch import handler_for
+from crew_repo.hashing._origin import qualified_name
+from crew_repo.hashing._secret_names import is_secret_name
+from crew_repo.model import Opaque
+
+__all__ = ["Hashed", "Parts", "Steps", "Walker", "is_secret", "walk"]
+
+Part: TypeAlias = "tuple[object, str]"
+Parts: TypeAlias = "Generator[Part, Encoded, list[Encoded]]"
+Steps: TypeAlias = "Parts | list[Encoded]"
+_UNKNOWN: Any = object()
+_DEEPEST = 10_000
+
+
+class Hashed(NamedTuple):
+    """A hash, and what of the value could not be read into it. With anything opaque, the hash proves nothing."""
+
+    sha256: str
+    opaque: tuple[Opaque, ...] = ()
+
+
+class _Frame:
+    """One part that is being encoded. `low` is the furthest part back that it, or a part of it, refers to."""
+
+    __slots__ = ("depth", "index", "low", "outer", "path", "steps", "value")
+
+    def __init__(self, value: object, path: str, index: int, outer: _Frame | None) -> None:
+        self.value, self.path, self.index, self.low, self.outer = value, path, index, index, outer
+        self.depth: int = outer.depth + 1 if outer else 0
+        self.steps: Parts | None = None
+
+
+class Walker:
+    """One walk. Handlers use `members`, `hidden` and `alone`; everything else is `walk`'s."""
+
+    def __init__(self, root: str, skip: Callable[[str], bool] | None) -> None:
+        self._root, self._skip = len(root), skip
+        self._frame: _Frame | None = None
+        self._open: dict[int, int] = {}
+        self._closed: dict[int, Encoded] = {}
+        self._kept: list[object] = []  # an id stays taken for as long as the walk remembers it
+        self.opaque: set[tuple[str, str]] = set()
+
+    def encode(self, value: object, path: str) -> Encoded:
+        """Encode a value and everything in it."""
+        reply = self._known(value)
+        if reply is not _UNKNOWN:
+            return reply
+        first = frame = self._enter(value, path)
+        while True:
+            part = self._next_part(frame, reply if reply is not _UNKNOWN else None)
+            if isinstance(part, list):
+                reply = self._leave(frame, part)
+                if frame is first:
+                    return reply
+                frame = frame.outer  # type: ignore[assignment]
+                continue
+            reply = self._known(part[0])
+            if reply is _UNKNOWN:
+                frame = self._enter(*part)
+
+    def _known(self, value: object) -> Encoded:
+        scalar = SCALARS.get(type(value))
+        if scalar is not None:
+            return scalar(value)
+        index = self._open.get(id(value))
+        if index is not None and self._frame is not None:
+            self._frame.low = min(self._frame.low, index)
+            return ["ref", self._frame.index - index]
+        return self._closed.get(id(value), _UNKNOWN)
+
+    def _enter(self, value: object, path: str) -> _Frame:
+        frame = self._frame = _Frame(value, path, len(self._open), self._frame)
+        self._open[id(value)] = frame.index
+        self._kept.append(value)
+        return frame
+
+    def _next_part(self, frame: _Frame, reply: Encoded) -> Part | list[Encoded]:
+        try:
+            if frame.steps is not None:
+                return frame.steps.send(reply)
+            if frame.depth > _DEEPEST:
+                return self.hidden(frame.value, frame.path, "is nested too deeply")
+            steps = handler_for(type(frame.value))(self, frame.value, frame.path)
+            if isinstance(steps, list):
+                return steps
+            frame.steps = steps
+            return next(steps)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+        except Exception as error:  # noqa: BLE001 - a value's own code may raise anything; it is named, not dropped
+            self._frame = frame
+            return self.hidden(frame.value, frame.path, f"raised {type(error).__name__} when it was read")
+
+    def _leave(self, frame: _Frame, encoded: list[Encoded]) -> Encoded:
+        sealed: Encoded = ["#", seal("part", encoded)]
+        if frame.low == frame.index:
+            self._close(frame.index, sealed)
+        outer = self._frame = frame.outer
+        if outer is not None:
+            outer.low = min(outer.low, frame.low)
+        return sealed
+
+    def _close(self, index: int, sealed: Encoded) -> None:
+        """Settle the cycle whose first part is at `index`; a part that is in no cycle is one of its own."""
+        while len(self._open) > index:
+            key, position = self._open.popitem()
+            offset = position - index
+            if self._skip is None:  # with one, what is left out depends on the path
+                self._closed[key] = ["member", offset, sealed] if offset else sealed
+
+    def skips(self, path: str) -> bool:
+        """Whether the caller wants the part at this path left out."""
+        return self._skip is not None and self._skip(path[self._root :].removeprefix("."))
+
+    def hidden(self, value: object, path: str, why: str) -> list[Encoded]:
+        """The placeholder of a part that cannot be read, which is reported as opaque."""
+        kind = type(value)
+        self.opaque.add((path, f"{kind.__qualname__} (a {qualified_name(kind)}): it {why}"))
+        return ["opaque", qualified_name(kind)]
+
+    def members(self, values: Iterable[tuple[str, object]], path: str) -> Parts:
+        """Named parts in the order of their names; of a secret only the name."""
+        encoded: list[Encoded] = []
+        for name, value in sorted(values, key=_name):
+            where = f"{path}.{name}"
+            if not self.skips(where):
+                part = ["secret"] if is_secret(name, value) else (yield value, where)
+                encoded.append([SCALARS[str](name), part])
+        return encoded
+
+    def alone(self, value: object, path: str) -> Encoded:
+        """Encode a part as if its siblings had not been visited, for siblings that have no order of their own."""
+        reply = self._known(value)
+        if reply is not _UNKNOWN:
+            return reply
+        opened, closed = self._open, self._closed
+        self._open, self._closed = dict(opened), dict(closed)
+        try:
+            return self.encode(value, path)
+        finally:
+            self._open, self._closed = opened, closed
+
+
+_CODE = (type, FunctionType, MethodType, ModuleType, BuiltinFunctionType, property, classmethod, staticmethod)
+
+
+def is_secret(name: str, value: object) -> bool:
+    """Whether a named part is left out for its name: data is, code and switches are not."""
+    return is_secret_name(name) and not isinstance(value, (*_CODE, bool))
+
+
+def _name(member: tuple[str, object]) -> str:
+    return member[0]
+
+
+def walk(kind: str, value: object, path: str, skip: Callable[[str], bool] | None = None) -> Hashed:
+    """Hash a value of any kind under the record type `kind`."""
+    walker = Walker(path, skip)
+    try:
+        encoded = walker.encode(value, path)
+    except RecursionError:  # sets within sets within sets; everything else is walked without recursion
+        walker = Walker(path, skip)
+        encoded = walker.hidden(value, path, "is nested too deeply")
+    return Hashed(seal(kind, encoded), tuple(Opaque(*where) for where in sorted(walker.opaque)))

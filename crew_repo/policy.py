@@ -1,0 +1,91 @@
+"""What a user may say about one task: when its record expires, what of it does not count, which files it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from os import PathLike
+from typing import Literal
+
+from crew_repo.errors import PolicyError
+
+__all__ = ["Policies", "TaskPolicy", "merge_policies"]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPolicy:
+    """How to treat one task, by its name; `"*"` stands for every task that has no policy of its own.
+
+    - `max_age`: a record older than this is stale (a live web search).
+    - `always`: execute in every run.
+    - `ignore`: patterns of component paths that do not count, such as `"agent.backstory"` or `"tool:*.source"`.
+      A part that cannot be hashed may be ignored too; its path is in the warning.
+    - `salt`: any text; a new one makes the record stale (a model that was retrained under its old name).
+    - `files`: files that a tool reads by itself; their content counts.
+    - `memory`: what CrewAI's memory recalls is state that no hash covers. `"ignore"` serves the record all the
+      same, `"always"` executes a task that has a memory in every run.
+    - `dates`: whether the date that `inject_date` puts into the prompt counts (`"daily"`) or not (`"ignore"`).
+    - `human_input`: whether a task that asks a person is asked again: `"reuse"` the answer, or ask `"always"`.
+    """
+
+    max_age: timedelta | None = None
+    always: bool = False
+    ignore: tuple[str, ...] = ()
+    salt: str | None = None
+    files: tuple[str | PathLike[str], ...] = ()
+    memory: Literal["ignore", "always"] = "ignore"
+    dates: Literal["daily", "ignore"] = "daily"
+    human_input: Literal["reuse", "always"] = "reuse"
+
+    def __post_init__(self) -> None:
+        for name in ("ignore", "files"):
+            value = getattr(self, name)
+            if isinstance(value, (str, PathLike)):
+                object.__setattr__(self, name, (value,))
+            else:
+                object.__setattr__(self, name, tuple(value))
+        if self.max_age is not None and not isinstance(self.max_age, timedelta):
+            raise PolicyError(f"max_age is {self.max_age!r}; give a datetime.timedelta, such as timedelta(hours=6)")
+        self._check("memory", ("ignore", "always"))
+        self._check("dates", ("daily", "ignore"))
+        self._check("human_input", ("reuse", "always"))
+
+    def _check(self, name: str, allowed: tuple[str, ...]) -> None:
+        if getattr(self, name) not in allowed:
+            raise PolicyError(f"{name} is {getattr(self, name)!r}; it can be {' or '.join(map(repr, allowed))}")
+
+    def ignores(self, path: str) -> bool:
+        """Whether a component of this path does not count."""
+        return any(fnmatchcase(path, pattern) or path.startswith(pattern + ".") for pattern in self.ignore)
+
+
+DEFAULT = TaskPolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """The policies of one run, by task name."""
+
+    by_name: Mapping[str, TaskPolicy]
+
+    def of(self, task_name: str) -> TaskPolicy:
+        """The policy of this task, else that of `"*"`, else the defaults."""
+        return self.by_name.get(task_name) or self.by_name.get("*") or DEFAULT
+
+    def names(self) -> set[str]:
+        """The task names that were given."""
+        return set(self.by_name) - {"*"}
+
+
+def merge_policies(*layers: Mapping[str, TaskPolicy] | None) -> Policies:
+    """Later layers win, task by task (the run's policies over the repository's)."""
+    merged: dict[str, TaskPolicy] = {}
+    for layer in layers:
+        for name, policy in (layer or {}).items():
+            if not isinstance(policy, TaskPolicy):
+                members = ", ".join(field.name for field in fields(TaskPolicy))
+                raise PolicyError(f"The policy of {name!r} is {policy!r}; give a TaskPolicy({members})")
+            merged[name] = policy
+    return Policies(merged)

@@ -1,0 +1,579 @@
+"""StateRepository: run crews so that only what changed is executed, and ask what was done.
+
+This module imports neither crewai nor a database driver until they are needed.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from concurrent.futures import Executor
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from crew_repo.errors import AttachError, InputError
+from crew_repo.model import Plan, Problem, PruneReport, Record, RunRecord, TaskState
+from crew_repo.policy import TaskPolicy, merge_policies
+from crew_repo.settings import resolve_url
+
+if TYPE_CHECKING:
+    from crewai import Crew
+    from crewai.crews.crew_output import CrewOutput
+
+    from crew_repo.runner.batch import OnError
+    from crew_repo.runner.keeper import Keeper
+    from crew_repo.runner.options import RunOptions
+    from crew_repo.runner.session import Session
+    from crew_repo.store import Store
+
+    class RecordedOutput(CrewOutput):
+        """A CrewOutput whose `run` says what happened."""
+
+        run: RunRecord  # type: ignore[misc]
+
+
+__all__ = ["StateRepository", "StoredOutput"]
+
+
+class StoredOutput(str):
+    """A stored output: the raw text itself, with `record` for everything that is kept of it."""
+
+    __slots__ = ("record",)
+    record: Record
+
+    @property
+    def raw(self) -> str:
+        """The raw text."""
+        return str(self)
+
+    @property
+    def json_dict(self) -> Any:
+        """The JSON output of a task with `output_json`, else None."""
+        import json
+
+        text = self.record.result.json_dict_json
+        return None if text is None else json.loads(text)
+
+    @property
+    def pydantic_json(self) -> str | None:
+        """The pydantic output as JSON text; the class itself is the crew's, and is rebuilt only in a run."""
+        return self.record.result.pydantic_json
+
+
+class StateRepository:
+    """Remembers what the tasks of crews said, and executes only those that are stale or missing.
+
+    `target` is a path, a SQLAlchemy URL, or None for `CREW_REPO_URL`, else `crew_state.db` here. A context manager;
+    usable from many threads; picklable to other processes by its URL.
+
+    - `policies`: a TaskPolicy by task name, for every run of this repository (`"*"` for all tasks).
+    - `share_across_workflows`: serve a record of any workflow, not only of the one that runs.
+    - `lease_seconds`: how long a process that was killed on another machine holds up others.
+    - `busy_timeout_seconds`: how long a write waits for another process's write.
+    - `verbose`: show each task on standard error; None shows it if that is a terminal.
+
+    Raises StoreOpenError if the target cannot be opened, NewerSchemaError if a newer version wrote it.
+    """
+
+    def __init__(
+        self,
+        target: str | os.PathLike[str] | None = None,
+        *,
+        policies: Mapping[str, TaskPolicy] | None = None,
+        share_across_workflows: bool = False,
+        lease_seconds: float = 60.0,
+        busy_timeout_seconds: float = 30.0,
+        verbose: bool | None = None,
+    ) -> None:
+        self.url = resolve_url(target)
+        self._policies = dict(policies or {})
+        merge_policies(self._policies)
+        self._share = share_across_workflows
+        self._lease_seconds = lease_seconds
+        self._busy_timeout_seconds = busy_timeout_seconds
+        self._verbose = verbose
+        self._lock = threading.RLock()
+        self._kept: Keeper | None = None
+        self._store = self._open()
+
+    def _open(self) -> Store:
+        from crew_repo.store import Store
+
+        return Store(
+            self.url, busy_timeout_seconds=self._busy_timeout_seconds, lease_seconds=self._lease_seconds
+        )
+
+    def __repr__(self) -> str:
+        return f"StateRepository({self._store.display_url!r})"
+
+    def __reduce__(self) -> Any:
+        return _reopen, (self.url, self._policies, self._share, self._lease_seconds, self._busy_timeout_seconds)
+
+    def __enter__(self) -> StateRepository:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections. What is running goes on and fails at its next record; close after the runs."""
+        self._store.close()
+
+    # Running.
+
+    def run(
+        self,
+        crew: Crew,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        input_files: Mapping[str, Any] | None = None,
+        workflow_id: str | None = None,
+        force: bool | str | Iterable[str] = (),
+        policies: Mapping[str, TaskPolicy] | None = None,
+        fire_callbacks: bool = False,
+        **arguments: Any,
+    ) -> RecordedOutput:
+        """Run a crew as `crew.kickoff(inputs)` would, executing only the tasks that are stale or missing.
+
+        Returns what kickoff returns; a CrewOutput carries the RunRecord as `.run`. With `crew.stream` it is the
+        stream, and the run happens when that is read. Exceptions of the crew are recorded and raised as they are.
+
+        - `workflow_id`: the business key (a claim number); records are served within it. Default: the crew's name.
+        - `force`: names of tasks to execute whatever is stored, or True for all.
+        - `fire_callbacks`: call the callbacks of reused tasks too.
+        """
+        crew, options = self._prepare(crew, inputs, workflow_id, force, policies, fire_callbacks, arguments)
+        if crew.stream:
+            return self._stream(crew, inputs, input_files, options)  # type: ignore[no-any-return]
+        return self._run(crew, inputs, input_files, options)  # type: ignore[no-any-return]
+
+    async def arun(
+        self,
+        crew: Crew,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        input_files: Mapping[str, Any] | None = None,
+        workflow_id: str | None = None,
+        force: bool | str | Iterable[str] = (),
+        policies: Mapping[str, TaskPolicy] | None = None,
+        fire_callbacks: bool = False,
+        **arguments: Any,
+    ) -> RecordedOutput:
+        """`run` on CrewAI's native async kickoff."""
+        crew, options = self._prepare(crew, inputs, workflow_id, force, policies, fire_callbacks, arguments)
+        if crew.stream:
+            return await self._astream(crew, inputs, input_files, options)  # type: ignore[no-any-return]
+        return await self._arun(crew, inputs, input_files, options)  # type: ignore[no-any-return]
+
+    def _prepare(
+        self,
+        crew: Crew,
+        inputs: Mapping[str, Any] | None,
+        workflow_id: str | None,
+        force: bool | str | Iterable[str],
+        policies: Mapping[str, TaskPolicy] | None,
+        fire_callbacks: bool,
+        arguments: Mapping[str, Any],
+    ) -> tuple[Any, RunOptions]:
+        """Everything that can be wrong is found here, before any model is called."""
+        from crew_repo import adapter
+
+        adapter.refuse_checkpoint(arguments)
+        if arguments:
+            raise TypeError(f"run() got an unexpected keyword argument {next(iter(arguments))!r}")
+        adapter.check_crew(crew)
+        adapter.check_inputs(inputs)
+        options = self._options(crew, workflow_id, force, policies, fire_callbacks)
+        if not crew.before_kickoff_callbacks:
+            adapter.planned_view(crew, adapter.planned_inputs(crew, inputs))
+        return crew, options
+
+    def _options(
+        self,
+        crew: Crew,
+        workflow_id: str | None,
+        force: bool | str | Iterable[str],
+        policies: Mapping[str, TaskPolicy] | None,
+        fire_callbacks: bool = False,
+    ) -> RunOptions:
+        from crew_repo.adapter import task_names
+        from crew_repo.runner.options import RunOptions, check_policies, check_workflow_id, forced_names
+
+        names = task_names(crew)
+        merged = merge_policies(self._policies, policies)
+        check_policies(policies, names)
+        return RunOptions(
+            workflow_id=check_workflow_id(workflow_id, crew.name),
+            force=forced_names(force, names),
+            policies=merged,
+            fire_callbacks=fire_callbacks,
+            share=self._share,
+        )
+
+    def _session(self, crew: Any, options: RunOptions, files: Mapping[str, Any], quiet: bool) -> Session:
+        from crew_repo.runner.display import Display
+        from crew_repo.runner.session import Session
+
+        display = Display.silent() if quiet else Display.choose(self._verbose)
+        return Session(self._store, self._keeper(), crew, options, files=files, display=display)
+
+    def _keeper(self) -> Keeper:
+        from crew_repo.runner.keeper import Keeper
+
+        with self._lock:
+            if self._kept is None:
+                self._kept = Keeper(self._store, self._lease_seconds / 4)
+            return self._kept
+
+    def _run(self, crew: Any, inputs: Any, input_files: Any, options: RunOptions, *, quiet: bool = False) -> Any:
+        from crew_repo.adapter import files_in
+        from crew_repo.runner.running import run_session
+
+        session = self._session(crew, options, files_in(inputs, input_files), quiet)
+        return run_session(session, crew, inputs, input_files)
+
+    async def _arun(self, crew: Any, inputs: Any, input_files: Any, options: RunOptions, *, quiet: bool = False) -> Any:
+        from crew_repo.adapter import files_in
+        from crew_repo.runner.running import arun_session
+
+        session = self._session(crew, options, files_in(inputs, input_files), quiet)
+        return await arun_session(session, crew, inputs, input_files)
+
+    def _when_read(self, crew: Any, options: RunOptions) -> None:
+        """Have the run recorded that CrewAI starts when the stream is read."""
+        from crew_repo.runner.attaching import attached_to, run_when_read
+
+        if attached_to(crew) is not None:
+            return
+
+        def run(crew: Any, inputs: Any, *, input_files: Any) -> Any:
+            return self._run(crew, inputs, input_files, options)
+
+        async def arun(crew: Any, inputs: Any, *, input_files: Any) -> Any:
+            return await self._arun(crew, inputs, input_files, options)
+
+        run_when_read(crew, run, arun)
+
+    def _stream(self, crew: Any, inputs: Any, input_files: Any, options: RunOptions) -> Any:
+        from crew_repo import adapter
+        from crew_repo.runner.attaching import let_go_with
+
+        self._when_read(crew, options)
+        stream = adapter.kickoff(crew, inputs, input_files)
+        let_go_with(stream, crew)
+        return stream
+
+    async def _astream(self, crew: Any, inputs: Any, input_files: Any, options: RunOptions) -> Any:
+        from crew_repo import adapter
+        from crew_repo.runner.attaching import let_go_with
+
+        self._when_read(crew, options)
+        stream = await adapter.akickoff(crew, inputs, input_files)
+        let_go_with(stream, crew)
+        return stream
+
+    def run_item(
+        self,
+        crew: Crew,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        input_files: Mapping[str, Any] | None = None,
+        workflow_id: str | None = None,
+        force: bool | str | Iterable[str] = (),
+        policies: Mapping[str, TaskPolicy] | None = None,
+    ) -> RecordedOutput:
+        """`run` for one item of a batch: where every task is fresh there is no kickoff, and so no events."""
+        crew, options = self._prepare(crew, inputs, workflow_id, force, policies, False, {})
+        served = self._served(crew, inputs, input_files, options)
+        if served is None:
+            served = self._run(crew, inputs, input_files, options, quiet=True)
+        return served  # type: ignore[no-any-return]
+
+    async def arun_item(
+        self,
+        crew: Crew,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        input_files: Mapping[str, Any] | None = None,
+        workflow_id: str | None = None,
+        force: bool | str | Iterable[str] = (),
+        policies: Mapping[str, TaskPolicy] | None = None,
+    ) -> RecordedOutput:
+        """`run_item` on CrewAI's native async kickoff."""
+        crew, options = self._prepare(crew, inputs, workflow_id, force, policies, False, {})
+        served = self._served(crew, inputs, input_files, options)
+        if served is None:
+            served = await self._arun(crew, inputs, input_files, options, quiet=True)
+        return served  # type: ignore[no-any-return]
+
+    def _served(self, crew: Any, inputs: Any, input_files: Any, options: RunOptions) -> Any | None:
+        from crew_repo.adapter import files_in
+        from crew_repo.runner.shortcut import serve_all
+
+        if crew.stream:
+            raise InputError("A batch has no use for a stream: set stream=False on the crew, or run it alone.")
+        return serve_all(self._store, crew, inputs, files_in(inputs, input_files), options)
+
+    def run_for_each(
+        self,
+        crew: Crew | Callable[[], Crew] | str,
+        inputs_list: Iterable[Mapping[str, Any] | None],
+        *,
+        workflow_ids: Iterable[str] | None = None,
+        executor: Executor | None = None,
+        max_workers: int | None = None,
+        on_error: OnError = "raise",
+        **options: Any,
+    ) -> list[Any]:
+        """Run a crew for each of many inputs; the results in their order.
+
+        `crew` is a crew (copied for each concurrent run), a function that builds one, or `package.module:attribute`.
+        An item whose tasks are all fresh costs no kickoff. A batch that was killed is started again as it was.
+
+        - `workflow_ids`: one per item. Default: the crew's name for all; their records do not mix, since each is
+          found by the hash of its inputs.
+        - `executor`: any `concurrent.futures.Executor`; then the crew is built in the worker, from a function of a
+          module or a name. Default: `max_workers` threads (4).
+        - `on_error`: "raise" the first exception after what runs has finished, or "keep" each in its place.
+        - `options`: `force`, `policies` and `input_files` as in `run`.
+        """
+        return list(
+            self.iter_for_each(
+                crew,
+                inputs_list,
+                workflow_ids=workflow_ids,
+                executor=executor,
+                max_workers=max_workers,
+                on_error=on_error,
+                **options,
+            )
+        )
+
+    def iter_for_each(
+        self,
+        crew: Crew | Callable[[], Crew] | str,
+        inputs_list: Iterable[Mapping[str, Any] | None],
+        *,
+        workflow_ids: Iterable[str] | None = None,
+        executor: Executor | None = None,
+        max_workers: int | None = None,
+        on_error: OnError = "raise",
+        **options: Any,
+    ) -> Iterator[Any]:
+        """`run_for_each`, one result at a time: inputs may be a generator, memory does not grow with their number."""
+        from crew_repo.runner.batch import Worker, check_on_error, items_of, run_items, worker_count
+        from crew_repo.runner.progress import Progress
+        from crew_repo.runner.sources import CrewSource
+
+        check_on_error(on_error)
+        workers = worker_count(max_workers)
+        source = CrewSource(crew)
+        if executor is not None:
+            source.check_portable()
+        total = len(inputs_list) if isinstance(inputs_list, Sized) else None
+        return run_items(
+            items_of(inputs_list, workflow_ids),
+            Worker(self, source, options),
+            executor=executor,
+            max_workers=workers,
+            on_error=on_error,
+            progress=Progress(total, visible=self._verbose),
+        )
+
+    async def arun_for_each(
+        self,
+        crew: Crew | Callable[[], Crew] | str,
+        inputs_list: Iterable[Mapping[str, Any] | None],
+        *,
+        workflow_ids: Iterable[str] | None = None,
+        max_workers: int | None = None,
+        on_error: OnError = "raise",
+        **options: Any,
+    ) -> list[Any]:
+        """`run_for_each` on CrewAI's native async kickoff, at most `max_workers` (4) at a time on this event loop."""
+        from crew_repo.runner.abatch import arun_items
+        from crew_repo.runner.batch import check_on_error, items_of, worker_count
+        from crew_repo.runner.progress import Progress
+        from crew_repo.runner.sources import CrewSource
+
+        check_on_error(on_error)
+        total = len(inputs_list) if isinstance(inputs_list, Sized) else None
+        return await arun_items(
+            self,
+            CrewSource(crew),
+            items_of(inputs_list, workflow_ids),
+            options,
+            max_workers=worker_count(max_workers),
+            on_error=on_error,
+            progress=Progress(total, visible=self._verbose),
+        )
+
+    def plan(
+        self,
+        crew: Crew,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        input_files: Mapping[str, Any] | None = None,
+        workflow_id: str | None = None,
+        force: bool | str | Iterable[str] = (),
+        policies: Mapping[str, TaskPolicy] | None = None,
+    ) -> Plan:
+        """What `run` would do with the same arguments, and why.
+
+        Calls no model, writes nothing, opens no connection and leaves the crew as it is. Of the user's own code it
+        calls the before-kickoff callbacks, on a copy of the inputs, and the conditions of conditional tasks, since
+        both decide what the prompts say. Global hooks are not called.
+        """
+        from crew_repo import adapter
+        from crew_repo.runner.planner import make_plan
+
+        adapter.check_crew(crew)
+        adapter.check_inputs(inputs)
+        options = self._options(crew, workflow_id, force, policies)
+        return make_plan(self._store, crew, inputs, adapter.files_in(inputs, input_files), options)
+
+    def attach(
+        self,
+        crew: Crew,
+        *,
+        workflow_id: str | None = None,
+        policies: Mapping[str, TaskPolicy] | None = None,
+        fire_callbacks: bool = False,
+    ) -> Crew:
+        """The same crew; its own kickoff methods, and those of its copies, go through this repository from now on.
+
+        For `@CrewBase` projects, Flows, and code that cannot be changed. Raises AttachError if the crew is attached
+        to another repository.
+        """
+        from crew_repo import adapter
+        from crew_repo.runner import attaching
+
+        adapter.check_crew(crew)
+        merge_policies(policies)
+        owner = attaching.attached_to(crew)
+        if owner is not None and owner is not self:
+            raise AttachError(f"This crew is attached to {owner!r} already. Call detach(crew) there, or attach a copy.")
+        keep = {"workflow_id": workflow_id, "policies": policies, "fire_callbacks": fire_callbacks}
+
+        def run(crew: Any, inputs: Any, *, input_files: Any) -> Any:
+            return self.run(crew, inputs, input_files=input_files, **keep)
+
+        async def arun(crew: Any, inputs: Any, *, input_files: Any) -> Any:
+            return await self.arun(crew, inputs, input_files=input_files, **keep)
+
+        attaching.attach(crew, self, run, arun, lambda copy: self.attach(copy, **keep))  # type: ignore[arg-type]
+        return crew
+
+    def detach(self, crew: Crew) -> Crew:
+        """The same crew, with CrewAI's own kickoff methods again."""
+        from crew_repo.runner import attaching
+
+        if attaching.attached_to(crew) is self:
+            attaching.detach(crew)
+        return crew
+
+    # Asking.
+
+    def get_output(self, task_name: str, workflow_id: str | None = None) -> StoredOutput | None:
+        """The present output of a task, or None if there is none. Without a workflow: the newest of any."""
+        states = [s for s in self._store.states(workflow_id) if s.task_name == task_name and s.output is not None]
+        if not states:
+            return None
+        newest = max(states, key=lambda state: (state.completed_at is not None, state.completed_at, state.run_id))
+        return self._stored_output(newest)
+
+    def _stored_output(self, state: TaskState) -> StoredOutput | None:
+        if state.record_id is None:
+            return None
+        record = self._store.record(state.record_id)
+        if record is None:
+            return None
+        output = StoredOutput(record.result.raw)
+        output.record = record
+        return output
+
+    def history(self, task_name: str, workflow_id: str | None = None) -> list[Record]:
+        """Every record of a task, newest first, also those that are no longer served."""
+        return self._store.history(task_name, workflow_id)
+
+    def runs(self, workflow_id: str | None = None, *, limit: int | None = None) -> list[RunRecord]:
+        """The runs, newest first. A run whose process was killed is "interrupted"."""
+        return self._store.list_runs(workflow_id, limit)
+
+    def show(self, run_id: str) -> RunRecord:
+        """One run with all its tasks. Raises UnknownRunError if there is none of that ID."""
+        from crew_repo.runner.options import found_run
+
+        return found_run(run_id, self._store)
+
+    def tasks(self, workflow_id: str | None = None) -> list[TaskState]:
+        """The present state of every task: the rows of `task_state`."""
+        return self._store.states(workflow_id)
+
+    def invalidate(
+        self, task_name: str | Iterable[str], workflow_id: str | None = None, *, downstream: bool = False
+    ) -> int:
+        """Retire the records of a task, so that it executes in the next run; how many were retired.
+
+        `downstream` retires those of the tasks after it too, as far as they read it. Without a workflow: in all.
+        Raises UnknownTaskError with the names that are stored.
+        """
+        from crew_repo.runner.options import check_names
+
+        names = [task_name] if isinstance(task_name, str) else list(task_name)
+        check_names(names, self._store.task_names(workflow_id), "invalidate")
+        if downstream:
+            workflows = [workflow_id] if workflow_id else self._store.workflow_ids()
+            return sum(self._invalidate_below(names, each) for each in workflows)
+        return self._store.invalidate(names, workflow_id)
+
+    def verify(self) -> list[Problem]:
+        """Every record whose stored parts do not give its hashes again. Empty: all is as it was written."""
+        return self._store.verify()
+
+    def prune(
+        self, *, keep_last: int | None = None, older_than: timedelta | None = None, dry_run: bool = False
+    ) -> PruneReport:
+        """Delete old records and what only they need, and give the space back; what was, or would be, deleted.
+
+        `keep_last`: how many records to keep per task and workflow. `older_than`: delete only what is older.
+        """
+        return self._store.prune(keep_last=keep_last, older_than=older_than, dry_run=dry_run)
+
+    def export_json(self, file: str | os.PathLike[str] | None = None) -> str:
+        """All records and runs as JSON lines; also written to `file` (mode 600) if one is given."""
+        from crew_repo.runner.exporting import write_private
+
+        text = "".join(self._store.export_json())
+        if file is not None:
+            write_private(Path(file), text)
+        return text
+
+    def import_json(self, source: str | os.PathLike[str]) -> int:
+        """Take over what `export_json` gave (its text, or a file); how many records were new here.
+
+        Raises ImportFormatError if it is not an export, or a record in it does not match its hashes.
+        """
+        from crew_repo.runner.exporting import read_export
+
+        return self._store.import_json(read_export(source))
+
+    def _invalidate_below(self, names: list[str], workflow_id: str) -> int:
+        from crew_repo.staleness import with_downstream
+
+        return self._store.invalidate(with_downstream(names, self._store.heads(workflow_id)), workflow_id)
+
+
+def _reopen(
+    url: str, policies: Mapping[str, TaskPolicy], share: bool, lease_seconds: float, busy_timeout_seconds: float
+) -> StateRepository:
+    return StateRepository(
+        url,
+        policies=policies,
+        share_across_workflows=share,
+        lease_seconds=lease_seconds,
+        busy_timeout_seconds=busy_timeout_seconds,
+    )

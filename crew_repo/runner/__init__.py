@@ -1,0 +1,1 @@
+"""One run of one crew: what is decided at each boundary, and what is written down."""

@@ -1,0 +1,155 @@
+"""Many inputs through one crew: bounded, in order, killable at any moment and simply started again.
+
+Each item is a run of its own in its own workflow, so what had finished when a batch died is reused by the next.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from crew_repo.errors import InputError
+from crew_repo.runner.progress import Progress
+from crew_repo.runner.sources import CrewSource
+
+__all__ = ["Item", "OnError", "Worker", "check_on_error", "items_of", "run_items", "worker_count"]
+
+OnError: TypeAlias = Literal["raise", "keep"]
+_AHEAD = 2  # items submitted per worker, so that none waits for the next
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One entry of a batch."""
+
+    number: int
+    inputs: Mapping[str, Any] | None
+    workflow_id: str | None
+
+
+def check_on_error(on_error: str) -> None:
+    """Raise for anything but the two words."""
+    if on_error not in ("raise", "keep"):
+        raise InputError(f"on_error is {on_error!r}; it can be 'raise' or 'keep'")
+
+
+def worker_count(max_workers: int | None) -> int:
+    """How many items run at once: what was given, else four."""
+    if max_workers is None:
+        return 4
+    if not isinstance(max_workers, int) or max_workers < 1:
+        raise InputError(f"max_workers is {max_workers!r}; give a whole number from 1")
+    return max_workers
+
+
+def items_of(inputs_list: Iterable[Any], workflow_ids: Iterable[str] | None) -> Iterator[Item]:
+    """The items one by one; as many workflow IDs as inputs, or an InputError at the first that lacks one."""
+    if isinstance(inputs_list, (str, bytes, Mapping)):
+        raise InputError("inputs_list is one set of inputs; give a list (or a generator) of them")
+    ids = iter(workflow_ids) if workflow_ids is not None else None
+    for number, inputs in enumerate(inputs_list):
+        try:
+            workflow_id = next(ids) if ids is not None else None
+        except StopIteration:
+            raise InputError(f"There are only {number} workflow_ids; item {number} has none") from None
+        yield Item(number, inputs, workflow_id)
+    if ids is not None and next(ids, None) is not None:
+        raise InputError("There are more workflow_ids than inputs")
+
+
+def run_items(
+    items: Iterator[Item],
+    work: Callable[[Item], Any],
+    *,
+    executor: Executor | None,
+    max_workers: int,
+    on_error: OnError,
+    progress: Progress,
+) -> Iterator[Any]:
+    """The results in the order of the items; an exception is raised, or kept in its place.
+
+    Only a window of items is in memory. On an error or Ctrl-C what has not begun is cancelled; what runs is left to
+    finish and to be recorded.
+    """
+    pool = executor or ThreadPoolExecutor(max_workers, thread_name_prefix="crew_repo")
+    window: deque[Future[Any]] = deque()
+    try:
+        with progress:
+            yield from _in_order(items, work, pool, window, max_workers * _AHEAD, on_error, progress)
+    except KeyboardInterrupt:
+        progress.interrupted()
+        raise
+    finally:
+        for future in window:
+            future.cancel()
+        if executor is None:
+            pool.shutdown(wait=True, cancel_futures=True)
+        progress.summary()
+
+
+def _in_order(
+    items: Iterator[Item],
+    work: Callable[[Item], Any],
+    pool: Executor,
+    window: deque[Future[Any]],
+    size: int,
+    on_error: OnError,
+    progress: Progress,
+) -> Iterator[Any]:
+    more = True
+    while more or window:
+        while more and len(window) < size:
+            item = next(items, None)
+            more = item is not None
+            if item is not None:
+                window.append(pool.submit(work, item))
+        if window:
+            yield _settled(window.popleft(), on_error, progress)
+
+
+def _settled(future: Future[Any], on_error: OnError, progress: Progress) -> Any:
+    try:
+        result = future.result()
+    except Exception as error:
+        progress.failed(error)
+        if on_error == "raise":
+            raise
+        return error
+    progress.done(getattr(result, "run", None))
+    return result
+
+
+class Worker:
+    """Runs items of a batch in whatever process it finds itself; one repository and one pool of crews per process."""
+
+    def __init__(self, repository: Any, source: CrewSource, options: Mapping[str, Any]) -> None:
+        self._repository, self._source, self._options = repository, source, dict(options)
+
+    def __reduce__(self) -> Any:
+        return _worker_here, (self._repository, self._source, self._options)
+
+    def __call__(self, item: Item) -> Any:
+        """Run one item on a crew that nobody else uses."""
+        crew = self._source.borrow()
+        try:
+            return self._repository.run_item(crew, item.inputs, workflow_id=item.workflow_id, **self._options)
+        finally:
+            self._source.give_back(crew)
+
+
+_here: dict[tuple[int, str, str], Worker] = {}
+
+
+def _worker_here(repository: Any, source: CrewSource, options: Mapping[str, Any]) -> Worker:
+    """The worker that this process has already for the same repository and crew, or this one."""
+    key = (os.getpid(), repository.url, f"{source.name}|{sorted(options.items())!r}")
+    if key not in _here:
+        _here[key] = Worker(repository, source, options)
+    else:
+        repository.close()
+    return _here[key]
+

@@ -1,0 +1,81 @@
+"""What a run shows on a terminal: one line per task, whether it is reused or executed, why, and what that saved."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Sequence
+from typing import TextIO
+
+from crew_repo.model import Decision, Outcome, RunRecord, TaskRun
+
+__all__ = ["Display", "plural"]
+
+_COLORS = {Outcome.REUSED: "32", Outcome.EXECUTED: "36", Outcome.FAILED: "31", Outcome.INTERRUPTED: "31"}
+
+
+class Display:
+    """Prints to `stream` if there is one; `Display.for_terminal()` has one only where standard error is a terminal."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+        self._width = 4
+        self._lock = threading.Lock()
+
+    @classmethod
+    def silent(cls) -> Display:
+        """Shows nothing."""
+        return cls(None)
+
+    @classmethod
+    def for_terminal(cls) -> Display:
+        """Shows lines on standard error, if that is a terminal."""
+        return cls(sys.stderr if sys.stderr is not None and sys.stderr.isatty() else None)
+
+    @classmethod
+    def choose(cls, verbose: bool | None) -> Display:
+        """Always, never, or where standard error is a terminal (None)."""
+        if verbose is None:
+            return cls.for_terminal()
+        return cls(sys.stderr) if verbose else cls.silent()
+
+    def started(self, run_id: str, workflow_id: str, names: Sequence[str]) -> None:
+        """A run begins."""
+        self._width = max((len(name) for name in names), default=4)
+        self._line(f"run {run_id} of {workflow_id}")
+
+    def executing(self, task_name: str, decision: Decision) -> None:
+        """A model is about to be called."""
+        why = "; ".join(str(reason) for reason in decision.reasons[:3])
+        more = len(decision.reasons) - 3
+        self._line(f"  {task_name:<{self._width}}  executing  {why}{f' and {more} more' if more > 0 else ''}")
+
+    def settled(self, note: TaskRun) -> None:
+        """A task is done with."""
+        word = f"\x1b[{_COLORS.get(note.outcome, '0')}m{note.outcome!s:<9}\x1b[0m"
+        self._line(f"  {note.task_name:<{self._width}}  {word}  {_what_of(note)}".rstrip())
+
+    def finished(self, run: RunRecord) -> None:
+        """The run is over."""
+        self._line(
+            f"  {run.status}: {plural(len(run.executed), 'task')} executed, {len(run.reused)} reused; "
+            f"{run.tokens_spent:,} tokens spent, {run.tokens_saved:,} tokens and {run.seconds_saved:.1f} s saved"
+        )
+
+    def _line(self, text: str) -> None:
+        if self._stream is not None:
+            with self._lock:
+                print(text, file=self._stream, flush=True)
+
+
+def _what_of(note: TaskRun) -> str:
+    if note.outcome is Outcome.REUSED:
+        return f"saved {note.tokens_saved:,} tokens, {note.seconds_saved:.1f} s"
+    if note.outcome is Outcome.EXECUTED:
+        return f"{note.usage.total_tokens:,} tokens, {note.duration_seconds or 0:.1f} s"
+    return f"{note.failure.type}: {note.failure.message.splitlines()[0][:100]}" if note.failure else ""
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 task`, `2 tasks`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

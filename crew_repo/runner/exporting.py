@@ -1,0 +1,28 @@
+"""Export files: as private as the state file, and read with a clear error."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from crew_repo.errors import ImportFormatError
+
+__all__ = ["read_export", "write_private"]
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a text that only its owner may read."""
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
+        out.write(text)
+
+
+def read_export(source: str | os.PathLike[str]) -> str:
+    """The text of an export: what was given, if it is one, else the content of the file of that name."""
+    if isinstance(source, str) and source.lstrip().startswith("{"):
+        return source
+    if isinstance(source, str) and not source.strip():
+        raise ImportFormatError("The text to import is empty; give what export_json() returned, or a file")
+    try:
+        return Path(source).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImportFormatError(f"{str(source)[:200]!r} is neither an export nor a file that can be read") from error

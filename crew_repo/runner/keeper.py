@@ -1,0 +1,91 @@
+"""Keeps the leases and runs of this process alive while models work, in one daemon thread per store."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+
+from crew_repo.errors import StoreError
+from crew_repo.model import Lease
+from crew_repo.store import Store
+
+__all__ = ["Keeper"]
+
+log = logging.getLogger("crew_repo")
+
+
+class Keeper:
+    """Renews what was given to it every `interval_seconds`, until it is taken back.
+
+    The thread starts with the first lease or run and ends when there is none; a forked child starts its own.
+    """
+
+    def __init__(self, store: Store, interval_seconds: float) -> None:
+        self._store = store
+        self._interval_seconds = interval_seconds
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._runs: set[str] = set()
+        self._leases: dict[tuple[str, str, int], Lease] = {}
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def hold_run(self, run_id: str) -> None:
+        """Keep this run's heartbeat going."""
+        self._check_fork()
+        with self._lock:
+            self._runs.add(run_id)
+            self._ensure_thread()
+
+    def drop_run(self, run_id: str) -> None:
+        """The run has ended."""
+        self._check_fork()
+        with self._lock:
+            self._runs.discard(run_id)
+            self._stop_if_idle()
+
+    def hold(self, lease: Lease) -> None:
+        """Keep this lease alive."""
+        self._check_fork()
+        with self._lock:
+            self._leases[_key(lease)] = lease
+            self._ensure_thread()
+
+    def drop(self, lease: Lease) -> None:
+        """The work under this lease has ended."""
+        self._check_fork()
+        with self._lock:
+            self._leases.pop(_key(lease), None)
+            self._stop_if_idle()
+
+    def _check_fork(self) -> None:
+        if self._pid != os.getpid():
+            self._reset()
+
+    def _ensure_thread(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._wake = threading.Event()
+            self._thread = threading.Thread(target=self._beat, args=(self._wake,), name="crew_repo", daemon=True)
+            self._thread.start()
+
+    def _stop_if_idle(self) -> None:
+        if not self._runs and not self._leases:
+            self._wake.set()
+            self._thread = None
+
+    def _beat(self, wake: threading.Event) -> None:
+        while not wake.wait(self._interval_seconds):
+            with self._lock:
+                runs, leases = list(self._runs), list(self._leases.values())
+            try:
+                self._store.heartbeat(runs, leases)
+            except StoreError as error:
+                log.warning("the heartbeat of %d run(s) failed and is tried again: %s", len(runs), error)
+
+
+def _key(lease: Lease) -> tuple[str, str, int]:
+    return (lease.workflow_id, lease.input_hash, lease.fence)

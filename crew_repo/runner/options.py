@@ -1,0 +1,75 @@
+"""What a run is asked to do, beside its crew and inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from crew_repo.errors import InputError, PolicyError, UnknownRunError, UnknownTaskError
+from crew_repo.model import RunRecord
+from crew_repo.policy import Policies
+from crew_repo.store import Store
+
+__all__ = ["RunOptions", "check_names", "check_policies", "check_workflow_id", "forced_names", "found_run"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How to run: the workflow, what is forced (`None` for everything), the policies, whether callbacks fire again."""
+
+    workflow_id: str
+    force: frozenset[str] | None = frozenset()
+    policies: Policies = field(default_factory=lambda: Policies({}))
+    fire_callbacks: bool = False
+    share: bool = False
+
+    def forces(self, task_name: str) -> bool:
+        """Whether this task executes whatever is stored."""
+        return self.force is None or task_name in self.force
+
+
+def forced_names(force: bool | str | Iterable[str], known: Sequence[str]) -> frozenset[str] | None:
+    """`force` as names: None for True. Raises UnknownTaskError with the names there are."""
+    if force is True:
+        return None
+    if force is False or force is None:
+        return frozenset()
+    names = [force] if isinstance(force, str) else list(force)
+    check_names(names, known, "force")
+    return frozenset(names)
+
+
+def check_names(names: Iterable[str], known: Iterable[str], what: str) -> None:
+    """Raise UnknownTaskError for the first name that is not known."""
+    there = list(known)
+    for name in names:
+        if not isinstance(name, str):
+            raise InputError(f"{what} takes task names (text), got {name!r}")
+        if name not in there:
+            listed = ", ".join(map(repr, there)) or "none yet"
+            raise UnknownTaskError(f"{what}: there is no task {name!r}. The tasks are: {listed}.")
+
+
+def check_policies(given: Mapping[str, object] | None, known: Sequence[str]) -> None:
+    """Raise PolicyError if a policy of this run names no task of the crew."""
+    unknown = sorted((set(given or {}) - {"*"}) - set(known))
+    if unknown:
+        raise PolicyError(f"policies: there is no task {unknown[0]!r}. The tasks are: {', '.join(map(repr, known))}.")
+
+
+def check_workflow_id(given: object, crew_name: str | None) -> str:
+    """The workflow ID that was given, else the crew's name."""
+    if given is None:
+        return crew_name or "crew"
+    if not isinstance(given, str) or not given.strip():
+        raise InputError(f"workflow_id is {given!r}; give a non-empty text, such as a claim number")
+    return given
+
+
+def found_run(run_id: str, store: Store) -> RunRecord:
+    """The run, or UnknownRunError with the newest ones there are."""
+    found = store.get_run(run_id)
+    if found is None:
+        newest = ", ".join(run.run_id for run in store.list_runs(None, 3)) or "none yet"
+        raise UnknownRunError(f"There is no run {run_id!r}. The newest runs are: {newest}.")
+    return found

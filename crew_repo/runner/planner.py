@@ -1,0 +1,188 @@
+"""What a run would do, found out without a model, a write, or a change in the crew.
+
+The tasks are walked in CrewAI's order with the outputs that would be served; where an upstream would run, what it
+will say is not known, and what reads it "may rerun".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any
+
+from crew_repo import adapter
+from crew_repo.model import Decision, Plan, Reason, ReasonKind, Status, TaskHead
+from crew_repo.runner.options import RunOptions
+from crew_repo.runner.session import utc_now
+from crew_repo.staleness import Current, current_state, decide, decide_unknown, name_upstreams
+from crew_repo.store import Store
+
+__all__ = ["Walk", "make_plan"]
+
+
+def make_plan(
+    store: Store, crew: Any, inputs: Mapping[str, Any] | None, files: Mapping[str, Any], options: RunOptions
+) -> Plan:
+    """The decisions for all tasks, in order."""
+    view = adapter.planned_view(crew, adapter.planned_inputs(crew, inputs), files)
+    return Plan(options.workflow_id, Walk(store, view, options).decisions())
+
+
+@dataclass(slots=True)
+class _Seen:
+    """A task already walked: its output if it is known, else None; a skipped one has an empty text and no output."""
+
+    decision: Decision
+    raw: str | None
+    output: Any = None
+    skipped: bool = False
+
+
+class Walk:
+    """One walk over the tasks of a view."""
+
+    def __init__(self, store: Store, view: adapter.CrewView, options: RunOptions) -> None:
+        self._store, self._view, self._options = store, view, options
+        self._describer = adapter.Describer(view)
+        self._scope = None if options.share else options.workflow_id
+        self._heads: dict[str, TaskHead] = store.heads(options.workflow_id)
+        self._possible: set[str] | None = None
+        self._seen: list[_Seen] = []
+        self._keys: list[tuple[str, str | None]] = []
+
+    def outputs(self) -> list[Any]:
+        """After `decisions`: the outputs that would be served, in order; those of skipped tasks are empty."""
+        return [seen.output for seen in self._seen if seen.output is not None]
+
+    def restore_files(self) -> None:
+        """After `decisions`: write the output files that are missing or say something else."""
+        for view, seen in zip(self._view.tasks, self._seen, strict=True):
+            if seen.output is not None and not seen.skipped:
+                adapter.restore_file(view.task, seen.output)
+
+    def decisions(self) -> tuple[Decision, ...]:
+        """Decide about each task, in order. Call it once."""
+        for view in self._view.tasks:
+            self._seen.append(self._walk(view))
+        return tuple(seen.decision for seen in self._seen)
+
+    def _walk(self, view: adapter.TaskView) -> _Seen:
+        condition = self._condition(view)
+        if condition is False:
+            reason = Reason(ReasonKind.CONDITION, detail="its condition says no: CrewAI skips it")
+            self._keys.append(("", None))
+            skipped = adapter.skipped_output(view.task)
+            return _Seen(Decision(view.name, Status.FRESH, (reason,), view.position), "", skipped, skipped=True)
+        context = self._context(view)
+        current = self._current(view, context)
+        if context is None or condition is None or self._occurrence_unknown(current):
+            return self._unknown(view, current)
+        return self._known(view, current, context)
+
+    def _current(self, view: adapter.TaskView, context: str | None) -> Current:
+        policy = self._options.policies.of(view.name)
+        definition = self._describer.describe(view, policy)
+        current = current_state(view.name, view.position, definition, context or "", 0, policy)
+        key = (current.definition_hash, None if context is None else current.context_hash)
+        occurrence = sum(1 for other in self._keys if context is not None and other == key)
+        self._keys.append(key)
+        return current_state(
+            view.name,
+            view.position,
+            definition,
+            context or "",
+            occurrence,
+            policy,
+            forced=self._options.forces(view.name),
+            human_input=bool(view.task.human_input),
+            has_memory=adapter.has_memory(self._view.crew, view.worker),
+        )
+
+    def _occurrence_unknown(self, current: Current) -> bool:
+        """An equal task before this one, of which it is not known what it will read, may take this one's number."""
+        return any(key == (current.definition_hash, None) for key in self._keys[:-1])
+
+    def _known(self, view: adapter.TaskView, current: Current, context: str) -> _Seen:
+        record = self._store.find_record(current.input_hash, self._scope)
+        decision = decide(current, record, self._heads.get(view.name), utc_now())
+        if decision.record is None:
+            said = {seen.decision.task_name: seen.raw for seen in self._upstreams(view) if seen.raw is not None}
+            return _Seen(name_upstreams(decision, said, self._heads), None)
+        try:
+            output = adapter.restore_output(decision.record.result, view.original, context)
+        except adapter.NotRestorable as error:
+            reason = Reason(ReasonKind.NOT_RESTORABLE, detail=str(error))
+            return _Seen(replace(decision, status=Status.STALE, reasons=(reason,), record=None), None)
+        return _Seen(decision, output.raw, output)
+
+    def _unknown(self, view: adapter.TaskView, current: Current) -> _Seen:
+        if self._possible is None:
+            self._possible = self._store.definitions(self._scope)
+        possible = current.definition_hash in self._possible
+        upstream = tuple(self._upstream_reasons(view))
+        return _Seen(decide_unknown(current, possible, upstream, self._heads.get(view.name)), None)
+
+    def _upstream_reasons(self, view: adapter.TaskView) -> list[Reason]:
+        return [_upstream_reason(seen) for seen in self._upstreams(view) if seen.raw is None]
+
+    # What CrewAI would send as context.
+
+    def _upstreams(self, view: adapter.TaskView) -> list[_Seen]:
+        """The tasks whose text this one reads, as far as they stand before it in the crew."""
+        if adapter.reads_all_before(view.task):
+            found = [] if view.task.async_execution else list(self._seen)
+        else:
+            named = [self._position(task) for task in adapter.context_tasks(view.task)]
+            found = [self._seen[at] for at in named if at is not None and at < len(self._seen)]
+        if adapter.is_conditional(view.original) and self._seen and self._seen[-1] not in found:
+            found.append(self._seen[-1])
+        return found
+
+    def _context(self, view: adapter.TaskView) -> str | None:
+        """The context string, or None while something in it is not known."""
+        if adapter.reads_all_before(view.task):
+            if view.task.async_execution:
+                return ""
+            raws = [seen.raw for seen in self._seen]
+        else:
+            raws = self._listed(view)
+        if any(raw is None for raw in raws):
+            return None
+        return adapter.joined([SimpleNamespace(raw=raw) for raw in raws])
+
+    def _listed(self, view: adapter.TaskView) -> list[str | None]:
+        raws: list[str | None] = []
+        for task in adapter.context_tasks(view.task):
+            at = self._position(task)
+            if at is None:
+                raws += [task.output.raw] if task.output is not None else []
+            elif at < len(self._seen) and not self._seen[at].skipped:
+                raws.append(self._seen[at].raw)
+        return raws
+
+    def _position(self, task: Any) -> int | None:
+        return next((view.position for view in self._view.tasks if view.original is task), None)
+
+    def _condition(self, view: adapter.TaskView) -> bool | None:
+        """What the condition says; None while the output that it reads is not known. True without one."""
+        if not adapter.is_conditional(view.original) or not self._seen:
+            return True
+        last = self._seen[-1]
+        return None if last.output is None else adapter.condition_says(view.original, last.output)
+
+
+def _upstream_reason(seen: _Seen) -> Reason:
+    name, status = seen.decision.task_name, str(seen.decision.status)
+    return Reason(ReasonKind.UPSTREAM, f"upstream:{name}", status, root=_root(seen))
+
+
+def _root(seen: _Seen) -> str | None:
+    """The change that a stale upstream comes from."""
+    for reason in seen.decision.reasons:
+        if reason.root:
+            return reason.root
+    for reason in seen.decision.reasons:
+        if reason.component and reason.kind is not ReasonKind.UPSTREAM:
+            return f"{reason.component} {reason.kind}"
+    return str(seen.decision.reasons[0].kind) if seen.decision.reasons else None

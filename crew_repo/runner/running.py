@@ -1,0 +1,102 @@
+"""Running one crew once, in each of the ways that CrewAI has."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from crew_repo import adapter
+from crew_repo.errors import AttachError
+from crew_repo.model import RunRecord, RunStatus
+from crew_repo.runner.session import Session
+
+__all__ = ["arun_session", "attach_record", "exclusive", "run_session"]
+
+_running: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
+_running_lock = threading.Lock()
+
+
+def run_session(
+    session: Session, crew: Any, inputs: Mapping[str, Any] | None, input_files: Mapping[str, Any] | None
+) -> Any:
+    """Kick the crew off under this session; the result carries the RunRecord as `.run` where it can."""
+    with exclusive(crew, session.run_id):
+        session.start()
+        try:
+            result = _kickoff(session, crew, inputs, input_files)
+        except Exception as error:
+            session.wait_for_async()
+            session.finish(RunStatus.FAILED, error)
+            raise
+        except BaseException as error:
+            session.finish(RunStatus.INTERRUPTED, error)
+            raise
+        return attach_record(result, session.finish(RunStatus.COMPLETED))
+
+
+def _kickoff(
+    session: Session, crew: Any, inputs: Mapping[str, Any] | None, input_files: Mapping[str, Any] | None
+) -> Any:
+    with adapter.prepared(crew, inputs), adapter.overridden(crew, session):
+        before = adapter.UsageBefore(crew)
+        result = adapter.kickoff(crew, inputs, input_files)
+        before.settle(crew, result)
+    return result
+
+
+async def arun_session(
+    session: Session, crew: Any, inputs: Mapping[str, Any] | None, input_files: Mapping[str, Any] | None
+) -> Any:
+    """The same with CrewAI's native async kickoff."""
+    with exclusive(crew, session.run_id):
+        session.start()
+        try:
+            result = await _akickoff(session, crew, inputs, input_files)
+        except Exception as error:
+            session.finish(RunStatus.FAILED, error)
+            raise
+        except BaseException as error:
+            session.finish(RunStatus.INTERRUPTED, error)
+            raise
+        return attach_record(result, session.finish(RunStatus.COMPLETED))
+
+
+async def _akickoff(
+    session: Session, crew: Any, inputs: Mapping[str, Any] | None, input_files: Mapping[str, Any] | None
+) -> Any:
+    with adapter.prepared(crew, inputs), adapter.overridden(crew, session):
+        before = adapter.UsageBefore(crew)
+        try:
+            result = await adapter.akickoff(crew, inputs, input_files)
+        except Exception:
+            await session.await_native()
+            raise
+        before.settle(crew, result)
+    return result
+
+
+def attach_record(result: Any, record: RunRecord) -> Any:
+    """Put the record on a CrewOutput as `.run`; whatever else a callback made of it is passed on as it is."""
+    if adapter.is_crew_output(result):
+        object.__setattr__(result, "run", record)
+    return result
+
+
+@contextmanager
+def exclusive(crew: Any, run_id: str) -> Iterator[None]:
+    """One crew object runs once at a time: a kickoff changes the object."""
+    with _running_lock:
+        if crew in _running:
+            raise AttachError(
+                f"This crew object is being run already (run {_running[crew]}). A kickoff changes the crew, so "
+                "give each concurrent run a crew of its own: build it in a function, or use crew.copy()."
+            )
+        _running[crew] = run_id
+    try:
+        yield
+    finally:
+        with _running_lock:
+            _running.pop(crew, None)

@@ -1,0 +1,457 @@
+"""One run: decides at each boundary, serves or executes, and records before CrewAI moves on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from typing import Any
+
+from crew_repo import adapter
+from crew_repo.hashing import FORMAT, output_hash
+from crew_repo.model import (
+    Decision,
+    Failure,
+    Lease,
+    NewRecord,
+    Outcome,
+    Reason,
+    ReasonKind,
+    Record,
+    RunRecord,
+    RunStatus,
+    Status,
+    TaskHead,
+    TaskRun,
+    Usage,
+)
+from crew_repo.runner.display import Display
+from crew_repo.runner.keeper import Keeper
+from crew_repo.runner.options import RunOptions
+from crew_repo.staleness import Current, current_state, decide, name_upstreams
+from crew_repo.store import Store
+from crew_repo.store.owners import this_owner
+
+__all__ = ["Session", "new_run_id", "utc_now"]
+
+log = logging.getLogger("crew_repo")
+
+_FIRST_WAIT_SECONDS = 0.02
+_LONGEST_WAIT_SECONDS = 1.0
+
+
+def utc_now() -> datetime:
+    """Now, aware, in UTC."""
+    return datetime.now(timezone.utc)
+
+
+def new_run_id() -> str:
+    """A run ID that sorts by time: UTC to the microsecond, then 8 random hex digits."""
+    return f"{utc_now():%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:8]}"
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One arrival at a boundary."""
+
+    view: adapter.TaskView
+    agent: Any
+    context: str
+    current: Current
+    decision: Decision
+    output: Any = None
+    lease: Lease | None = None
+    started_at: datetime = field(default_factory=utc_now)
+
+
+class Session:
+    """The handler of one run's boundaries (adapter.boundary.Handler)."""
+
+    def __init__(
+        self,
+        store: Store,
+        keeper: Keeper,
+        crew: Any,
+        options: RunOptions,
+        *,
+        files: Mapping[str, Any] | None = None,
+        display: Display | None = None,
+    ) -> None:
+        self.run_id = new_run_id()
+        self.workflow_id = options.workflow_id
+        self._store, self._keeper, self._crew, self._options = store, keeper, crew, options
+        self._files = dict(files or {})
+        self._display = display or Display.silent()
+        self._crew_name = str(crew.name or "crew")
+        self._usage = adapter.UsageTracker(adapter.crew_llms(crew))
+        self._lock = threading.RLock()
+        self._arrived: dict[int, tuple[str, str]] = {}
+        self._task_runs: dict[int, TaskRun] = {}
+        self._buffered: list[TaskRun] = []
+        self._heads: dict[str, TaskHead] = {}
+        self._futures: list[Future[Any]] = []
+        self._open = 0
+        self._planning = bool(crew.planning)
+        self._plans: dict[int, str] = {}
+        self._owner = this_owner()
+        self._secrets = adapter.secrets_of(crew)
+
+    # The run as a whole.
+
+    def start(self) -> None:
+        """Write the run down before anything is executed."""
+        log.info("run %s of workflow %r: %s", self.run_id, self.workflow_id, ", ".join(adapter.task_names(self._crew)))
+        self._store.start_run(
+            self.run_id, self.workflow_id, self._crew_name, utc_now(), self._owner, adapter.facts()
+        )
+        self._keeper.hold_run(self.run_id)
+        self._heads = self._store.heads(self.workflow_id)
+        self._usage.start()
+        self._display.started(self.run_id, self.workflow_id, adapter.task_names(self._crew))
+
+    def finish(self, status: RunStatus, error: BaseException | None = None) -> RunRecord:
+        """Write down how the run ended, and what was reused since the last record."""
+        self._usage.stop()
+        self._keeper.drop_run(self.run_id)
+        if status is RunStatus.COMPLETED:
+            self._note_skipped()
+        with self._lock:
+            buffered, self._buffered = self._buffered, []
+        record = self._store.finish_run(
+            self.run_id,
+            status,
+            utc_now(),
+            tasks=buffered,
+            tokens_spent=self._usage.spent().total_tokens,
+            failure=self._failure(error) if error is not None else None,
+        )
+        log.info("run %s %s: executed %s, reused %s", self.run_id, status, record.executed, record.reused)
+        self._display.finished(record)
+        return record
+
+    def wait_for_async(self) -> None:
+        """Let the async tasks that still run finish: they are paid for, whatever failed beside them."""
+        wait(self._futures)
+
+    async def await_native(self) -> None:
+        """The same for native async tasks, which run on this event loop."""
+        while self._open:
+            await asyncio.sleep(_FIRST_WAIT_SECONDS)
+
+    def _note_skipped(self) -> None:
+        for view in adapter.live_view(self._crew).tasks:
+            if view.position not in self._task_runs:
+                self._note(self._task_run(view.name, view.position, Outcome.SKIPPED), buffer=True)
+
+    # Arriving at a boundary.
+
+    def arrive(self, task: Any, agent: Any, context: str) -> Ticket:
+        """Hash what CrewAI is about to send, look the record up by that hash, and decide."""
+        view, current = self._current(task, context)
+        record = self._store.find_record(current.input_hash, None if self._options.share else self.workflow_id)
+        decision = decide(current, record, self._heads.get(view.name), utc_now())
+        if not decision.fresh:
+            decision = name_upstreams(decision, adapter.said_to(self._crew, view), self._heads)
+        ticket = Ticket(view, agent, context, current, decision)
+        if decision.fresh:
+            self._restore(ticket)
+        self._warn_opaque(current)
+        return ticket
+
+    def _current(self, task: Any, context: str) -> tuple[adapter.TaskView, Current]:
+        live = adapter.live_view(self._crew, self._files, self._plans)
+        view = next(each for each in live.tasks if each.original is task and self._is_next(each))
+        policy = self._options.policies.of(view.name)
+        definition = adapter.Describer(live).describe(view, policy)
+        current = current_state(view.name, view.position, definition, context, 0, policy)
+        key = (current.definition_hash, current.context_hash)
+        with self._lock:
+            self._arrived[view.position] = key
+            earlier = sum(1 for at, other in self._arrived.items() if at < view.position and other == key)
+        return view, current_state(
+            view.name,
+            view.position,
+            definition,
+            context,
+            earlier,
+            policy,
+            forced=self._options.forces(view.name),
+            human_input=bool(task.human_input),
+            has_memory=adapter.has_memory(self._crew, view.worker),
+        )
+
+    def _is_next(self, view: adapter.TaskView) -> bool:
+        """One task object may stand in a crew twice: the first place that has not been reached is meant."""
+        return view.position not in self._arrived
+
+    def _warn_opaque(self, current: Current) -> None:
+        for opaque in current.definition.opaque:
+            log.warning(
+                "task %s runs every time: %s cannot be hashed (%s). Give it a hasher with register_hasher, "
+                "or leave it out with TaskPolicy(ignore=(%r,)).",
+                current.task_name, opaque.path, opaque.why, opaque.path,
+            )  # fmt: skip
+
+    def _restore(self, ticket: Ticket) -> None:
+        """Make the stored output live; if the task's class no longer accepts it, the task is stale and says so."""
+        record = ticket.decision.record
+        assert record is not None  # noqa: S101 - a fresh decision has one
+        try:
+            ticket.output = adapter.restore_output(record.result, ticket.view.original, ticket.context)
+        except adapter.NotRestorable as error:
+            reason = Reason(ReasonKind.NOT_RESTORABLE, detail=str(error))
+            ticket.decision = replace(ticket.decision, status=Status.STALE, reasons=(reason,), record=None)
+
+    # Serving.
+
+    def served(self, ticket: Ticket) -> Any | None:
+        """The restored output of a fresh task, with CrewAI's events, its output file, and a note of what it saved."""
+        if not ticket.decision.fresh:
+            return None
+        record = ticket.decision.record
+        assert record is not None  # noqa: S101 - a fresh decision has one
+        adapter.serve(ticket.view.original, ticket.agent, ticket.context, ticket.output)
+        if self._options.fire_callbacks:
+            adapter.fire_callbacks(self._crew, ticket.view.original, ticket.output)
+        self._note_reused(ticket, record)
+        return ticket.output
+
+    def _note_reused(self, ticket: Ticket, record: Record) -> None:
+        log.info("run %s: task %s reused from run %s", self.run_id, ticket.view.name, record.run_id)
+        note = replace(
+            self._task_run(ticket.view.name, ticket.view.position, Outcome.REUSED),
+            input_hash=record.input_hash,
+            record_id=record.record_id,
+            started_at=ticket.started_at,
+            finished_at=utc_now(),
+            tokens_saved=record.usage.total_tokens,
+            seconds_saved=record.duration_seconds,
+        )
+        self._note(note, buffer=True)
+
+    # Waiting for the lease.
+
+    def claim(self, ticket: Ticket) -> Any | None:
+        """Wait until this task is ours to execute; the output, if somebody else finished it meanwhile."""
+        seconds = _FIRST_WAIT_SECONDS
+        while not self._try_claim(ticket):
+            time.sleep(seconds)
+            seconds = min(seconds * 1.5, _LONGEST_WAIT_SECONDS)
+        return self.served(ticket)
+
+    async def aclaim(self, ticket: Ticket) -> Any | None:
+        """The same without blocking the event loop."""
+        seconds = _FIRST_WAIT_SECONDS
+        while not self._try_claim(ticket):
+            await asyncio.sleep(seconds)
+            seconds = min(seconds * 1.5, _LONGEST_WAIT_SECONDS)
+        return self.served(ticket)
+
+    def _try_claim(self, ticket: Ticket) -> bool:
+        """True when it is settled: a lease is held, or somebody else's record may be served."""
+        alone = self._executes_whatever(ticket)
+        claim = self._store.claim(
+            self.workflow_id,
+            f"{ticket.current.input_hash}:{self.run_id}" if alone else ticket.current.input_hash,
+            run_id=self.run_id,
+            task_name=ticket.view.name,
+            position=ticket.view.position,
+            owner=self._owner,
+            take_finished=not alone,
+        )
+        if claim.record is not None:
+            ticket.decision = decide(ticket.current, claim.record, None, utc_now())
+            if ticket.decision.fresh:
+                self._restore(ticket)
+            if ticket.decision.fresh:
+                return True
+            return self._claim_over(ticket)
+        if claim.lease is not None:
+            ticket.lease = claim.lease
+            self._keeper.hold(claim.lease)
+            return True
+        return False
+
+    def _claim_over(self, ticket: Ticket) -> bool:
+        """A record is there that may not be served (altered, too old): execute in its place."""
+        claim = self._store.claim(
+            self.workflow_id,
+            ticket.current.input_hash,
+            run_id=self.run_id,
+            task_name=ticket.view.name,
+            position=ticket.view.position,
+            owner=self._owner,
+            take_finished=False,
+        )
+        if claim.lease is None:
+            return False
+        ticket.lease = claim.lease
+        self._keeper.hold(claim.lease)
+        return True
+
+    @staticmethod
+    def _executes_whatever(ticket: Ticket) -> bool:
+        """Whether no record of anybody's can spare the execution: then there is nothing to wait for."""
+        kinds = {reason.kind for reason in ticket.decision.reasons}
+        return bool(kinds & {ReasonKind.FORCED, ReasonKind.ALWAYS, ReasonKind.NOT_HASHABLE})
+
+    # Executing.
+
+    def started(self, future: Future[Any]) -> None:
+        """An async task goes on in a thread of its own."""
+        self._futures.append(future)
+
+    @contextmanager
+    def execution(self, ticket: Ticket) -> Iterator[Callable[[Any], Any]]:
+        """Around one execution: measures it, records what it gives, and records a failure as it was."""
+        self._display.executing(ticket.view.name, ticket.decision)
+        ticket.started_at, began = utc_now(), time.perf_counter()
+        with self._counted_open(), self._usage.measure() as meter:
+
+            def record(output: Any) -> Any:
+                saved.append(True)
+                return self._save(ticket, output, time.perf_counter() - began, self._usage.so_far(meter))
+
+            saved: list[bool] = []
+            try:
+                self._plan_late()
+                adapter.forget_tool_results(ticket.agent)
+                ticket.view.original.output = None  # so that an output found after an exception is this execution's
+                yield record
+            except BaseException as error:
+                if not saved:
+                    self._settle_error(ticket, error, time.perf_counter() - began, self._usage.so_far(meter))
+                raise
+            finally:
+                self._drop_lease(ticket)
+
+    @contextmanager
+    def _counted_open(self) -> Iterator[None]:
+        with self._lock:
+            self._open += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open -= 1
+
+    def _plan_late(self) -> None:
+        """`planning=True` asks a model in every kickoff; here only when the first task is really executed."""
+        with self._lock:
+            if self._planning:
+                self._planning = False
+                self._plans = adapter.plan_crew(self._crew)
+
+    def _save(self, ticket: Ticket, output: Any, seconds: float, usage: Usage) -> Any:
+        """Record a finished task in one transaction; the output to go on with (another's, if it was fenced off)."""
+        new = self._new_record(ticket, output, seconds, usage)
+        if new.not_restorable:
+            log.warning("task %s will run every time: %s", ticket.view.name, new.not_restorable)
+        note = self._executed_note(ticket, new)
+        log.info("run %s: task %s executed in %.1f s, %d tokens; saving", self.run_id, new.task_name, seconds,
+                 usage.total_tokens)  # fmt: skip
+        with self._lock:
+            buffered, self._buffered = self._buffered, []
+        kept = self._store.save_finished(ticket.lease, new, note, buffered)
+        self._note(replace(note, record_id=kept.record_id), buffer=False)
+        if kept.output_hash != new.output_hash and kept.run_id != self.run_id:
+            return adapter.restore_output(kept.result, ticket.view.original, ticket.context)
+        return output
+
+    def _new_record(self, ticket: Ticket, output: Any, seconds: float, usage: Usage) -> NewRecord:
+        result, not_restorable = adapter.store_output(output, ticket.view.original, ticket.context)
+        current = ticket.current
+        return NewRecord(
+            workflow_id=self.workflow_id,
+            crew_name=self._crew_name,
+            task_name=ticket.view.name,
+            position=ticket.view.position,
+            run_id=self.run_id,
+            input_hash=current.input_hash,
+            definition_hash=current.definition_hash,
+            context_hash=current.context_hash,
+            occurrence=current.occurrence,
+            components=current.definition.components,
+            result=result,
+            output_hash=output_hash(result),
+            started_at=ticket.started_at,
+            completed_at=utc_now(),
+            duration_seconds=seconds,
+            usage=usage,
+            hash_format=FORMAT,
+            not_restorable=not_restorable,
+        )
+
+    def _executed_note(self, ticket: Ticket, new: NewRecord) -> TaskRun:
+        return replace(
+            self._task_run(new.task_name, new.position, Outcome.EXECUTED),
+            reasons=ticket.decision.reasons,
+            input_hash=new.input_hash,
+            started_at=new.started_at,
+            finished_at=new.completed_at,
+            duration_seconds=new.duration_seconds,
+            usage=new.usage,
+        )
+
+    def _settle_error(self, ticket: Ticket, error: BaseException, seconds: float, usage: Usage) -> None:
+        """After an exception: a task that has its output is paid for and recorded all the same."""
+        output = ticket.view.original.output
+        if output is not None:
+            log.warning("run %s: after task %s had finished, %s was raised; the task is recorded, and what "
+                        "raised is not called again unless you pass fire_callbacks=True",
+                        self.run_id, ticket.view.name, type(error).__name__)  # fmt: skip
+            self._save(ticket, output, seconds, usage)
+            return
+        interrupted = not isinstance(error, Exception)
+        note = replace(
+            self._task_run(
+                ticket.view.name, ticket.view.position, Outcome.INTERRUPTED if interrupted else Outcome.FAILED
+            ),
+            reasons=ticket.decision.reasons,
+            input_hash=ticket.current.input_hash,
+            started_at=ticket.started_at,
+            finished_at=utc_now(),
+            duration_seconds=seconds,
+            usage=usage,
+            failure=self._failure(error),
+        )
+        log.info("run %s: task %s %s: %s", self.run_id, ticket.view.name, note.outcome, type(error).__name__)
+        with self._lock:
+            buffered, self._buffered = self._buffered, []
+        self._store.save_failed(ticket.lease, note, buffered)
+        self._note(note, buffer=False)
+
+    def _drop_lease(self, ticket: Ticket) -> None:
+        if ticket.lease is not None:
+            self._keeper.drop(ticket.lease)
+            self._store.release(ticket.lease)
+
+    # Notes.
+
+    def _task_run(self, name: str, position: int, outcome: Outcome) -> TaskRun:
+        return TaskRun(self.run_id, self.workflow_id, name, position, outcome)
+
+    def _note(self, note: TaskRun, *, buffer: bool) -> None:
+        """Remember what was done; what is buffered goes into the next transaction, or the last."""
+        with self._lock:
+            self._task_runs[note.position] = note
+            if buffer:
+                self._buffered.append(note)
+        self._display.settled(note)
+
+    def _failure(self, error: BaseException) -> Failure:
+        text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        return Failure(type(error).__qualname__, self._without_secrets(str(error)), self._without_secrets(text))
+
+    def _without_secrets(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "[secret]")
+        return text

@@ -1,0 +1,89 @@
+"""Where a batch gets its crews from: a crew object, a function that builds one, or `package.module:attribute`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from crew_repo import adapter
+from crew_repo.errors import InputError, NotACrewError
+
+__all__ = ["CrewSource", "load"]
+
+
+def load(name: str) -> Any:
+    """The object that `package.module:attribute` names; the current folder can be imported from."""
+    module_name, colon, attribute = name.partition(":")
+    if not colon or not module_name or not attribute:
+        raise InputError(f"A crew is named package.module:attribute, not {name!r}")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise InputError(f"{name!r}: there is no module {error.name!r} here or among the installed ones") from error
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise InputError(f"{name!r}: module {module_name!r} has no {attribute!r}")
+        found = getattr(found, part)
+    return found
+
+
+class CrewSource:
+    """Gives each concurrent run a crew of its own; built crews are used again, one run at a time.
+
+    A crew object is copied; a function without arguments is called; a name is imported first. Only a function of
+    a module, or a name, can travel to another process.
+    """
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+        self._lock = threading.Lock()
+        self._free: list[Any] = []
+        self._build = self._builder(load(source) if isinstance(source, str) else source)
+
+    def __reduce__(self) -> Any:
+        return CrewSource, (self._source,)
+
+    @staticmethod
+    def _builder(source: Any) -> Callable[[], Any]:
+        if isinstance(source, type) and callable(getattr(source, "crew", None)):
+            return lambda: adapter.check_crew(source().crew())
+        if callable(source):
+            return lambda: adapter.check_crew(source())
+        try:
+            crew = adapter.check_crew(source)
+        except NotACrewError as error:
+            raise NotACrewError(f"{error} A batch also takes a function that builds one, or its name.") from error
+        return lambda: adapter.copy_crew(crew)
+
+    @property
+    def name(self) -> str:
+        """What tells this source from others in a process."""
+        source = self._source
+        return source if isinstance(source, str) else f"{source.__module__}:{source.__qualname__}"
+
+    def check_portable(self) -> None:
+        """Raise if this source cannot travel to another process."""
+        if not isinstance(self._source, str) and not callable(self._source):
+            raise InputError(
+                "With an executor the crew is built in the worker: pass a function of a module that builds it, or "
+                "its name as 'package.module:attribute', instead of a crew object."
+            )
+
+    def borrow(self) -> Any:
+        """A crew that nobody else uses; give it back."""
+        with self._lock:
+            if self._free:
+                return self._free.pop()
+        return self._build()
+
+    def give_back(self, crew: Any) -> None:
+        """The run is over."""
+        with self._lock:
+            self._free.append(crew)

@@ -1,0 +1,319 @@
+"""The one rule: is this record still the answer? Pure functions, used by `plan()` and at every boundary of a run.
+
+`decide` returns a Decision with reasons, never a bare yes or no. A record is served only if all of this holds: it
+was found by the very input hash that the task has now, it may be served (not invalidated, deleted, superseded), its
+output still gives its output hash, it is not older than the policy allows, every part of the task could be hashed,
+and its output can be restored. Names and older records serve only to explain.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from crew_repo.hashing import FORMAT, definition_hash, input_hash, output_hash, text_hash
+from crew_repo.hashing import context_hash as hash_context
+from crew_repo.model import (
+    Component,
+    Decision,
+    Definition,
+    Opaque,
+    Outcome,
+    Reason,
+    ReasonKind,
+    Record,
+    Status,
+    TaskHead,
+)
+from crew_repo.policy import TaskPolicy
+
+__all__ = ["Current", "changes", "current_state", "decide", "decide_unknown", "name_upstreams", "with_downstream"]
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """A task as it is about to run: its definition, its context, and what they hash to."""
+
+    task_name: str
+    position: int
+    definition: Definition
+    definition_hash: str
+    context_hash: str
+    occurrence: int
+    input_hash: str
+    policy: TaskPolicy
+    forced: bool = False
+    human_input: bool = False
+    has_memory: bool = False
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """The definition's components and the context."""
+        return (*self.definition.components, Component("context", self.context_hash))
+
+
+def current_state(
+    task_name: str,
+    position: int,
+    definition: Definition,
+    context: str,
+    occurrence: int,
+    policy: TaskPolicy,
+    *,
+    forced: bool = False,
+    human_input: bool = False,
+    has_memory: bool = False,
+) -> Current:
+    """Hash a definition and its context."""
+    defined, read = definition_hash(definition.components), hash_context(context)
+    return Current(
+        task_name,
+        position,
+        definition,
+        defined,
+        read,
+        occurrence,
+        input_hash(defined, read, occurrence),
+        policy,
+        forced,
+        human_input,
+        has_memory,
+    )
+
+
+def decide(current: Current, record: Record | None, head: TaskHead | None, now: datetime) -> Decision:
+    """Whether `record`, found by `current.input_hash`, may be served; if not, why. `head` only explains."""
+    demanded = tuple(reason for cue in _DEMANDS if (reason := cue(current)))
+    demanded += tuple(_not_hashable(opaque) for opaque in current.definition.opaque)
+    if record is None:
+        why = _why_missing(current, head)
+        status = Status.MISSING if _is_missing(why) else Status.STALE
+        return _decision(current, status, demanded + why, head)
+    unusable = tuple(reason for cue in _CUES if (reason := cue(current, record, now)))
+    if not demanded and not unusable:
+        return Decision(
+            current.task_name,
+            Status.FRESH,
+            (),
+            current.position,
+            record,
+            record.usage.total_tokens,
+            record.duration_seconds,
+        )
+    altered = any(reason.kind is ReasonKind.ALTERED for reason in unusable)
+    return _decision(current, Status.MISSING if altered else Status.STALE, demanded + unusable, head)
+
+
+def decide_unknown(current: Current, possible: bool, upstream: tuple[Reason, ...], head: TaskHead | None) -> Decision:
+    """A task whose context is not known yet. `possible`: some record has its definition, so it may yet be fresh."""
+    demanded = tuple(reason for cue in _DEMANDS if (reason := cue(current)))
+    demanded += tuple(_not_hashable(opaque) for opaque in current.definition.opaque)
+    if possible and not demanded:
+        return _decision(current, Status.MAY_RERUN, upstream, head)
+    why = () if possible else tuple(r for r in _why_missing(current, head) if r.component != "context")
+    missing = _is_missing(why)
+    return _decision(current, Status.MISSING if missing else Status.STALE, demanded + why + upstream, head)
+
+
+def _decision(current: Current, status: Status, reasons: tuple[Reason, ...], head: TaskHead | None) -> Decision:
+    last = head.record if head else None
+    return Decision(
+        current.task_name,
+        status,
+        reasons,
+        current.position,
+        None,
+        last.usage.total_tokens if last else None,
+        last.duration_seconds if last else None,
+    )
+
+
+# What makes a task run whatever is stored.
+
+
+def _forced(current: Current) -> Reason | None:
+    return Reason(ReasonKind.FORCED) if current.forced else None
+
+
+def _always(current: Current) -> Reason | None:
+    return Reason(ReasonKind.ALWAYS, detail="by policy") if current.policy.always else None
+
+
+def _memory(current: Current) -> Reason | None:
+    wanted = current.has_memory and current.policy.memory == "always"
+    return Reason(ReasonKind.ALWAYS, "memory", "by policy") if wanted else None
+
+
+def _human_input(current: Current) -> Reason | None:
+    wanted = current.human_input and current.policy.human_input == "always"
+    return Reason(ReasonKind.ALWAYS, "task.human_input", "by policy") if wanted else None
+
+
+_DEMANDS: tuple[Callable[[Current], Reason | None], ...] = (_forced, _always, _memory, _human_input)
+
+
+def _not_hashable(opaque: Opaque) -> Reason:
+    return Reason(ReasonKind.NOT_HASHABLE, opaque.path, opaque.why)
+
+
+# What makes a record of the right input hash unusable.
+
+
+def _retired(_: Current, record: Record, __: datetime) -> Reason | None:
+    return Reason(ReasonKind.INVALIDATED, detail=record.retired) if record.retired else None
+
+
+def _altered(current: Current, record: Record, _: datetime) -> Reason | None:
+    if output_hash(record.result) == record.output_hash and record.input_hash == current.input_hash:
+        return None
+    return Reason(ReasonKind.ALTERED, detail=f"record {record.record_id} does not match its hash")
+
+
+def _expired(current: Current, record: Record, now: datetime) -> Reason | None:
+    age = now - record.completed_at
+    limit = current.policy.max_age
+    if limit is None or age <= limit:
+        return None
+    return Reason(ReasonKind.EXPIRED, detail=f"{age.total_seconds():.0f} s old, max_age {limit.total_seconds():.0f} s")
+
+
+def _not_restorable(_: Current, record: Record, __: datetime) -> Reason | None:
+    return Reason(ReasonKind.NOT_RESTORABLE, detail=record.not_restorable) if record.not_restorable else None
+
+
+_CUES: tuple[Callable[[Current, Record, datetime], Reason | None], ...] = (
+    _retired,
+    _altered,
+    _expired,
+    _not_restorable,
+)
+
+
+# Why nothing was found under the input hash.
+
+_MISSING_KINDS = {
+    ReasonKind.NEVER_RAN,
+    ReasonKind.FAILED,
+    ReasonKind.INTERRUPTED,
+    ReasonKind.INVALIDATED,
+    ReasonKind.ALTERED,
+}
+
+
+def _is_missing(reasons: tuple[Reason, ...]) -> bool:
+    return any(reason.kind in _MISSING_KINDS for reason in reasons)
+
+
+def _why_missing(current: Current, head: TaskHead | None) -> tuple[Reason, ...]:
+    if head is None or head.record is None:
+        return (_why_never(head),)
+    if head.record.hash_format != FORMAT:
+        detail = f"recorded with hash format {head.record.hash_format}, this version has {FORMAT}"
+        return (Reason(ReasonKind.HASH_FORMAT, detail=detail),)
+    found = tuple(changes(head.record.components, current.components, head.record.context_hash))
+    if found:
+        return found
+    return (_why_same(current, head, head.record),)
+
+
+def _why_never(head: TaskHead | None) -> Reason:
+    outcome = head.outcome if head else None
+    if outcome is Outcome.FAILED and head is not None and head.failure is not None:
+        return Reason(ReasonKind.FAILED, detail=f"{head.failure.type}: {_line(head.failure.message)}")
+    if outcome is Outcome.INTERRUPTED:
+        return Reason(ReasonKind.INTERRUPTED, detail="its process went away")
+    return Reason(ReasonKind.NEVER_RAN)
+
+
+def _why_same(current: Current, head: TaskHead, record: Record) -> Reason:
+    """Nothing has changed, and yet nothing may be served."""
+    if record.retired:
+        return Reason(ReasonKind.INVALIDATED, detail=record.retired)
+    if head.outcome in (Outcome.FAILED, Outcome.INTERRUPTED):
+        return _why_never(head)
+    if record.occurrence != current.occurrence:
+        return Reason(ReasonKind.NEVER_RAN, detail=f"as number {current.occurrence + 1} of equal tasks")
+    return Reason(ReasonKind.ALTERED, detail=f"record {record.record_id} does not match its hash")
+
+
+def _line(text: str) -> str:
+    first = text.strip().splitlines()[0] if text.strip() else ""
+    return first if len(first) <= 120 else first[:117] + "..."
+
+
+def changes(
+    old: tuple[Component, ...], new: tuple[Component, ...], old_context_hash: str | None = None
+) -> Iterator[Reason]:
+    """What differs between two sets of components; explaining ones stand in for the texts that they go into."""
+    before = {component.path: component for component in old}
+    if old_context_hash is not None:
+        before["context"] = Component("context", old_context_hash)
+    after = {component.path: component for component in new}
+    differing = [path for path in sorted({**before, **after}) if _differ(before, after, path)]
+    acting = [path for path in differing if _acts(before, after, path)]
+    inputs = [path for path in differing if path not in acting and path.startswith("input:")] if acting else []
+    for path in inputs + acting:
+        yield _change(before.get(path), after.get(path))
+
+
+def name_upstreams(decision: Decision, said: Mapping[str, str], heads: Mapping[str, TaskHead]) -> Decision:
+    """Say which upstream said something else, where a reason only says that the context changed.
+
+    `said`: what the upstream tasks say now, by task name; `heads`: what they said when they last ran.
+    """
+    if not any(reason.component == "context" for reason in decision.reasons):
+        return decision
+    changed = tuple(
+        Reason(ReasonKind.CHANGED, f"upstream:{name}", None, text_hash(old), text_hash(raw), old, raw)
+        for name, raw in said.items()
+        if (old := _said_before(heads.get(name))) is not None and old != raw
+    )
+    others = tuple(reason for reason in decision.reasons if reason.component != "context")
+    return replace(decision, reasons=others + changed) if changed else decision
+
+
+def _said_before(head: TaskHead | None) -> str | None:
+    return head.record.result.raw if head is not None and head.record is not None else None
+
+
+def _acts(before: Mapping[str, Component], after: Mapping[str, Component], path: str) -> bool:
+    component = after.get(path) or before[path]
+    return component.acts
+
+
+def _differ(before: Mapping[str, Component], after: Mapping[str, Component], path: str) -> bool:
+    old, new = before.get(path), after.get(path)
+    return (old.sha256 if old else None) != (new.sha256 if new else None)
+
+
+def _change(old: Component | None, new: Component | None) -> Reason:
+    component = new or old
+    assert component is not None  # noqa: S101 - one of the two is there
+    kind = ReasonKind.CHANGED if old and new else ReasonKind.ADDED if new else ReasonKind.REMOVED
+    return Reason(
+        kind,
+        component.path,
+        None,
+        old.sha256 if old else None,
+        new.sha256 if new else None,
+        old.text if old else None,
+        new.text if new else None,
+    )
+
+
+def with_downstream(names: Sequence[str], heads: Mapping[str, TaskHead]) -> list[str]:
+    """These tasks and all that read them, directly or through others, by what was recorded when they last ran."""
+    records = sorted((h.record for h in heads.values() if h.record is not None), key=lambda r: r.position)
+    reached = [record for record in records if record.task_name in names]
+    for record in records:
+        if record not in reached and any(_reads(record, above) for above in reached):
+            reached.append(record)
+    return list(dict.fromkeys([*names, *(record.task_name for record in reached)]))
+
+
+def _reads(record: Record, above: Record) -> bool:
+    texts = [component.text for component in record.components if component.path == "task.reads"]
+    reads = json.loads(texts[0]) if texts and texts[0] else []
+    return record.position > above.position if reads == "*" else above.task_name in reads

@@ -1,0 +1,10 @@
+"""The state: tables, transactions, leases.
+
+The only package that imports sqlmodel and sqlalchemy. It knows nothing of CrewAI.
+"""
+
+from __future__ import annotations
+
+from crew_repo.store.store import Store
+
+__all__ = ["Store"]

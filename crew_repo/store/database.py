@@ -1,0 +1,182 @@
+"""One open state file or database: its transactions, and what goes wrong with them."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, StaticPool, create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from crew_repo.errors import ForkedConnectionError, StoreBusyError, StoreError, StoreOpenError
+from crew_repo.store.dialect import Dialect
+from crew_repo.store.forks import ForkGate
+from crew_repo.store.schema import empty_sqlite, ensure_schema
+from crew_repo.store.sqlite import SQLite
+
+__all__ = ["Database", "dialect_of"]
+
+_SQLITE = ("sqlite:///", "sqlite+pysqlite:///")
+
+
+def dialect_of(url: str, busy_timeout_seconds: float) -> Dialect:
+    """The dialect for a SQLAlchemy URL. What follows `sqlite:///` is taken as the path, to the letter."""
+    for prefix in _SQLITE:
+        if url.startswith(prefix) and len(url) > len(prefix):
+            return SQLite(url.removeprefix(prefix), busy_timeout_seconds)
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        what = "The target is neither a path nor a SQLAlchemy URL; give one like sqlite:///crew_state.db"
+        raise StoreOpenError(what) from None
+    if parsed.get_backend_name() != "postgresql":
+        raise StoreOpenError(
+            f"{parsed.render_as_string(hide_password=True)} is not supported; "
+            "give a path, sqlite:///path, or postgresql+psycopg://user@host/database"
+        )
+    from crew_repo.store.postgresql import PostgreSQL
+
+    return PostgreSQL(parsed.set(drivername="postgresql+psycopg"), busy_timeout_seconds)
+
+
+class Database:
+    """Transactions on one database, from any thread; each is short, and none is open while a model works.
+
+    A SQLite file that does not exist is created by the first write; until then, reading finds nothing.
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self.clock_ahead_seconds = 0.0
+        self._engine: Engine | None = None
+        self._identity: object = None
+        self._closed = False
+        self._opening = threading.RLock()
+        self._gate = ForkGate(self._dispose)
+        self._lock = dialect.new_lock()
+        dialect.check()
+        if dialect.exists():
+            self._open(writing=dialect.identity() is None)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the database, and keeps no writer waiting."""
+        with self._entered(), self._errors():
+            engine = self._engine_for_reading()
+            with engine.connect() as connection:
+                self.dialect.begin(connection, writing=False, durable=False)
+                yield connection
+
+    @contextmanager
+    def writing(self, *, durable: bool = False, begins: bool = False) -> Iterator[Connection]:
+        """A transaction that is committed at the end, or not at all.
+
+        durable: it survives a power cut. begins: it may start over in a new file, if the old one was deleted.
+        """
+        with self._entered(), self._lock, self._errors():
+            engine = self._engine_for_writing(begins=begins)
+            with engine.connect() as connection:
+                self.dialect.begin(connection, writing=True, durable=durable)
+                yield connection
+                connection.commit()
+
+    def compact(self) -> None:
+        """Give the space of deleted rows back."""
+        with self._entered(), self._lock, self._errors():
+            self.dialect.compact(self._engine_for_writing(begins=False))
+
+    def close(self) -> None:
+        """Close every connection; calling it again does nothing."""
+        self._closed = True
+        if not self._gate.crossed:
+            self._dispose()
+
+    def _engine_for_reading(self) -> Engine:
+        """Another file in the same place is read as what it is; no file is an empty one."""
+        if self._engine is not None and self._identity == self.dialect.identity():
+            return self._engine
+        with self._opening:
+            self._dispose()
+            return (self._open(writing=False) if self.dialect.exists() else None) or _empty()
+
+    def _engine_for_writing(self, *, begins: bool) -> Engine:
+        """A run must not go on in another file than it began in: what had finished would not be there."""
+        with self._opening:
+            if self._engine is not None:
+                if self._identity == self.dialect.identity():
+                    return self._engine
+                self._dispose()
+                if not begins:
+                    raise StoreError(
+                        f"{self.dialect.place} was deleted or replaced while it was in use, so this was not saved; "
+                        "put the file back, or run again to begin a new one"
+                    )
+            self.dialect.check()
+            self.dialect.create()
+            return self._open(writing=True) or _empty()
+
+    def _open(self, *, writing: bool) -> Engine | None:
+        """The engine on a database of the current version; None if it is empty, and nobody is about to write."""
+        engine = self.dialect.engine()
+        try:
+            with self._errors(opening=True):
+                identity = self.dialect.identity()
+                if not writing and identity is not None and self._is_empty(engine):
+                    engine.dispose()
+                    return None
+                ensure_schema(self.dialect, engine)
+                self._measure_clock(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+        self._engine, self._identity = engine, identity
+        return engine
+
+    def _is_empty(self, engine: Engine) -> bool:
+        with engine.connect() as connection:
+            return self.dialect.version(connection) is None
+
+    def _measure_clock(self, engine: Engine) -> None:
+        with engine.connect() as connection:
+            self.clock_ahead_seconds = self.dialect.clock_ahead_seconds(connection)
+
+    @contextmanager
+    def _entered(self) -> Iterator[None]:
+        with self._gate:
+            self._check_usable()
+            yield
+
+    def _check_usable(self) -> None:
+        if self._gate.crossed:
+            raise ForkedConnectionError(
+                f"This process was forked while its parent was writing to {self.dialect.place}; "
+                "open a new StateRepository in the child, or start it with spawn"
+            )
+        if self._closed:
+            raise StoreError(f"{self.dialect.place} is closed; open a new StateRepository")
+
+    def _dispose(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.dispose()
+
+    @contextmanager
+    def _errors(self, *, opening: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except (DBAPIError, sqlite3.Error) as error:
+            explained = self.dialect.explain(error)
+            if opening and type(explained) is StoreError:
+                explained = StoreOpenError(str(explained))
+            raise explained from error
+        except PoolTimeoutError as error:
+            busy = f"{self.dialect.place}: all connections of this process were in use; try again"
+            raise StoreBusyError(busy) from error
+
+
+def _empty() -> Engine:
+    return create_engine("sqlite+pysqlite://", creator=empty_sqlite, poolclass=StaticPool)

@@ -1,0 +1,112 @@
+"""What differs between SQLite and PostgreSQL: one base class; its two subclasses are in sqlite.py and postgresql.py."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table
+
+from crew_repo.errors import StoreBusyError, StoreError
+
+__all__ = ["Dialect", "Turns"]
+
+
+class Dialect(ABC):
+    """One kind of database. `place` names it in messages, without a password."""
+
+    name: str
+    place: str
+
+    def __init__(self, busy_timeout_seconds: float) -> None:
+        self.busy_timeout_seconds = busy_timeout_seconds
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise StoreOpenError if it can never be opened. Creates nothing."""
+
+    @abstractmethod
+    def exists(self) -> bool:
+        """Whether there is anything to open. If not, reading finds nothing and the first write creates it."""
+
+    @abstractmethod
+    def create(self) -> None:
+        """Make an empty database where there is none yet."""
+
+    @abstractmethod
+    def engine(self) -> Engine:
+        """A new engine, with a pool of its own."""
+
+    @abstractmethod
+    def version(self, connection: Connection) -> int | None:
+        """The schema version that is stored, or None in an empty database."""
+
+    @abstractmethod
+    def set_version(self, connection: Connection, version: int) -> None:
+        """Store the schema version, in the transaction at hand."""
+
+    @abstractmethod
+    def schema_transaction(self, engine: Engine) -> AbstractContextManager[Connection]:
+        """A transaction that may change the schema: one process at a time, committed at the end."""
+
+    @abstractmethod
+    def insert_or_ignore(self, table: Table) -> Any:
+        """An insert that passes over a row whose key is there already."""
+
+    @abstractmethod
+    def insert_or_replace(self, table: Table, key: tuple[str, ...]) -> Any:
+        """An insert that takes the place of the row with the same `key`, under a new serial number."""
+
+    @abstractmethod
+    def explain(self, error: Exception) -> StoreError:
+        """What a driver's error means, and the remedy."""
+
+    @abstractmethod
+    def bytes_used(self, connection: Connection) -> int:
+        """How large the state is."""
+
+    @abstractmethod
+    def compact(self, engine: Engine) -> None:
+        """Give the space of deleted rows back."""
+
+    def new_lock(self) -> AbstractContextManager[Any]:
+        """What the writing threads of one process take turns with; nothing, where the database does that well."""
+        return nullcontext()
+
+    def identity(self) -> object:
+        """What tells this database from another one that was put in its place; None where that cannot be."""
+        return None
+
+    def keep_copy(self, engine: Engine, version: int) -> None:
+        """Keep a copy before a migration, where the database is a file."""
+
+    def begin(self, connection: Connection, *, writing: bool, durable: bool) -> None:
+        """Begin the transaction, where the driver does not do so by itself."""
+
+    def lock_work(self, connection: Connection, *key: str) -> None:
+        """Until the transaction ends, let nobody else claim or save this piece of work."""
+
+    def lock_writers(self, connection: Connection) -> None:
+        """Until the transaction ends, let nobody else write records and texts."""
+
+    def clock_ahead_seconds(self, _connection: Connection) -> float:
+        """How far the clock that leases go by is ahead of this host's clock."""
+        return 0.0
+
+
+class Turns:
+    """A lock with a time limit, so that a stuck writer gives a clear error and no hang."""
+
+    def __init__(self, timeout_seconds: float, expired: str) -> None:
+        self._lock = threading.Lock()
+        self._timeout_seconds = timeout_seconds
+        self._expired = expired
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(timeout=self._timeout_seconds):
+            raise StoreBusyError(self._expired)
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()

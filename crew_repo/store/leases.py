@@ -1,0 +1,128 @@
+"""Single flight: who may execute a piece of work, and what becomes of it when that process is gone.
+
+A lease is free again when it is released, when its time is over, or at once when its owner is known to be dead. Its
+fence is handed out by the database, each number once: who lost a lease can never take it for its own again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from crew_repo.model import Claim, Lease, Outcome, RunStatus, TaskRun
+from crew_repo.store.owners import is_alive, is_dead
+from crew_repo.store.records import live_record
+from crew_repo.store.rows import task_run_row
+from crew_repo.store.tables import LEASE, RUN
+from crew_repo.store.transaction import Transaction
+
+__all__ = ["claim", "give_up", "gone_leases", "heartbeat", "interrupted_task", "is_gone", "reap"]
+
+_HELD = select(LEASE).where(LEASE.c.workflow_id == bindparam("w"), LEASE.c.input_hash == bindparam("i"))
+_DELETE = delete(LEASE).where(LEASE.c.fence == bindparam("f"))
+_GIVE_UP = delete(LEASE).where(LEASE.c.fence == bindparam("f"), LEASE.c.owner == bindparam("o"))
+_RENEW = (
+    update(LEASE)
+    .where(LEASE.c.fence == bindparam("f"), LEASE.c.owner == bindparam("o"))
+    .values(expires_at=bindparam("until"))
+)
+_BEAT = (
+    update(RUN)
+    .where(RUN.c.run_id == bindparam("r"), RUN.c.finished_at.is_(None))
+    .values(heartbeat_at=bindparam("at"), status=str(RunStatus.RUNNING))
+)
+_RUNNING = select(RUN.c.run_id, RUN.c.owner, RUN.c.heartbeat_at, RUN.c.lease_seconds).where(
+    RUN.c.status == str(RunStatus.RUNNING)
+)
+_INTERRUPT = update(RUN).where(RUN.c.run_id == bindparam("r")).values(status=str(RunStatus.INTERRUPTED))
+
+
+def claim(
+    tx: Transaction, work: tuple[str, str], run_id: str, task_name: str, position: int, owner: str,
+    *, take_finished: bool,
+) -> Claim:  # fmt: skip
+    """The record, if somebody finished this work; else the lease, if it is free; else who holds it."""
+    tx.dialect.lock_work(tx.connection, *work)
+    record = live_record(tx, *work) if take_finished else None
+    if record is not None:
+        return Claim(record=record)
+    held = tx.rows(_HELD, {"w": work[0], "i": work[1]}).first()
+    if held is not None:
+        if held["expires_at"] > tx.lease_now and not is_dead(held["owner"]):
+            return Claim(held_by=held["owner"])
+        _bury(tx, [held])
+    row = {"workflow_id": work[0], "input_hash": work[1], "owner": owner, "run_id": run_id, "task_name": task_name,
+           "position": position, "acquired_at": tx.lease_now, "expires_at": _until(tx)}  # fmt: skip
+    fence = tx.execute(insert(LEASE), row).inserted_primary_key[0]
+    return Claim(lease=Lease(*work, owner, fence, tx.lease_now))
+
+
+def give_up(tx: Transaction, lease: Lease) -> bool:
+    """Remove the lease; False if it had been taken over."""
+    return bool(tx.execute(_GIVE_UP, {"f": lease.fence, "o": lease.owner}).rowcount)
+
+
+def heartbeat(tx: Transaction, run_ids: Sequence[str], leases: Sequence[Lease]) -> None:
+    """Renew what is still ours. A run that was taken for interrupted is running again."""
+    if leases:
+        tx.execute(_RENEW, [{"f": lease.fence, "o": lease.owner, "until": _until(tx)} for lease in leases])
+    if run_ids:
+        tx.execute(_BEAT, [{"r": run_id, "at": tx.lease_now} for run_id in run_ids])
+
+
+def reap(tx: Transaction, workflow_id: str | None) -> int:
+    """Write down which runs were interrupted, and at which tasks; the number of those runs."""
+    found = tx.rows(_RUNNING if workflow_id is None else _RUNNING.where(RUN.c.workflow_id == workflow_id)).all()
+    gone = [row for row in found if is_gone(tx, row["owner"], _last_sign(row))]
+    _bury(tx, gone_leases(tx, workflow_id))
+    if gone:
+        tx.execute(_INTERRUPT, [{"r": row["run_id"]} for row in sorted(gone, key=lambda row: str(row["run_id"]))])
+    return len(gone)
+
+
+def gone_leases(tx: Transaction, workflow_id: str | None) -> list[Mapping[str, Any]]:
+    """The leases of processes that are gone."""
+    found = select(LEASE) if workflow_id is None else select(LEASE).where(LEASE.c.workflow_id == workflow_id)
+    return [row for row in tx.rows(found).all() if is_gone(tx, row["owner"], row["expires_at"])]
+
+
+def is_gone(tx: Transaction, owner: str, until: datetime) -> bool:
+    """Whether a process is gone: known from here, or, on another host, because it has been silent for too long."""
+    alive = is_alive(owner)
+    return until < tx.lease_now if alive is None else not alive
+
+
+def run_is_gone(tx: Transaction, row: Mapping[str, Any]) -> bool:
+    """Whether the process of a run that is said to be running is gone."""
+    return bool(row["status"] == str(RunStatus.RUNNING)) and is_gone(tx, row["owner"], _last_sign(row))
+
+
+def interrupted_task(lease: Mapping[str, Any]) -> TaskRun:
+    """What a process that is gone was doing."""
+    return TaskRun(
+        lease["run_id"],
+        lease["workflow_id"],
+        lease["task_name"],
+        lease["position"],
+        Outcome.INTERRUPTED,
+        input_hash=lease["input_hash"],
+        started_at=lease["acquired_at"],
+    )
+
+
+def _bury(tx: Transaction, leases: Sequence[Mapping[str, Any]]) -> None:
+    """Remove leases of others, and note what was interrupted, unless that run noted something itself."""
+    if leases:
+        tx.execute(tx.inserts.task_run_if_new, [task_run_row(interrupted_task(lease)) for lease in leases])
+        tx.execute(_DELETE, [{"f": lease["fence"]} for lease in leases])
+
+
+def _last_sign(run: Mapping[str, Any]) -> datetime:
+    return run["heartbeat_at"] + timedelta(seconds=run["lease_seconds"])  # type: ignore[no-any-return]
+
+
+def _until(tx: Transaction) -> datetime:
+    return tx.lease_now + timedelta(seconds=tx.lease_seconds)

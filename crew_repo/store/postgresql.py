@@ -1,0 +1,142 @@
+"""PostgreSQL through psycopg: the same tables for many machines."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, text
+from sqlalchemy.dialects.postgresql import insert
+
+from crew_repo.errors import StoreBusyError, StoreError, StoreFullError, StoreOpenError
+from crew_repo.store.dialect import Dialect
+
+__all__ = ["PostgreSQL"]
+
+_VERSION_TABLE = "crew_repo_schema"
+_STATES: dict[str, tuple[type[StoreError], str]] = {
+    "55P03": (StoreBusyError, "waited for another process for more than {seconds:g} s; try again"),
+    "40P01": (StoreBusyError, "stopped two processes that waited for each other; run again"),
+    "40001": (StoreBusyError, "could not keep two processes apart; run again"),
+    "53100": (StoreFullError, "has no space left; make room and run again, what was saved is intact"),
+    "53300": (StoreBusyError, "has no connection left; raise max_connections, or use fewer workers"),
+    "25006": (StoreError, "is read-only; use the primary server, or a role that may write"),
+    "42501": (StoreError, "does not allow this to this role; grant it CREATE, SELECT, INSERT, UPDATE and DELETE"),
+    "23503": (StoreError, "does not have the run that this belongs to: it was deleted meanwhile; run again"),
+    "42P01": (StoreError, "lacks a table of this version; it was changed by hand"),
+}
+
+
+def _number(*key: str) -> int:
+    """A 64-bit name for an advisory lock; two keys that share one merely wait for each other."""
+    return int.from_bytes(hashlib.sha256("\x1f".join(key).encode()).digest()[:8], "big", signed=True)
+
+
+class PostgreSQL(Dialect):
+    """The dialect for `postgresql+psycopg://...`."""
+
+    name = "postgresql"
+
+    def __init__(self, url: URL, busy_timeout_seconds: float) -> None:
+        super().__init__(busy_timeout_seconds)
+        self._url = url
+        self.place = url.render_as_string(hide_password=True)
+
+    def check(self) -> None:
+        """The driver is an extra."""
+        if importlib.util.find_spec("psycopg") is None:
+            raise StoreOpenError(f"{self.place} needs psycopg; pip install 'crew-repo[postgres]'")
+
+    def exists(self) -> bool:
+        """Somebody else makes the database; we make the tables, at once."""
+        return True
+
+    def create(self) -> None:
+        """CREATE DATABASE is not ours to run."""
+
+    def engine(self) -> Engine:
+        """A connection that the server has dropped is noticed and replaced before it is used."""
+        engine = create_engine(self._url, pool_pre_ping=True, pool_size=4, max_overflow=12, pool_timeout=60)
+        milliseconds = int(self.busy_timeout_seconds * 1000)
+
+        @event.listens_for(engine, "connect")
+        def _limit_waiting(connection: Any, _: object) -> None:
+            connection.execute(f"SET lock_timeout = {milliseconds:d}")
+            connection.commit()
+
+        return engine
+
+    def version(self, connection: Connection) -> int | None:
+        """The one row of the version table, if there is one."""
+        if connection.scalar(text("SELECT to_regclass(:name)"), {"name": _VERSION_TABLE}) is None:
+            return None
+        found = connection.scalar(text(f"SELECT version FROM {_VERSION_TABLE}"))  # noqa: S608
+        return None if found is None else int(found)
+
+    def set_version(self, connection: Connection, version: int) -> None:
+        """One row, always."""
+        connection.execute(text(f"CREATE TABLE IF NOT EXISTS {_VERSION_TABLE} (version integer NOT NULL)"))
+        connection.execute(text(f"DELETE FROM {_VERSION_TABLE}"))  # noqa: S608
+        connection.execute(text(f"INSERT INTO {_VERSION_TABLE} VALUES (:version)"), {"version": version})  # noqa: S608
+
+    @contextmanager
+    def schema_transaction(self, engine: Engine) -> Iterator[Connection]:
+        """One process at a time, by an advisory lock."""
+        with engine.begin() as connection:
+            self.lock_work(connection, _VERSION_TABLE)
+            yield connection
+
+    def lock_work(self, connection: Connection, *key: str) -> None:
+        """An advisory lock that ends with the transaction."""
+        connection.execute(_LOCK, {"key": _number(*key)})
+
+    def lock_writers(self, connection: Connection) -> None:
+        """Writers wait; readers go on."""
+        connection.execute(text('LOCK TABLE run, task_run, record, "text" IN SHARE ROW EXCLUSIVE MODE'))
+
+    def clock_ahead_seconds(self, connection: Connection) -> float:
+        """Leases go by the server's clock, which all hosts share."""
+        before = time.time()
+        server = float(connection.scalar(text("SELECT EXTRACT(EPOCH FROM clock_timestamp())")) or 0.0)
+        return server - (before + time.time()) / 2
+
+    def insert_or_ignore(self, table: Table) -> Any:
+        """INSERT ... ON CONFLICT DO NOTHING."""
+        return insert(table).on_conflict_do_nothing()
+
+    def insert_or_replace(self, table: Table, key: tuple[str, ...]) -> Any:
+        """INSERT ... ON CONFLICT DO UPDATE, the serial number included."""
+        new = insert(table)
+        columns = {column.name: new.excluded[column.name] for column in table.columns if column.name not in key}
+        return new.on_conflict_do_update(index_elements=list(key), set_=columns)
+
+    def explain(self, error: Exception) -> StoreError:
+        """By the SQLSTATE; an error without one, or of class 08 or 57P, is a lost connection."""
+        cause = getattr(error, "orig", None) or error
+        state = getattr(cause, "sqlstate", None) or ""
+        if state in _STATES:
+            kind, words = _STATES[state]
+            return kind(f"{self.place} {words.format(seconds=self.busy_timeout_seconds)}")
+        if state[:2] == "08" or state[:3] == "57P" or (not state and "OperationalError" in type(cause).__name__):
+            return StoreError(
+                f"The connection to {self.place} is lost; see that the server is up, and run again: "
+                f"what had finished is kept. ({cause})"
+            )
+        return StoreError(f"{self.place}: PostgreSQL says: {cause}")
+
+    def bytes_used(self, connection: Connection) -> int:
+        """Tables with their indexes and large values."""
+        sizes = "SELECT SUM(pg_total_relation_size(to_regclass(name))) FROM unnest(:names) AS name"
+        return int(connection.scalar(text(sizes), {"names": ["run", "task_run", "record", "text", "lease"]}) or 0)
+
+    def compact(self, engine: Engine) -> None:
+        """A plain VACUUM: nobody has to wait, and PostgreSQL uses the space again."""
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text('VACUUM ANALYZE run, task_run, record, "text", lease'))
+
+
+_LOCK = text("SELECT pg_advisory_xact_lock(:key)")

@@ -1,0 +1,136 @@
+"""Deleting what is old, and giving the space back.
+
+Which records go:
+- neither option: those that may not be served any more (invalidated, superseded, deleted by hand);
+- keep_last: all but the newest so many of each task of each workflow;
+- older_than: those that were neither written nor reused since then, the present ones too: that task runs again;
+- both: those that fit both.
+The record that `task_state` shows goes only by older_than alone. Runs go by the same two options, unless they are
+running or `task_state` shows something of theirs that stays. Texts go with the last record that needs them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, delete, func, select, tuple_, update
+
+from crew_repo.model import RunStatus
+from crew_repo.store.tables import RECORD, RUN, TASK_RUN, TASK_STATE, TEXT
+from crew_repo.store.transaction import Transaction, chunks
+
+__all__ = ["Victims", "delete_victims", "find_victims"]
+
+_RECORDS = select(
+    RECORD.c.record_id, RECORD.c.workflow_id, RECORD.c.task_name, RECORD.c.retired, RECORD.c.completed_at
+).order_by(RECORD.c.record_id.desc())
+_LAST_USED = (
+    select(TASK_RUN.c.record_id, func.max(RUN.c.started_at))
+    .join(RUN, RUN.c.run_id == TASK_RUN.c.run_id)
+    .where(TASK_RUN.c.record_id.is_not(None))
+    .group_by(TASK_RUN.c.record_id)
+)
+_RUNS = select(RUN.c.run_id, RUN.c.workflow_id, RUN.c.status, RUN.c.started_at).order_by(
+    RUN.c.started_at.desc(), RUN.c.run_id.desc()
+)
+_SHOWN = select(TASK_STATE.c.workflow_id, TASK_STATE.c.task_name, TASK_STATE.c.run_id, TASK_STATE.c.record_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Victims:
+    """What is to be deleted: keys only."""
+
+    records: list[int]
+    runs: list[str]
+    texts: list[str]
+    tasks: list[tuple[str, str]]
+
+
+def find_victims(tx: Transaction, keep_last: int | None, older_than: timedelta | None) -> Victims:
+    """What would be deleted. Writes nothing."""
+    before = None if older_than is None else tx.now - older_than
+    shown = tx.rows(_SHOWN).all()
+    kept = set() if before is not None and keep_last is None else {row["record_id"] for row in shown}
+    records = [record_id for record_id in _old_records(tx, keep_last, before) if record_id not in kept]
+    gone = set(records)
+    anchors = {row["run_id"] for row in shown if before is None or row["record_id"] not in {*gone, None}}
+    runs = [run_id for run_id in _old_runs(tx, keep_last, before) if run_id not in anchors]
+    tasks = [(row["workflow_id"], row["task_name"]) for row in shown if row["record_id"] in gone]
+    return Victims(records, runs, _orphans(tx, gone), tasks)
+
+
+def delete_victims(tx: Transaction, victims: Victims) -> None:
+    """Delete it. A task whose present record goes has no state left."""
+    of_task = tuple_(TASK_RUN.c.workflow_id, TASK_RUN.c.task_name)
+    for tasks in chunks(victims.tasks):
+        tx.execute(update(TASK_RUN).where(of_task.in_(tasks), TASK_RUN.c.cleared_at.is_(None)).values(cleared_at=tx.now))
+    for ids in chunks(victims.records):
+        tx.execute(update(TASK_RUN).where(TASK_RUN.c.record_id.in_(ids)).values(record_id=None))
+    _delete(tx, RECORD.c.record_id, victims.records)
+    _delete(tx, TASK_RUN.c.run_id, victims.runs)
+    _delete(tx, RUN.c.run_id, victims.runs)
+    _delete(tx, TEXT.c.sha256, victims.texts)
+
+
+def _old_records(tx: Transaction, keep_last: int | None, before: datetime | None) -> Iterable[int]:
+    last_used = dict(tuple(row) for row in tx.execute(_LAST_USED)) if before is not None else {}
+    newer: Counter[tuple[str, str]] = Counter()
+    for row in tx.rows(_RECORDS):
+        task = (row["workflow_id"], row["task_name"])
+        newer[task] += 1
+        used = max(row["completed_at"], last_used.get(row["record_id"], row["completed_at"]))
+        if _goes(newer[task], used, keep_last, before, otherwise=row["retired"] is not None):
+            yield row["record_id"]
+
+
+def _old_runs(tx: Transaction, keep_last: int | None, before: datetime | None) -> Iterable[str]:
+    newer: Counter[str] = Counter()
+    for row in tx.rows(_RUNS):
+        newer[row["workflow_id"]] += 1
+        goes = _goes(newer[row["workflow_id"]], row["started_at"], keep_last, before, otherwise=False)
+        if goes and row["status"] != str(RunStatus.RUNNING):
+            yield row["run_id"]
+
+
+def _goes(rank: int, used: datetime, keep_last: int | None, before: datetime | None, *, otherwise: bool) -> bool:
+    if keep_last is None and before is None:
+        return otherwise
+    return (keep_last is None or rank > keep_last) and (before is None or used < before)
+
+
+def _orphans(tx: Transaction, gone: set[int]) -> list[str]:
+    """The texts that no record needs which stays."""
+    needed: set[str] = set()
+    after: int | None = 0
+    while after is not None:
+        rows = tx.rows(_COMPONENTS, {"a": after}).all()
+        for row in rows:
+            if row["record_id"] not in gone:
+                needed.update(_hashes(row["components"]), _hashes(row["explanations"]))
+        after = rows[-1]["record_id"] if rows else None
+    return [sha256 for sha256 in tx.connection.scalars(select(TEXT.c.sha256)) if sha256 not in needed]
+
+
+_COMPONENTS = (
+    select(RECORD.c.record_id, RECORD.c.components, RECORD.c.explanations)
+    .where(RECORD.c.record_id > bindparam("a"))
+    .order_by(RECORD.c.record_id)
+    .limit(500)
+)
+
+
+def _hashes(text: str) -> Iterable[str]:
+    try:
+        return list(json.loads(text).values())
+    except (AttributeError, ValueError):  # damaged; verify() names it
+        return ()
+
+
+def _delete(tx: Transaction, column: Any, keys: Sequence[Any]) -> None:
+    for some in chunks(keys):
+        tx.execute(delete(column.table).where(column.in_(some)))

@@ -1,0 +1,148 @@
+"""Finding and keeping the records of finished tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import bindparam, func, insert, or_, select, update
+
+from crew_repo.model import Component, NewRecord, Record
+from crew_repo.store.rows import RECORD_COLUMNS, record_of, record_row, with_texts
+from crew_repo.store.tables import RECORD, TASK_STATE, TEXT
+from crew_repo.store.transaction import Transaction, chunks
+
+__all__ = [
+    "add_record",
+    "add_texts",
+    "definitions",
+    "history",
+    "live_record",
+    "live_records",
+    "newest_ids",
+    "records_by_id",
+    "retire",
+    "texts_of",
+]
+
+_LIVE = RECORD.c.retired.is_(None)
+_OF_WORKFLOW = RECORD.c.workflow_id == bindparam("w")
+_BY_INPUT = select(*RECORD_COLUMNS).where(_LIVE, RECORD.c.input_hash == bindparam("i"))
+_BY_INPUT_HERE = _BY_INPUT.where(_OF_WORKFLOW)
+_BY_INPUT_ANYWHERE = _BY_INPUT.order_by(RECORD.c.record_id.desc()).limit(1)
+_BY_INPUTS = (
+    select(*RECORD_COLUMNS)
+    .where(_LIVE, RECORD.c.input_hash.in_(bindparam("inputs", expanding=True)))
+    .order_by(RECORD.c.record_id)
+)
+_BY_INPUTS_HERE = _BY_INPUTS.where(_OF_WORKFLOW)
+_BY_IDS = select(*RECORD_COLUMNS).where(RECORD.c.record_id.in_(bindparam("ids", expanding=True)))
+_NEWEST = select(RECORD.c.task_name, func.max(RECORD.c.record_id)).where(_OF_WORKFLOW).group_by(RECORD.c.task_name)
+_TEXTS = select(TEXT.c.sha256, TEXT.c.body).where(TEXT.c.sha256.in_(bindparam("hashes", expanding=True)))
+_INSERT = insert(RECORD)
+_SUPERSEDE = (
+    update(RECORD)
+    .where(_OF_WORKFLOW, RECORD.c.input_hash == bindparam("i"), _LIVE)
+    .values(retired="superseded", retired_at=bindparam("at"))
+)
+_FENCE = select(RECORD.c.fence).where(_OF_WORKFLOW, RECORD.c.input_hash == bindparam("i"), _LIVE)
+
+
+def live_record(tx: Transaction, workflow_id: str | None, input_hash: str) -> Record | None:
+    """The record that may be served for this input hash; without a workflow, the newest of any."""
+    if workflow_id is None:
+        row = tx.rows(_BY_INPUT_ANYWHERE, {"i": input_hash}).first()
+    else:
+        row = tx.rows(_BY_INPUT_HERE, {"i": input_hash, "w": workflow_id}).first()
+    return None if row is None else record_of(row)
+
+
+def live_records(tx: Transaction, workflow_id: str | None, input_hashes: Sequence[str]) -> dict[str, Record]:
+    """The same for many, without their components."""
+    found = {}
+    for some in chunks(input_hashes):
+        statement = _BY_INPUTS if workflow_id is None else _BY_INPUTS_HERE
+        for row in tx.rows(statement, {"inputs": some} if workflow_id is None else {"inputs": some, "w": workflow_id}):
+            found[row["input_hash"]] = record_of(row, components=False)
+    return found
+
+
+def records_by_id(tx: Transaction, record_ids: Iterable[int], *, texts: bool) -> dict[int, Record]:
+    """Records, retired or not; with the texts of their components if asked."""
+    found = [record_of(row) for some in chunks(sorted(record_ids)) for row in tx.rows(_BY_IDS, {"ids": some})]
+    if texts:
+        bodies = texts_of(tx, (c for record in found for c in record.components))
+        found = [replace(record, components=with_texts(record.components, bodies)) for record in found]
+    return {record.record_id: record for record in found}
+
+
+def newest_ids(tx: Transaction, workflow_id: str) -> dict[str, int]:
+    """Per task name the number of its newest record, retired or not."""
+    return dict(tuple(row) for row in tx.execute(_NEWEST, {"w": workflow_id}))
+
+
+def history(tx: Transaction, task_name: str, workflow_id: str | None) -> list[Record]:
+    """Every record of a task, the newest first."""
+    wanted = select(RECORD.c.record_id).where(RECORD.c.task_name == task_name)
+    if workflow_id is not None:
+        wanted = wanted.where(RECORD.c.workflow_id == workflow_id)
+    records = records_by_id(tx, tx.connection.scalars(wanted), texts=True).values()
+    return sorted(records, key=lambda record: (record.completed_at, record.record_id), reverse=True)
+
+
+def definitions(tx: Transaction, workflow_id: str | None, definition_hash: str | None = None) -> set[str]:
+    """The definition hashes of the records that may be served; or just the one that is asked for, if it is there."""
+    wanted = select(RECORD.c.definition_hash).where(_LIVE).distinct()
+    if workflow_id is not None:
+        wanted = wanted.where(RECORD.c.workflow_id == workflow_id)
+    if definition_hash is not None:
+        wanted = wanted.where(RECORD.c.definition_hash == definition_hash)
+    return set(tx.connection.scalars(wanted))
+
+
+def texts_of(tx: Transaction, components: Iterable[Component]) -> dict[str, str]:
+    """The texts that are stored of these components, by their hashes."""
+    hashes = sorted({component.sha256 for component in components})
+    return {sha256: body for some in chunks(hashes) for sha256, body in tx.execute(_TEXTS, {"hashes": some})}
+
+
+def add_texts(tx: Transaction, components: Iterable[Component]) -> None:
+    """Keep each text once. In the order of their hashes, so that two writers never wait for each other."""
+    texts = {c.sha256: c.text for c in components if c.text is not None}
+    if texts:
+        tx.execute(tx.inserts.text, [{"sha256": sha256, "body": texts[sha256]} for sha256 in sorted(texts)])
+
+
+def add_record(tx: Transaction, new: NewRecord, *, fence: int | None = None, retired: str | None = None) -> Record:
+    """Keep a finished task; one that may be served takes the place of the one before it."""
+    if retired is None:
+        tx.execute(_SUPERSEDE, {"w": new.workflow_id, "i": new.input_hash, "at": tx.now})
+    add_texts(tx, new.components)
+    row = record_row(new)
+    row.update(fence=fence, retired=retired, retired_at=tx.now if retired else None)
+    record_id = tx.execute(_INSERT, row).inserted_primary_key[0]
+    members = {name: getattr(new, name) for name in NewRecord.__slots__}
+    return Record(**members, record_id=record_id, retired=retired)
+
+
+def overtaken(tx: Transaction, new: NewRecord, fence: int) -> Record | None:
+    """The record of whoever took this work over and finished first, if somebody did."""
+    theirs = tx.connection.scalar(_FENCE, {"w": new.workflow_id, "i": new.input_hash})
+    return live_record(tx, new.workflow_id, new.input_hash) if theirs is not None and theirs > fence else None
+
+
+def retire(tx: Transaction, task_names: Sequence[str], workflow_id: str | None) -> int:
+    """Retire what may be served of these tasks, by the name recorded or the name shown now; how many that were."""
+    shown = select(TASK_STATE.c.record_id).where(TASK_STATE.c.task_name.in_(task_names))
+    named: Any = RECORD.c.task_name.in_(task_names)
+    if workflow_id is not None:
+        shown = shown.where(TASK_STATE.c.workflow_id == workflow_id)
+        named = named & (RECORD.c.workflow_id == workflow_id)
+    return int(
+        tx.execute(
+            update(RECORD)
+            .where(_LIVE, or_(named, RECORD.c.record_id.in_(shown)))
+            .values(retired="invalidated", retired_at=tx.now)
+        ).rowcount
+    )

@@ -1,0 +1,217 @@
+"""Between the model's dataclasses and the rows of the tables. Rows do not leave the store."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement
+
+from crew_repo.errors import StoreError
+from crew_repo.model import (
+    Component,
+    Failure,
+    NewRecord,
+    Outcome,
+    Reason,
+    Record,
+    RunRecord,
+    RunStatus,
+    StoredResult,
+    TaskRun,
+    TaskState,
+    Usage,
+)
+from crew_repo.store.owners import pid_of
+from crew_repo.store.tables import RECORD, RUN, TASK_RUN, TASK_STATE
+
+__all__ = [
+    "RECORD_COLUMNS",
+    "RUN_COLUMNS",
+    "STATE_COLUMNS",
+    "TASK_RUN_COLUMNS",
+    "components_of",
+    "failure_of",
+    "failure_row",
+    "record_of",
+    "record_row",
+    "run_of",
+    "run_row",
+    "state_of",
+    "task_run_of",
+    "task_run_row",
+    "with_texts",
+]
+
+_RESULT = {  # members of StoredResult by column
+    "output": "raw",
+    "agent": "agent",
+    "name": "name",
+    "description": "description",
+    "expected_output": "expected_output",
+    "output_format": "output_format",
+    "pydantic_json": "pydantic_json",
+    "json_dict": "json_dict_json",
+    "messages": "messages_json",
+    "tool_failures": "tool_failures_json",
+}
+_USAGE = ("total_tokens", "prompt_tokens", "completion_tokens", "cached_prompt_tokens", "successful_requests")
+_PLAIN = (
+    "workflow_id", "crew_name", "task_name", "position", "run_id", "input_hash", "definition_hash", "context_hash",
+    "occurrence", "output_hash", "started_at", "completed_at", "duration_seconds", "hash_format", "not_restorable",
+    "origin",
+)  # fmt: skip
+_ERROR = ("error_type", "error_message", "error_traceback")
+_NOTE = (
+    "run_id", "workflow_id", "task_name", "position", "input_hash", "record_id", "started_at", "finished_at",
+    "duration_seconds", "tokens_saved", "seconds_saved",
+)  # fmt: skip
+
+
+def _columns(table: Any, names: Iterable[str]) -> list[ColumnElement[Any]]:
+    return [table.c[name] for name in names]
+
+
+RECORD_COLUMNS = _columns(
+    RECORD, (*_PLAIN, "record_id", "retired", *_RESULT, *_USAGE, "components", "explanations")
+)
+TASK_RUN_COLUMNS = _columns(TASK_RUN, (*_NOTE, "status", "reasons", *_USAGE, *_ERROR))
+RUN_COLUMNS = _columns(
+    RUN,
+    ("run_id", "workflow_id", "crew_name", "status", "started_at", "finished_at", "tokens_spent", "tokens_saved",
+     "seconds_saved", *_ERROR, "owner", "heartbeat_at", "lease_seconds"),
+)  # fmt: skip
+STATE_COLUMNS = _columns(TASK_STATE, TaskState.__slots__)
+
+
+def record_row(record: NewRecord) -> dict[str, Any]:
+    """The row of a record that may be served."""
+    row = {name: getattr(record, name) for name in _PLAIN}
+    row.update({column: getattr(record.result, member) for column, member in _RESULT.items()})
+    row.update(_usage_row(record.usage))
+    row["components"] = _json({c.path: c.sha256 for c in record.components if c.acts})
+    row["explanations"] = _json({c.path: c.sha256 for c in record.components if not c.acts})
+    return row
+
+
+def record_of(row: Mapping[str, Any], *, components: bool = True) -> Record:
+    """The record in a row; its components without their texts, or no components, which is quicker."""
+    return Record(
+        **{name: row[name] for name in _PLAIN},
+        components=components_of(row) if components else (),
+        result=StoredResult(**{member: row[column] for column, member in _RESULT.items()}),
+        usage=_usage_of(row),
+        record_id=row["record_id"],
+        retired=row["retired"],
+    )
+
+
+def components_of(row: Mapping[str, Any]) -> tuple[Component, ...]:
+    """Those that act, then those that explain. Raises StoreError if a person or a disk has damaged them."""
+    try:
+        acting, explaining = json.loads(row["components"]), json.loads(row["explanations"])
+        return (
+            *[Component(path, sha256) for path, sha256 in acting.items()],
+            *[Component(path, sha256, acts=False) for path, sha256 in explaining.items()],
+        )
+    except (AttributeError, ValueError) as error:
+        raise StoreError(
+            f"Record {row['record_id']} has components that are no JSON object ({error}); "
+            f"delete that row of the table record, and its task runs again"
+        ) from error
+
+
+def with_texts(components: Iterable[Component], texts: Mapping[str, str]) -> tuple[Component, ...]:
+    """The same components with the texts that are stored."""
+    return tuple(Component(c.path, c.sha256, c.acts, texts.get(c.sha256)) for c in components)
+
+
+def task_run_row(task_run: TaskRun) -> dict[str, Any]:
+    """The row of what a run did with a task."""
+    row = {name: getattr(task_run, name) for name in _NOTE}
+    row.update(_usage_row(task_run.usage), status=str(task_run.outcome))
+    row["reasons"] = _json([reason.to_dict() for reason in task_run.reasons]) if task_run.reasons else "[]"
+    row.update(failure_row(task_run.failure))
+    return row
+
+
+def task_run_of(row: Mapping[str, Any]) -> TaskRun:
+    """The inverse of `task_run_row`."""
+    return TaskRun(
+        **{name: row[name] for name in _NOTE},
+        outcome=Outcome(row["status"]),
+        reasons=tuple(Reason.from_dict(members) for members in json.loads(row["reasons"])),
+        usage=_usage_of(row),
+        failure=failure_of(row),
+    )
+
+
+def run_row(
+    run_id: str, workflow_id: str, crew_name: str, started_at: datetime, owner: str, facts: Mapping[str, str]
+) -> dict[str, Any]:
+    """The row of a run that begins."""
+    return {
+        "run_id": run_id,
+        "workflow_id": workflow_id,
+        "crew_name": crew_name,
+        "status": str(RunStatus.RUNNING),
+        "started_at": started_at,
+        "host": socket.gethostname(),
+        "pid": pid_of(owner),
+        "owner": owner,
+        "facts": _json(dict(facts)),
+    }
+
+
+def run_of(row: Mapping[str, Any], tasks: Sequence[TaskRun], status: RunStatus | None = None) -> RunRecord:
+    """The run in a row, with its tasks in order; `status` where the row's is out of date."""
+    return RunRecord(
+        run_id=row["run_id"],
+        workflow_id=row["workflow_id"],
+        crew_name=row["crew_name"],
+        status=status or RunStatus(row["status"]),
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        tasks=tuple(sorted(tasks, key=lambda task: task.position)),
+        tokens_spent=row["tokens_spent"],
+        tokens_saved=row["tokens_saved"],
+        seconds_saved=row["seconds_saved"],
+        failure=failure_of(row),
+    )
+
+
+def state_of(row: Mapping[str, Any]) -> TaskState:
+    """A row of the view."""
+    return TaskState(**row)
+
+
+def failure_of(row: Mapping[str, Any]) -> Failure | None:
+    """The exception in a row of a run or task."""
+    if row["error_type"] is None:
+        return None
+    return Failure(row["error_type"], row["error_message"] or "", row["error_traceback"] or "")
+
+
+def failure_row(failure: Failure | None) -> dict[str, Any]:
+    """The columns of an exception."""
+    if failure is None:
+        return dict.fromkeys(_ERROR)
+    return dict(zip(_ERROR, (failure.type, failure.message, failure.traceback), strict=True))
+
+
+
+
+
+def _usage_row(usage: Usage) -> dict[str, int]:
+    return {name: getattr(usage, name) for name in _USAGE}
+
+
+def _usage_of(row: Mapping[str, Any]) -> Usage:
+    return Usage(*[row[name] for name in _USAGE])
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,197 @@
+"""Runs: how each began and ended, and what it did with its tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, delete, func, insert, select, union, update
+
+from crew_repo.errors import StoreError
+from crew_repo.model import (
+    Failure,
+    Lease,
+    NewRecord,
+    Outcome,
+    Record,
+    RunRecord,
+    RunStatus,
+    TaskHead,
+    TaskRun,
+    TaskState,
+)
+from crew_repo.store.leases import give_up, gone_leases, interrupted_task, reap, run_is_gone
+from crew_repo.store.records import add_record, newest_ids, overtaken, records_by_id
+from crew_repo.store.rows import (
+    RUN_COLUMNS,
+    STATE_COLUMNS,
+    TASK_RUN_COLUMNS,
+    failure_of,
+    failure_row,
+    run_of,
+    run_row,
+    state_of,
+    task_run_of,
+    task_run_row,
+)
+from crew_repo.store.tables import LEASE, RECORD, RUN, TASK_RUN, TASK_STATE
+from crew_repo.store.transaction import Transaction, chunks
+
+__all__ = ["finish_run", "get_runs", "heads", "save_failed", "save_finished", "start_run", "states", "task_names"]
+
+_INSERT_RUN = insert(RUN)
+_OF_RUN = select(*TASK_RUN_COLUMNS).where(TASK_RUN.c.run_id == bindparam("r"))
+_COUNT_OF_RUN = select(func.count()).where(TASK_RUN.c.run_id == bindparam("r"))
+_OF_RUNS = select(*TASK_RUN_COLUMNS).where(TASK_RUN.c.run_id.in_(bindparam("runs", expanding=True)))
+_RUN = select(*RUN_COLUMNS).where(RUN.c.run_id == bindparam("r"))
+_FINISH = update(RUN).where(RUN.c.run_id == bindparam("r"))
+_LEASES_OF_RUN = delete(LEASE).where(LEASE.c.run_id == bindparam("r"))
+_SHOWN = select(*TASK_RUN_COLUMNS).where(
+    TASK_RUN.c.task_run_id.in_(
+        select(func.max(TASK_RUN.c.task_run_id))
+        .where(TASK_RUN.c.workflow_id == bindparam("w"), TASK_RUN.c.cleared_at.is_(None))
+        .group_by(TASK_RUN.c.task_name)
+    )
+)
+
+
+def start_run(
+    tx: Transaction, run_id: str, workflow_id: str, crew_name: str, started_at: datetime, owner: str,
+    facts: Mapping[str, str],
+) -> None:  # fmt: skip
+    """Write a run down, and which of those before it were interrupted."""
+    tx.dialect.lock_work(tx.connection, "reap")
+    reap(tx, None)
+    row = run_row(run_id, workflow_id, crew_name, started_at, owner, facts)
+    tx.execute(_INSERT_RUN, row | {"heartbeat_at": tx.lease_now, "lease_seconds": tx.lease_seconds})
+
+
+def save_finished(
+    tx: Transaction, lease: Lease | None, new: NewRecord, task_run: TaskRun, buffered: Sequence[TaskRun]
+) -> Record:
+    """Keep a finished task. Who was overtaken keeps it as superseded, and goes on with the other's record."""
+    tx.dialect.lock_work(tx.connection, new.workflow_id, new.input_hash)
+    ours = lease is None or give_up(tx, lease)
+    theirs = None if ours or lease is None else overtaken(tx, new, lease.fence)
+    fence = None if lease is None else lease.fence
+    record = add_record(tx, new, fence=fence, retired=None if theirs is None else "superseded")
+    answer = theirs or record
+    _note(tx, [*buffered, replace(task_run, record_id=answer.record_id)])
+    return answer
+
+
+def save_failed(tx: Transaction, lease: Lease | None, task_run: TaskRun, buffered: Sequence[TaskRun]) -> None:
+    """Keep a failure, and let others try."""
+    if lease is not None:
+        give_up(tx, lease)
+    _note(tx, [*buffered, task_run])
+
+
+def finish_run(
+    tx: Transaction, run_id: str, status: RunStatus, finished_at: datetime, tasks: Sequence[TaskRun],
+    tokens_spent: int, failure: Failure | None,
+) -> RunRecord:  # fmt: skip
+    """Write down how a run ended and what it did; the run as it is stored."""
+    _note(tx, tasks)
+    tx.execute(_LEASES_OF_RUN, {"r": run_id})
+    noted = _noted(tx, run_id, tasks)
+    totals = {
+        "status": str(status),
+        "finished_at": finished_at,
+        "tokens_spent": tokens_spent,
+        "tokens_saved": sum(task.tokens_saved for task in noted),
+        "seconds_saved": sum(task.seconds_saved for task in noted),
+        **{str(kind): sum(task.outcome is kind for task in noted) for kind in _COUNTED},
+        **failure_row(failure),
+    }
+    if not tx.execute(_FINISH.values(totals), {"r": run_id}).rowcount:
+        raise StoreError(f"{tx.dialect.place} has no run {run_id}: it was deleted or replaced meanwhile; run again")
+    return run_of(tx.rows(_RUN, {"r": run_id}).one(), noted)
+
+
+_COUNTED = (Outcome.EXECUTED, Outcome.REUSED, Outcome.FAILED)
+
+
+def get_runs(tx: Transaction, *, run_id: str | None = None, workflow_id: str | None = None,
+             limit: int | None = None) -> list[RunRecord]:  # fmt: skip
+    """Runs with their tasks, the newest first. A run whose process is gone is interrupted; nothing is written."""
+    wanted = select(*RUN_COLUMNS).order_by(RUN.c.started_at.desc(), RUN.c.run_id.desc()).limit(limit)
+    if run_id is not None:
+        wanted = wanted.where(RUN.c.run_id == run_id)
+    if workflow_id is not None:
+        wanted = wanted.where(RUN.c.workflow_id == workflow_id)
+    found = tx.rows(wanted).all()
+    gone = {row["run_id"] for row in found if run_is_gone(tx, row)}
+    tasks = _tasks_of(tx, [row["run_id"] for row in found], gone)
+    return [
+        run_of(row, tasks[row["run_id"]], RunStatus.INTERRUPTED if row["run_id"] in gone else None) for row in found
+    ]
+
+
+def heads(tx: Transaction, workflow_id: str, *, texts: bool) -> dict[str, TaskHead]:
+    """Per task name what is known of it: the record of its last run, else its newest one, and how that run went."""
+    newest = newest_ids(tx, workflow_id)
+    shown = {row["task_name"]: row for row in tx.rows(_SHOWN, {"w": workflow_id})}
+    lost = {lease["task_name"] for lease in gone_leases(tx, workflow_id)}
+    last = {name: row["record_id"] for name, row in shown.items() if row["record_id"] is not None}
+    records = records_by_id(tx, {*newest.values(), *last.values()}, texts=texts)
+    found = {}
+    for name in [*newest, *(name for name in {**shown, **dict.fromkeys(lost)} if name not in newest)]:
+        record = records.get(last.get(name, 0)) or records.get(newest.get(name, 0))
+        found[name] = _head(name, record, shown.get(name), interrupted=name in lost)
+    return found
+
+
+def _head(name: str, record: Record | None, shown: Mapping[str, Any] | None, *, interrupted: bool) -> TaskHead:
+    if interrupted:
+        return TaskHead(name, record, Outcome.INTERRUPTED)
+    if shown is None:
+        return TaskHead(name, record)
+    return TaskHead(name, record, Outcome(shown["status"]), failure_of(shown))
+
+
+def states(tx: Transaction, workflow_id: str | None) -> list[TaskState]:
+    """The rows of `task_state`, in the order of the tasks."""
+    wanted = select(*STATE_COLUMNS).order_by(TASK_STATE.c.workflow_id, TASK_STATE.c.position, TASK_STATE.c.task_name)
+    if workflow_id is not None:
+        wanted = wanted.where(TASK_STATE.c.workflow_id == workflow_id)
+    return [state_of(row) for row in tx.rows(wanted)]
+
+
+def task_names(tx: Transaction, workflow_id: str | None) -> list[str]:
+    """Every task name that the state knows, in the order of the tasks."""
+    wanted = union(*(select(table.c.position, table.c.task_name).where(
+        table.c.workflow_id == workflow_id if workflow_id is not None else table.c.workflow_id.is_not(None)
+    ) for table in (RECORD, TASK_RUN)))  # fmt: skip
+    return list(dict.fromkeys(name for _, name in sorted(tuple(row) for row in tx.execute(wanted))))
+
+
+def workflow_ids(tx: Transaction) -> list[str]:
+    """Every workflow that the state knows."""
+    return sorted(tx.connection.scalars(union(select(RECORD.c.workflow_id), select(RUN.c.workflow_id))))
+
+
+def _note(tx: Transaction, task_runs: Sequence[TaskRun]) -> None:
+    if task_runs:
+        tx.execute(tx.inserts.task_run, [task_run_row(task_run) for task_run in task_runs])
+
+
+def _noted(tx: Transaction, run_id: str, tasks: Sequence[TaskRun]) -> Sequence[TaskRun]:
+    """What is stored of a run's tasks; not read back if all of it has just been written."""
+    if tx.connection.scalar(_COUNT_OF_RUN, {"r": run_id}) == len(tasks):
+        return tasks
+    return [task_run_of(row) for row in tx.rows(_OF_RUN, {"r": run_id})]
+
+
+def _tasks_of(tx: Transaction, run_ids: Sequence[str], gone: set[str]) -> dict[str, list[TaskRun]]:
+    found: dict[str, list[TaskRun]] = {run_id: [] for run_id in run_ids}
+    for some in chunks(run_ids):
+        for row in tx.rows(_OF_RUNS, {"runs": some}):
+            found[row["run_id"]].append(task_run_of(row))
+    for lease in gone_leases(tx, None) if gone else ():
+        tasks = found.get(lease["run_id"])
+        if tasks is not None and all(task.position != lease["position"] for task in tasks):
+            tasks.append(interrupted_task(lease))
+    return found

@@ -1,0 +1,97 @@
+"""The version of the tables: nothing is done to a current database, an empty one is filled, an older one migrated.
+
+| version | since | change          |
+| ------- | ----- | --------------- |
+| 1       | 0.1.0 | the first       |
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.dialects import sqlite as sqlite_dialect
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from crew_repo.errors import NewerSchemaError
+from crew_repo.store.dialect import Dialect
+from crew_repo.store.tables import METADATA
+from crew_repo.store.views import create_views, drop_views
+
+__all__ = ["CURRENT", "Schema", "empty_sqlite", "ensure_schema"]
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The version that this code reads and writes, and the folders of the migrations that lead to it."""
+
+    version: int
+    migrations: tuple[Path, ...]
+
+
+CURRENT = Schema(1, (Path(__file__).parent / "migrations" / "versions",))
+
+
+def ensure_schema(dialect: Dialect, engine: Engine) -> None:
+    """Bring the database to the current version in one transaction; a kill leaves the old version or the new one."""
+    with engine.connect() as connection:
+        found = dialect.version(connection)
+    if found == CURRENT.version:
+        return
+    _refuse_newer(dialect, found)
+    if found is not None:
+        dialect.keep_copy(engine, found)
+    with dialect.schema_transaction(engine) as connection:
+        _bring_up(dialect, connection)
+
+
+def _bring_up(dialect: Dialect, connection: Connection) -> None:
+    """Looks again first: another process may have been quicker."""
+    found = dialect.version(connection)
+    if found == CURRENT.version:
+        return
+    _refuse_newer(dialect, found)
+    if found is None:
+        METADATA.create_all(connection, checkfirst=False)
+    else:
+        _run_all(connection, drop_views(dialect.name))
+        _migrate(connection, found)
+    _run_all(connection, create_views(dialect.name))
+    dialect.set_version(connection, CURRENT.version)
+
+
+def _migrate(connection: Connection, found: int) -> None:
+    from crew_repo.store.migrations import migrate  # imports alembic, which only an old file needs
+
+    migrate(connection, found, CURRENT.version, CURRENT.migrations)
+
+
+def _refuse_newer(dialect: Dialect, found: int | None) -> None:
+    if found is not None and found > CURRENT.version:
+        raise NewerSchemaError(
+            f"{dialect.place} has schema version {found}, and this crew_repo knows up to {CURRENT.version}; "
+            "upgrade it: pip install --upgrade crew-repo"
+        )
+
+
+def _run_all(connection: Connection, statements: list[str]) -> None:
+    for statement in statements:
+        connection.exec_driver_sql(statement)
+
+
+@cache
+def _script() -> str:
+    sqlite, tables = sqlite_dialect.dialect(), METADATA.sorted_tables
+    made = [str(CreateTable(table).compile(dialect=sqlite)) for table in tables]
+    made += [str(CreateIndex(index).compile(dialect=sqlite)) for table in tables for index in table.indexes]
+    return ";\n".join([*made, *create_views("sqlite")])
+
+
+def empty_sqlite() -> sqlite3.Connection:
+    """An empty state in memory: what is read as long as there is no file."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    connection.executescript(_script())
+    return connection

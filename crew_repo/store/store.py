@@ -1,0 +1,311 @@
+"""The store: each method is one transaction and one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from functools import partial
+from types import TracebackType
+from typing import Any
+
+from crew_repo.model import (
+    Claim,
+    Failure,
+    Lease,
+    NewRecord,
+    Problem,
+    PruneReport,
+    Record,
+    RunRecord,
+    RunStatus,
+    TaskHead,
+    TaskRun,
+    TaskState,
+)
+from crew_repo.store import leases, pruning, records, runs, transfer, verifying
+from crew_repo.store.database import Database, dialect_of
+from crew_repo.store.transaction import Inserts, Transaction
+
+__all__ = ["Store"]
+
+
+class Store:
+    """One state file or database.
+
+    Safe to use from many threads; after a fork, parent and child open connections of their own; a copy that is
+    pickled opens the same URL. Opening a file that does not exist creates nothing; the first write does.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        busy_timeout_seconds: float = 30.0,
+        lease_seconds: float = 60.0,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        self.url = url
+        self._options: dict[str, Any] = {
+            "busy_timeout_seconds": busy_timeout_seconds, "lease_seconds": lease_seconds, "clock": clock
+        }  # fmt: skip
+        self._lease_seconds = lease_seconds
+        self._clock = clock
+        self._database = Database(dialect_of(url, busy_timeout_seconds))
+        self._inserts = Inserts(self._database.dialect)
+
+    @property
+    def display_url(self) -> str:
+        """The path or URL, without a password."""
+        return self._database.dialect.place
+
+    def __reduce__(self) -> Any:
+        return partial(Store, **self._options), (self.url,)
+
+    def __repr__(self) -> str:
+        return f"Store({self.display_url!r})"
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection; calling it again does nothing."""
+        self._database.close()
+
+    # Running.
+
+    def start_run(
+        self,
+        run_id: str,
+        workflow_id: str,
+        crew_name: str,
+        started_at: datetime,
+        owner: str,
+        facts: Mapping[str, str],
+    ) -> None:
+        """Write a run down, and which of those before it were interrupted."""
+        with self._writing(begins=True) as tx:
+            runs.start_run(tx, run_id, workflow_id, crew_name, started_at, owner, facts)
+
+    def heartbeat(self, run_ids: Sequence[str], leases_held: Sequence[Lease]) -> None:
+        """Renew runs and leases, as far as they are still ours."""
+        with self._writing() as tx:
+            leases.heartbeat(tx, run_ids, leases_held)
+
+    def finish_run(
+        self,
+        run_id: str,
+        status: RunStatus,
+        finished_at: datetime,
+        *,
+        tasks: Sequence[TaskRun] = (),
+        tokens_spent: int,
+        failure: Failure | None = None,
+    ) -> RunRecord:
+        """Write down how a run ended and what it did; the run as it is stored."""
+        with self._writing(durable=True) as tx:
+            return runs.finish_run(tx, run_id, status, finished_at, tasks, tokens_spent, failure)
+
+    def claim(
+        self,
+        workflow_id: str,
+        input_hash: str,
+        *,
+        run_id: str,
+        task_name: str,
+        position: int,
+        owner: str,
+        take_finished: bool = True,
+    ) -> Claim:
+        """The record, if somebody finished this work; else the lease, if it is free; else who holds it."""
+        with self._writing() as tx:
+            work = (workflow_id, input_hash)
+            return leases.claim(tx, work, run_id, task_name, position, owner, take_finished=take_finished)
+
+    def release(self, lease: Lease) -> None:
+        """Give a lease back, if it is still ours."""
+        with self._writing() as tx:
+            leases.give_up(tx, lease)
+
+    def save_finished(
+        self, lease: Lease | None, new: NewRecord, task_run: TaskRun, buffered: Sequence[TaskRun] = ()
+    ) -> Record:
+        """Keep a finished task, which nothing can undo; returns the record to go on with.
+
+        That is the other's if this lease was taken over and the other finished first; ours is then kept as
+        superseded.
+        """
+        with self._writing(durable=True) as tx:
+            return runs.save_finished(tx, lease, new, task_run, buffered)
+
+    def save_failed(self, lease: Lease | None, task_run: TaskRun, buffered: Sequence[TaskRun] = ()) -> None:
+        """Keep a failure, and let others try."""
+        with self._writing(durable=True) as tx:
+            runs.save_failed(tx, lease, task_run, buffered)
+
+    def reap(self, workflow_id: str | None = None) -> int:
+        """Write down which runs were interrupted, and at which tasks; the number of those runs."""
+        with self._writing() as tx:
+            tx.dialect.lock_work(tx.connection, "reap")
+            return leases.reap(tx, workflow_id)
+
+    # Finding.
+
+    def find_record(self, input_hash: str, workflow_id: str | None) -> Record | None:
+        """The record that may be served for this input hash; without a workflow, the newest of any.
+
+        Its output is returned as it is: whether it still gives its output hash is the caller's to check. Its
+        components are without their texts.
+        """
+        with self._reading() as tx:
+            return records.live_record(tx, workflow_id, input_hash)
+
+    def find_records(self, input_hashes: Sequence[str], workflow_id: str | None) -> dict[str, Record]:
+        """The same for many at once, by input hash, and without their components."""
+        with self._reading() as tx:
+            return records.live_records(tx, workflow_id, input_hashes)
+
+    def heads(self, workflow_id: str, *, texts: bool = True) -> dict[str, TaskHead]:
+        """Per task name what is known of it: the record of its last run, else its newest, and how that run went."""
+        with self._reading() as tx:
+            return runs.heads(tx, workflow_id, texts=texts)
+
+    def has_definition(self, definition_hash: str, workflow_id: str | None) -> bool:
+        """Whether a record of this definition may be served, for some context."""
+        with self._reading() as tx:
+            return bool(records.definitions(tx, workflow_id, definition_hash))
+
+    def definitions(self, workflow_id: str | None) -> set[str]:
+        """The definition hashes of all records that may be served."""
+        with self._reading() as tx:
+            return records.definitions(tx, workflow_id)
+
+    # Asking.
+
+    def get_run(self, run_id: str) -> RunRecord | None:
+        """One run with its tasks."""
+        with self._reading() as tx:
+            return next(iter(runs.get_runs(tx, run_id=run_id)), None)
+
+    def list_runs(self, workflow_id: str | None = None, limit: int | None = None) -> list[RunRecord]:
+        """Runs with their tasks, the newest first; a run whose process is gone is interrupted. Writes nothing."""
+        with self._reading() as tx:
+            return runs.get_runs(tx, workflow_id=workflow_id, limit=limit)
+
+    def record(self, record_id: int) -> Record | None:
+        """One record, retired or not, with the texts of its components."""
+        with self._reading() as tx:
+            return records.records_by_id(tx, [record_id], texts=True).get(record_id)
+
+    def history(self, task_name: str, workflow_id: str | None = None) -> list[Record]:
+        """Every record of a task, the newest first, with the texts of their components."""
+        with self._reading() as tx:
+            return records.history(tx, task_name, workflow_id)
+
+    def states(self, workflow_id: str | None = None) -> list[TaskState]:
+        """The rows of `task_state`, in the order of the tasks."""
+        with self._reading() as tx:
+            return runs.states(tx, workflow_id)
+
+    def task_names(self, workflow_id: str | None = None) -> list[str]:
+        """Every task name that the state knows, in the order of the tasks."""
+        with self._reading() as tx:
+            return runs.task_names(tx, workflow_id)
+
+    def workflow_ids(self) -> list[str]:
+        """Every workflow that the state knows."""
+        with self._reading() as tx:
+            return runs.workflow_ids(tx)
+
+    # Keeping it in order.
+
+    def invalidate(self, task_names: Sequence[str], workflow_id: str | None) -> int:
+        """Retire what may be served of these tasks, so that they run again; the number of records."""
+        with self._writing(durable=True) as tx:
+            return records.retire(tx, task_names, workflow_id)
+
+    def verify(self) -> list[Problem]:
+        """Everything whose stored parts do not give its hash again; empty if all is as it was written."""
+        altered = {sha256 for page in self._text_pages() for sha256 in verifying.altered_texts(page)}
+        problems: list[Problem] = []
+        after: int | None = 0
+        while after is not None:
+            with self._reading() as tx:
+                found, readable, after = verifying.record_page(tx, after)
+            problems += found
+            problems += [
+                verifying.text_problem(record_id, record, component)
+                for record_id, record in readable
+                for component in record.components
+                if component.sha256 in altered
+            ]
+        return problems
+
+    def prune(
+        self, *, keep_last: int | None = None, older_than: timedelta | None = None, dry_run: bool = False
+    ) -> PruneReport:
+        """Delete old records, runs and texts, and give the space back; see `crew_repo.store.pruning` for which.
+
+        A dry run says what would go, and writes nothing; its `bytes_after` is that of now.
+        """
+        transaction = self._reading if dry_run else self._writing
+        with transaction() as tx:
+            if not dry_run:
+                tx.dialect.lock_writers(tx.connection)
+            before = tx.dialect.bytes_used(tx.connection)
+            victims = pruning.find_victims(tx, keep_last, older_than)
+            if not dry_run:
+                pruning.delete_victims(tx, victims)
+        after = before if dry_run else self._compact()
+        return PruneReport(len(victims.records), len(victims.runs), len(victims.texts), before, after)
+
+    def export_json(self) -> Iterator[str]:
+        """The whole state as lines of JSON, each ending in a newline."""
+        yield transfer.HEADER + "\n"
+        for table in transfer.TABLES:
+            lines, after = self._export_page(table, None)
+            yield from lines
+            while after is not None:
+                lines, after = self._export_page(table, after)
+                yield from lines
+
+    def import_json(self, lines: str | Iterable[str]) -> int:
+        """Take over an export, all or nothing; the number of records that were not here yet."""
+        export = transfer.Export(lines.splitlines() if isinstance(lines, str) else lines)
+        with self._writing(durable=True, begins=True) as tx:
+            return transfer.import_export(tx, export)
+
+    def _compact(self) -> int:
+        self._database.compact()
+        with self._reading() as tx:
+            return tx.dialect.bytes_used(tx.connection)
+
+    def _export_page(self, table: Any, after: Any) -> tuple[list[str], Any]:
+        with self._reading() as tx:
+            return transfer.export_page(tx, table, after)
+
+    def _text_pages(self) -> Iterator[dict[str, str]]:
+        after: str | None = ""
+        while after is not None:
+            with self._reading() as tx:
+                page, after = verifying.text_page(tx, after)
+            yield page
+
+    @contextmanager
+    def _reading(self) -> Iterator[Transaction]:
+        with self._database.reading() as connection:
+            yield self._transaction(connection)
+
+    @contextmanager
+    def _writing(self, *, durable: bool = False, begins: bool = False) -> Iterator[Transaction]:
+        with self._database.writing(durable=durable, begins=begins) as connection:
+            yield self._transaction(connection)
+
+    def _transaction(self, connection: Any) -> Transaction:
+        now = self._clock() if self._clock else datetime.now(timezone.utc)
+        ahead = 0.0 if self._clock else self._database.clock_ahead_seconds
+        lease_now = now + timedelta(seconds=ahead) if ahead else now
+        return Transaction(connection, self._database.dialect, self._inserts, now, lease_now, self._lease_seconds)

@@ -1,0 +1,235 @@
+"""The tables of the state, made for people with a SQL prompt: times are UTC text, JSON is text, text is text.
+
+The large columns stand last, so that reading the small ones touches no overflow page. The tables have their own
+metadata: an application's own SQLModel tables neither clash with these nor are created beside them.
+(No `from __future__ import annotations` here: SQLModel reads the annotations.)
+"""
+
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import Double, Index, MetaData, Table
+from sqlalchemy import text as sql_text
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+from crew_repo.store.columns import Identity, PlainText, UtcText
+
+__all__ = ["LEASE", "METADATA", "RECORD", "RUN", "TASK_RUN", "TASK_STATE", "TEXT"]
+
+METADATA = MetaData()
+_VIEWS = MetaData()
+_LIVE = sql_text("retired IS NULL")
+_SHOWN = sql_text("cleared_at IS NULL")
+_RUNNING = sql_text("status = 'running'")
+
+
+class _Base(SQLModel, registry=registry(metadata=METADATA)):
+    """The base of the tables."""
+
+    metadata = METADATA
+
+
+class _View(SQLModel, registry=registry(metadata=_VIEWS)):
+    """The base of the views, which are no tables to create."""
+
+    metadata = _VIEWS
+
+
+def _text(**options: Any) -> Any:
+    return Field(sa_type=PlainText, **options)
+
+
+def _time(**options: Any) -> Any:
+    return Field(sa_type=UtcText, **options)
+
+
+def _count(**options: Any) -> Any:
+    return Field(sa_type=cast(Any, Identity), default=0, **options)
+
+
+def _number(**options: Any) -> Any:
+    return Field(sa_type=Double, **options)
+
+
+def _serial() -> Any:
+    return Field(default=None, primary_key=True, sa_type=cast(Any, Identity))
+
+
+class Run(_Base, table=True):
+    """One run of a crew. `status` is running, completed, failed or interrupted."""
+
+    __tablename__ = "run"
+    __table_args__ = (
+        Index("run_by_workflow", "workflow_id", "started_at"),
+        Index("run_running", "run_id", sqlite_where=_RUNNING, postgresql_where=_RUNNING),
+    )
+
+    run_id: str = _text(primary_key=True)
+    workflow_id: str = _text()
+    crew_name: str = _text()
+    status: str = _text()
+    started_at: datetime = _time()
+    finished_at: datetime | None = _time()
+    host: str | None = _text()
+    pid: int | None = None
+    owner: str = _text()
+    heartbeat_at: datetime = _time()
+    lease_seconds: float = _number()
+    executed: int = _count()
+    reused: int = _count()
+    failed: int = _count()
+    tokens_spent: int = _count()
+    tokens_saved: int = _count()
+    seconds_saved: float = _number(default=0.0)
+    error_type: str | None = _text()
+    error_message: str | None = _text()
+    error_traceback: str | None = _text()
+    facts: str = _text(default="{}")
+
+
+class Record(_Base, table=True):
+    """One finished task. A record with `retired` NULL may be served; of those there is one per input hash."""
+
+    __tablename__ = "record"
+    __table_args__ = (
+        Index("record_live", "input_hash", "workflow_id", unique=True, sqlite_where=_LIVE, postgresql_where=_LIVE),
+        Index("record_by_task", "workflow_id", "task_name", "record_id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    record_id: int | None = _serial()
+    workflow_id: str = _text()
+    crew_name: str = _text()
+    task_name: str = _text()
+    position: int
+    run_id: str = _text()
+    input_hash: str = _text()
+    definition_hash: str = _text()
+    context_hash: str = _text()
+    occurrence: int
+    output_hash: str = _text()
+    hash_format: int
+    origin: str = _text()
+    retired: str | None = _text()
+    retired_at: datetime | None = _time()
+    not_restorable: str | None = _text()
+    started_at: datetime = _time()
+    completed_at: datetime = _time()
+    duration_seconds: float = _number()
+    total_tokens: int = _count()
+    prompt_tokens: int = _count()
+    completion_tokens: int = _count()
+    cached_prompt_tokens: int = _count()
+    successful_requests: int = _count()
+    fence: int | None = Field(default=None, sa_type=cast(Any, Identity))
+    agent: str = _text()
+    name: str | None = _text()
+    output_format: str = _text()
+    output: str = _text()
+    pydantic_json: str | None = _text()
+    json_dict: str | None = _text()
+    description: str = _text()
+    expected_output: str | None = _text()
+    messages: str | None = _text()
+    tool_failures: str | None = _text()
+    components: str = _text()
+    explanations: str = _text()
+
+
+class Text(_Base, table=True):
+    """The texts that components were hashed from, each kept once, for showing differences."""
+
+    __tablename__ = "text"
+
+    sha256: str = _text(primary_key=True)
+    body: str = _text()
+
+
+class TaskRun(_Base, table=True):
+    """What one run did with one task, and why. `cleared_at`: a person deleted the task's row from `task_state`."""
+
+    __tablename__ = "task_run"
+    __table_args__ = (
+        Index("task_run_newest", "workflow_id", "task_name", "task_run_id",
+              sqlite_where=_SHOWN, postgresql_where=_SHOWN),
+        Index("task_run_place", "run_id", "position", unique=True),
+        {"sqlite_autoincrement": True},
+    )  # fmt: skip
+
+    task_run_id: int | None = _serial()
+    run_id: str = _text(foreign_key="run.run_id")
+    workflow_id: str = _text()
+    task_name: str = _text()
+    position: int
+    status: str = _text()
+    input_hash: str | None = _text()
+    record_id: int | None = Field(default=None, sa_type=cast(Any, Identity))
+    started_at: datetime | None = _time()
+    finished_at: datetime | None = _time()
+    duration_seconds: float | None = _number()
+    total_tokens: int = _count()
+    prompt_tokens: int = _count()
+    completion_tokens: int = _count()
+    cached_prompt_tokens: int = _count()
+    successful_requests: int = _count()
+    tokens_saved: int = _count()
+    seconds_saved: float = _number(default=0.0)
+    cleared_at: datetime | None = _time()
+    reasons: str = _text(default="[]")
+    error_type: str | None = _text()
+    error_message: str | None = _text()
+    error_traceback: str | None = _text()
+
+
+class Lease(_Base, table=True):
+    """A timed claim on one piece of work. The key is the fence: the database hands out each number once."""
+
+    __tablename__ = "lease"
+    __table_args__ = (
+        Index("lease_work", "workflow_id", "input_hash", unique=True),
+        {"sqlite_autoincrement": True},
+    )
+
+    fence: int | None = _serial()
+    workflow_id: str = _text()
+    input_hash: str = _text()
+    owner: str = _text()
+    run_id: str = _text(foreign_key="run.run_id")
+    task_name: str = _text()
+    position: int
+    acquired_at: datetime = _time()
+    expires_at: datetime = _time()
+
+
+class TaskState(_View, table=True):
+    """The view `task_state`: the current state of each task of each workflow. See views.py."""
+
+    __tablename__ = "task_state"
+
+    workflow_id: str = _text(primary_key=True)
+    crew_name: str = _text()
+    task_name: str = _text(primary_key=True)
+    position: int
+    status: str = _text()
+    output: str | None = _text()
+    input_hash: str | None = _text()
+    output_hash: str | None = _text()
+    completed_at: datetime | None = _time()
+    duration_seconds: float | None = _number()
+    total_tokens: int | None = _count()
+    error: str | None = _text()
+    run_id: str = _text()
+    record_id: int | None = Field(default=None, sa_type=cast(Any, Identity))
+
+
+def _table(model: type[SQLModel]) -> Table:
+    return cast(Table, model.__table__)  # type: ignore[attr-defined]
+
+
+RUN = _table(Run)
+RECORD = _table(Record)
+TEXT = _table(Text)
+TASK_RUN = _table(TaskRun)
+LEASE = _table(Lease)
+TASK_STATE = _table(TaskState)

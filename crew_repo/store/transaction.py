@@ -1,0 +1,54 @@
+"""What the statements of one transaction need to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from crew_repo.store.dialect import Dialect
+from crew_repo.store.tables import RUN, TASK_RUN, TEXT
+
+__all__ = ["Inserts", "Transaction", "chunks"]
+
+_CHUNK = 500  # older SQLite versions take 999 parameters
+Item = TypeVar("Item")
+
+
+class Inserts:
+    """The inserts that each dialect writes in its own way, made once."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.text: Any = dialect.insert_or_ignore(TEXT)
+        self.run_if_new: Any = dialect.insert_or_ignore(RUN)
+        self.task_run: Any = dialect.insert_or_replace(TASK_RUN, ("run_id", "position"))
+        self.task_run_if_new: Any = dialect.insert_or_ignore(TASK_RUN)
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """An open transaction. `now` is this host's time; leases and heartbeats go by `lease_now`, which hosts share."""
+
+    connection: Connection
+    dialect: Dialect
+    inserts: Inserts
+    now: datetime
+    lease_now: datetime
+    lease_seconds: float
+
+    def execute(self, statement: Any, parameters: Any = None) -> Any:
+        """Run a statement, with one set of parameters or a list of them."""
+        return self.connection.execute(statement, parameters)
+
+    def rows(self, statement: Any, parameters: Any = None) -> Any:
+        """The rows of a select, as mappings."""
+        return self.connection.execute(statement, parameters).mappings()
+
+
+def chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    """Pieces that fit into one statement."""
+    for start in range(0, len(items), _CHUNK):
+        yield items[start : start + _CHUNK]

@@ -1,0 +1,182 @@
+"""Export and import: JSON lines, each one row, so that a state can move between SQLite and PostgreSQL.
+
+The first line names the format; then come texts, runs, records, and what runs did with tasks. An import takes over
+all or nothing, and each thing once: importing the same export again changes nothing. A record that does not give its
+hashes is refused by name. Where both sides have a record that may be served for the same input, the one here stays.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Table, func, insert, select
+
+from crew_repo.errors import CrewRepoError, ImportFormatError
+from crew_repo.model import RunStatus
+from crew_repo.store.columns import UtcText, utc_text, utc_time
+from crew_repo.store.rows import record_of
+from crew_repo.store.tables import RECORD, RUN, TASK_RUN, TEXT
+from crew_repo.store.transaction import Transaction, chunks
+from crew_repo.store.verifying import altered_texts, what_is_wrong
+
+__all__ = ["HEADER", "TABLES", "Export", "export_page", "import_export"]
+
+HEADER = json.dumps({"crew_repo_export": 1})
+TABLES = (TEXT, RUN, RECORD, TASK_RUN)
+_PAGE = 200
+_SHOWN_NAMES = 10
+_IDENTITY = ("workflow_id", "run_id", "task_name", "input_hash", "completed_at", "output_hash")
+
+
+class Export:
+    """An export that was read and checked: the rows by table."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self.rows: dict[str, list[dict[str, Any]]] = {table.name: [] for table in TABLES}
+        self._refused: list[str] = []
+        numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+        if not numbered or _parsed(*numbered[0]) != json.loads(HEADER):
+            raise ImportFormatError(f"This is no export of crew_repo: its first line should be {HEADER}")
+        for number, line in numbered[1:]:
+            self._take(number, line)
+        if self._refused:
+            raise ImportFormatError(
+                f"Nothing was imported: {'; '.join(self._refused[:_SHOWN_NAMES])}"
+                f"{' ...' if len(self._refused) > _SHOWN_NAMES else ''}. Remove these lines, and import again"
+            )
+
+    def _take(self, number: int, line: str) -> None:
+        parsed = _parsed(number, line)
+        name = next(iter(parsed), None) if isinstance(parsed, dict) else None
+        table = next((table for table in TABLES if table.name == name), None)
+        if table is None or not isinstance(parsed[name], dict):
+            raise ImportFormatError(f"Line {number} of the export is no text, run, record or task_run")
+        row = _row(number, table, parsed[name])
+        self._refused += [f"line {number}, {_name(table, row)}: {what}" for what in _wrong(table, row)]
+        self.rows[table.name].append(row)
+
+
+def export_page(tx: Transaction, table: Table, after: Any) -> tuple[list[str], Any]:
+    """Some lines of a table, and the key after which the next page begins; None at the end."""
+    key = next(iter(table.primary_key))
+    wanted = select(table).order_by(key).limit(_PAGE)
+    rows = tx.rows(wanted if after is None else wanted.where(key > after)).all()
+    lines = [json.dumps({table.name: row}, default=_utc, ensure_ascii=True) + "\n" for row in map(dict, rows)]
+    return lines, rows[-1][key.name] if len(rows) == _PAGE else None
+
+
+def import_export(tx: Transaction, export: Export) -> int:
+    """Take over what is not here yet; the number of records."""
+    tx.dialect.lock_writers(tx.connection)
+    before = _newest_starts(tx)
+    for texts in chunks(export.rows["text"]):
+        tx.execute(tx.inserts.text, texts)
+    here = set(tx.connection.scalars(select(RUN.c.run_id)))
+    new_runs = {row["run_id"]: row for row in export.rows["run"] if row["run_id"] not in here}
+    for runs in chunks([_ended(row) for row in new_runs.values()]):
+        tx.execute(insert(RUN), runs)
+    numbers, added = _add_records(tx, export.rows["record"])
+    notes = [
+        _note(row, numbers, new_runs[row["run_id"]], before, tx.now)
+        for row in export.rows["task_run"]
+        if row["run_id"] in new_runs
+    ]
+    for some in chunks(notes):
+        tx.execute(tx.inserts.task_run_if_new, some)
+    return added
+
+
+def _add_records(tx: Transaction, rows: list[dict[str, Any]]) -> tuple[dict[int, int], int]:
+    """The number here of each record there, and how many are new."""
+    identity = [RECORD.c[name] for name in _IDENTITY]
+    known = {tuple(row[:-1]): row[-1] for row in tx.execute(select(*identity, RECORD.c.record_id))}
+    live = {tuple(row) for row in tx.execute(_LIVE)}
+    numbers, added = {}, 0
+    for row in rows:
+        key, work = tuple(row[name] for name in _IDENTITY), (row["workflow_id"], row["input_hash"])
+        if key not in known:
+            retired = row["retired"] or ("superseded" if work in live else None)
+            known[key] = _insert(tx, row, retired)
+            added += 1
+            if retired is None:
+                live.add(work)
+        numbers[row["record_id"]] = known[key]
+    return numbers, added
+
+
+_LIVE = select(RECORD.c.workflow_id, RECORD.c.input_hash).where(RECORD.c.retired.is_(None))
+
+
+def _insert(tx: Transaction, row: dict[str, Any], retired: str | None) -> int:
+    """Its fence means nothing in another database."""
+    new = {name: value for name, value in row.items() if name != "record_id"}
+    retired_at = None if retired is None else row["retired_at"] or tx.now
+    new.update(fence=None, retired=retired, retired_at=retired_at)
+    return int(tx.execute(insert(RECORD), new).inserted_primary_key[0])
+
+
+def _note(
+    row: dict[str, Any], numbers: Mapping[int, int], run: Mapping[str, Any], before: Mapping[str, datetime], now: datetime
+) -> dict[str, Any]:
+    """What a run did with a task, under the record's number here; not shown if there is a newer run here."""
+    new = {name: value for name, value in row.items() if name != "task_run_id"}
+    new["record_id"] = numbers.get(row["record_id"])
+    newest_here = before.get(row["workflow_id"])
+    if newest_here is not None and newest_here > run["started_at"] and new["cleared_at"] is None:
+        new["cleared_at"] = now
+    return new
+
+
+def _newest_starts(tx: Transaction) -> dict[str, datetime]:
+    return dict(tuple(row) for row in tx.execute(_STARTS))
+
+
+_STARTS = select(RUN.c.workflow_id, func.max(RUN.c.started_at)).group_by(RUN.c.workflow_id)
+
+
+def _ended(run: dict[str, Any]) -> dict[str, Any]:
+    """A run does not go on in another database."""
+    running = run["status"] == str(RunStatus.RUNNING)
+    return {**run, "status": str(RunStatus.INTERRUPTED)} if running else run
+
+
+def _row(number: int, table: Table, members: Mapping[str, Any]) -> dict[str, Any]:
+    names = {column.name for column in table.columns}
+    if set(members) != names:
+        odd = ", ".join(sorted(set(members) ^ names))
+        raise ImportFormatError(f"Line {number} of the export lacks, or has too many of, these members: {odd}")
+    times = [column.name for column in table.columns if isinstance(column.type, UtcText)]
+    try:
+        return {**members, **{name: utc_time(members[name]) for name in times if members[name] is not None}}
+    except CrewRepoError as error:
+        raise ImportFormatError(f"Line {number} of the export: {error}") from error
+
+
+def _wrong(table: Table, row: dict[str, Any]) -> Iterator[str]:
+    try:
+        if table is RECORD:
+            yield from what_is_wrong(record_of(row))
+        elif table is TEXT and altered_texts({row["sha256"]: row["body"]}):
+            yield "it does not give its hash"
+    except (CrewRepoError, TypeError, AttributeError) as error:
+        yield f"it cannot be read ({error})"
+
+
+def _name(table: Table, row: Mapping[str, Any]) -> str:
+    if table is RECORD:
+        return f"record {row['record_id']} ({row['workflow_id']}/{row['task_name']})"
+    return f"{table.name} {row[next(iter(table.primary_key)).name]}"
+
+
+def _parsed(number: int, line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise ImportFormatError(f"Line {number} of the export is no JSON: {error}") from error
+
+
+def _utc(value: Any) -> str:
+    return utc_text(value)

@@ -1,0 +1,70 @@
+"""Whether what is stored still gives the hashes that it was stored under."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from sqlalchemy import bindparam, select
+
+from crew_repo.errors import StoreError
+from crew_repo.hashing import FORMAT, definition_hash, input_hash, output_hash, text_hash
+from crew_repo.model import Component, NewRecord, Problem
+from crew_repo.store.rows import RECORD_COLUMNS, record_of
+from crew_repo.store.tables import RECORD, TEXT
+from crew_repo.store.transaction import Transaction
+
+__all__ = ["altered_texts", "record_page", "text_page", "what_is_wrong"]
+
+_PAGE = 200
+_RECORDS = select(*RECORD_COLUMNS).where(RECORD.c.record_id > bindparam("a")).order_by(RECORD.c.record_id).limit(_PAGE)
+_TEXTS = select(TEXT).where(TEXT.c.sha256 > bindparam("a")).order_by(TEXT.c.sha256).limit(_PAGE)
+
+
+def what_is_wrong(record: NewRecord) -> Iterator[str]:
+    """Everything about a record that does not fit; nothing if it is as it was written."""
+    if record.hash_format != FORMAT:
+        yield f"it has hash format {record.hash_format}, and this version knows {FORMAT}"
+        return
+    if output_hash(record.result) != record.output_hash:
+        yield "its output, or what is stored beside it, was changed: it does not give the output hash"
+    if definition_hash(record.components) != record.definition_hash:
+        yield "its components were changed: they do not give the definition hash"
+    if input_hash(record.definition_hash, record.context_hash, record.occurrence) != record.input_hash:
+        yield "its input hash is not that of its definition, context and occurrence"
+
+
+def record_page(tx: Transaction, after: int) -> tuple[list[Problem], list[tuple[int, NewRecord]], int | None]:
+    """The problems of some records, those that could be read, and where the next page begins."""
+    problems: list[Problem] = []
+    readable: list[tuple[int, NewRecord]] = []
+    rows = tx.rows(_RECORDS, {"a": after}).all()
+    for row in rows:
+        try:
+            record = record_of(row)
+        except StoreError as error:
+            problems.append(_problem(row, str(error)))
+            continue
+        readable.append((row["record_id"], record))
+        problems += [_problem(row, what) for what in what_is_wrong(record)]
+    return problems, readable, rows[-1]["record_id"] if len(rows) == _PAGE else None
+
+
+def text_page(tx: Transaction, after: str) -> tuple[dict[str, str], str | None]:
+    """Some of the texts by their hashes, and where the next page begins."""
+    found = {row["sha256"]: row["body"] for row in tx.rows(_TEXTS, {"a": after})}
+    return found, max(found) if len(found) == _PAGE else None
+
+
+def altered_texts(texts: Mapping[str, str]) -> set[str]:
+    """The hashes whose text does not give them."""
+    return {sha256 for sha256, body in texts.items() if text_hash(body) != sha256}
+
+
+def text_problem(record_id: int, record: NewRecord, component: Component) -> Problem:
+    """A text that explains a component was changed; the record itself is served all the same."""
+    what = f"the stored text of {component.path} was changed: it does not give its hash"
+    return Problem(record_id, record.workflow_id, record.task_name, what)
+
+
+def _problem(row: Mapping[str, object], what: str) -> Problem:
+    return Problem(int(str(row["record_id"])), str(row["workflow_id"]), str(row["task_name"]), what)

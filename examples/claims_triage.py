@@ -1,0 +1,303 @@
+"""Insurance claims, triaged by a crew that remembers: only what has changed is worked on again.
+
+    python examples/claims_triage.py [--notes FILE] [--corrected FILE] [--db FILE] [--keep]
+
+Runs without an API key on an offline model, and with OPENAI_API_KEY (environment or .env) on a real one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import sqlite3
+import time
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+os.environ.setdefault("CREWAI_TRACING_ENABLED", "false")  # no question about traces on the first run
+
+from crewai import Agent, Crew, Task
+from crewai.llms.base_llm import BaseLLM
+from crewai.tasks.conditional_task import ConditionalTask
+from crewai.tasks.task_output import TaskOutput
+from crewai.tools import tool
+from offline_model import choose_model, label
+from pydantic import BaseModel, Field, WithJsonSchema
+
+from crew_repo import StateRepository
+
+NOTES = Path(__file__).parent / "notes"
+AUTHORITY = Decimal("25000.00")  # an adjuster decides alone up to this amount, in EUR
+
+POLICIES: dict[str, dict[str, Any]] = {
+    "HO-4471-208": {
+        "valid_from": "2024-07-01",
+        "valid_to": "2025-06-30",
+        "perils": {"water damage": "4.2", "fire": "4.1"},
+        "deductible": "500.00",
+        "limit": "60000.00",
+    },
+    "HO-5120-034": {
+        "valid_from": "2025-01-01",
+        "valid_to": "2025-12-31",
+        "perils": {"water damage": "4.2", "theft": "5.1"},
+        "deductible": "750.00",
+        "limit": "30000.00",
+    },
+    "MV-9023-551": {
+        "valid_from": "2025-02-01",
+        "valid_to": "2026-01-31",
+        "perils": {"collision": "2.3", "theft": "2.6"},
+        "deductible": "300.00",
+        "limit": "15000.00",
+    },
+}
+
+
+Amount = Annotated[Decimal, WithJsonSchema({"type": "string", "description": "EUR, such as 1250.00"})]
+
+
+class Coverage(BaseModel):
+    """What the policy says about a loss."""
+
+    policy_number: str
+    covered: bool
+    clause: str | None = None
+    deductible: Amount
+    payable: Amount
+    reason: str
+
+
+class FraudScreen(BaseModel):
+    """How suspicious the case notes are: a score from 0 to 100, and the signals for it."""
+
+    score: int = Field(ge=0, le=100)
+    signals: list[str]
+    claimed: Amount
+
+
+@tool("lookup_policy")
+def lookup_policy(policy_number: str) -> str:
+    """Give the terms of a policy: its period, the insured perils with their clauses, deductible and limit."""
+    return json.dumps(POLICIES.get(policy_number, {"error": f"there is no policy {policy_number}"}))
+
+
+def needs_escalation(screen: TaskOutput) -> bool:
+    """Whether the fraud screen, or the amount, is more than an adjuster may decide alone."""
+    found = screen.pydantic
+    return isinstance(found, FraudScreen) and (found.score >= 50 or found.claimed >= AUTHORITY)
+
+
+def build_crew(model: BaseLLM) -> Crew:
+    """An ordinary CrewAI crew. Nothing in it knows of crew_repo."""
+
+    def agent(role: str, goal: str, **more: Any) -> Agent:
+        return Agent(role=role, goal=goal, backstory="You work for an insurer, carefully.", llm=model, **more)
+
+    analyst = agent("Claims analyst", "Find the facts in case notes")
+    underwriter = agent("Underwriter", "Say what a policy covers", tools=[lookup_policy])
+    investigator = agent("Investigator", "Notice what does not fit together")
+    clerk = agent("Claims clerk", "Write short and exact texts")
+
+    analyze = Task(
+        name="analyze_task",
+        description="Extract the policy number, the loss date, the issue and the amount claimed.\n\n{case_notes}",
+        expected_output="Four lines: Policy number, Loss date, Issue, Amount claimed",
+        agent=analyst,
+    )
+    coverage = Task(
+        name="coverage_check",
+        description="Check whether the policy covers the loss, and what is payable.",
+        expected_output="The clause, the deductible and the payable amount. Do not mention the loss date.",
+        agent=underwriter,
+        context=[analyze],
+        output_pydantic=Coverage,
+        async_execution=True,
+    )
+    fraud = Task(
+        name="fraud_screen",
+        description="Screen these case notes for fraud.\n\n{case_notes}",
+        expected_output="A score from 0 to 100, the signals, and the amount claimed",
+        agent=investigator,
+        output_pydantic=FraudScreen,
+        async_execution=True,
+    )
+    escalation = ConditionalTask(
+        name="escalation",
+        description="Say who has to look at this claim before it is settled, and why.",
+        expected_output="One sentence",
+        agent=investigator,
+        context=[fraud],
+        condition=needs_escalation,
+    )
+    reserve = Task(
+        name="reserve",
+        description="Set the reserve: the payable amount and 10 % for handling.",
+        expected_output="One line with the amount",
+        agent=clerk,
+        context=[coverage],
+    )
+    checklist = Task(
+        name="checklist",
+        description="List the documents that any claim needs.",
+        expected_output="A numbered list",
+        agent=clerk,
+        context=[],
+    )
+    letter = Task(
+        name="customer_letter",
+        description="Write a letter that confirms the receipt of a claim, in the name of {adjuster}.",
+        expected_output="Three lines",
+        agent=clerk,
+        context=[],
+    )
+    draft = Task(
+        name="draft_task",
+        description="Draft the internal triage note.",
+        expected_output="Three lines: the loss, the coverage, the escalation",
+        agent=clerk,
+        context=[analyze, coverage, escalation],
+    )
+    return Crew(
+        name="claims_triage",
+        agents=[analyst, underwriter, investigator, clerk],
+        tasks=[analyze, coverage, fraud, escalation, reserve, checklist, letter, draft],
+        tracing=False,
+    )
+
+
+# The show
+
+
+def main() -> None:
+    """Run the crew, run it again, correct the notes, crash, resume, and look into the file."""
+    options = read_options()
+    model = choose_model()
+    crew = build_crew(model)
+    notes, claim = options.notes.read_text(encoding="utf-8"), "CLM-2025-0117"
+    before = {"case_notes": notes, "adjuster": "Ines Moreau"}
+    after = {**before, "case_notes": corrected_notes(options)}
+    print(f"Model: {label(model)}\nState: {options.db.resolve()}")
+
+    with StateRepository(options.db, verbose=False) as repo:
+        heading(1, f"First run, {options.notes.name}")
+        result = show_run(repo, crew, before, claim)
+        print("   " + result.raw.replace("\n", "\n   "))
+
+        heading(2, "The same again")
+        show_run(repo, crew, before, claim)
+
+        heading(3, "The notes are corrected. What would run, and why?")
+        print(repo.plan(crew, after, workflow_id=claim))
+        show_run(repo, crew, after, claim)
+        print("   and with another adjuster:")
+        show_run(repo, crew, {**after, "adjuster": "Leo Castellan"}, claim)
+
+        heading(4, "Another claim, in a process that is killed (SIGKILL) in the middle")
+        crash(options.db, "CLM-2025-0122")
+        show_run(repo, crew, second_claim(), "CLM-2025-0122")
+
+    heading(5, "What is in the file")
+    states = "select task_name, status, total_tokens, substr(output, 1, 50) as output\n   from task_state"
+    query(options.db, f"{states} where workflow_id = '{claim}' order by position")
+    runs = "select status, started_at, executed, reused, tokens_spent, tokens_saved\n   from run"
+    query(options.db, f"{runs} where workflow_id = 'CLM-2025-0122' order by started_at")
+
+
+def read_options() -> argparse.Namespace:
+    """The command line; ./claims_triage.db is started anew without --keep, a file named with --db is never deleted."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--notes", type=Path, default=NOTES / "water_damage.txt", help="case notes for steps 1 to 3")
+    parser.add_argument("--corrected", type=Path, help="their corrected version (default: NOTES_corrected.txt)")
+    parser.add_argument("--db", type=Path, help="a state file of your own (default: claims_triage.db here)")
+    parser.add_argument("--keep", action="store_true", help="go on with claims_triage.db instead of starting anew")
+    options = parser.parse_args()
+    if options.db is None:
+        options.db = Path("claims_triage.db")
+        for suffix in ("", "-wal", "-shm") if not options.keep else ():
+            Path(f"{options.db}{suffix}").unlink(missing_ok=True)
+    return options
+
+
+def corrected_notes(options: argparse.Namespace) -> str:
+    """The corrected notes, or the same with a sentence more, which changes no fact."""
+    corrected = options.corrected or options.notes.with_name(f"{options.notes.stem}_corrected.txt")
+    if corrected.exists():
+        return corrected.read_text(encoding="utf-8")
+    return options.notes.read_text(encoding="utf-8") + "\nAdded later: the caller will send photographs.\n"
+
+
+def second_claim() -> dict[str, str]:
+    """The inputs of the claim whose run is killed."""
+    return {"case_notes": (NOTES / "motor_collision.txt").read_text(encoding="utf-8"), "adjuster": "Ines Moreau"}
+
+
+def show_run(repo: StateRepository, crew: Crew, inputs: dict[str, str], claim: str) -> Any:
+    """Run, and tell in three lines what was executed, what was reused, and what that cost and saved."""
+    started = time.perf_counter()
+    result = repo.run(crew, inputs, workflow_id=claim)
+    run = result.run
+    print(f"   executed: {', '.join(run.executed) or '-'}")
+    print(f"   reused:   {', '.join(run.reused) or '-'}")
+    print(
+        f"   {run.tokens_spent} tokens spent, {run.tokens_saved} saved, {time.perf_counter() - started:.1f} s"
+        + (f"; the condition skipped {', '.join(run.skipped)}" if run.skipped else "")
+    )
+    return result
+
+
+def crash(db: Path, claim: str) -> None:
+    """Start the second claim in another process, and kill that as soon as three tasks are recorded."""
+    child = multiprocessing.get_context("spawn").Process(target=run_second_claim, args=(db, claim))
+    child.start()
+    while child.is_alive() and len(finished(db, claim)) < 3:
+        time.sleep(0.02)
+    time.sleep(0.1)  # well into the next task
+    child.kill()
+    child.join()
+    print(f"   killed with exit code {child.exitcode}; recorded: {', '.join(finished(db, claim))}")
+
+
+def run_second_claim(db: Path, claim: str) -> None:
+    """What the killed process does."""
+    with StateRepository(db, verbose=False) as repo:
+        repo.run(build_crew(choose_model()), second_claim(), workflow_id=claim)
+
+
+def finished(db: Path, claim: str) -> list[str]:
+    """The tasks of a claim that are recorded, asked of the file as anybody might."""
+    with sqlite3.connect(db, timeout=5) as connection:
+        rows = connection.execute(
+            "select task_name from task_state where workflow_id = ? and output is not null order by position", [claim]
+        ).fetchall()
+    connection.close()
+    return [name for (name,) in rows]
+
+
+def query(db: Path, sql: str) -> None:
+    """Print a query as a person would type it, and its answer as a table."""
+    print(f'   sqlite3 {db.name} "{sql}"')
+    connection = sqlite3.connect(db)
+    answer = connection.execute(sql)
+    rows = [[column for column, *_ in answer.description], *[[shorten(cell) for cell in row] for row in answer]]
+    connection.close()
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("   " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def shorten(cell: object) -> str:
+    """A cell on one line."""
+    return "" if cell is None else " ".join(str(cell).split())
+
+
+def heading(number: int, text: str) -> None:
+    """A heading between the steps."""
+    print(f"\n{number}. {text}")
+
+
+if __name__ == "__main__":
+    main()

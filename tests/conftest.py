@@ -1,0 +1,36 @@
+"""Shared by all tests: no telemetry, no home folder, a model that answers from its prompt and counts its calls."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+_HOME = tempfile.mkdtemp(prefix="crew-repo-tests-")
+os.environ.update(
+    HOME=_HOME,
+    CREWAI_STORAGE_DIR=os.path.join(_HOME, "storage"),  # noqa: PTH118 - before anything is imported
+    CREWAI_DISABLE_TELEMETRY="true",
+    CREWAI_TRACING_ENABLED="false",
+    OTEL_SDK_DISABLED="true",
+)
+for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE", "CREW_REPO_URL", "MODEL"):
+    os.environ.pop(name, None)
+
+import pytest  # noqa: E402
+
+from crew_repo import StateRepository  # noqa: E402
+from tests.models import PromptModel  # noqa: E402
+
+
+@pytest.fixture
+def model() -> PromptModel:
+    """A model that answers from its prompt and counts its calls."""
+    return PromptModel(model="prompt-model")
+
+
+@pytest.fixture
+def repo(tmp_path, monkeypatch):
+    """A repository on a file of its own; the current folder is temporary too."""
+    monkeypatch.chdir(tmp_path)
+    with StateRepository(tmp_path / "state.db") as repository:
+        yield repository

@@ -1,0 +1,229 @@
+"""The examples do what the README says that they do, in a process of their own and without a key."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import crew_repo
+
+ROOT = Path(crew_repo.__file__).parents[1]
+EXAMPLES = Path(__file__).parents[2] / "examples"
+TASKS = [
+    *("analyze_task", "coverage_check", "fraud_screen", "escalation"),
+    *("reserve", "checklist", "customer_letter", "draft_task"),
+]
+LABEL = "Model: offline model (no API key): answers are extracted by rules"
+
+
+def run_example(name: str, folder: Path, *arguments: str, **environment: str | None) -> str:
+    """What an example prints when it is started in `folder`. A variable that is None is not set."""
+    settings = {
+        "HOME": str(folder / "home"),
+        "CREWAI_STORAGE_DIR": str(folder / "crewai"),
+        "CREWAI_DISABLE_TELEMETRY": "true",
+        "OTEL_SDK_DISABLED": "true",
+        "OPENAI_API_KEY": "",
+        "CREW_REPO_URL": "",
+        "OFFLINE_MODEL_SECONDS": "0.05",
+        "PYTHONPATH": str(ROOT),
+        **environment,
+    }
+    (folder / "home").mkdir(exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name), *arguments],
+        cwd=folder,
+        env={name: value for name, value in {**os.environ, **settings}.items() if value is not None},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def runs_of(text: str) -> list[tuple[list[str], list[str]]]:
+    """The tasks executed and reused by each run that claims_triage.py tells of."""
+    told = re.findall(r"executed: +(.*)\n +reused: +(.*)\n", text)
+    return [tuple([] if names == "-" else names.split(", ") for names in pair) for pair in told]  # type: ignore[misc]
+
+
+@pytest.fixture(scope="module")
+def triage(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """One run of claims_triage.py: the folder it ran in, and what it printed."""
+    folder = tmp_path_factory.mktemp("triage")
+    return folder, run_example("claims_triage.py", folder, OFFLINE_MODEL_SECONDS="0.3")
+
+
+def test_it_says_who_answers_and_where_the_state_is(triage: tuple[Path, str]) -> None:
+    """The first lines name the offline model and the state file, which is there afterwards."""
+    folder, text = triage
+    assert text.startswith(f"{LABEL}\nState: {(folder / 'claims_triage.db').resolve()}\n")
+    assert (folder / "claims_triage.db").exists()
+
+
+def test_the_first_run_executes_all_and_the_second_none(triage: tuple[Path, str]) -> None:
+    """The same crew and inputs again call no model."""
+    first, second = runs_of(triage[1])[:2]
+    assert first == (TASKS, [])
+    assert second == ([], TASKS)
+
+
+def test_corrected_notes_run_exactly_what_reads_them(triage: tuple[Path, str]) -> None:
+    """Notes with another loss date: the reserve stays fresh since its upstream says the same, the escalation is off."""
+    executed, reused = runs_of(triage[1])[2]
+    assert executed == ["analyze_task", "coverage_check", "fraud_screen", "draft_task"]
+    assert reused == ["reserve", "checklist", "customer_letter"]
+    assert "the condition skipped escalation" in triage[1]
+
+
+def test_another_adjuster_runs_only_the_letter(triage: tuple[Path, str]) -> None:
+    """An input that one task mentions makes only that one stale."""
+    executed, reused = runs_of(triage[1])[3]
+    assert executed == ["customer_letter"]
+    assert reused == [name for name in TASKS if name not in ("customer_letter", "escalation")]
+
+
+def test_a_killed_process_loses_only_the_task_it_was_in(triage: tuple[Path, str]) -> None:
+    """The resume reuses exactly what the killed process had recorded, and executes the rest."""
+    killed = re.search(r"killed with exit code -9; recorded: (.*)", triage[1])
+    assert killed
+    recorded = killed.group(1).split(", ")
+    executed, reused = runs_of(triage[1])[4]
+    assert len(recorded) >= 3
+    assert reused == recorded
+    assert executed == [name for name in TASKS if name not in (*recorded, "escalation")]
+    assert executed
+
+
+def test_the_sql_that_it_prints_gives_what_it_prints(triage: tuple[Path, str]) -> None:
+    """A person who types the two queries gets the printed rows: all tasks, and an interrupted run before the resume."""
+    folder, text = triage
+    states, runs = re.findall(r'sqlite3 claims_triage\.db "([^"]*)"', text)
+    with closing(sqlite3.connect(folder / "claims_triage.db")) as connection:
+        assert [row[0] for row in connection.execute(states)] == TASKS
+        assert [row[0] for row in connection.execute(runs)] == ["interrupted", "completed"]
+
+
+def test_other_notes_can_be_given(tmp_path: Path) -> None:
+    """The theft notes contradict themselves, so the claim is escalated; a sentence more is cut off early."""
+    text = run_example("claims_triage.py", tmp_path, "--notes", str(EXAMPLES / "notes/theft.txt"), "--db", "theft.db")
+    assert "contradicting loss dates 2025-05-16 and 2025-05-19" in text
+    executed, reused = runs_of(text)[2]
+    assert executed == ["analyze_task", "fraud_screen"]
+    assert reused == [name for name in TASKS if name not in executed]
+
+
+def test_an_openai_compatible_endpoint_is_used_and_its_key_is_not_kept(tmp_path: Path, endpoint: str) -> None:
+    """With a key in .env the crew talks to that endpoint, reuses alike, and the key is nowhere in the state file."""
+    key = "sk-marked-secret-4711"
+    settings = {"OPENAI_API_KEY": key, "OPENAI_BASE_URL": endpoint, "OPENAI_MODEL_NAME": "some-lab/local-model"}
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+    text = run_example("claims_triage.py", tmp_path, **dict.fromkeys(settings))
+    assert text.startswith(f"Model: some-lab/local-model at {endpoint}\n")
+    assert runs_of(text)[:2] == [(TASKS, []), ([], TASKS)]
+    assert key.encode() not in b"".join(path.read_bytes() for path in tmp_path.glob("claims_triage.db*"))
+
+
+def test_an_attached_project_is_recorded_by_its_own_kickoff(tmp_path: Path) -> None:
+    """The @CrewBase project runs both tasks, for another chair only the message, and in the next process nothing."""
+    text = run_example("crewbase_project/main.py", tmp_path)
+    assert text.startswith(LABEL)
+    assert "Jonas will ask two firms for offers by 20 May." in text
+    assert "chair Amara Diallo: executed ['action_items', 'follow_up'], reused []" in text
+    assert "chair Lev Brodsky: executed ['follow_up'], reused ['action_items']" in text
+    assert run_example("crewbase_project/main.py", tmp_path).count("executed [], reused") == 2
+
+
+def test_a_flow_writes_only_the_changed_chapter_again(tmp_path: Path) -> None:
+    """Chapters on one state file neither evict nor mix each other."""
+    lines = [
+        line.split(":", 1) for line in run_example("flow_chapters.py", tmp_path).splitlines() if "executed" in line
+    ]
+    assert [(title.strip(), what.strip()) for title, what in lines] == [
+        *((title, "executed ['summary', 'chapter'], reused []") for title in ("A burst pipe", "A red light")),
+        ("Two watches", "executed ['summary', 'chapter'], reused []"),
+        *((title, "executed [], reused ['summary', 'chapter']") for title in ("A burst pipe", "A red light")),
+        ("Three dates", "executed ['chapter'], reused ['summary']"),
+    ]
+
+
+def test_a_row_deleted_with_sql_makes_that_task_run_again(tmp_path: Path) -> None:
+    """plain_sql.py deletes the reserve, and the third run executes the reserve alone."""
+    text = run_example("plain_sql.py", tmp_path)
+    others = ", ".join(name for name in TASKS if name != "reserve")
+    assert "second run (offline model (no API key): answers are extracted by rules):\n   executed -\n" in text
+    assert f"   executed reserve\n   reused {others}\n" in text.partition("third run")[2]
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    """An OpenAI-compatible endpoint on this machine, which answers by the offline model's rules."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Endpoint)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    server.server_close()
+
+
+class _Endpoint(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = json.dumps(_completion(request)).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Says nothing."""
+
+
+def _completion(request: dict[str, Any]) -> dict[str, Any]:
+    message = {"role": "assistant", "content": _answer(request)}
+    wanted = re.search(r"Action: (\S+)\nAction Input: (.*)", message["content"])
+    if wanted:
+        call = {"name": wanted.group(1), "arguments": wanted.group(2)}
+        message = {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "call_1", "type": "function", "function": call}],
+        }
+    return {
+        "id": "completion",
+        "object": "chat.completion",
+        "created": 0,
+        "model": request["model"],
+        "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls" if wanted else "stop"}],
+        "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
+    }
+
+
+def _answer(request: dict[str, Any]) -> str:
+    sys.path.insert(0, str(EXAMPLES))
+    try:
+        from offline_model import Prompt
+        from offline_rules import answer_to
+    finally:
+        sys.path.remove(str(EXAMPLES))
+    messages = request["messages"]
+    prompt = Prompt.read(messages)
+    tools = tuple(tool["function"]["name"] for tool in request.get("tools", ()))
+    said = next((str(message["content"]) for message in messages if message["role"] == "tool"), None)
+    if "Current Task:" not in str(messages):  # CrewAI asks to bring an answer into its schema
+        return str(messages[-1]["content"])
+    return answer_to(Prompt(prompt.task, prompt.context, tools, said, prompt.words))
