@@ -28,7 +28,7 @@ def test_a_cold_run_gives_what_kickoff_gives(repo, mode: Mode):
     result = repo.run(mode.build(model), mode.inputs)
     assert texts(result) == texts(plain)
     assert (result.raw, result.pydantic, result.json_dict) == (plain.raw, plain.pydantic, plain.json_dict)
-    assert model.calls == plain_model.calls
+    assert sorted(model.calls) == sorted(plain_model.calls)  # async tasks call in any order
     assert result.token_usage == plain.token_usage
 
 
