@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
+from html import escape
 from typing import Any
 
 __all__ = [
@@ -165,6 +166,12 @@ class Failure:
     message: str
     traceback: str
 
+    def __str__(self) -> str:
+        """Type and first line of the message, shortened to fit a line."""
+        lines = self.message.strip().splitlines()
+        text = f"{self.type}: {lines[0]}" if lines else self.type
+        return text if len(text) <= 120 else text[:117] + "..."
+
 
 @dataclass(frozen=True, slots=True)
 class StoredResult:
@@ -240,12 +247,11 @@ class Reason:
     root: str | None = None
 
     def __str__(self) -> str:
-        words = [f"{self.component} {self.kind}" if self.component else str(self.kind)]
-        if self.detail:
-            words.append(f"({self.detail})")
-        if self.root:
-            words.append(f"<- {self.root}")
-        return " ".join(words)
+        if self.kind is ReasonKind.UPSTREAM and self.component:
+            text = f"{self.component} is {self.detail}"
+            return f"{text} ({self.root})" if self.root else text
+        text = f"{self.component} {self.kind}" if self.component else str(self.kind)
+        return f"{text} ({self.detail})" if self.detail and self.detail != str(self.kind) else text
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict without the members that are None."""
@@ -330,6 +336,41 @@ class Plan:
         """The tasks below those: they run unless what they read comes out the same (early cutoff)."""
         return self._names(Status.MAY_RERUN)
 
+    def __str__(self) -> str:
+        return "\n".join([*_table(self._rows()), self.estimate])
+
+    def __rich__(self) -> Any:
+        from rich.console import Group
+        from rich.table import Table
+
+        table = Table("task", "status", "why")
+        for name, status, why in self._rows()[1:]:
+            table.add_row(name, status, why)
+        return Group(table, self.estimate)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in self._rows()[1:]
+        )
+        return (
+            f"<table><tr><th>task</th><th>status</th><th>why</th></tr>{rows}</table><p>{escape(self.estimate)}</p>"
+        )
+
+    def _rows(self) -> list[tuple[str, str, str]]:
+        rows = [(d.task_name, str(d.status), "; ".join(map(str, d.reasons))) for d in self.decisions]
+        return [("task", "status", "why"), *rows]
+
+    @property
+    def estimate(self) -> str:
+        """One line: what a run would do, and by what those tasks took before, what it would spend and save."""
+        running = [d for d in self.decisions if not d.fresh]
+        unknown = sum(d.tokens is None for d in running)
+        never = f", {unknown} of them never ran" if unknown else ""
+        return (
+            f"{len(self.fresh)} fresh, {len(running)} to run{never}; about {self.tokens_to_spend:,} tokens and "
+            f"{self.seconds_to_spend:.1f} s to spend, {self.tokens_to_save:,} tokens and {self.seconds_to_save:.1f} s saved"
+        )
+
     @property
     def all_fresh(self) -> bool:
         """Whether a run would call no model."""
@@ -365,6 +406,12 @@ class Plan:
             "seconds_to_spend": self.seconds_to_spend,
             "seconds_to_save": self.seconds_to_save,
         }
+
+
+def _table(rows: list[tuple[str, str, str]]) -> list[str]:
+    """Left-aligned columns of text."""
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    return [f"{name:<{widths[0]}}  {status:<{widths[1]}}  {why}".rstrip() for name, status, why in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,6 +450,11 @@ class RunRecord:
     tokens_saved: int = 0
     seconds_saved: float = 0.0
     failure: Failure | None = None
+
+    def __str__(self) -> str:
+        done = [f"{outcome} {', '.join(names)}" for outcome in Outcome if (names := self._names(outcome))]
+        spent = f"{self.tokens_spent:,} tokens spent, {self.tokens_saved:,} saved"
+        return f"run {self.run_id} of {self.workflow_id} {self.status}: {'; '.join([*done, spent])}"
 
     def _names(self, outcome: Outcome) -> list[str]:
         return [t.task_name for t in sorted(self.tasks, key=lambda t: t.position) if t.outcome is outcome]

@@ -221,7 +221,7 @@ def _why_missing(current: Current, head: TaskHead | None) -> tuple[Reason, ...]:
 def _why_never(head: TaskHead | None) -> Reason:
     outcome = head.outcome if head else None
     if outcome is Outcome.FAILED and head is not None and head.failure is not None:
-        return Reason(ReasonKind.FAILED, detail=f"{head.failure.type}: {_line(head.failure.message)}")
+        return Reason(ReasonKind.FAILED, detail=str(head.failure))
     if outcome is Outcome.INTERRUPTED:
         return Reason(ReasonKind.INTERRUPTED, detail="its process went away")
     return Reason(ReasonKind.NEVER_RAN)
@@ -236,11 +236,6 @@ def _why_same(current: Current, head: TaskHead, record: Record) -> Reason:
     if record.occurrence != current.occurrence:
         return Reason(ReasonKind.NEVER_RAN, detail=f"as number {current.occurrence + 1} of equal tasks")
     return Reason(ReasonKind.ALTERED, detail=f"record {record.record_id} does not match its hash")
-
-
-def _line(text: str) -> str:
-    first = text.strip().splitlines()[0] if text.strip() else ""
-    return first if len(first) <= 120 else first[:117] + "..."
 
 
 def changes(

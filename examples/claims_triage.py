@@ -10,14 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
 import sqlite3
 import time
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
-
-os.environ.setdefault("CREWAI_TRACING_ENABLED", "false")  # no question about traces on the first run
 
 from crewai import Agent, Crew, Task
 from crewai.llms.base_llm import BaseLLM
@@ -171,40 +169,46 @@ def build_crew(model: BaseLLM) -> Crew:
 
 # The show
 
+CLAIM, OTHER_CLAIM = "CLM-2025-0117", "CLM-2025-0122"
+
+STATES = """select task_name, status, total_tokens, substr(output, 1, 50) as output
+   from task_state where workflow_id = 'CLM-2025-0117' order by position"""
+
+WORK = """select run.status as run, task_run.status as task, sum(total_tokens) as tokens,
+   group_concat(task_name) as names from run join task_run using (run_id) where run.workflow_id = 'CLM-2025-0122'
+   group by run_id, task_run.status order by run.started_at"""
+
 
 def main() -> None:
     """Run the crew, run it again, correct the notes, crash, resume, and look into the file."""
     options = read_options()
     model = choose_model()
     crew = build_crew(model)
-    notes, claim = options.notes.read_text(encoding="utf-8"), "CLM-2025-0117"
-    before = {"case_notes": notes, "adjuster": "Ines Moreau"}
+    before = {"case_notes": options.notes.read_text(encoding="utf-8"), "adjuster": "Ines Moreau"}
     after = {**before, "case_notes": corrected_notes(options)}
-    print(f"Model: {label(model)}\nState: {options.db.resolve()}")
+    print(f"Model: {label(model)}\nState: {shown(options.db)}")
 
     with StateRepository(options.db, verbose=False) as repo:
         heading(1, f"First run, {options.notes.name}")
-        result = show_run(repo, crew, before, claim)
+        result = show_run(repo, crew, before, CLAIM)
         print("   " + result.raw.replace("\n", "\n   "))
 
         heading(2, "The same again")
-        show_run(repo, crew, before, claim)
+        show_run(repo, crew, before, CLAIM)
 
         heading(3, "The notes are corrected. What would run, and why?")
-        print(repo.plan(crew, after, workflow_id=claim))
-        show_run(repo, crew, after, claim)
+        print(repo.plan(crew, after, workflow_id=CLAIM))
+        show_run(repo, crew, after, CLAIM)
         print("   and with another adjuster:")
-        show_run(repo, crew, {**after, "adjuster": "Leo Castellan"}, claim)
+        show_run(repo, crew, {**after, "adjuster": "Leo Castellan"}, CLAIM)
 
         heading(4, "Another claim, in a process that is killed (SIGKILL) in the middle")
-        crash(options.db, "CLM-2025-0122")
-        show_run(repo, crew, second_claim(), "CLM-2025-0122")
+        crash(options.db)
+        show_run(repo, crew, second_claim(), OTHER_CLAIM)
 
     heading(5, "What is in the file")
-    states = "select task_name, status, total_tokens, substr(output, 1, 50) as output\n   from task_state"
-    query(options.db, f"{states} where workflow_id = '{claim}' order by position")
-    runs = "select status, started_at, executed, reused, tokens_spent, tokens_saved\n   from run"
-    query(options.db, f"{runs} where workflow_id = 'CLM-2025-0122' order by started_at")
+    query(options.db, STATES)
+    query(options.db, WORK)
 
 
 def read_options() -> argparse.Namespace:
@@ -215,6 +219,9 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--db", type=Path, help="a state file of your own (default: claims_triage.db here)")
     parser.add_argument("--keep", action="store_true", help="go on with claims_triage.db instead of starting anew")
     options = parser.parse_args()
+    for notes in (options.notes, options.corrected):
+        if notes is not None and not notes.is_file():
+            parser.error(f"there is no file {notes}")
     if options.db is None:
         options.db = Path("claims_triage.db")
         for suffix in ("", "-wal", "-shm") if not options.keep else ():
@@ -249,44 +256,45 @@ def show_run(repo: StateRepository, crew: Crew, inputs: dict[str, str], claim: s
     return result
 
 
-def crash(db: Path, claim: str) -> None:
-    """Start the second claim in another process, and kill that as soon as three tasks are recorded."""
-    child = multiprocessing.get_context("spawn").Process(target=run_second_claim, args=(db, claim))
+def crash(db: Path) -> None:
+    """Start the other claim in another process, and kill that as soon as three tasks are recorded."""
+    child = multiprocessing.get_context("spawn").Process(target=run_second_claim, args=(db,))
     child.start()
-    while child.is_alive() and len(finished(db, claim)) < 3:
+    while child.is_alive() and len(finished(db)) < 3:
         time.sleep(0.02)
     time.sleep(0.1)  # well into the next task
     child.kill()
     child.join()
-    print(f"   killed with exit code {child.exitcode}; recorded: {', '.join(finished(db, claim))}")
+    print(f"   ended with exit code {child.exitcode}; recorded: {', '.join(finished(db))}")
 
 
-def run_second_claim(db: Path, claim: str) -> None:
+def run_second_claim(db: Path) -> None:
     """What the killed process does."""
     with StateRepository(db, verbose=False) as repo:
-        repo.run(build_crew(choose_model()), second_claim(), workflow_id=claim)
+        repo.run(build_crew(choose_model()), second_claim(), workflow_id=OTHER_CLAIM)
 
 
-def finished(db: Path, claim: str) -> list[str]:
-    """The tasks of a claim that are recorded, asked of the file as anybody might."""
-    with sqlite3.connect(db, timeout=5) as connection:
-        rows = connection.execute(
-            "select task_name from task_state where workflow_id = ? and output is not null order by position", [claim]
-        ).fetchall()
-    connection.close()
-    return [name for (name,) in rows]
+def finished(db: Path) -> list[str]:
+    """The tasks of the other claim that are recorded, asked of the file as anybody might."""
+    sql = "select task_name from task_state where workflow_id = ? and output is not null order by position"
+    with closing(sqlite3.connect(db, timeout=5)) as connection:
+        return [name for (name,) in connection.execute(sql, [OTHER_CLAIM])]
 
 
 def query(db: Path, sql: str) -> None:
     """Print a query as a person would type it, and its answer as a table."""
     print(f'   sqlite3 {db.name} "{sql}"')
-    connection = sqlite3.connect(db)
-    answer = connection.execute(sql)
-    rows = [[column for column, *_ in answer.description], *[[shorten(cell) for cell in row] for row in answer]]
-    connection.close()
+    with closing(sqlite3.connect(db)) as connection:
+        answer = connection.execute(sql)
+        rows = [[name for name, *_ in answer.description], *[[shorten(cell) for cell in row] for row in answer]]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("   " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def shown(path: Path) -> str:
+    """A path as one would type it."""
+    return str(path) if path.is_absolute() else f"./{path.as_posix()}"
 
 
 def shorten(cell: object) -> str:

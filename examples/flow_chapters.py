@@ -7,11 +7,8 @@ The chapters neither evict nor mix each other, and only the one that changed is 
 
 from __future__ import annotations
 
-import os
 import textwrap
 from pathlib import Path
-
-os.environ.setdefault("CREWAI_TRACING_ENABLED", "false")
 
 from crewai import Agent, Crew, Task
 from crewai.flow.flow import Flow, listen, start

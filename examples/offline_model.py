@@ -14,6 +14,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+os.environ.setdefault("CREWAI_DISABLE_TELEMETRY", "true")  # the examples send nothing to CrewAI,
+os.environ.setdefault("CREWAI_TRACING_ENABLED", "false")  # and do not ask whether they may
+
 from crewai import LLM
 from crewai.llms.base_llm import BaseLLM
 from dotenv import find_dotenv, load_dotenv

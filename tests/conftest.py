@@ -25,7 +25,7 @@ from tests.models import PromptModel  # noqa: E402
 @pytest.fixture
 def model() -> PromptModel:
     """A model that answers from its prompt and counts its calls."""
-    return PromptModel(model="prompt-model")
+    return PromptModel(model="m")
 
 
 @pytest.fixture

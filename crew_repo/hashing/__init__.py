@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from crew_repo.hashing import _annotations, _callables, _classes, _objects, _plumbing, _values  # noqa: F401
+from crew_repo.hashing import _annotations, _callables, _classes, _objects, _plumbing, _pydantic, _values  # noqa: F401
 from crew_repo.hashing._canonical import FORMAT, JsonValue, digest
 from crew_repo.hashing._dispatch import register_hasher, unregister_hasher
 from crew_repo.hashing._records import context_hash, definition_hash, input_hash, output_hash, text_hash

@@ -26,7 +26,7 @@ def _alias(_: Walker, value: Any, path: str) -> Parts:
     return ["generic", (yield origin, path), (yield typing.get_args(value), path)]
 
 
-@handles_named("typing._Final", "typing._SpecialForm", "typing_extensions._SpecialForm", "typing_extensions._ExtensionsSpecialForm")
+@handles_named("typing._Final", "typing_extensions._SpecialForm", "typing_extensions._ExtensionsSpecialForm")
 def _special_form(_walker: Walker, value: Any, _path: str) -> list[Encoded]:
     return ["special", str(getattr(value, "_name", None))]
 
@@ -37,7 +37,8 @@ def _type_variable(_: Walker, value: Any, path: str) -> Parts:
     return ["type variable", value.__name__, bounds]
 
 
-@handles_named("typing.ParamSpec", "typing.TypeVarTuple", "typing_extensions.ParamSpec", "typing_extensions.TypeVarTuple")
+@handles_named("typing.ParamSpec", "typing.TypeVarTuple")
+@handles_named("typing_extensions.ParamSpec", "typing_extensions.TypeVarTuple")
 def _parameters(_walker: Walker, value: Any, _path: str) -> list[Encoded]:
     return ["type variable", value.__name__]
 

@@ -9,8 +9,9 @@ from types import CodeType
 from typing import Any
 
 from crew_repo.hashing._canonical import SCALARS, Encoded, canonical
+from crew_repo.hashing._imports import Import
 
-__all__ = ["Chain", "encode_code", "global_chains", "reads_docstring"]
+__all__ = ["Chain", "encode_code", "global_chains", "local_imports", "nested_codes", "reads_docstring"]
 
 Chain = tuple[str, ...]
 
@@ -74,3 +75,17 @@ def _chains(code: CodeType) -> Iterator[Chain]:
             chain = (instruction.argval,) if instruction.opname in _GLOBAL_LOADS else ()
     if chain:
         yield chain
+
+
+def local_imports(code: CodeType) -> tuple[Import, ...]:
+    """The import statements in the code."""
+    found = (statement for some in nested_codes(code) for statement in _import_statements(some))
+    return tuple(sorted(set(found)))
+
+
+def _import_statements(code: CodeType) -> Iterator[Import]:
+    instructions = [some for some in dis.get_instructions(code) if some.opname not in _PADDING]
+    for index, instruction in enumerate(instructions):
+        if instruction.opname == "IMPORT_NAME":
+            level, names = instructions[index - 2].argval, instructions[index - 1].argval
+            yield Import(level, instruction.argval, tuple(names or ()))

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from crew_repo.hashing._bytecode import Chain
 from crew_repo.hashing._canonical import Encoded
 from crew_repo.hashing._dispatch import handles, handles_named
+from crew_repo.hashing._imports import absolute_names, modules_digest, package_of
 from crew_repo.hashing._origin import is_own_function, is_own_module
 from crew_repo.hashing._source import static_part
+from crew_repo.hashing.state import written_names
 
 if TYPE_CHECKING:
     from crew_repo.hashing._walker import Parts, Steps, Walker
@@ -34,15 +36,18 @@ def _function(walker: Walker, value: types.FunctionType, path: str) -> Steps:
 
 def _own_function(walker: Walker, function: types.FunctionType, path: str) -> Parts:
     static = static_part(function.__code__, function.__globals__)
+    state = written_names(function)  # its counters and caches: the work of runs, not what the next run depends on
     encoded: list[Encoded] = ["function", static.sha256]
     for name, members in (
         ("defaults", _defaults(function)),
-        ("closure", _closure(function)),
-        ("globals", _referenced(function.__globals__, static.chains)),
+        ("closure", [cell for cell in _closure(function) if cell[0] not in state]),
+        ("globals", [held for held in _referenced(function.__globals__, static.chains) if held[0] not in state]),
         ("annotations", function.__annotations__.items()),
         ("attributes", vars(function).items()),
     ):
         encoded.append([name, *(yield from walker.members(members, path))])
+    if static.imports:
+        encoded.append(["imports", modules_digest(absolute_names(static.imports, package_of(function.__globals__)))])
     return encoded
 
 
@@ -98,7 +103,7 @@ def _is_single_dispatch(value: Any) -> bool:
     return hasattr(value, "dispatch") and hasattr(value, "registry") and hasattr(value, "__wrapped__")
 
 
-def _single_dispatch(walker: Walker, value: Any, path: str) -> Parts:
+def _single_dispatch(_: Walker, value: Any, path: str) -> Parts:
     return ["single dispatch", (yield dict(value.registry), path)]
 
 
@@ -151,4 +156,4 @@ def _descriptor(_: Walker, value: Any, path: str) -> Parts:
 
 @handles(types.ModuleType)
 def _module(_walker: Walker, value: types.ModuleType, _path: str) -> list[Encoded]:
-    return ["module", value.__name__]
+    return ["module", value.__name__, modules_digest(iter([value.__name__]))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from types import EllipsisType, NoneType
 from typing import Any, TypeAlias
@@ -14,8 +14,8 @@ __all__ = ["FORMAT", "SCALARS", "Encoded", "JsonValue", "canonical", "digest", "
 
 FORMAT: int = 1
 
-JsonValue: TypeAlias = "None | bool | int | float | str | bytes | list[JsonValue] | tuple[JsonValue, ...] | Mapping[str, JsonValue]"
-Encoded: TypeAlias = "None | bool | int | str | list[Encoded]"
+JsonValue: TypeAlias = "bool | int | float | str | bytes | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
+Encoded: TypeAlias = "bool | int | str | list[Any] | None"
 
 _LARGEST_EXACT = 2**53 - 1
 

@@ -7,12 +7,12 @@ import sys
 import types
 from collections.abc import Iterator
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_origin
 
-from crew_repo.hashing._canonical import SCALARS, Encoded
+from crew_repo.hashing._canonical import Encoded
 from crew_repo.hashing._dispatch import handles
 from crew_repo.hashing._origin import is_own_class, is_own_function, qualified_name
-from crew_repo.hashing._state import instance_state
+from crew_repo.hashing._pydantic import declarations, own_post_init
 
 if TYPE_CHECKING:
     from crew_repo.hashing._walker import Parts, Steps, Walker
@@ -23,10 +23,20 @@ __all__: list[str] = []
 _BOOKKEEPING = re.compile(
     r"__(module|doc|dict|weakref|qualname|firstlineno|static_attributes|annotations|annotations_cache|parameters"
     r"|abstractmethods|slots|match_args|signature|class_vars|private_attributes|fields|dataclass_\w+|pydantic_\w+"
-    r"|attrs_\w+|protocol_attrs|non_callable_proto_members|readonly_keys|mutable_keys|type_params)__"
+    r"|attrs_\w+|orig_bases|protocol_attrs|non_callable_proto_members|readonly_keys|mutable_keys|type_params)__"
     r"|_abc_impl|_is_protocol|_is_runtime_protocol|model_fields|model_computed_fields"
 )
-_ENUM_BOOKKEEPING = re.compile(r"_\w+_")
+_SLOTS = (types.MemberDescriptorType, types.GetSetDescriptorType)
+_SUNDER = re.compile(r"_\w+_")
+_MADE_FROM_TEXT = re.compile(r"<(string|attrs generated .*)>")
+_GENERATED = ("__dataclass_fields__", "__attrs_attrs__", "_field_defaults")
+_GENERATED_METHODS = frozenset(
+    {
+        *("__init__", "__new__", "__repr__", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__hash__"),
+        *("__setattr__", "__delattr__", "__getstate__", "__setstate__", "__replace__", "__getnewargs__"),
+        *("_make", "_replace", "_asdict"),
+    }
+)
 
 
 @handles(type)
@@ -56,17 +66,15 @@ def _live_class(walker: Walker, kind: type, path: str) -> Parts:
 
 
 def _fields(kind: type) -> Iterator[tuple[str, object]]:
-    """What a class declares beside its namespace: annotations, pydantic's and the dataclass's fields, validators."""
+    """What a class declares beside its namespace: annotations, pydantic's and dataclasses' fields, members."""
     declared = vars(kind)
-    annotations = declared.get("__annotations__", {})
-    if "__pydantic_fields__" in declared:
-        yield "pydantic fields", {n: f for n, f in declared["__pydantic_fields__"].items() if n in annotations}
-        yield "private attributes", _private_attributes(kind)
-        yield "generic", declared.get("__pydantic_generic_metadata__")
-    elif annotations:
-        yield "annotations", dict(annotations)
     if "__pydantic_decorators__" in declared:
-        yield "validators", _validators(kind, declared["__pydantic_decorators__"])
+        yield from ((name, said) for name, said in declarations(kind) if said)
+    elif declared.get("__annotations__"):
+        yield "annotations", dict(declared["__annotations__"])
+    generic = [base for base in declared.get("__orig_bases__", ()) if get_origin(base) is not None]
+    if generic:
+        yield "generic bases", generic
     if "__dataclass_fields__" in declared:
         yield "dataclass fields", _dataclass_fields(declared["__dataclass_fields__"])
     if "__attrs_attrs__" in declared:
@@ -75,45 +83,31 @@ def _fields(kind: type) -> Iterator[tuple[str, object]]:
         yield "members", {name: member.value for name, member in kind.__members__.items()}
 
 
-def _private_attributes(kind: type) -> dict[str, Any]:
-    inherited = {id(some) for base in kind.__mro__[1:] for some in vars(base).get("__private_attributes__", {}).values()}
-    return {n: a for n, a in vars(kind).get("__private_attributes__", {}).items() if id(a) not in inherited}
-
-
-def _validators(kind: type, decorators: Any) -> dict[str, Any]:
-    """Pydantic's validators and serializers that the class itself declares, with their modes."""
-    groups = {name: group for name, group in instance_state(decorators).items() if isinstance(group, dict)}
-    own = {name: {n: (d.func, d.info) for n, d in some.items() if n in vars(kind)} for name, some in groups.items()}
-    return {name: some for name, some in own.items() if some}
-
-
 def _dataclass_fields(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: (f.type, f.default, f.default_factory, f.init, f.kw_only) for name, f in fields.items()}
 
 
 def _namespace(kind: type) -> Iterator[tuple[str, object]]:
-    generated = _is_generated(kind)
     for name, value in vars(kind).items():
-        if isinstance(value, types.MemberDescriptorType | types.GetSetDescriptorType):
-            continue
-        if not _BOOKKEEPING.fullmatch(name) and not (generated and _is_machinery(kind, name, value)):
+        if name == "model_post_init" and "__pydantic_decorators__" in vars(kind):
+            yield from own_post_init(value)
+        elif not (isinstance(value, _SLOTS) or _BOOKKEEPING.fullmatch(name) or _is_machinery(kind, name, value)):
             yield name, value
-
-
-def _is_generated(kind: type) -> bool:
-    markers = ("__dataclass_fields__", "__attrs_attrs__", "_field_defaults")
-    return issubclass(kind, Enum) or any(marker in vars(kind) for marker in markers)
 
 
 def _is_machinery(kind: type, name: str, value: object) -> bool:
     """Whether a library has put this into the class, by rules that the class's fields determine."""
-    if issubclass(kind, Enum) and (name in kind.__members__ or _ENUM_BOOKKEEPING.fullmatch(name)):
-        return not isinstance(value, (types.FunctionType, classmethod, staticmethod)) or not _is_own(value)
-    return name in {"_fields", "_field_defaults"} or (name[:1] == "_" and not _is_own(value) and callable(value))
+    if issubclass(kind, Enum) and (name in kind.__members__ or _SUNDER.fullmatch(name)):
+        return name == "_new_member_" or not _is_written(value)
+    if any(marker in vars(kind) for marker in _GENERATED):
+        return name in _GENERATED_METHODS and not _is_written(value)
+    return False
 
 
-def _is_own(value: Any) -> bool:
+def _is_written(value: Any) -> bool:
+    """Whether it is a function that the user has written, rather than one made from text by a library."""
     function = getattr(value, "__func__", value)
     if not isinstance(function, types.FunctionType):
         return False
-    return not function.__code__.co_filename.startswith("<") and is_own_function(function.__code__, function.__globals__)
+    code = function.__code__
+    return not _MADE_FROM_TEXT.match(code.co_filename) and is_own_function(code, function.__globals__)

@@ -1,4 +1,4 @@
-"""Which handler encodes a value: by its type, by the name of its type (so that nothing is imported), by registration."""
+"""Which handler encodes a value: by its type, by its type's name (so that nothing is imported), by registration."""
 
 from __future__ import annotations
 

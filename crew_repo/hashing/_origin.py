@@ -7,12 +7,12 @@ import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-__all__ = ["is_own_class", "is_own_function", "is_own_module", "qualified_name"]
+__all__ = ["is_own_class", "is_own_file", "is_own_function", "is_own_module", "qualified_name"]
 
 _SITE_FOLDERS = frozenset({"site-packages", "dist-packages"})
 _STDLIB_FOLDERS = tuple({Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")})
@@ -28,7 +28,7 @@ def is_own_function(code: CodeType, namespace: Mapping[str, Any]) -> bool:
     """Whether a function is the user's: by its file, or by its module where it has none (exec, a prompt)."""
     filename = code.co_filename
     if not filename.startswith("<"):
-        return _is_own_file(filename)
+        return is_own_file(filename)
     return not filename.startswith("<frozen") and is_own_module(str(namespace.get("__name__", "")))
 
 
@@ -48,7 +48,7 @@ def is_own_module(name: str) -> bool:
     if top_level in sys.stdlib_module_names or top_level in sys.builtin_module_names:
         return False
     file = _file_of(sys.modules.get(name)) or _file_of(sys.modules.get(top_level))
-    return file is None or _is_own_file(file)
+    return file is None or is_own_file(file)
 
 
 def _file_of(module: ModuleType | None) -> str | None:
@@ -56,8 +56,9 @@ def _file_of(module: ModuleType | None) -> str | None:
     return file if isinstance(file, str) else None
 
 
-@lru_cache(maxsize=None)
-def _is_own_file(filename: str) -> bool:
+@cache
+def is_own_file(filename: str) -> bool:
+    """Whether a file is the user's own: not of the standard library, this package or an installed distribution."""
     path = Path(filename).resolve()
     if _PACKAGE_FOLDER in path.parents:
         return False
@@ -67,7 +68,7 @@ def _is_own_file(filename: str) -> bool:
     return not any(folder in path.parents for folder in _STDLIB_FOLDERS) and not _was_put_there(path)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _installed_from_folder(site_folder: Path) -> frozenset[str]:
     """The top-level names of distributions that were installed from a source folder, as PEP 610 records it."""
     names: set[str] = set()
@@ -78,7 +79,7 @@ def _installed_from_folder(site_folder: Path) -> frozenset[str]:
     return frozenset(names)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _target_names(folder: Path) -> frozenset[str]:
     """The top-level names that `pip install --target` put into a folder."""
     names: set[str] = set()

@@ -60,7 +60,8 @@ def _running(walker: Walker, value: object, path: str) -> list[Encoded]:
 
 
 @handles_named(
-    *("redis.client.Redis", "redis.asyncio.client.Redis", "pymongo.mongo_client.MongoClient", "botocore.client.BaseClient"),
+    *("redis.client.Redis", "redis.asyncio.client.Redis", "pymongo.mongo_client.MongoClient"),
+    *("botocore.client.BaseClient", "boto3.resources.base.ServiceResource"),
     *("sqlalchemy.engine.base.Engine", "sqlalchemy.engine.base.Connection", "sqlalchemy.orm.session.Session"),
     *("sqlalchemy.ext.asyncio.engine.AsyncEngine", "sqlalchemy.ext.asyncio.session.AsyncSession"),
     *("psycopg._connection_base.BaseConnection", "psycopg2.extensions.connection", "sqlite3.Connection"),
@@ -72,7 +73,8 @@ def _database_client(walker: Walker, value: object, path: str) -> list[Encoded]:
 
 
 @handles_named(
-    *("_socket.socket", "subprocess.Popen", "multiprocessing.process.BaseProcess", "multiprocessing.connection.Connection"),
+    *("_socket.socket", "subprocess.Popen", "multiprocessing.process.BaseProcess"),
+    *("multiprocessing.connection.Connection", "_multiprocessing.Connection"),
     *("tempfile._TemporaryFileWrapper", "_ctypes._SimpleCData", "_ctypes._Pointer", "_ctypes.CFuncPtr"),
     *("_ctypes.Structure", "_ctypes.Union", "_ctypes.Array", "ctypes.CDLL", "queue.Queue", "asyncio.queues.Queue"),
     *("_asyncio.Future", "asyncio.futures.Future", "concurrent.futures._base.Future"),

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import ast
 import linecache
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import CodeType
 from typing import Any, NamedTuple
 from weakref import ref
 
-from crew_repo.hashing._bytecode import Chain, encode_code, global_chains, nested_codes, reads_docstring
-from crew_repo.hashing._canonical import canonical, seal
+from crew_repo.hashing._bytecode import Chain, encode_code, global_chains, local_imports, nested_codes, reads_docstring
+from crew_repo.hashing._canonical import Encoded, canonical, seal
+from crew_repo.hashing._imports import Import
 from crew_repo.hashing._syntax import FunctionNode, encode_function
 
 __all__ = ["Static", "static_part"]
 
 
 class Static(NamedTuple):
-    """What of a function does not change while it lives: the digest of its code, and the globals that it loads."""
+    """What of a function does not change while it lives: its code's digest, the globals it loads, its imports."""
 
     sha256: str
     chains: tuple[Chain, ...]
+    imports: tuple[Import, ...]
 
 
 class _Found(NamedTuple):
@@ -41,12 +43,13 @@ def static_part(code: CodeType, namespace: Mapping[str, Any]) -> Static:
     known = _statics.get(id(code))
     if known is not None and known[0]() is code:
         return known[1]
-    static = Static(seal("code", _encode(code, namespace)), global_chains(code))
-    _statics[id(code)] = (ref(code, lambda _, key=id(code): _statics.pop(key, None)), static)  # type: ignore[misc]
+    static = Static(seal("code", _encode(code, namespace)), global_chains(code), local_imports(code))
+    key = id(code)
+    _statics[key] = (ref(code, lambda _: _statics.pop(key, None)), static)
     return static
 
 
-def _encode(code: CodeType, namespace: Mapping[str, Any]) -> Any:
+def _encode(code: CodeType, namespace: Mapping[str, Any]) -> Encoded:
     try:
         node = _find(code, namespace)
         if node is not None:

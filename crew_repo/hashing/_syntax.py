@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from crew_repo.hashing._canonical import SCALARS, Encoded
 
-__all__ = ["FunctionNode", "encode_function"]
+__all__ = ["FunctionNode", "encode_function", "encode_module"]
 
 FunctionNode: TypeAlias = "ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda"
 
@@ -26,6 +26,11 @@ def encode_function(node: FunctionNode, *, keep_docstring: bool) -> Encoded:
     return _node(node, _EVALUATED_OUTSIDE, keep_docstring)
 
 
+def encode_module(tree: ast.Module) -> Encoded:
+    """A module's statements, without comments, layout, docstrings and `pass`."""
+    return _node(tree, frozenset(), keep_docstring=False)
+
+
 def _node(node: ast.AST, left_out: frozenset[str], keep_docstring: bool) -> Encoded:
     encoded: list[Encoded] = [type(node).__name__]
     if isinstance(node, ast.Constant):
@@ -37,7 +42,7 @@ def _node(node: ast.AST, left_out: frozenset[str], keep_docstring: bool) -> Enco
     return encoded
 
 
-def _field(value: object, name: str, left_out: frozenset[str], keep_docstring: bool) -> Encoded:
+def _field(value: Any, name: str, left_out: frozenset[str], keep_docstring: bool) -> Encoded:
     if left_out and isinstance(value, ast.arguments):
         return _parameters(value)
     if isinstance(value, ast.AST):
@@ -53,14 +58,14 @@ def _item(item: object, keep_docstring: bool) -> Encoded:
     return SCALARS[type(item)](item)
 
 
-def _acting(items: list[object], keep_docstring: bool) -> Iterator[object]:
-    """Statements without `pass` and without constants that stand alone, as docstrings do; pieces of text merged."""
+def _acting(items: list[Any], keep_docstring: bool) -> Iterator[object]:
+    """Statements without `pass` and without constants that stand alone, as docstrings do."""
     for item in items:
         idle = isinstance(item, ast.Pass) or (isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant))
         if keep_docstring or not idle:
             yield item
 
 
-def _parameters(arguments: ast.arguments) -> Encoded:
-    every = [arguments.posonlyargs, arguments.args, arguments.kwonlyargs, [arguments.vararg], [arguments.kwarg]]
-    return ["parameters", *(["names", *(a.arg if a else None for a in some)] for some in every)]
+def _parameters(a: ast.arguments) -> Encoded:
+    every: list[list[Any]] = [a.posonlyargs, a.args, a.kwonlyargs, [a.vararg], [a.kwarg]]
+    return ["parameters", *(["names", *(some.arg if some else None for some in kind)] for kind in every)]

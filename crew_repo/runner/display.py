@@ -52,7 +52,7 @@ class Display:
 
     def settled(self, note: TaskRun) -> None:
         """A task is done with."""
-        word = f"\x1b[{_COLORS.get(note.outcome, '0')}m{note.outcome!s:<9}\x1b[0m"
+        word = self._colored(f"{note.outcome!s:<9}", _COLORS.get(note.outcome, "0"))
         self._line(f"  {note.task_name:<{self._width}}  {word}  {_what_of(note)}".rstrip())
 
     def finished(self, run: RunRecord) -> None:
@@ -61,6 +61,10 @@ class Display:
             f"  {run.status}: {plural(len(run.executed), 'task')} executed, {len(run.reused)} reused; "
             f"{run.tokens_spent:,} tokens spent, {run.tokens_saved:,} tokens and {run.seconds_saved:.1f} s saved"
         )
+
+    def _colored(self, word: str, color: str) -> str:
+        terminal = self._stream is not None and self._stream.isatty()
+        return f"\x1b[{color}m{word}\x1b[0m" if terminal else word
 
     def _line(self, text: str) -> None:
         if self._stream is not None:
@@ -73,7 +77,7 @@ def _what_of(note: TaskRun) -> str:
         return f"saved {note.tokens_saved:,} tokens, {note.seconds_saved:.1f} s"
     if note.outcome is Outcome.EXECUTED:
         return f"{note.usage.total_tokens:,} tokens, {note.duration_seconds or 0:.1f} s"
-    return f"{note.failure.type}: {note.failure.message.splitlines()[0][:100]}" if note.failure else ""
+    return str(note.failure or "")
 
 
 def plural(number: int, noun: str) -> str:

@@ -79,16 +79,16 @@ class Dialect(ABC):
         """What tells this database from another one that was put in its place; None where that cannot be."""
         return None
 
-    def keep_copy(self, engine: Engine, version: int) -> None:
+    def keep_copy(self, engine: Engine, version: int) -> None:  # noqa: B027 - only one dialect needs it
         """Keep a copy before a migration, where the database is a file."""
 
-    def begin(self, connection: Connection, *, writing: bool, durable: bool) -> None:
+    def begin(self, connection: Connection, *, writing: bool, durable: bool) -> None:  # noqa: B027 - only one dialect needs it
         """Begin the transaction, where the driver does not do so by itself."""
 
-    def lock_work(self, connection: Connection, *key: str) -> None:
+    def lock_work(self, connection: Connection, *key: str) -> None:  # noqa: B027 - only one dialect needs it
         """Until the transaction ends, let nobody else claim or save this piece of work."""
 
-    def lock_writers(self, connection: Connection) -> None:
+    def lock_writers(self, connection: Connection) -> None:  # noqa: B027 - only one dialect needs it
         """Until the transaction ends, let nobody else write records and texts."""
 
     def clock_ahead_seconds(self, _connection: Connection) -> float:

@@ -130,7 +130,7 @@ class PostgreSQL(Dialect):
 
     def bytes_used(self, connection: Connection) -> int:
         """Tables with their indexes and large values."""
-        sizes = "SELECT SUM(pg_total_relation_size(to_regclass(name))) FROM unnest(:names) AS name"
+        sizes = "SELECT SUM(pg_total_relation_size(to_regclass(name))) FROM unnest(CAST(:names AS text[])) AS name"
         return int(connection.scalar(text(sizes), {"names": ["run", "task_run", "record", "text", "lease"]}) or 0)
 
     def compact(self, engine: Engine) -> None:

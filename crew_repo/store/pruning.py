@@ -67,8 +67,9 @@ def find_victims(tx: Transaction, keep_last: int | None, older_than: timedelta |
 def delete_victims(tx: Transaction, victims: Victims) -> None:
     """Delete it. A task whose present record goes has no state left."""
     of_task = tuple_(TASK_RUN.c.workflow_id, TASK_RUN.c.task_name)
+    shown = update(TASK_RUN).where(TASK_RUN.c.cleared_at.is_(None))
     for tasks in chunks(victims.tasks):
-        tx.execute(update(TASK_RUN).where(of_task.in_(tasks), TASK_RUN.c.cleared_at.is_(None)).values(cleared_at=tx.now))
+        tx.execute(shown.where(of_task.in_(tasks)).values(cleared_at=tx.now))
     for ids in chunks(victims.records):
         tx.execute(update(TASK_RUN).where(TASK_RUN.c.record_id.in_(ids)).values(record_id=None))
     _delete(tx, RECORD.c.record_id, victims.records)

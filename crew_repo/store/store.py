@@ -274,7 +274,7 @@ class Store:
 
     def import_json(self, lines: str | Iterable[str]) -> int:
         """Take over an export, all or nothing; the number of records that were not here yet."""
-        export = transfer.Export(lines.splitlines() if isinstance(lines, str) else lines)
+        export = transfer.Export(lines.split("\n") if isinstance(lines, str) else lines)
         with self._writing(durable=True, begins=True) as tx:
             return transfer.import_export(tx, export)
 

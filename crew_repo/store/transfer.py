@@ -119,8 +119,9 @@ def _insert(tx: Transaction, row: dict[str, Any], retired: str | None) -> int:
 
 
 def _note(
-    row: dict[str, Any], numbers: Mapping[int, int], run: Mapping[str, Any], before: Mapping[str, datetime], now: datetime
-) -> dict[str, Any]:
+    row: dict[str, Any], numbers: Mapping[int, int], run: Mapping[str, Any], before: Mapping[str, datetime],
+    now: datetime,
+) -> dict[str, Any]:  # fmt: skip
     """What a run did with a task, under the record's number here; not shown if there is a newer run here."""
     new = {name: value for name, value in row.items() if name != "task_run_id"}
     new["record_id"] = numbers.get(row["record_id"])

@@ -7,11 +7,9 @@ Its own `kickoff` is recorded and reuses what is fresh. State is kept in ./minut
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
-os.environ.setdefault("CREWAI_TRACING_ENABLED", "false")
 sys.path.insert(0, str(Path(__file__).parent.parent))  # for offline_model.py
 
 from crew import MinutesCrew

@@ -1,0 +1,101 @@
+"""Pydantic's models: the handlers of their instances, and what their classes declare. Pydantic is never imported."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from crew_repo.hashing._canonical import SCALARS, Encoded
+from crew_repo.hashing._dispatch import handles_named
+from crew_repo.hashing._origin import is_own_class, is_own_function, qualified_name
+from crew_repo.hashing._state import instance_state
+
+if TYPE_CHECKING:
+    from crew_repo.hashing._walker import Parts, Walker
+
+__all__ = ["declarations", "own_post_init"]
+
+_PRESENTATION = frozenset({"repr"})
+_UNDEFINED = "PydanticUndefined"
+
+
+@handles_named("pydantic.main.BaseModel")
+def _model(walker: Walker, value: Any, path: str) -> Parts:
+    kind = yield type(value), path
+    return ["model", kind, *(yield from walker.members(_values(value).items(), path))]
+
+
+def _values(value: Any) -> dict[str, Any]:
+    """Fields that do not hold their plain default, extras, and the private attributes that the user's classes add."""
+    stored = vars(value)
+    declared = type(value).__pydantic_fields__
+    values = {n: stored[n] for n, f in declared.items() if n in stored and not _is_default(stored[n], f.default)}
+    values.update(value.__pydantic_extra__ or {})
+    private = value.__pydantic_private__ or {}
+    values.update({name: private[name] for name in _own_private_names(type(value)) if name in private})
+    return values
+
+
+def _is_default(value: object, default: object) -> bool:
+    """Left out, so that a field which a newer library adds changes no hash."""
+    return type(value) in SCALARS and type(value) is type(default) and value == default
+
+
+def _own_private_names(kind: type) -> set[str]:
+    return {name for base in kind.__mro__ if is_own_class(base) for name in _private_attributes(base)}
+
+
+def declarations(kind: type) -> Iterator[tuple[str, object]]:
+    """What a class itself declares to pydantic: fields, private attributes, validators, generic arguments."""
+    declared = vars(kind)
+    annotations = declared.get("__annotations__", {})
+    yield "pydantic fields", {n: f for n, f in declared.get("__pydantic_fields__", {}).items() if n in annotations}
+    yield "private attributes", _private_attributes(kind)
+    yield "validators", _validators(kind)
+    yield "arguments", declared.get("__pydantic_generic_metadata__", {}).get("args")
+
+
+def _private_attributes(kind: type) -> dict[str, Any]:
+    inherited = {
+        id(some) for base in kind.__mro__[1:] for some in vars(base).get("__private_attributes__", {}).values()
+    }
+    return {n: a for n, a in vars(kind).get("__private_attributes__", {}).items() if id(a) not in inherited}
+
+
+def _validators(kind: type) -> dict[str, Any]:
+    """Validators and serializers with their modes, those of the bases left to the bases."""
+    groups = instance_state(vars(kind).get("__pydantic_decorators__")).items()
+    named = [
+        (f"{group} {name}", some) for group, held in groups if isinstance(held, dict) for name, some in held.items()
+    ]
+    return {name: (some.func, some.info) for name, some in named if some.cls_var_name in vars(kind)}
+
+
+def own_post_init(function: Any) -> list[tuple[str, object]]:
+    """The user's `model_post_init` without pydantic's wrappers, if there is one."""
+    written = inspect.unwrap(function)
+    is_own = isinstance(written, FunctionType) and is_own_function(written.__code__, written.__globals__)
+    return [("model_post_init", written)] if is_own else []
+
+
+@handles_named("pydantic.fields.FieldInfo", "pydantic.fields.ModelPrivateAttr")
+def _field(walker: Walker, value: Any, path: str) -> Parts:
+    slots = [name for kind in type(value).__mro__ for name in vars(kind).get("__slots__", ()) if name[:1] != "_"]
+    given = ((name, getattr(value, name, None)) for name in slots if name not in _PRESENTATION)
+    return ["field", *(yield from walker.members((member for member in given if _says_something(member[1])), path))]
+
+
+def _says_something(value: object) -> bool:
+    return value is not None and type(value).__name__ != f"{_UNDEFINED}Type" and not (type(value) is list and not value)
+
+
+@handles_named("pydantic_core._pydantic_core.PydanticUndefinedType")
+def _undefined(_walker: Walker, value: object, _path: str) -> list[Encoded]:
+    return ["named", qualified_name(type(value))]
+
+
+@handles_named("pydantic.types.SecretStr", "pydantic.types.SecretBytes", "pydantic.types.Secret")
+def _secret(_walker: Walker, _value: object, _path: str) -> list[Encoded]:
+    return ["secret"]

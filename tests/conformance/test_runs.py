@@ -1,0 +1,146 @@
+"""Runs are written down, and what they did."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from crew_repo.errors import StoreError
+from crew_repo.model import Failure, Outcome, Reason, ReasonKind, RunStatus, TaskRun
+from crew_repo.store import Store
+from tests.conformance.kit import DEAD, ELSEWHERE, Clock, Kit, new_record, now, task_run
+
+
+def test_a_finished_run_comes_back_as_it_was(kit: Kit) -> None:
+    """What a run executed, reused and skipped, its sums and times are all there again, in the order of the tasks."""
+    run_id = kit.start()
+    record = kit.execute(new_record(run_id=run_id, position=1))
+    reason = Reason(ReasonKind.CHANGED, "input:notes", old="a", new="b")
+    reused = TaskRun(
+        run_id, "claim-1", "draft", 0, Outcome.REUSED, (reason,), record_id=record.record_id, tokens_saved=70, seconds_saved=2.5
+    )
+    skipped = TaskRun(run_id, "claim-1", "escalate", 2, Outcome.SKIPPED)
+    finished = kit.finish(run_id, tasks=[skipped, reused], tokens_spent=30)
+    assert finished == kit.store.get_run(run_id) == kit.store.list_runs()[0]
+    assert (finished.executed, finished.reused, finished.skipped) == (["extract"], ["draft"], ["escalate"])
+    assert (finished.tokens_spent, finished.tokens_saved, finished.seconds_saved) == (30, 70, 2.5)
+    assert finished.tasks[0].reasons == (reason,)
+
+
+def test_a_run_that_only_reuses_comes_back_too(kit: Kit) -> None:
+    """The answer of finish_run is what get_run gives, also where nothing was executed."""
+    run_id = kit.start()
+    finished = kit.finish(run_id, tasks=[TaskRun(run_id, "claim-1", "draft", 0, Outcome.REUSED, tokens_saved=7)])
+    assert finished == kit.store.get_run(run_id)
+
+
+def test_a_failure_keeps_type_message_and_traceback(kit: Kit) -> None:
+    """A failed task and the run that it ended say why, and the lease is free again."""
+    run_id = kit.start()
+    record, failure = new_record(run_id=run_id), Failure("ValueError", "no policy", "Traceback ...")
+    kit.store.save_failed(kit.lease(record), task_run(record, Outcome.FAILED, failure=failure))
+    finished = kit.finish(run_id, RunStatus.FAILED, failure=failure)
+    assert finished.failure == failure
+    assert [(task.task_name, task.failure) for task in finished.tasks] == [("extract", failure)]
+    kit.lease(record)
+
+
+def test_runs_are_listed_newest_first_and_by_workflow(kit: Kit) -> None:
+    """The newest run stands first; a limit and a workflow narrow the list."""
+    for workflow_id in ("claim-1", "claim-2", "claim-1"):
+        kit.finish(kit.start(workflow_id))
+    assert [run.run_id for run in kit.store.list_runs()] == ["run-3", "run-2", "run-1"]
+    assert [run.run_id for run in kit.store.list_runs("claim-1")] == ["run-3", "run-1"]
+    assert [run.run_id for run in kit.store.list_runs(limit=1)] == ["run-3"]
+    assert kit.store.get_run("no such run") is None
+
+
+def test_a_killed_run_is_interrupted(kit: Kit) -> None:
+    """A run whose process is gone is interrupted, at the task whose lease it held; looking writes nothing."""
+    kit.lease(new_record(run_id=kit.start(owner=DEAD)), owner=DEAD)
+    for _ in range(2):
+        (run,) = kit.store.list_runs()
+        assert (run.status, run.interrupted) == (RunStatus.INTERRUPTED, ["extract"])
+
+
+def test_a_living_run_is_running(kit: Kit) -> None:
+    """A run of this process is not interrupted, however long its task takes."""
+    kit.lease(new_record(run_id=kit.start()))
+    (run,) = kit.store.list_runs()
+    assert (run.status, run.interrupted) == (RunStatus.RUNNING, [])
+
+
+def test_a_silent_run_on_another_host_is_interrupted(url: str) -> None:
+    """Nobody can look at processes on another host: silence for longer than a lease lasts is what counts."""
+    clock = Clock()
+    with Store(url, clock=clock) as store:
+        kit = Kit(store)
+        kit.start(owner=ELSEWHERE)
+        clock.advance(59)
+        assert store.list_runs()[0].status is RunStatus.RUNNING
+        store.heartbeat(["run-1"], [])
+        clock.advance(59)
+        assert store.list_runs()[0].status is RunStatus.RUNNING
+        clock.advance(2)
+        assert store.list_runs()[0].status is RunStatus.INTERRUPTED
+
+
+def test_the_next_run_writes_down_what_was_interrupted(kit: Kit, sql: Any) -> None:
+    """Starting a run notes which runs were killed, and at what, so that plain SQL shows it too."""
+    kit.lease(new_record(run_id=kit.start(owner=DEAD)), owner=DEAD)
+    kit.start("claim-2")
+    assert sql("SELECT status FROM run WHERE run_id = 'run-1'") == [{"status": "interrupted"}]
+    assert sql("SELECT task_name, status FROM task_run") == [{"task_name": "extract", "status": "interrupted"}]
+    assert sql("SELECT * FROM lease") == []
+    assert kit.store.get_run("run-1").interrupted == ["extract"]  # type: ignore[union-attr]
+
+
+def test_reap_counts_what_it_wrote_down(kit: Kit) -> None:
+    """Reaping by hand says how many runs were interrupted; a second time there are none left."""
+    kit.start(owner=DEAD)
+    assert (kit.store.reap(), kit.store.reap()) == (1, 0)
+
+
+def test_a_run_taken_for_dead_can_go_on(kit: Kit) -> None:
+    """A run that was taken for interrupted and beats again is running, and may finish."""
+    kit.start(owner=DEAD)
+    kit.store.reap()
+    kit.store.heartbeat(["run-1"], [])
+    assert kit.finish("run-1").status is RunStatus.COMPLETED
+
+
+def test_a_task_noted_twice_counts_once(kit: Kit) -> None:
+    """A later word on a task of a run takes the place of the earlier one."""
+    run_id = kit.start()
+    record = new_record(run_id=run_id)
+    kit.store.save_failed(None, task_run(record, Outcome.FAILED))
+    kit.execute(record)
+    finished = kit.finish(run_id)
+    assert (finished.executed, finished.failed) == (["extract"], [])
+
+
+def test_a_run_that_never_started_cannot_finish(kit: Kit) -> None:
+    """Finishing an unknown run is a clear error."""
+    kit.start()
+    with pytest.raises(StoreError, match="no run nobody"):
+        kit.finish("nobody")
+
+
+def test_run_columns_are_for_people(kit: Kit, sql: Any) -> None:
+    """Times are UTC text with microseconds, counts are there, facts are JSON."""
+    run_id = kit.start()
+    kit.execute(new_record(run_id=run_id))
+    finished_at = now() + timedelta(seconds=1)
+    kit.store.finish_run(run_id, RunStatus.COMPLETED, finished_at, tokens_spent=30)
+    (row,) = sql("SELECT executed, reused, failed, tokens_spent, status, finished_at, facts FROM run")
+    assert row == {
+        "executed": 1,
+        "reused": 0,
+        "failed": 0,
+        "tokens_spent": 30,
+        "status": "completed",
+        "finished_at": finished_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "facts": '{"crewai":"1.14"}',
+    }

@@ -1,0 +1,131 @@
+"""A state can be exported and imported into the other kind of database, and is served there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from crew_repo.errors import ImportFormatError
+from crew_repo.model import Failure, Outcome, RunStatus
+from crew_repo.store import Store
+from tests.conformance.kit import Kit, new_record, task_run
+
+
+@pytest.fixture
+def filled(kit: Kit) -> Kit:
+    """Runs that executed, reused, failed and were interrupted, and strange texts."""
+    kept = kit.run(new_record(), new_record("draft", "\x00 \ud83d \u2028", template="D", position=1))
+    run_id = kit.start()
+    failed = task_run(new_record(run_id=run_id, position=1), Outcome.FAILED, failure=Failure("E", "m", "t"))
+    kit.store.save_failed(None, failed)
+    kit.finish(run_id, RunStatus.FAILED, tasks=[replace(task_run(kept[0], Outcome.REUSED), run_id=run_id,
+                                                        record_id=kept[0].record_id)])  # fmt: skip
+    kit.store.invalidate(["draft"], None)
+    return kit
+
+
+def test_everything_arrives(filled: Kit, other_url: str) -> None:
+    """Records, runs, states, heads and texts are the same there, but for the numbers of the records."""
+    export = list(filled.store.export_json())
+    with Store(other_url) as other:
+        assert other.import_json(export) == 2
+        assert other.verify() == []
+        assert _bare(other) == _bare(filled.store)
+        record = filled.store.history("extract")[0]
+        found = other.find_record(record.input_hash, "claim-1")
+        assert found is not None
+        assert found.result == record.result
+
+
+def _bare(store: Store) -> object:
+    runs = [
+        replace(run, tasks=tuple(replace(task, record_id=None) for task in run.tasks)) for run in store.list_runs()
+    ]
+    names = store.task_names()
+    records = [replace(record, record_id=0) for name in names for record in store.history(name)]
+    return runs, names, records, [replace(state, record_id=None) for state in store.states()]
+
+
+def test_importing_again_changes_nothing(filled: Kit, other_url: str) -> None:
+    """Also into the database that it came from."""
+    export = "".join(filled.store.export_json())
+    before = _bare(filled.store)
+    assert filled.store.import_json(export) == 0
+    assert _bare(filled.store) == before
+    with Store(other_url) as other:
+        assert (other.import_json(export), other.import_json(export)) == (2, 0)
+        assert len(other.history("extract")) == 1
+        assert len(other.list_runs()) == 2
+
+
+def test_an_export_of_an_import_is_the_same(filled: Kit, other_url: str) -> None:
+    """There and back again, nothing is lost."""
+    with Store(other_url) as other:
+        other.import_json(filled.store.export_json())
+        there = [line for line in other.export_json() if '{"record"' not in line and '{"task_run"' not in line]
+    assert there == [line for line in filled.store.export_json() if '{"record"' not in line and '{"task_run"' not in line]
+
+
+def test_the_record_that_is_here_stays(kit: Kit, other_url: str) -> None:
+    """Where both have an answer to the same input, the one here is served on; the other one is history."""
+    kit.run(new_record(raw="theirs"))
+    with Store(other_url) as other:
+        here = Kit(other)
+        here.store.start_run("here", "claim-1", "claims", kit.store.list_runs()[0].started_at, here.owner, {})
+        here.execute(new_record(raw="ours", run_id="here"))
+        assert other.import_json(kit.store.export_json()) == 1
+        assert other.find_record(new_record().input_hash, "claim-1").result.raw == "ours"  # type: ignore[union-attr]
+        assert sorted(record.result.raw for record in other.history("extract")) == ["ours", "theirs"]
+
+
+def test_older_runs_do_not_become_the_present_state(kit: Kit, other_url: str) -> None:
+    """What is imported from before the newest run here is history, and not shown."""
+    kit.run(new_record(raw="older"))
+    with Store(other_url) as other:
+        here = Kit(other)
+        here.start(run_id="here")
+        here.execute(new_record("extract", "newer", run_id="here", template="N"))
+        here.finish("here")
+        other.import_json(kit.store.export_json())
+        assert [state.output for state in other.states()] == ["newer"]
+        assert len(other.list_runs()) == 2
+
+
+def test_an_altered_record_is_refused_by_name(filled: Kit, other_url: str) -> None:
+    """The line and the task are named, and nothing at all is imported."""
+    export = "".join(filled.store.export_json()).replace('"output": "policy 42"', '"output": "policy 43"')
+    with Store(other_url) as other:
+        with pytest.raises(ImportFormatError, match=r"Nothing was imported: line \d+, record 1 \(claim-1/extract\)"):
+            other.import_json(export)
+        assert other.list_runs() == other.task_names() == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda lines: [], "no export"),
+        (lambda lines: lines[1:], "no export"),
+        (lambda lines: ["hello"], "no JSON"),
+        (lambda lines: [*lines, "{"], "no JSON"),
+        (lambda lines: [*lines, "[1]"], "is no text, run, record or task_run"),
+        (lambda lines: [*lines, '{"other": {}}'], "is no text, run, record or task_run"),
+        (lambda lines: [*lines, '{"run": {"run_id": "x"}}'], "lacks"),
+        (lambda lines: [line.replace('"started_at": "2', '"started_at": "x') for line in lines], "time"),
+        (lambda lines: [line.replace('"body": "', '"body": "x') for line in lines], "does not give its hash"),
+        (lambda lines: [line.replace('"components": "', '"components": "x') for line in lines], "no JSON object"),
+    ],
+)
+def test_what_is_no_export_is_refused(filled: Kit, other_url: str, spoil: object, words: str) -> None:
+    """With the line and the reason, and nothing is imported."""
+    lines = spoil(list(filled.store.export_json()))  # type: ignore[operator]
+    with Store(other_url) as other:
+        with pytest.raises(ImportFormatError, match=words):
+            other.import_json(lines)
+        assert other.list_runs() == []
+
+
+def test_each_line_is_one_json_object(filled: Kit) -> None:
+    """Other programs can read an export line by line."""
+    assert all(len(json.loads(line)) == 1 and line.endswith("\n") for line in filled.store.export_json())

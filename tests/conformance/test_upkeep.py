@@ -1,0 +1,139 @@
+"""verify names what was altered; prune deletes what is old, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from crew_repo.model import Outcome
+from crew_repo.store import Store
+from tests.conformance.kit import Clock, Kit, new_record, now, task_run
+
+
+def test_what_is_as_it_was_written_has_no_problem(kit: Kit) -> None:
+    """Also with retired records and strange texts."""
+    kit.run(new_record(raw="\x00\ud83d"), new_record("draft", template="D\uffff", position=1))
+    kit.store.invalidate(["draft"], None)
+    assert kit.store.verify() == []
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("output", "x"), ("messages", "[1]"), ("pydantic_json", "{}"), ("agent", "x"), ("description", "x"),
+        ("tool_failures", "[]"), ("name", "x"), ("expected_output", "x"), ("output_format", "json"),
+        ("json_dict", "{}"), ("output_hash", "0"), ("components", '{"a":"b"}'), ("components", "no json"),
+        ("components", "[1]"), ("context_hash", "0"), ("definition_hash", "0"), ("input_hash", "0"), ("occurrence", 3),
+        ("hash_format", 999),
+    ],
+)  # fmt: skip
+def test_every_altered_column_is_named(kit: Kit, sql: Any, column: str, value: Any) -> None:
+    """Whatever a hash stands for cannot be changed by hand without verify saying so."""
+    kept, _ = kit.run(new_record(), new_record("draft", template="D", position=1))
+    sql(f"UPDATE record SET {column} = :value WHERE task_name = 'extract'", value=value)
+    problems = kit.store.verify()
+    assert {problem.record_id for problem in problems} == {kept.record_id}
+    assert {(problem.workflow_id, problem.task_name) for problem in problems} == {("claim-1", "extract")}
+
+
+def test_an_altered_text_is_named(kit: Kit, sql: Any) -> None:
+    """A text that explains a component is checked too."""
+    kit.run(new_record())
+    sql("UPDATE text SET body = 'x' WHERE body LIKE 'Read%'")
+    assert [problem.what for problem in kit.store.verify()] == [
+        "the stored text of task.description was changed: it does not give its hash"
+    ]
+
+
+def test_verify_reads_every_page(kit: Kit, sql: Any) -> None:
+    """The last of many records is looked at as well."""
+    kit.run(*[new_record(f"t{n}", template=f"Do {n}", position=n) for n in range(450)])
+    sql("UPDATE record SET output = 'x' WHERE task_name IN ('t0', 't449')")
+    assert [problem.task_name for problem in kit.store.verify()] == ["t0", "t449"]
+
+
+def _runs(kit: Kit, *raws: str) -> None:
+    for raw in raws:
+        kit.run(new_record(raw=raw * 1000, context=raw, template=f"Read {raw}"))
+
+
+def test_pruning_deletes_what_may_not_be_served(kit: Kit) -> None:
+    """Without options: retired records go, live ones and all runs stay."""
+    _runs(kit, "a", "b")
+    kit.run(new_record("draft", template="D"))
+    kit.store.invalidate(["draft"], None)
+    kit.run(new_record("draft", template="D"))
+    report = kit.store.prune()
+    assert (report.records, report.runs, report.texts) == (1, 0, 0)
+    assert len(kit.store.history("extract")) == 2
+    assert [record.retired for record in kit.store.history("draft")] == [None]
+
+
+def test_keep_last_keeps_the_newest(kit: Kit) -> None:
+    """The newest records of each task stay, with their runs and texts; what is shown stays; verify finds no problem."""
+    _runs(kit, "a", "b", "c")
+    kit.run(new_record("draft", template="D"), workflow_id="claim-2")
+    report = kit.store.prune(keep_last=2)
+    assert (report.records, report.runs, report.texts) == (1, 1, 1)
+    assert [record.result.raw[0] for record in kit.store.history("extract")] == ["c", "b"]
+    assert [run.run_id for run in kit.store.list_runs()] == ["run-4", "run-3", "run-2"]
+    assert len(kit.store.states()) == 2
+    assert kit.store.verify() == []
+
+
+def test_keep_last_keeps_what_is_shown(kit: Kit) -> None:
+    """An old record that the last run reused is the present state, and stays."""
+    (old,) = kit.run(new_record(raw="old"))
+    _runs(kit, "a", "b")
+    run_id = kit.start()
+    kit.finish(run_id, tasks=[replace(task_run(old, Outcome.REUSED), run_id=run_id, record_id=old.record_id)])
+    kit.store.prune(keep_last=1)
+    assert [record.result.raw[0] for record in kit.store.history("extract")] == ["b", "o"]
+    assert [state.output for state in kit.store.states()] == ["old"]
+
+
+def test_a_dry_run_changes_nothing(kit: Kit) -> None:
+    """It reports what would go, and every line of an export is the same afterwards."""
+    _runs(kit, "a", "b", "c")
+    before = list(kit.store.export_json())
+    report = kit.store.prune(keep_last=1, dry_run=True)
+    assert (report.records, report.runs, report.texts) == (2, 2, 2)
+    assert list(kit.store.export_json()) == before
+    assert kit.store.prune(keep_last=1).records == 2
+
+
+def test_older_than_deletes_what_is_no_longer_used(url: str) -> None:
+    """By age also what is shown goes; what was reused since then stays, and so does a run that goes on."""
+    clock = Clock()
+    with Store(url, clock=clock) as store:
+        kit = Kit(store)
+
+        def run(*records: Any) -> str:
+            run_id = f"run-{clock.time:%m%d}"
+            store.start_run(run_id, "claim-1", "claims", clock.time, kit.owner, {})
+            for record in records:
+                kit.execute(replace(record, run_id=run_id, completed_at=clock.time))
+            return run_id
+
+        used, unused = new_record("used", template="U"), new_record("unused", template="X", position=1)
+        kit.finish(run(used, unused))
+        clock.advance(86400 * 40)
+        last = run()
+        (record,) = store.history("used")
+        kit.finish(last, tasks=[replace(task_run(record, Outcome.REUSED), run_id=last, record_id=record.record_id)])
+        clock.advance(86400 * 20)
+        report = store.prune(older_than=timedelta(days=30))
+        assert (report.records, report.runs) == (1, 1)
+        assert [state.task_name for state in store.states()] == ["used"]
+        assert store.find_record(unused.input_hash, None) is None
+        assert "unused" not in store.heads("claim-1")
+        assert store.prune(keep_last=0, older_than=timedelta(days=1)).records == 0
+
+
+def test_running_runs_are_not_pruned(kit: Kit) -> None:
+    """However old: it may still be at work."""
+    kit.store.start_run("old", "claim-1", "claims", now() - timedelta(days=400), kit.owner, {})
+    assert kit.store.prune(older_than=timedelta(days=1)).runs == 0

@@ -1,0 +1,358 @@
+"""What a reused task does and does not do, what is recorded and when, and what happens when something goes wrong."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crewai import LLM, Crew
+from crewai.events.event_bus import crewai_event_bus
+from crewai.events.types.task_events import TaskCompletedEvent, TaskFailedEvent, TaskStartedEvent
+from crewai.tools import BaseTool
+from pydantic import BaseModel, SecretStr, field_validator
+
+from crew_repo import Outcome, RunStatus, StateRepository
+from tests import crews
+from tests.crews import NEW_NOTES, NOTES
+from tests.models import PromptModel
+
+
+def chain(model: PromptModel, length: int = 3, **first: Any) -> Crew:
+    """A chain of tasks step-1, step-2, ...; the first reads the notes."""
+    worker = crews.agent(model)
+    tasks = [crews.task("step-1", "{notes}", worker, **first)]
+    tasks += [crews.task(f"step-{number}", "go on", worker) for number in range(2, length + 1)]
+    return Crew(agents=[worker], tasks=tasks)
+
+
+def raws(result: Any) -> list[str]:
+    return [output.raw for output in result.tasks_output]
+
+
+def sql(repo: StateRepository, query: str) -> list[Any]:
+    with sqlite3.connect(repo.url.removeprefix("sqlite:///")) as connection:
+        return connection.execute(query).fetchall()
+
+
+class Boom(RuntimeError):
+    """The failure of these tests."""
+
+
+def test_a_failed_task_is_recorded_and_the_rest_is_not_paid_again(repo, model):
+    """What had finished before a failure is reused; the failed task runs again, and says that it failed."""
+    model.script = {"<<step-2>>": boom_if_told}
+    Path("boom").touch()
+    with pytest.raises(Boom, match="no luck"):
+        repo.run(chain(model), NOTES)
+    failed = repo.runs()[0]
+    assert (failed.status, failed.executed, failed.failed) == (RunStatus.FAILED, ["step-1"], ["step-2"])
+    failure = failed.tasks[1].failure
+    assert (failure.type, "no luck" in failure.message, "Traceback" in failure.traceback) == ("Boom", True, True)
+    Path("boom").unlink()
+    assert str(repo.plan(chain(model), NOTES)["step-2"].reasons[0]).startswith("failed (Boom: no luck")
+    assert repo.run(chain(model), NOTES).run.executed == ["step-2", "step-3"]
+
+
+def boom(_: str) -> str:
+    raise Boom("no luck")
+
+
+def boom_if_told(_: str) -> str:
+    """Fails while there is a file `boom`: the model itself stays the same."""
+    return boom(_) if Path("boom").exists() else "fine"
+
+
+def test_a_callback_that_raises_loses_nothing(repo, model):
+    """The task was paid for before its callback raised, so it is recorded, and reused by the next run."""
+
+    def callback(_: Any) -> None:
+        raise Boom("callback")
+
+    with pytest.raises(Boom, match="callback"):
+        repo.run(chain(model, callback=callback), NOTES)
+    assert repo.runs()[0].executed == ["step-1"]
+    model.forget()
+    assert repo.run(chain(model, callback=callback), NOTES).run.reused == ["step-1"]
+    assert model.called_for() == ["step-2", "step-3"]
+
+
+def test_an_async_task_is_recorded_when_its_sibling_fails_first(repo):
+    """A slow async task that is paid for is recorded, although the crew has failed meanwhile."""
+    model = PromptModel(model="m", script={"<<check>>": boom, "<<slow>>": lambda _: time.sleep(0.5) or "done"})
+    a, b = crews.agent(model, "A"), crews.agent(model, "B")
+    tasks = [
+        crews.task("check", "x", b, async_execution=True),
+        crews.task("slow", "{notes}", a, async_execution=True),
+        crews.task("draft", "y", a),
+    ]
+    with pytest.raises(Boom):
+        repo.run(Crew(agents=[a, b], tasks=tasks), NOTES)
+    assert (repo.runs()[0].executed, repo.runs()[0].failed) == (["slow"], ["check"])
+
+
+def test_callbacks_are_not_fired_again_unless_asked(repo, model):
+    """Callbacks fire for executed tasks only; `fire_callbacks=True` fires those of reused tasks too."""
+    fired: list[str] = []
+
+    def run(**options: Any) -> list[str]:
+        fired.clear()
+        crew = chain(model, 2, callback=lambda output: fired.append(f"task {output.raw}"))
+        crew.task_callback = lambda output: fired.append(f"crew {output.raw}")
+        repo.run(crew, NOTES, **options)
+        return list(fired)
+
+    executed = run()
+    assert len(executed) == 3
+    assert run() == []
+    assert run(fire_callbacks=True) == executed
+
+
+def test_kickoff_callbacks_fire_in_every_run(repo, model):
+    """Before- and after-kickoff callbacks belong to the kickoff; what they return is passed on as it is."""
+    crew = chain(model, 1)
+    crew.after_kickoff_callbacks = [lambda result: f"text: {result.raw}"]
+    assert repo.run(crew, NOTES) == repo.run(crew, NOTES)
+    assert repo.runs()[0].reused == ["step-1"]
+
+
+def test_a_reused_task_emits_started_and_completed(repo, model):
+    """Listeners see a reused task as they see an executed one."""
+
+    def events() -> list[str]:
+        seen: list[str] = []
+        with crewai_event_bus.scoped_handlers():
+            for event in (TaskStartedEvent, TaskCompletedEvent, TaskFailedEvent):
+                crewai_event_bus.on(event)(lambda source, event: seen.append(f"{event.type} {source.name}"))
+            repo.run(chain(model, 2), NOTES)
+            crewai_event_bus.flush()
+        return sorted(seen)
+
+    cold = events()
+    assert (events(), len(cold)) == (cold, 4)
+
+
+def test_the_output_file_of_a_reused_task_is_restored(repo, model, tmp_path):
+    """A missing output file is written again, an edited one is put right, an equal one is not touched."""
+    file = tmp_path / "out" / "Ada" / "note.md"
+    repo.run(crews.output_file_with_variables(model), NOTES)
+    text = file.read_text()
+    for spoil in (lambda: file.unlink(), lambda: file.write_text("old")):
+        spoil()
+        repo.run(crews.output_file_with_variables(model), NOTES)
+        assert file.read_text() == text
+    before = file.stat().st_mtime_ns
+    repo.run(crews.output_file_with_variables(model), NOTES)
+    assert file.stat().st_mtime_ns == before
+
+
+def test_a_class_that_no_longer_accepts_the_output_makes_the_task_stale(repo):
+    """When the task's class has changed, the task runs again; its record is never forced into the new class."""
+    model = PromptModel(model="m", script={"<<check>>": '{"name": "Ada"}'})
+
+    class Lenient(BaseModel):
+        name: str
+
+    class Strict(BaseModel):
+        name: str
+
+        @field_validator("name")
+        @classmethod
+        def longer(cls, name: str) -> str:
+            if len(name) < 3 or model.calls:
+                return name
+            raise ValueError("too short")
+
+    def build(cls: type[BaseModel]) -> Crew:
+        worker = crews.agent(model)
+        return Crew(agents=[worker], tasks=[crews.task("check", "{notes}", worker, output_pydantic=cls)])
+
+    repo.run(build(Lenient), NOTES)
+    decision = repo.plan(build(Strict), NOTES)["check"]
+    assert decision.status.value == "stale"
+    assert {reason.component for reason in decision.reasons} >= {"output_pydantic.source"}
+
+
+def test_deleting_a_row_by_hand_runs_exactly_that_task(repo, model):
+    """`DELETE FROM task_state` at the sqlite3 prompt makes that task run again, and no other."""
+    repo.run(chain(model), NOTES)
+    sql(repo, "DELETE FROM task_state WHERE task_name = 'step-2'")
+    assert repo.plan(chain(model), NOTES).missing == ["step-2"]
+    assert repo.run(chain(model), NOTES).run.executed == ["step-2"]
+
+
+def test_an_output_edited_by_hand_is_not_served(repo, model):
+    """An edited output no longer matches its hash: the task runs again and says that its record was altered."""
+    first = raws(repo.run(chain(model), NOTES))
+    sql(repo, "UPDATE task_state SET output = 'forged' WHERE task_name = 'step-2'")
+    plan = repo.plan(chain(model), NOTES)
+    assert (plan.missing, plan["step-2"].reasons[0].kind.value) == (["step-2"], "altered")
+    result = repo.run(chain(model), NOTES)
+    assert (result.run.executed, raws(result)) == (["step-2"], first)
+
+
+def test_the_state_file_is_made_for_people(repo, model):
+    """The columns of design.md, UTC times in ISO-8601, JSON that is JSON, and a file that only its owner reads."""
+    run = repo.run(chain(model, 2), NOTES, workflow_id="CLAIM-7").run
+    columns = "workflow_id, crew_name, task_name, position, status, output, input_hash, output_hash, completed_at, " \
+        "duration_seconds, total_tokens, error, run_id"
+    rows = sql(repo, f"SELECT {columns} FROM task_state ORDER BY position")
+    assert [row[:4] for row in rows] == [("CLAIM-7", "crew", "step-1", 0), ("CLAIM-7", "crew", "step-2", 1)]
+    assert all(len(row[6]) == len(row[7]) == 64 and row[8].endswith("Z") and row[12] == run.run_id for row in rows)
+    assert sql(repo, "SELECT run_id, status FROM run") == [(run.run_id, "completed")]
+    assert json.loads(sql(repo, "SELECT reasons FROM task_run")[0][0])[0]["kind"] == "never ran"
+    for file in Path(repo.url.removeprefix("sqlite:///")).parent.glob("state.db*"):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+class Secretive(BaseTool):
+    name: str = "secretive"
+    description: str = "Looks something up."
+    api_key: str = "MARK-tool-key"
+    token: SecretStr = SecretStr("MARK-tool-token")
+
+    def _run(self, query: str) -> str:
+        return query
+
+
+def test_no_secret_reaches_the_state_file(repo, monkeypatch, tmp_path):
+    """Keys, headers and environment values are in no byte of the state, not even through an error's text."""
+    monkeypatch.setenv("MY_API_KEY", "MARK-environment")
+    llm = LLM(
+        model="openai/gpt-4o",
+        api_key="MARK-llm-key",
+        base_url="http://user:MARK-password@127.0.0.1:9/v1?key=MARK-query",
+        default_headers={"X-Auth": "MARK-header"},
+        max_retries=0,
+        timeout=1,
+    )
+    worker = crews.Agent(role="r", goal="g", backstory="b", llm=llm, tools=[Secretive()], max_retry_limit=0)
+    crew = Crew(agents=[worker], tasks=[crews.task("step", "{notes}", worker)])
+    with pytest.raises(Exception, match=r".+"):
+        repo.run(crew, NOTES)
+    model = PromptModel(model="m", script={"<<step>>": leak}, api_key="MARK-llm-key")
+    leaking = crews.agent(model, tools=[Secretive()])
+    with pytest.raises(Boom):
+        repo.run(Crew(agents=[leaking], tasks=[crews.task("step", "{notes}", leaking)]), NOTES)
+    assert repo.runs()[0].failed == ["step"]
+    repo.close()
+    assert [file.name for file in tmp_path.glob("state.db*") if b"MARK-" in file.read_bytes()] == []
+
+
+def leak(_: str) -> str:
+    raise Boom("401 for key MARK-llm-key")
+
+
+def test_tokens_are_credited_to_the_right_task_though_async_tasks_share_a_model(repo):
+    """Two async tasks on one LLM object: each record has the tokens of its own calls."""
+    model = PromptModel(model="m", script={"<<short>>": slow, "<<long>>": slow})
+    a, b = crews.agent(model, "A"), crews.agent(model, "B")
+    tasks = [
+        crews.task("short", "x", a, async_execution=True),
+        crews.task("long", "x " * 500, b, async_execution=True),
+        crews.task("draft", "y", a, context=[]),
+    ]
+    run = repo.run(Crew(agents=[a, b], tasks=tasks)).run
+    tokens = {task.task_name: task.usage.total_tokens for task in run.tasks}
+    assert tokens["long"] - tokens["short"] in range(490, 520)
+    assert run.tokens_spent == sum(tokens.values())
+    saved = repo.run(Crew(agents=[a, b], tasks=tasks)).run
+    assert (saved.tokens_spent, saved.tokens_saved) == (0, run.tokens_spent)
+
+
+def slow(_: str) -> str:
+    time.sleep(0.3)
+    return "done"
+
+
+def test_the_run_and_its_tasks_are_logged_before_they_are_saved(repo, model, caplog):
+    """Logger `crew_repo` names the run and each task."""
+    with caplog.at_level(logging.INFO, logger="crew_repo"):
+        run = repo.run(chain(model, 2), NOTES).run
+    messages = [record.getMessage() for record in caplog.records if record.name == "crew_repo"]
+    assert run.run_id in messages[0]
+    assert "step-1" in messages[0]
+    assert any("step-2 executed" in message and "saving" in message for message in messages)
+
+
+KILLED = """
+    import os, signal, sys
+    sys.path.insert(0, {root!r})
+    import tests.conftest
+    from tests.end_to_end.test_reuse import chain, die_if_told
+    from tests.models import PromptModel
+    from crew_repo import StateRepository
+
+    os.environ["DIE"] = "{signal}"
+    repo = StateRepository("state.db")
+    repo.run(chain(PromptModel(model="m", script={{"<<step-2>>": die_if_told}}), 4), {{"notes": "n", "adjuster": "a"}})
+"""
+
+
+def die_if_told(_: str) -> str:
+    """Kills its own process with the signal that the environment names."""
+    if name := os.environ.get("DIE"):
+        os.kill(os.getpid(), getattr(signal, name))
+    return "alive"
+
+
+@pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM"])
+def test_a_killed_run_is_seen_as_interrupted_and_resumed(repo, model, tmp_path, number):
+    """After a kill in step 2: step 1 is reused, the run and its task are "interrupted", at once and for good."""
+    root = str(Path(__file__).parents[2])
+    code = textwrap.dedent(KILLED).format(root=root, signal=number)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=os.environ, check=False)
+    assert done.returncode == -getattr(signal, number)
+    run = repo.runs()[0]
+    assert (run.status, run.executed, run.interrupted) == (RunStatus.INTERRUPTED, ["step-1"], ["step-2"])
+    notes = {"notes": "n", "adjuster": "a"}
+    model.script = {"<<step-2>>": die_if_told}
+    plan = repo.plan(chain(model, 4), notes)
+    assert [str(reason) for reason in plan["step-1"].reasons] == []
+    assert plan["step-2"].reasons[0].kind.value == "interrupted"
+    assert repo.run(chain(model, 4), notes).run.executed == ["step-2", "step-3", "step-4"]
+    assert [run.status for run in repo.runs()] == [RunStatus.COMPLETED, RunStatus.INTERRUPTED]
+
+
+def test_ctrl_c_is_recorded_and_raised(repo, model):
+    """A KeyboardInterrupt in a task leaves an interrupted run, and what had finished."""
+
+    def interrupt(_: str) -> str:
+        raise KeyboardInterrupt
+
+    model.script = {"<<step-2>>": interrupt}
+    with pytest.raises(KeyboardInterrupt):
+        repo.run(chain(model), NOTES)
+    run = repo.runs()[0]
+    assert (run.status, run.executed) == (RunStatus.INTERRUPTED, ["step-1"])
+    assert run.tasks[1].outcome is Outcome.INTERRUPTED
+
+
+def test_history_and_output_are_found_by_name(repo, model):
+    """`get_output` gives the present text, `history` every record, newest first; an unknown name gives nothing."""
+    first = repo.run(chain(model, 1), NOTES)
+    second = repo.run(chain(model, 1), NEW_NOTES)
+    assert repo.get_output("step-1") == second.raw
+    assert [record.result.raw for record in repo.history("step-1")] == [second.raw, first.raw]
+    assert repo.get_output("nobody") is None
+    repo.run(chain(model, 1), NOTES)
+    assert repo.get_output("step-1").raw == first.raw
+    assert [state.task_name for state in repo.tasks()] == ["step-1"]
+
+
+def test_result_as_answer_does_not_leak_into_a_later_task(repo, model):
+    """CrewAI never resets an agent's tool results; here each task's answer is its own, reused or not."""
+    worker = crews.agent(model)
+    worker.tools_results = [{"result": "leaked", "result_as_answer": True}]
+    crew = Crew(agents=[worker], tasks=[crews.task("step", "{notes}", worker)])
+    assert repo.run(crew, NOTES).raw != "leaked"

@@ -1,0 +1,251 @@
+"""Streams, attached crews, batches of CrewAI's own, planning, Flows, `@CrewBase` projects: recorded all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import Any
+
+import pytest
+from crewai import Crew
+from crewai.flow.flow import Flow, listen, start
+from crewai.project import CrewBase, agent, crew, task
+from crewai.tasks.task_output import TaskOutput
+
+from crew_repo import AttachError, StateRepository
+from tests import crews
+from tests.crews import NEW_ADJUSTER, NEW_NOTES, NOTES
+from tests.models import PromptModel
+
+
+def two_tasks(model: PromptModel, **members: Any) -> Crew:
+    built = crews.sequential_unspecified_context(model)
+    for name, value in members.items():
+        setattr(built, name, value)
+    return built
+
+
+def raws(result: Any) -> list[str]:
+    return [output.raw for output in result.tasks_output]
+
+
+def test_a_stream_that_is_read_is_recorded(repo, model):
+    """With `stream=True` run gives CrewAI's stream; reading it runs and records the crew."""
+    stream = repo.run(two_tasks(model, stream=True), NOTES)
+    assert (model.calls, repo.runs()) == ([], [])
+    for _ in stream:
+        pass
+    assert stream.result.run.executed == ["analyze", "draft"]
+    model.forget()
+    again = repo.run(two_tasks(model, stream=True), NOTES)
+    list(again)
+    assert (model.calls, raws(again.result)) == ([], raws(stream.result))
+    assert repo.runs()[0].reused == ["analyze", "draft"]
+
+
+def test_a_stream_that_is_never_read_records_nothing(repo, model):
+    """A stream that is dropped unread calls no model and leaves the crew's kickoff as it was."""
+    streaming = two_tasks(model, stream=True)
+    stream = repo.run(streaming, NOTES)
+    assert "kickoff" in streaming.__dict__
+    del stream
+    gc.collect()
+    assert ("kickoff" in streaming.__dict__, model.calls, repo.runs()) == (False, [], [])
+
+
+async def test_an_async_stream_is_recorded(repo, model):
+    """The same with the native async kickoff."""
+    stream = await repo.arun(two_tasks(model, stream=True), NOTES)
+    async for _ in stream:
+        pass
+    assert repo.runs()[0].executed == ["analyze", "draft"]
+
+
+async def test_every_kickoff_of_an_attached_crew_is_recorded(repo, model):
+    """`kickoff`, `kickoff_async` and `akickoff` of an attached crew go through the repository."""
+    attached = repo.attach(two_tasks(model))
+    first = await asyncio.to_thread(attached.kickoff, NOTES)
+    model.forget()
+    assert (await asyncio.to_thread(attached.kickoff, inputs=NOTES)).run.reused == ["analyze", "draft"]
+    assert raws(await attached.kickoff_async(NOTES)) == raws(first)
+    assert raws(await attached.akickoff(NOTES)) == raws(first)
+    assert (model.calls, len(repo.runs())) == ([], 4)
+
+
+async def test_kickoff_for_each_of_an_attached_crew_is_recorded(repo, model):
+    """The copies that `kickoff_for_each` and its async twins make are attached too, and do not mix."""
+    attached = repo.attach(two_tasks(model))
+    first = await asyncio.to_thread(attached.kickoff_for_each, [NOTES, NEW_NOTES])
+    assert raws(first[0]) != raws(first[1])
+    model.forget()
+    again = [
+        await asyncio.to_thread(attached.kickoff_for_each, [NOTES, NEW_NOTES]),
+        await attached.kickoff_for_each_async([NOTES, NEW_NOTES]),
+        await attached.akickoff_for_each([NOTES, NEW_NOTES]),
+    ]
+    assert model.calls == []
+    assert all([raws(result) for result in results] == [raws(result) for result in first] for results in again)
+
+
+def test_a_streaming_attached_crew_is_recorded(repo, model):
+    """An attached crew that streams is recorded when its stream is read."""
+    attached = repo.attach(two_tasks(model, stream=True))
+    list(attached.kickoff(NOTES))
+    assert repo.runs()[0].executed == ["analyze", "draft"]
+
+
+def test_attaching_to_two_repositories_is_an_error(repo, model, tmp_path):
+    """One crew, two repositories: a clear error; detached, it may be attached elsewhere."""
+    attached = repo.attach(two_tasks(model))
+    assert repo.attach(attached) is attached
+    with StateRepository(tmp_path / "other.db") as other:
+        with pytest.raises(AttachError, match="attached to"):
+            other.attach(attached)
+        repo.detach(attached)
+        other.attach(attached).kickoff(NOTES)
+        assert (len(other.runs()), repo.runs()) == (1, [])
+
+
+def test_planning_calls_its_model_only_when_something_runs(repo):
+    """`planning=True` asks the planner once per run that executes a task, and never when all is fresh."""
+    plans = '{"list_of_plans_per_task": [{"task_number": 1, "task": "a", "plan": " PLAN-1"}, ' \
+        '{"task_number": 2, "task": "b", "plan": " PLAN-2"}]}'
+    model = PromptModel(model="m", script={"Based on these tasks summary": plans})
+    first = repo.run(two_tasks(model, planning=True, planning_llm=model), NOTES)
+    assert sum("tasks summary" in call for call in model.calls) == 1
+    assert sum("PLAN-1" in call and "<<analyze>>" in call for call in model.calls) >= 1
+    model.forget()
+    second = repo.run(two_tasks(model, planning=True, planning_llm=model), NOTES)
+    assert (model.calls, raws(second)) == ([], raws(first))
+    changed = repo.run(two_tasks(model, planning=True, planning_llm=model), NEW_ADJUSTER)
+    assert changed.run.executed == ["draft"]
+    assert sum("tasks summary" in call for call in model.calls) == 1
+
+
+def test_planning_without_inputs_can_be_repeated(repo):
+    """A crew object with `planning=True` and no inputs is fresh in its second run: no plan stays in its texts."""
+    plans = '{"list_of_plans_per_task": [{"task_number": 1, "task": "a", "plan": " PLAN-1"}]}'
+    model = PromptModel(model="m", script={"Based on these tasks summary": plans})
+    planned = crews.no_inputs(model)
+    planned.planning, planned.planning_llm = True, model
+    repo.run(planned)
+    model.forget()
+    assert repo.run(planned).run.executed == []
+    assert (model.calls, planned.planning) == ([], True)
+
+
+class Chapters(Flow):
+    """Calls one crew per chapter."""
+
+    repository: Any = None
+    model: Any = None
+
+    @start()
+    def first(self) -> Any:
+        return self.chapter("one")
+
+    @listen(first)
+    def second(self, _: Any) -> Any:
+        return self.chapter("two")
+
+    def chapter(self, notes: str) -> Any:
+        return self.repository.run(two_tasks(self.model), {"notes": notes, "adjuster": "Ada"})
+
+
+def test_crews_inside_a_flow_neither_evict_nor_mix(repo, model):
+    """A Flow that runs one crew per chapter finds every chapter again."""
+    for _ in range(2):
+        flow = Chapters()
+        flow.repository, flow.model = repo, model
+        flow.kickoff()
+    assert [len(run.executed) for run in repo.runs()] == [0, 0, 2, 2]
+
+
+@CrewBase
+class Project:
+    """A project as `crewai create crew` makes one."""
+
+    agents_config = "agents.yaml"
+    tasks_config = "tasks.yaml"
+    model = PromptModel(model="m")
+
+    @agent
+    def analyst(self) -> Any:
+        return crews.Agent(config=self.agents_config["analyst"], llm=self.model)
+
+    @task
+    def analyze_task(self) -> Any:
+        return crews.Task(config=self.tasks_config["analyze_task"])
+
+    @task
+    def draft_task(self) -> Any:
+        return crews.Task(config=self.tasks_config["draft_task"])
+
+    @crew
+    def crew(self) -> Any:
+        return Crew(agents=self.agents, tasks=self.tasks)
+
+
+def test_a_crewbase_project_with_yaml_is_recorded_by_task_name(repo):
+    """Tasks of a `@CrewBase` class carry the names of their methods, and rerun by what changed."""
+    first = repo.run(Project().crew(), NOTES)
+    assert first.run.executed == ["analyze_task", "draft_task"]
+    assert repo.run(Project().crew(), NOTES).run.executed == []
+    assert repo.run(Project().crew(), NEW_ADJUSTER).run.executed == ["draft_task"]
+
+
+def test_two_crews_that_share_agents_and_a_model_do_not_mix(repo, model):
+    """Each crew has its own records, whatever objects they share."""
+    worker = crews.agent(model)
+    one = Crew(name="one", agents=[worker], tasks=[crews.task("analyze", "{notes}", worker)])
+    two = Crew(name="two", agents=[worker], tasks=[crews.task("analyze", "{notes}!", worker)])
+    results = [repo.run(each, NOTES) for each in (one, two)]
+    model.forget()
+    assert [raws(repo.run(each, NOTES)) for each in (one, two)] == [raws(result) for result in results]
+    assert model.calls == []
+
+
+def test_a_condition_flips_both_ways(repo):
+    """A conditional task that ran is skipped when its condition says no, and served again when it says yes."""
+    model = PromptModel(model="m", script={"hail on 4 May": "harmless", "hail on 3 May": "fire"})
+
+    def build() -> Crew:
+        worker = crews.agent(model)
+        escalate = crews.task(
+            "escalate", "call", worker, cls=crews.ConditionalTask, condition=lambda output: "fire" in output.raw
+        )
+        last = crews.task("draft", "write", worker)
+        return Crew(agents=[worker], tasks=[crews.task("analyze", "{notes}", worker), escalate, last])
+
+    ran, skipped = repo.run(build(), NOTES), repo.run(build(), NEW_NOTES)
+    assert (ran.run.skipped, skipped.run.skipped) == ([], ["escalate"])
+    same_object = build()
+    repo.run(same_object, NOTES)
+    flipped = repo.run(same_object, NEW_NOTES)
+    model.forget()
+    assert raws(repo.run(build(), NOTES)) == raws(ran)
+    assert raws(flipped) == raws(skipped) == raws(repo.run(build(), NEW_NOTES))
+    assert model.calls == []
+
+
+def test_a_condition_sees_the_live_pydantic_class(repo):
+    """A condition that reads `output.pydantic.covered` works on a restored output as on a new one."""
+    model = PromptModel(model="m", script={"<<check>>": crews.COVERAGE})
+    seen: list[Any] = []
+
+    def condition(output: TaskOutput) -> bool:
+        seen.append(output.pydantic)
+        return bool(output.pydantic.covered)
+
+    def build() -> Crew:
+        worker = crews.agent(model)
+        check = crews.task("check", "{notes}", worker, output_pydantic=crews.Coverage)
+        return Crew(
+            agents=[worker],
+            tasks=[check, crews.task("then", "go", worker, cls=crews.ConditionalTask, condition=condition)],
+        )
+
+    repo.run(build(), NOTES)
+    repo.run(build(), NOTES)
+    assert {type(output) for output in seen} == {crews.Coverage}
+    assert len({output.amount for output in seen}) == 1
