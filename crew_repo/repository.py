@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     class RecordedOutput(CrewOutput):
         """A CrewOutput whose `run` says what happened."""
 
-        run: RunRecord  # type: ignore[misc]
+        run: RunRecord
 
 
 __all__ = ["StateRepository", "StoredOutput"]
@@ -456,7 +456,7 @@ class StateRepository:
         owner = attaching.attached_to(crew)
         if owner is not None and owner is not self:
             raise AttachError(f"This crew is attached to {owner!r} already. Call detach(crew) there, or attach a copy.")
-        keep = {"workflow_id": workflow_id, "policies": policies, "fire_callbacks": fire_callbacks}
+        keep: dict[str, Any] = {"workflow_id": workflow_id, "policies": policies, "fire_callbacks": fire_callbacks}
 
         def run(crew: Any, inputs: Any, *, input_files: Any) -> Any:
             return self.run(crew, inputs, input_files=input_files, **keep)
@@ -464,7 +464,7 @@ class StateRepository:
         async def arun(crew: Any, inputs: Any, *, input_files: Any) -> Any:
             return await self.arun(crew, inputs, input_files=input_files, **keep)
 
-        attaching.attach(crew, self, run, arun, lambda copy: self.attach(copy, **keep))  # type: ignore[arg-type]
+        attaching.attach(crew, self, run, arun, lambda copy: self.attach(copy, **keep))
         return crew
 
     def detach(self, crew: Crew) -> Crew:

@@ -283,7 +283,7 @@ def finished(db: Path) -> list[str]:
 
 def query(db: Path, sql: str) -> None:
     """Print a query as a person would type it, and its answer as a table."""
-    print(f'   sqlite3 {db.name} "{sql}"')
+    print(f'   sqlite3 -header -column {db.name} "{sql}"')
     with closing(sqlite3.connect(db)) as connection:
         answer = connection.execute(sql)
         rows = [[name for name, *_ in answer.description], *[[shorten(cell) for cell in row] for row in answer]]

@@ -9,7 +9,7 @@ from crewai import Crew
 from crewai.crews.crew_output import CrewOutput
 from crewai.tasks.task_output import TaskOutput
 
-from crew_repo.adapter import graph, private
+from crew_repo.adapter import private
 
 __all__ = ["copy_crew", "output_of"]
 
@@ -28,13 +28,11 @@ def copy_crew(crew: Crew) -> Crew:
         _restore_texts(original, agent, _AGENT_TEXTS)
     agents = {id(original): agent for original, agent in zip(crew.agents, copy.agents, strict=True)}
     tasks = {id(original): task for original, task in zip(crew.tasks, copy.tasks, strict=True)}
-    for original, task in zip(crew.tasks, copy.tasks, strict=True):
-        _restore_texts(original, task, _TASK_TEXTS)
-        task.agent = agents.get(id(original.agent), task.agent)
-        if isinstance(original.context, list):
-            task.context = [tasks.get(id(each), each) for each in original.context]
-        if graph.is_conditional(original):
-            task.condition = original.condition  # type: ignore[attr-defined]
+    for original_task, task in zip(crew.tasks, copy.tasks, strict=True):
+        _restore_texts(original_task, task, _TASK_TEXTS)
+        task.agent = agents.get(id(original_task.agent), task.agent)
+        if isinstance(original_task.context, list):
+            task.context = [tasks.get(id(each), each) for each in original_task.context]
         task.output = None
     return copy
 

@@ -193,9 +193,10 @@ def add_agent(parts: Parts, prefix: str, agent: BaseAgent, view: CrewView, polic
     add_llm(parts, f"{prefix}.function_calling_llm", calling)
     _add_agent_extras(parts, prefix, agent, view)
     if getattr(agent, "inject_date", False):
-        parts.value(f"{prefix}.inject_date", agent.date_format)
+        date_format: str = getattr(agent, "date_format", "%Y-%m-%d")
+        parts.value(f"{prefix}.inject_date", date_format)
         if policy.dates == "daily":
-            parts.text(f"{prefix}.date", datetime.now().strftime(agent.date_format))
+            parts.text(f"{prefix}.date", datetime.now().strftime(date_format))
     if not is_crewais(type(agent)):
         parts.cls(f"{prefix}.source", type(agent))
         for name in sorted(set(type(agent).model_fields) - set(Agent.model_fields)):
@@ -210,8 +211,9 @@ def _add_agent_extras(parts: Parts, prefix: str, agent: BaseAgent, view: CrewVie
     remotes = getattr(agent, "a2a", None)
     if remotes:
         add_remote(parts, f"{prefix}.", "a2a", remotes if isinstance(remotes, list) else [remotes])
-    if getattr(agent, "guardrail", None) is not None:
-        Describer._add_guardrail(parts, f"{prefix}.guardrail", agent.guardrail, agent)
+    guardrail = getattr(agent, "guardrail", None)
+    if guardrail is not None:
+        Describer._add_guardrail(parts, f"{prefix}.guardrail", guardrail, agent)
     executor = getattr(agent, "executor_class", None)
     if isinstance(executor, type) and not is_crewais(executor):
         parts.cls(f"{prefix}.executor_class", executor)

@@ -46,8 +46,9 @@ def crew_memory(crew: Crew) -> Any:
 
 def original_text(item: Task | BaseAgent, field: str) -> str | None:
     """The template that a text was interpolated from, or the text itself before the first interpolation."""
-    original = getattr(item, f"_original_{field}", None)
-    return original if original is not None else getattr(item, field)
+    original: str | None = getattr(item, f"_original_{field}", None)
+    text: str | None = getattr(item, field)
+    return text if original is None else original
 
 
 def set_original_text(item: Task | BaseAgent, field: str, text: str | None) -> None:

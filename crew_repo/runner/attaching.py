@@ -22,7 +22,8 @@ _MARK = "_crew_repo"
 
 def attached_to(crew: Any) -> object | None:
     """Whatever this crew was attached by, or None."""
-    return crew.__dict__.get(_MARK)
+    owner: object | None = crew.__dict__.get(_MARK)
+    return owner
 
 
 def attach(crew: Any, owner: object, run: Run, arun: ARun, attach_copy: Callable[[Any], Any]) -> None:

@@ -48,6 +48,14 @@ def other_url(request: pytest.FixtureRequest, tmp_path: Path, url: str) -> str:
 
 
 @pytest.fixture
+def other_of_same_kind(request: pytest.FixtureRequest, tmp_path: Path, url: str) -> str:
+    """A second database, of the same kind."""
+    if url.startswith("sqlite"):
+        return f"sqlite:///{tmp_path / 'other.db'}"
+    return _new_postgres_url(request.getfixturevalue("postgres_server"))
+
+
+@pytest.fixture
 def store(url: str) -> Iterator[Store]:
     """A store on it."""
     with Store(url) as opened:

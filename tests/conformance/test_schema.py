@@ -1,0 +1,157 @@
+"""The version of the tables: created, migrated, refused; and never half."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import textwrap
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, inspect, text
+
+from crew_repo.errors import NewerSchemaError, StoreOpenError
+from crew_repo.store import Store, schema
+from crew_repo.store.database import dialect_of
+from crew_repo.store.migrations import migrate
+from crew_repo.store.views import create_views
+from tests.conformance.kit import Kit, new_record
+
+_ADDS_A_COLUMN = """
+import os
+import sqlalchemy as sa
+from alembic import op
+revision, down_revision = "0002", "0001"
+
+def upgrade():
+    op.add_column("record", sa.Column("note", sa.Text()))
+    op.execute("UPDATE record SET note = 'migrated'")
+    if os.environ.get("DIE_HERE"):
+        os.kill(os.getpid(), 9)
+    with op.batch_alter_table("run") as run:
+        run.alter_column("crew_name", existing_type=sa.Text(), nullable=True)
+"""
+
+
+@pytest.fixture
+def version_two(tmp_path: Path) -> schema.Schema:
+    """A made-up newer version, with a migration that adds a column and rebuilds a table that others refer to."""
+    folder = tmp_path / "versions"
+    folder.mkdir()
+    (folder / "0002_a_note.py").write_text(_ADDS_A_COLUMN)
+    return schema.Schema(2, (*schema.CURRENT.migrations, folder))
+
+
+def _shape(url: str) -> Any:
+    engine = create_engine(url)
+    found = inspect(engine)
+    shape: dict[str, Any] = {}
+    for name in sorted({*found.get_table_names()} - {"crew_repo_schema"}):
+        columns = [{**column, "type": str(column["type"])} for column in found.get_columns(name)]
+        indexes = sorted(json.dumps(index, default=str, sort_keys=True) for index in found.get_indexes(name))
+        shape[name] = [columns, indexes, found.get_pk_constraint(name), found.get_foreign_keys(name)]
+    shape["views"] = found.get_view_names()
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            rows = connection.execute(text("SELECT name, sql FROM sqlite_master ORDER BY name"))
+            shape["sql"] = [(name, "".join((sql or "").replace('"', "").split())) for name, sql in rows]
+    engine.dispose()
+    return shape
+
+
+def test_migrating_from_nothing_gives_what_creating_gives(url: str, other_of_same_kind: str) -> None:
+    """The revisions lead to exactly the tables, indexes and views that a new database gets."""
+    with Store(url) as store:
+        Kit(store).start()
+    dialect = dialect_of(other_of_same_kind, 30)
+    dialect.create()
+    engine = dialect.engine()
+    with dialect.schema_transaction(engine) as connection:
+        migrate(connection, 0, schema.CURRENT.version, schema.CURRENT.migrations)
+        for statement in create_views(dialect.name):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+    assert _shape(other_of_same_kind) == _shape(url)
+
+
+def test_an_older_database_is_migrated(url: str, sql: Any, version_two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On opening, in place, with everything in it; the view and its triggers work as before."""
+    with Store(url) as store:
+        (kept,) = Kit(store).run(new_record())
+    monkeypatch.setattr(schema, "CURRENT", version_two)
+    with Store(url) as store:
+        assert store.find_record(kept.input_hash, "claim-1") is not None
+        assert [state.output for state in store.states()] == ["policy 42"]
+        assert store.verify() == []
+        sql("DELETE FROM task_state")
+        assert store.states() == []
+        Kit(store).start(run_id="after")
+    assert sql("SELECT note FROM record") == [{"note": "migrated"}]
+
+
+def test_a_newer_database_is_refused(url: str, version_two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the remedy, and nothing in it is touched."""
+    with Store(url) as store:
+        Kit(store).run(new_record())
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "CURRENT", version_two)
+        Store(url).close()
+    with pytest.raises(NewerSchemaError, match=r"has schema version 2.*pip install --upgrade"):
+        Store(url)
+
+
+def test_a_missing_migration_is_an_error(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the database is still the old one."""
+    with Store(url) as store:
+        Kit(store).run(new_record())
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "CURRENT", schema.Schema(9, schema.CURRENT.migrations))
+        with pytest.raises(StoreOpenError, match="no migration to schema version 2"):
+            Store(url)
+    with Store(url) as store:
+        assert len(store.states()) == 1
+
+
+def test_a_kill_in_the_middle_of_a_migration_leaves_the_old_schema(
+    url: str, tmp_path: Path, version_two: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old version opens it as before, and the new one migrates it then."""
+    with Store(url) as store:
+        Kit(store).run(new_record())
+    shape = _shape(url)
+    script = f"""
+        from pathlib import Path
+        from crew_repo.store import Store, schema
+        folders = (*schema.CURRENT.migrations, Path({str(tmp_path / "versions")!r}))
+        schema.CURRENT = schema.Schema(2, folders)
+        Store({url!r})
+    """
+    environment = {**os.environ, "DIE_HERE": "1"}
+    died = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], env=environment, check=False)
+    assert died.returncode == -9
+    with Store(url) as store:
+        assert store.verify() == []
+        assert len(store.states()) == 1
+    assert _shape(url) == shape
+    monkeypatch.setattr(schema, "CURRENT", version_two)
+    with Store(url) as store:
+        assert len(store.states()) == 1
+
+
+def _start_a_run(url: str, number: int) -> int:
+    with Store(url) as store:
+        Kit(store).start(run_id=f"run-{number}")
+        return len(store.list_runs())
+
+
+def test_many_processes_may_create_one_database(url: str) -> None:
+    """All open a new one at the same moment; none fails, and all write to the same."""
+    with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(_start_a_run, [url] * 8, range(8)))
+    with Store(url) as store:
+        assert len(store.list_runs()) == 8

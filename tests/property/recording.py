@@ -1,0 +1,137 @@
+"""Models that note every byte that they are sent: one in the process, one behind HTTP for CrewAI's own clients."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+from crewai.llms.base_llm import BaseLLM
+from pydantic import BaseModel, PrivateAttr
+
+ANSWER = '{"verdict": "covered"}'
+# How an answer is delivered, not what is asked.
+_DELIVERY = {"stream", "stream_options"}
+
+
+class RecordingModel(BaseLLM):
+    """Calls the tool `lookup` once where it is offered, then answers; `requests` holds what it was sent."""
+
+    _requests: list[str] = PrivateAttr(default_factory=list)
+
+    @property
+    def requests(self) -> list[str]:
+        """One JSON text per call: messages, tools with their schemas, the class of the answer, parameters."""
+        return self._requests
+
+    def call(self, messages: Any, tools: Any = None, *args: Any, response_model: Any = None, **kwargs: Any) -> str:
+        """Note the request, and answer it."""
+        request = {
+            "messages": messages,
+            "tools": [_without_functions(tool) for tool in tools or []],
+            "response_model": response_model.model_json_schema() if response_model else None,
+            "parameters": {"model": self.model, "temperature": self.temperature, "stop": sorted(self.stop)},
+        }
+        self._requests.append(json.dumps(request, sort_keys=True, default=_schema_of))
+        text = messages if isinstance(messages, str) else json.dumps(messages, default=str)
+        if "lookup" in text and "found: " not in text and "<<target>>" in text:
+            return 'Thought: I look it up.\nAction: lookup\nAction Input: {"policy": "P-1"}'
+        return f"Thought: I know.\nFinal Answer: {ANSWER}"
+
+    def supports_function_calling(self) -> bool:
+        """No: the text protocol, in which the tools and their schemas are part of the prompt."""
+        return False
+
+
+def _without_functions(tool: Any) -> Any:
+    return {key: value for key, value in tool.items() if not callable(value)} if isinstance(tool, dict) else str(tool)
+
+
+def _schema_of(value: Any) -> Any:
+    if isinstance(value, type) and issubclass(value, BaseModel):
+        return value.model_json_schema()
+    return str(value)
+
+
+class Endpoint:
+    """An endpoint of OpenAI's protocol on this machine, and the bodies that it was sent."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.requests: list[str] = []
+
+    def note(self, path: str, body: dict[str, Any]) -> None:
+        """Path without its query, and the body."""
+        sent = {key: value for key, value in body.items() if key not in _DELIVERY}
+        self.requests.append(json.dumps([urlsplit(path).path, sent], sort_keys=True))
+
+
+@contextmanager
+def endpoint() -> Iterator[Endpoint]:
+    """Serve until the block ends."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    found = Endpoint(f"http://127.0.0.1:{server.server_port}")
+    server.endpoint = found  # type: ignore[attr-defined]
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    try:
+        yield found
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.endpoint.note(self.path, body)  # type: ignore[attr-defined]
+        if "/responses" in self.path:
+            self._send("application/json", json.dumps(_response(body)))
+        elif body.get("stream"):
+            chunks = [_chunk({"role": "assistant", "content": _TEXT}), _chunk({}, "stop")]
+            lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks]
+            self._send("text/event-stream", "".join(lines) + "data: [DONE]\n\n")
+        else:
+            self._send("application/json", json.dumps(_completion()))
+
+    def _send(self, kind: str, text: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(text.encode())))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *args: Any) -> None:
+        """Say nothing."""
+
+
+_TEXT = f"Thought: I know.\nFinal Answer: {ANSWER}"
+
+
+def _completion() -> dict[str, Any]:
+    message = {"role": "assistant", "content": _TEXT}
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    return {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": usage}
+
+
+def _chunk(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+
+
+def _response(body: dict[str, Any]) -> dict[str, Any]:
+    content = {"type": "output_text", "text": _TEXT, "annotations": []}
+    message = {"type": "message", "id": "m", "role": "assistant", "status": "completed", "content": [content]}
+    usage = {
+        **{"input_tokens": 1, "output_tokens": 1, "total_tokens": 2},
+        **{"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}},
+    }
+    shape = {"parallel_tool_calls": True, "tool_choice": "auto", "tools": [], "usage": usage}
+    made = {"id": "r", "object": "response", "created_at": 1, "model": "m", "status": "completed"}
+    return {**made, **shape, "output": [message]}
