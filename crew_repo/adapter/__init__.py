@@ -33,6 +33,7 @@ from crew_repo.adapter.kickoff import (
     secrets_of,
 )
 from crew_repo.adapter.outputs import NotRestorable, restore_output, store_output
+from crew_repo.adapter.parts import Memo
 from crew_repo.adapter.serving import fire_callbacks, restore_file, serve
 from crew_repo.adapter.usage import UsageTracker
 from crew_repo.adapter.view import CrewView, TaskView, live_view, planned_view, said_to
@@ -41,6 +42,7 @@ __all__ = [
     "CrewView",
     "Describer",
     "Handler",
+    "Memo",
     "NotRestorable",
     "TaskView",
     "UsageBefore",

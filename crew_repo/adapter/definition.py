@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from crew_repo.adapter import fields, graph, private
 from crew_repo.adapter.knowledge import add_embedder, add_knowledge, add_skills
 from crew_repo.adapter.llms import add_llm
-from crew_repo.adapter.parts import Parts, is_crewais
+from crew_repo.adapter.parts import Memo, Parts, is_crewais
 from crew_repo.adapter.tools import add_remote, add_tools
 from crew_repo.adapter.view import CrewView, TaskView
 from crew_repo.hashing import is_secret_name
@@ -35,14 +35,15 @@ __all__ = ["Describer"]
 class Describer:
     """Describes the tasks of one view; agents are described once and shared between their tasks."""
 
-    def __init__(self, view: CrewView) -> None:
+    def __init__(self, view: CrewView, memo: Memo | None = None) -> None:
         self._view = view
+        self._memo: Memo = {} if memo is None else memo
         self._agents: dict[tuple[int, str], Definition] = {}
         self._crew: Definition | None = None
 
     def describe(self, view: TaskView, policy: TaskPolicy) -> Definition:
         """The definition of one task under its policy; what the policy ignores is left out."""
-        parts = Parts()
+        parts = Parts(self._memo)
         self._add_task(parts, view)
         self._add_explanations(parts, view)
         self._add_policy(parts, policy)
@@ -135,7 +136,7 @@ class Describer:
 
     def _crew_parts(self) -> Definition:
         if self._crew is None:
-            parts = Parts()
+            parts = Parts(self._memo)
             self._add_crew(parts)
             self._crew = parts.definition()
         return self._crew
@@ -175,7 +176,7 @@ class Describer:
     def _agent(self, agent: BaseAgent, prefix: str, policy: TaskPolicy, *, own_tools: bool) -> Definition:
         key = (id(agent), f"{prefix} {policy.dates} {own_tools}")
         if key not in self._agents:
-            parts = Parts()
+            parts = Parts(self._memo)
             add_agent(parts, prefix, agent, self._view, policy)
             if own_tools and prefix != "agent":
                 add_tools(parts, f"{prefix}.", agent.tools)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import BaseModel
@@ -14,15 +14,19 @@ from crew_repo.adapter.fields import Kind, kind_of
 from crew_repo.hashing import Hashed, digest, hash_callable, hash_class, hash_value, is_secret_name, text_hash
 from crew_repo.model import Component, Definition, Opaque
 
-__all__ = ["Parts", "endpoint"]
+__all__ = ["Memo", "Parts", "endpoint", "is_crewais"]
 
 _PACKAGE = "crewai."
+
+
+Memo: TypeAlias = "dict[tuple[str, int], tuple[Any, Hashed]]"
 
 
 class Parts:
     """A definition in the making."""
 
-    def __init__(self) -> None:
+    def __init__(self, memo: Memo | None = None) -> None:
+        self._memo: Memo = {} if memo is None else memo
         self._components: dict[str, Component] = {}
         self._opaque: dict[str, Opaque] = {}
 
@@ -53,11 +57,18 @@ class Parts:
 
     def callable(self, path: str, function: Callable[..., Any]) -> None:
         """A function, by what it does."""
-        self.hashed(path, hash_callable(function, path))
+        self._remembered(path, function, hash_callable)
 
     def cls(self, path: str, cls: type) -> None:
         """A class, by what it does; CrewAI's own are named."""
-        self.hashed(path, hash_class(cls, path))
+        self._remembered(path, cls, hash_class)
+
+    def _remembered(self, path: str, code: Any, hasher: Callable[[Any, str], Hashed]) -> None:
+        """Code is hashed once per run or plan: within one, nobody changes what it refers to."""
+        key = (path, id(code))
+        if key not in self._memo:
+            self._memo[key] = (code, hasher(code, path))
+        self.hashed(path, self._memo[key][1])
 
     def hashed(self, path: str, hashed: Hashed) -> None:
         """A part with what of it could not be hashed."""

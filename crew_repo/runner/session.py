@@ -103,6 +103,7 @@ class Session:
         self._plans: dict[int, str] = {}
         self._owner = this_owner()
         self._secrets = adapter.secrets_of(crew)
+        self._memo: adapter.Memo = {}
 
     # The run as a whole.
 
@@ -170,7 +171,7 @@ class Session:
         live = adapter.live_view(self._crew, self._files, self._plans)
         view = next(each for each in live.tasks if each.original is task and self._is_next(each))
         policy = self._options.policies.of(view.name)
-        definition = adapter.Describer(live).describe(view, policy)
+        definition = adapter.Describer(live, self._memo).describe(view, policy)
         current = current_state(view.name, view.position, definition, context, 0, policy)
         key = (current.definition_hash, current.context_hash)
         with self._lock:
@@ -317,9 +318,12 @@ class Session:
         with self._counted_open(), self._usage.measure() as meter:
 
             def record(output: Any) -> Any:
+                tried.append(True)
+                kept = self._save(ticket, output, time.perf_counter() - began, self._usage.so_far(meter))
                 saved.append(True)
-                return self._save(ticket, output, time.perf_counter() - began, self._usage.so_far(meter))
+                return kept
 
+            tried: list[bool] = []
             saved: list[bool] = []
             try:
                 self._plan_late()
@@ -327,11 +331,11 @@ class Session:
                 ticket.view.original.output = None  # so that an output found after an exception is this execution's
                 yield record
             except BaseException as error:
-                if not saved:
+                if not tried:
                     self._settle_error(ticket, error, time.perf_counter() - began, self._usage.so_far(meter))
                 raise
             finally:
-                self._drop_lease(ticket)
+                self._drop_lease(ticket, settled=bool(saved))
 
     @contextmanager
     def _counted_open(self) -> Iterator[None]:
@@ -429,10 +433,12 @@ class Session:
         self._store.save_failed(ticket.lease, note, buffered)
         self._note(note, buffer=False)
 
-    def _drop_lease(self, ticket: Ticket) -> None:
+    def _drop_lease(self, ticket: Ticket, *, settled: bool) -> None:
+        """Stop renewing the lease; the record's transaction has given it up, else it is given up here."""
         if ticket.lease is not None:
             self._keeper.drop(ticket.lease)
-            self._store.release(ticket.lease)
+            if not settled:
+                self._store.release(ticket.lease)
 
     # Notes.
 
