@@ -36,7 +36,7 @@ from crew_repo.adapter.outputs import NotRestorable, restore_output, store_outpu
 from crew_repo.adapter.parts import Memo
 from crew_repo.adapter.serving import fire_callbacks, restore_file, serve
 from crew_repo.adapter.usage import UsageTracker
-from crew_repo.adapter.view import CrewView, TaskView, live_view, planned_view, said_to
+from crew_repo.adapter.view import CrewView, TaskView, live_task, live_view, planned_view, said_to
 
 __all__ = [
     "CrewView",
@@ -63,6 +63,7 @@ __all__ = [
     "is_crew_output",
     "joined",
     "kickoff",
+    "live_task",
     "live_view",
     "output_of",
     "overridden",

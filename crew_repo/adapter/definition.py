@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -20,12 +21,13 @@ from crewai.tasks.conditional_task import ConditionalTask
 from pydantic import BaseModel
 
 from crew_repo.adapter import fields, graph, private
-from crew_repo.adapter.knowledge import add_embedder, add_knowledge, add_skills
+from crew_repo.adapter.knowledge import add_embedder, add_knowledge, add_skills, given_sources
 from crew_repo.adapter.llms import add_llm
 from crew_repo.adapter.parts import Memo, Parts, is_crewais
 from crew_repo.adapter.tools import add_remote, add_tools
 from crew_repo.adapter.view import CrewView, TaskView
 from crew_repo.hashing import is_secret_name
+from crew_repo.hashing.state import written_attributes
 from crew_repo.model import Definition
 from crew_repo.policy import TaskPolicy
 
@@ -125,7 +127,7 @@ class Describer:
                 parts.text(f"input:{variable}", value, acts=False, keep=not is_secret_name(variable))
             if variables:
                 parts.text(f"{prefix}.{name}.template", template, acts=False)
-        parts.text("task.reads", json.dumps(graph.reads(self._view.crew, view.original)), acts=False)
+        parts.text("task.reads", json.dumps(graph.reads(self._view.crew, self._view.names, view.original)), acts=False)
 
     @staticmethod
     def _add_policy(parts: Parts, policy: TaskPolicy) -> None:
@@ -147,8 +149,9 @@ class Describer:
         if crew.planning:
             parts.json("crew.planning", True)
             add_llm(parts, "crew.planning_llm", crew.planning_llm)
-        add_knowledge(parts, "crew.", crew.knowledge_sources)
-        if crew.knowledge_sources:
+        sources = given_sources(crew)
+        add_knowledge(parts, "crew.", sources)
+        if sources:
             add_embedder(parts, "crew.embedder", crew.embedder)
         add_memory(parts, "crew.memory", crew.memory)
         if getattr(crew, "skills", None):
@@ -169,8 +172,11 @@ class Describer:
             self._add_coworkers(parts, self._view.agents, policy)
 
     def _add_coworkers(self, parts: Parts, agents: Sequence[BaseAgent], policy: TaskPolicy) -> None:
+        counted: Counter[str] = Counter()
         for agent in agents:
-            parts.extend(self._agent(agent, f"coworker:{agent.role.strip()}", policy, own_tools=True))
+            counted[role := agent.role.strip()] += 1
+            path = f"coworker:{role}" + (f"#{counted[role]}" if counted[role] > 1 else "")
+            parts.extend(self._agent(agent, path, policy, own_tools=True))
         parts.json("coworkers.order", [agent.role for agent in agents])
 
     def _agent(self, agent: BaseAgent, prefix: str, policy: TaskPolicy, *, own_tools: bool) -> Definition:
@@ -200,8 +206,10 @@ def add_agent(parts: Parts, prefix: str, agent: BaseAgent, view: CrewView, polic
             parts.text(f"{prefix}.date", datetime.now().strftime(date_format))
     if not is_crewais(type(agent)):
         parts.cls(f"{prefix}.source", type(agent))
-        for name in sorted(set(type(agent).model_fields) - set(Agent.model_fields)):
-            parts.value(f"{prefix}.{name}", getattr(agent, name))
+        written = written_attributes(type(agent))
+        for name in sorted(set(type(agent).model_fields) - set(Agent.model_fields) - written):
+            if not is_secret_name(name):
+                parts.value(f"{prefix}.{name}", getattr(agent, name))
 
 
 def _add_agent_extras(parts: Parts, prefix: str, agent: BaseAgent, view: CrewView) -> None:
@@ -216,14 +224,24 @@ def _add_agent_extras(parts: Parts, prefix: str, agent: BaseAgent, view: CrewVie
     if guardrail is not None:
         Describer._add_guardrail(parts, f"{prefix}.guardrail", guardrail, agent)
     executor = getattr(agent, "executor_class", None)
-    if isinstance(executor, type) and not is_crewais(executor):
+    if isinstance(executor, type) and executor is not Agent.model_fields["executor_class"].default:
         parts.cls(f"{prefix}.executor_class", executor)
-    add_knowledge(parts, f"{prefix}.", agent.knowledge_sources)
-    if agent.knowledge_sources:
+    _add_planning(parts, f"{prefix}.planning_config", getattr(agent, "planning_config", None))
+    sources = given_sources(agent)
+    add_knowledge(parts, f"{prefix}.", sources)
+    if sources:
         add_embedder(parts, f"{prefix}.embedder", getattr(agent, "embedder", None) or view.crew.embedder)
     add_memory(parts, f"{prefix}.memory", agent.memory)
     add_skills(parts, f"{prefix}.", getattr(agent, "skills", None), besides=getattr(view.crew, "skills", None))
     _add_training(parts, prefix, view)
+
+
+def _add_planning(parts: Parts, path: str, config: Any) -> None:
+    """How an agent plans; the LLM that it plans with counts its tokens, so it is described as LLMs are."""
+    if isinstance(config, BaseModel):
+        members = {name: value for name, value in config if name != "llm"}
+        parts.value(path, [type(config), members])
+        add_llm(parts, f"{path}.llm", getattr(config, "llm", None))
 
 
 def _add_training(parts: Parts, prefix: str, view: CrewView) -> None:

@@ -44,12 +44,12 @@ AGENT = _table(
     text="role goal backstory system_template prompt_template response_template",
     value="""use_system_prompt max_iter max_tokens max_execution_time max_retry_limit respect_context_window
         use_better_compaction allow_delegation multimodal allow_code_execution code_execution_mode
-        planning_config planning reasoning max_reasoning_attempts tool_failure_policy
+        planning reasoning max_reasoning_attempts tool_failure_policy
         adapted_agent knowledge_config""",
     own="""llm function_calling_llm tools apps mcps a2a inject_date date_format guardrail guardrail_max_retries
-        executor_class knowledge_sources embedder memory skills from_repository""",
+        executor_class knowledge_sources knowledge planning_config embedder memory skills from_repository""",
     plumbing="""entity_type id config cache verbose max_rpm agent_executor i18n crew cache_handler tools_handler
-        tools_results knowledge knowledge_storage security_config checkpoint callbacks execution_context
+        tools_results knowledge_storage security_config checkpoint callbacks execution_context
         checkpoint_kickoff_event_id step_callback agent_knowledge_context crew_knowledge_context
         knowledge_search_query""",
 )
@@ -57,10 +57,10 @@ AGENT = _table(
 CREW = _table(
     value="tool_failure_policy",
     own="""tasks agents process memory embedder manager_llm manager_agent function_calling_llm planning planning_llm
-        prompt_file trained_agents_file knowledge_sources skills""",
+        prompt_file trained_agents_file knowledge_sources knowledge skills""",
     plumbing="""entity_type name cache verbose usage_metrics config id share_crew step_callback task_callback
         before_kickoff_callbacks after_kickoff_callbacks stream max_rpm output_log_file
-        task_execution_output_json_files execution_logs chat_llm knowledge security_config checkpoint token_usage
+        task_execution_output_json_files execution_logs chat_llm security_config checkpoint token_usage
         tracing execution_context checkpoint_inputs checkpoint_train checkpoint_kickoff_event_id""",
 )
 

@@ -101,12 +101,15 @@ def context_tasks(task: Task) -> list[Task]:
     return list(task.context) if isinstance(task.context, list) else []
 
 
-def reads(crew: Crew, task: Task) -> str | list[str]:
+def reads(crew: Crew, names: Sequence[str], task: Task) -> str | list[str]:
     """The names of the tasks that this one reads, in order; `"*"` for whatever came before."""
     if reads_all_before(task):
         return [] if task.async_execution else "*"
-    names = {id(each): name for name, each in reversed(list(zip(task_names(crew), crew.tasks, strict=True)))}
-    return [names.get(id(each), "(outside the crew)") for each in context_tasks(task)]
+    named = context_tasks(task)
+    if not named:
+        return []
+    by_id = {id(each): name for name, each in reversed(list(zip(names, crew.tasks, strict=True)))}
+    return [by_id.get(id(each), "(outside the crew)") for each in named]
 
 
 def joined(outputs: Sequence[Any]) -> str:

@@ -11,7 +11,7 @@ from crewai.knowledge.source.base_knowledge_source import BaseKnowledgeSource
 
 from crew_repo.adapter.parts import Parts, is_crewais
 
-__all__ = ["add_embedder", "add_knowledge", "add_skills"]
+__all__ = ["add_embedder", "add_knowledge", "add_skills", "given_sources"]
 
 _NOT_CONTENT = frozenset(
     ["chunks", "chunk_embeddings", "storage", "collection_name", "file_path", "file_paths", "safe_file_paths"]
@@ -26,6 +26,11 @@ def add_knowledge(parts: Parts, prefix: str, sources: Sequence[BaseKnowledgeSour
         counted[name] += 1
         path = f"{prefix}knowledge:{name}" + (f"#{counted[name]}" if counted[name] > 1 else "")
         _add_source(parts, path, source)
+
+
+def given_sources(owner: Any) -> Sequence[BaseKnowledgeSource] | None:
+    """The sources of a crew or an agent: its own, else those of a Knowledge that was given to it whole."""
+    return owner.knowledge_sources or getattr(owner.knowledge, "sources", None)
 
 
 def _files(source: BaseKnowledgeSource) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -36,12 +37,23 @@ class Parts:
 
     def extend(self, other: Definition) -> None:
         """Take over everything of another definition."""
-        self._components.update((component.path, component) for component in other.components)
+        for component in other.components:
+            self._add(component)
         self._opaque.update((opaque.path, opaque) for opaque in other.opaque)
 
     def hash(self, path: str, sha256: str, *, acts: bool = True, text: str | None = None) -> None:
         """A part whose hash is known."""
-        self._components[path] = Component(path, sha256, acts, text)
+        self._add(Component(path, sha256, acts, text))
+
+    def _add(self, component: Component) -> None:
+        """Two parts of one name are both kept, the second as `name#2`: none may hide the other."""
+        number, taken = 1, self._components.get(component.path)
+        while taken is not None and taken.sha256 != component.sha256:
+            number += 1
+            taken = self._components.get(f"{component.path}#{number}")
+        path = component.path if number == 1 else f"{component.path}#{number}"
+        if taken is None or component.acts:
+            self._components[path] = replace(component, path=path)
 
     def text(self, path: str, text: str, *, acts: bool = True, keep: bool = True) -> None:
         """A text; `keep` says whether it may be stored, so that a diff can show it."""

@@ -33,8 +33,10 @@ def _add_tool(parts: Parts, path: str, tool: BaseTool) -> None:
     func = getattr(tool, "func", None)
     parts.fields(path, tool, fields.TOOL, skip=_own_fields(tool))
     parts.json(f"{path}.args", _schema(tool.args_schema))
+    _add_schema_source(parts, f"{path}.args_schema", tool.args_schema)
     if getattr(tool, "result_schema", None) is not None:
         parts.json(f"{path}.result", _schema(tool.result_schema))
+        _add_schema_source(parts, f"{path}.result_schema", tool.result_schema)
     if func is not None:
         parts.callable(f"{path}.source", func)
     else:
@@ -44,10 +46,14 @@ def _add_tool(parts: Parts, path: str, tool: BaseTool) -> None:
 
 def _schema(model: Any) -> Any:
     if isinstance(model, type) and issubclass(model, BaseModel):
-        schema = model.model_json_schema()
-        schema.pop("title", None)  # CrewAI derives it from the function's name
-        return schema
+        return model.model_json_schema()
     return None
+
+
+def _add_schema_source(parts: Parts, path: str, model: Any) -> None:
+    """The user's own class, since a validator leaves the schema equal; what CrewAI makes of a signature has none."""
+    if isinstance(model, type) and not is_crewais(model):
+        parts.cls(path, model)
 
 
 def _own_fields(tool: BaseTool) -> set[str]:
@@ -70,10 +76,16 @@ def add_remote(parts: Parts, prefix: str, kind: str, remotes: Iterable[Any]) -> 
     for number, remote in enumerate(remotes, start=1):
         path = f"{prefix}{kind}:{number}"
         if isinstance(remote, str):
-            parts.json(path, endpoint(remote, query=True) if "://" in remote else remote)
+            parts.json(path, _reference(remote))
             continue
         for name, value in sorted(_members(remote).items()):
             _add_remote_member(parts, f"{path}.{name}", name, value)
+
+
+def _reference(remote: str) -> str:
+    """A server by its URL or name; `#tool` at its end picks one of its tools."""
+    url, hash_sign, tool = remote.partition("#")
+    return (endpoint(url, query=True) if "://" in url else url) + hash_sign + tool
 
 
 def _members(remote: Any) -> dict[str, Any]:

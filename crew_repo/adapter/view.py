@@ -6,7 +6,7 @@ copies, so that a plan changes nothing; interpolation is CrewAI's own in both.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from crewai.utilities.i18n import I18N_DEFAULT
 from crew_repo.adapter import graph, private
 from crew_repo.errors import BadInputValueError, MissingInputError
 
-__all__ = ["CrewView", "TaskView", "generated_manager", "live_view", "planned_view", "said_to"]
+__all__ = ["CrewView", "TaskView", "generated_manager", "live_task", "live_view", "planned_view", "said_to"]
 
 _TASK_TEXTS = ("description", "expected_output", "output_file")
 _AGENT_TEXTS = ("role", "goal", "backstory")
@@ -44,6 +44,7 @@ class CrewView:
     manager: BaseAgent | None
     inputs: Mapping[str, Any]
     files: Mapping[str, Any] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
 
     @property
     def trigger_payload(self) -> Any:
@@ -64,15 +65,16 @@ def _manager(crew: Crew) -> BaseAgent | None:
     return None if generated_manager(crew) else crew.manager_agent
 
 
-def live_view(
-    crew: Crew, files: Mapping[str, Any] | None = None, plans: Mapping[int, str] | None = None
-) -> CrewView:
-    """The crew as CrewAI has interpolated it by now; the planner's text (`plans`, by id of the task) taken off."""
-    tasks = tuple(
-        TaskView(name, position, _unplanned(task, plans or {}), task.agent, task)
-        for position, (name, task) in enumerate(zip(graph.task_names(crew), crew.tasks, strict=True))
+def live_view(crew: Crew, names: Sequence[str], files: Mapping[str, Any] | None = None) -> CrewView:
+    """The crew as CrewAI has interpolated it by now, without its tasks: `live_task` gives the one that is meant."""
+    return CrewView(
+        crew, (), tuple(crew.agents), _manager(crew), private.crew_inputs(crew), files or {}, tuple(names)
     )
-    return CrewView(crew, tasks, tuple(crew.agents), _manager(crew), private.crew_inputs(crew), files or {})
+
+
+def live_task(task: Task, name: str, position: int, plans: Mapping[int, str]) -> TaskView:
+    """A task as CrewAI has interpolated it by now; the planner's text (`plans`, by id of the task) taken off."""
+    return TaskView(name, position, _unplanned(task, plans), task.agent, task)
 
 
 def planned_view(
@@ -84,12 +86,13 @@ def planned_view(
     cannot put into a prompt.
     """
     copies = {id(agent): _interpolated_agent(agent, inputs) for agent in crew.agents}
+    names = tuple(graph.task_names(crew))
     tasks = tuple(
         TaskView(name, position, _interpolated_task(task, inputs), copies.get(id(task.agent), task.agent), task)
-        for position, (name, task) in enumerate(zip(graph.task_names(crew), crew.tasks, strict=True))
+        for position, (name, task) in enumerate(zip(names, crew.tasks, strict=True))
     )
     known = dict(inputs) if inputs is not None else private.crew_inputs(crew)
-    return CrewView(crew, tasks, tuple(copies.values()), _manager(crew), known, files or {})
+    return CrewView(crew, tasks, tuple(copies.values()), _manager(crew), known, files or {}, names)
 
 
 def _unplanned(task: Task, plans: Mapping[int, str]) -> Task:
@@ -135,9 +138,8 @@ def _check(item: Task | BaseAgent, names: tuple[str, ...], inputs: Mapping[str, 
             )
 
 
-def said_to(crew: Crew, view: TaskView) -> dict[str, str]:
+def said_to(crew: Crew, names: Sequence[str], view: TaskView) -> dict[str, str]:
     """What the tasks that this one reads have said by now, by name."""
-    names = graph.task_names(crew)
     if graph.reads_all_before(view.original):
         upstreams = [] if view.original.async_execution else list(range(view.position))
     else:

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from crew_repo import adapter
-from crew_repo.model import Decision, Plan, Reason, ReasonKind, Status, TaskHead
+from crew_repo.model import Decision, Plan, Reason, ReasonKind, Record, Status, TaskHead
 from crew_repo.runner.options import RunOptions
 from crew_repo.runner.session import utc_now
 from crew_repo.staleness import Current, current_state, decide, decide_unknown, name_upstreams
@@ -104,7 +104,7 @@ class Walk:
         return any(key == (current.definition_hash, None) for key in self._keys[:-1])
 
     def _known(self, view: adapter.TaskView, current: Current, context: str) -> _Seen:
-        record = self._store.find_record(current.input_hash, self._scope)
+        record = self._record(view.name, current)
         decision = decide(current, record, self._heads.get(view.name), utc_now())
         if decision.record is None:
             said = {seen.decision.task_name: seen.raw for seen in self._upstreams(view) if seen.raw is not None}
@@ -115,6 +115,14 @@ class Walk:
             reason = Reason(ReasonKind.NOT_RESTORABLE, detail=str(error))
             return _Seen(replace(decision, status=Status.STALE, reasons=(reason,), record=None), None)
         return _Seen(decision, output.raw, output)
+
+    def _record(self, name: str, current: Current) -> Record | None:
+        """The record of this input hash: mostly the one that the task's name was read with, in one bulk read."""
+        head = self._heads.get(name)
+        newest = head.record if head is not None else None
+        if newest is not None and newest.input_hash == current.input_hash and newest.retired is None:
+            return newest
+        return self._store.find_record(current.input_hash, self._scope)
 
     def _unknown(self, view: adapter.TaskView, current: Current) -> _Seen:
         if self._possible is None:

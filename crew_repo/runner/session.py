@@ -90,6 +90,7 @@ class Session:
         self._store, self._keeper, self._crew, self._options = store, keeper, crew, options
         self._files = dict(files or {})
         self._display = display or Display.silent()
+        self._names = adapter.task_names(crew)
         self._crew_name = str(crew.name or "crew")
         self._usage = adapter.UsageTracker(adapter.crew_llms(crew))
         self._lock = threading.RLock()
@@ -109,14 +110,14 @@ class Session:
 
     def start(self) -> None:
         """Write the run down before anything is executed."""
-        log.info("run %s of workflow %r: %s", self.run_id, self.workflow_id, ", ".join(adapter.task_names(self._crew)))
+        log.info("run %s of workflow %r: %s", self.run_id, self.workflow_id, ", ".join(self._names))
         self._store.start_run(
             self.run_id, self.workflow_id, self._crew_name, utc_now(), self._owner, adapter.facts()
         )
         self._keeper.hold_run(self.run_id)
         self._heads = self._store.heads(self.workflow_id)
         self._usage.start()
-        self._display.started(self.run_id, self.workflow_id, adapter.task_names(self._crew))
+        self._display.started(self.run_id, self.workflow_id, self._names)
 
     def finish(self, status: RunStatus, error: BaseException | None = None) -> RunRecord:
         """Write down how the run ended, and what was reused since the last record."""
@@ -148,9 +149,9 @@ class Session:
             await asyncio.sleep(_FIRST_WAIT_SECONDS)
 
     def _note_skipped(self) -> None:
-        for view in adapter.live_view(self._crew).tasks:
-            if view.position not in self._task_runs:
-                self._note(self._task_run(view.name, view.position, Outcome.SKIPPED), buffer=True)
+        for position, name in enumerate(self._names):
+            if position not in self._task_runs:
+                self._note(self._task_run(name, position, Outcome.SKIPPED), buffer=True)
 
     # Arriving at a boundary.
 
@@ -160,7 +161,7 @@ class Session:
         record = self._store.find_record(current.input_hash, None if self._options.share else self.workflow_id)
         decision = decide(current, record, self._heads.get(view.name), utc_now())
         if not decision.fresh:
-            decision = name_upstreams(decision, adapter.said_to(self._crew, view), self._heads)
+            decision = name_upstreams(decision, adapter.said_to(self._crew, self._names, view), self._heads)
         ticket = Ticket(view, agent, context, current, decision)
         if decision.fresh:
             self._restore(ticket)
@@ -168,8 +169,9 @@ class Session:
         return ticket
 
     def _current(self, task: Any, context: str) -> tuple[adapter.TaskView, Current]:
-        live = adapter.live_view(self._crew, self._files, self._plans)
-        view = next(each for each in live.tasks if each.original is task and self._is_next(each))
+        live = adapter.live_view(self._crew, self._names, self._files)
+        position = self._position(task)
+        view = adapter.live_task(task, self._names[position], position, self._plans)
         policy = self._options.policies.of(view.name)
         definition = adapter.Describer(live, self._memo).describe(view, policy)
         current = current_state(view.name, view.position, definition, context, 0, policy)
@@ -189,9 +191,10 @@ class Session:
             has_memory=adapter.has_memory(self._crew, view.worker),
         )
 
-    def _is_next(self, view: adapter.TaskView) -> bool:
+    def _position(self, task: Any) -> int:
         """One task object may stand in a crew twice: the first place that has not been reached is meant."""
-        return view.position not in self._arrived
+        places = [at for at, each in enumerate(self._crew.tasks) if each is task]
+        return next((at for at in places if at not in self._arrived), places[-1])
 
     def _warn_opaque(self, current: Current) -> None:
         for opaque in current.definition.opaque:

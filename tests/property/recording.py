@@ -34,11 +34,11 @@ class RecordingModel(BaseLLM):
             "messages": messages,
             "tools": [_without_functions(tool) for tool in tools or []],
             "response_model": response_model.model_json_schema() if response_model else None,
-            "parameters": {"model": self.model, "temperature": self.temperature, "stop": sorted(self.stop)},
+            "parameters": {"model": self.model, "temperature": self.temperature, "stop": sorted(self.stop_sequences)},
         }
         self._requests.append(json.dumps(request, sort_keys=True, default=_schema_of))
         text = messages if isinstance(messages, str) else json.dumps(messages, default=str)
-        if "lookup" in text and "found: " not in text and "<<target>>" in text:
+        if "lookup" in text and "found: " not in text and "<<target>>" in text and "tasks summary" not in text:
             return 'Thought: I look it up.\nAction: lookup\nAction Input: {"policy": "P-1"}'
         return f"Thought: I know.\nFinal Answer: {ANSWER}"
 

@@ -27,6 +27,7 @@ from pydantic import BaseModel, PrivateAttr
 
 from crew_repo import StateRepository
 from crew_repo.adapter import Describer, planned_view
+from crew_repo.model import Status
 from crew_repo.policy import TaskPolicy
 from tests.property.mutations import MUTATIONS, REMOTE, SCENARIOS, UNCHANGEABLE, Mutation, Recipe, build
 from tests.property.recording import Endpoint, RecordingModel, endpoint
@@ -105,9 +106,12 @@ class Oracle:
         base = self._base(mutation.scenario)
         recipe = self._recipe(mutation.scenario, mutation)
         decision = self._decision(recipe, mutation)
-        differs = mutation.kickoff and self._requests(self._recipe(mutation.scenario, mutation)) != base
+        differs = mutation.kickoff and _about(mutation.about, base) != _about(
+            mutation.about, self._requests(self._recipe(mutation.scenario, mutation))
+        )
         named = any(_names(reason.component, mutation.component) for reason in decision.reasons)
-        return Cell(mutation, differs, not decision.fresh, named)
+        may = decision.status is Status.MAY_RERUN and not differs and not mutation.acts  # settled at the boundary
+        return Cell(mutation, differs, not decision.fresh and not may, named)
 
     def _recipe(self, scenario: str, mutation: Mutation | None = None) -> Recipe:
         recipe = Recipe(RecordingModel(model="recording"), base_url=self._served.address, folder=self._folder)
@@ -160,6 +164,10 @@ def _models(crew: Crew) -> Iterator[RecordingModel]:
     for llm in [*held, *(agent.llm for agent in agents), *(agent.__dict__["function_calling_llm"] for agent in agents)]:
         if isinstance(llm, RecordingModel):
             yield llm
+
+
+def _about(text: str, requests: list[str]) -> list[str]:
+    return [request for request in requests if text in request]
 
 
 def _names(component: str | None, wanted: str | None) -> bool:

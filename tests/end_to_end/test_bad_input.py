@@ -1,0 +1,211 @@
+"""Bad input gets one clear error each, before any model is called and with nothing lost."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crewai import Crew
+
+import crew_repo
+from crew_repo import (
+    AttachError,
+    BadInputValueError,
+    CheckpointError,
+    CrewRepoError,
+    MissingInputError,
+    NewerSchemaError,
+    NotACrewError,
+    PolicyError,
+    StateRepository,
+    StoreError,
+    StoreOpenError,
+    TaskPolicy,
+    UnknownRunError,
+    UnknownTaskError,
+)
+from tests import crews
+from tests.crews import NOTES
+from tests.models import PromptModel
+
+
+@pytest.fixture
+def crew(model: PromptModel) -> Crew:
+    """Two tasks, `analyze` and `draft`."""
+    return crews.sequential_unspecified_context(model)
+
+
+BAD_CALLS = {
+    "not a crew": (NotACrewError, "Expected a crewai.Crew, got dict", lambda repo, crew: repo.run({}, NOTES)),
+    "a class": (NotACrewError, "pass an instance", lambda repo, crew: repo.run(Crew, NOTES)),
+    "inputs that are no mapping": (BadInputValueError, "dict or Mapping", lambda repo, crew: repo.run(crew, ["x"])),
+    "an input that CrewAI cannot interpolate": (
+        BadInputValueError,
+        "notes",
+        lambda repo, crew: repo.run(crew, {**NOTES, "notes": object()}),
+    ),
+    "a variable that inputs lack": (
+        MissingInputError,
+        "Missing required template variable 'adjuster'.*'draft'.*notes",
+        lambda repo, crew: repo.run(crew, {"notes": "x"}),
+    ),
+    "an unknown task in force": (
+        UnknownTaskError,
+        "force: there is no task 'drft'. The tasks are: 'analyze', 'draft'",
+        lambda repo, crew: repo.run(crew, NOTES, force=["drft"]),
+    ),
+    "a policy for an unknown task": (
+        PolicyError,
+        "there is no task 'drft'",
+        lambda repo, crew: repo.run(crew, NOTES, policies={"drft": TaskPolicy()}),
+    ),
+    "a policy that is none": (
+        PolicyError,
+        "give a TaskPolicy",
+        lambda repo, crew: repo.run(crew, NOTES, policies={"draft": "always"}),
+    ),
+    "an unknown task to invalidate": (
+        UnknownTaskError,
+        "invalidate: there is no task 'drft'. The tasks are: none yet",
+        lambda repo, crew: repo.invalidate("drft"),
+    ),
+    "an unknown run": (UnknownRunError, "There is no run 'x'", lambda repo, crew: repo.show("x")),
+    "from_checkpoint": (
+        CheckpointError,
+        "without it",
+        lambda repo, crew: repo.run(crew, NOTES, from_checkpoint=object()),
+    ),
+    "from_checkpoint of an attached crew": (
+        CheckpointError,
+        "without it",
+        lambda repo, crew: repo.attach(crew).kickoff(NOTES, from_checkpoint=object()),
+    ),
+    "an empty workflow": (CrewRepoError, "workflow_id", lambda repo, crew: repo.run(crew, NOTES, workflow_id=" ")),
+    "an unknown argument": (TypeError, "unexpected keyword argument 'forse'", lambda repo, crew: repo.run(crew, forse=1)),
+    "plan of no crew": (NotACrewError, "Expected a crewai.Crew", lambda repo, crew: repo.plan(None)),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CALLS)
+def test_a_bad_call_is_refused_before_any_model_is_called(repo, model, crew, case):
+    """The error names the thing and the remedy; no model is called and no run is written down."""
+    error, message, call = BAD_CALLS[case]
+    with pytest.raises(error, match=message):
+        call(repo, crew)
+    assert (model.calls, repo.runs()) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"max_age": 3600}, "timedelta"),
+        ({"dates": "weekly"}, "'daily' or 'ignore'"),
+        ({"memory": "never"}, "'ignore' or 'always'"),
+    ],
+)
+def test_a_policy_that_makes_no_sense_is_refused(arguments: dict[str, Any], message: str):
+    """TaskPolicy checks its members."""
+    with pytest.raises(PolicyError, match=message):
+        TaskPolicy(**arguments)
+
+
+def test_a_policy_takes_a_single_text_as_one_pattern():
+    """`ignore="agent.backstory"` is not a list of letters."""
+    assert TaskPolicy(ignore="agent.backstory", max_age=timedelta(hours=1)).ignore == ("agent.backstory",)
+
+
+def test_a_folder_is_no_state_file(tmp_path):
+    """A directory as the target is named in the error."""
+    with pytest.raises(StoreOpenError, match=str(tmp_path)):
+        StateRepository(tmp_path)
+
+
+def test_a_path_in_no_folder_is_refused(tmp_path):
+    """A folder that does not exist is named, and not created."""
+    with pytest.raises(StoreOpenError, match="nowhere"):
+        StateRepository(tmp_path / "nowhere" / "state.db")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_file_that_is_not_sqlite_is_left_alone(tmp_path):
+    """Another file is refused by its name, and not a byte of it changes."""
+    file = tmp_path / "notes.txt"
+    file.write_text("these are my notes, not a database\n" * 40)
+    before = file.read_bytes()
+    with pytest.raises(StoreOpenError, match="notes.txt"):
+        StateRepository(file)
+    assert file.read_bytes() == before
+
+
+def test_a_file_of_a_newer_version_is_left_alone(repo, model, crew):
+    """A state file that a newer crew_repo wrote is refused, with the remedy."""
+    repo.run(crew, NOTES)
+    repo.close()
+    path = repo.url.removeprefix("sqlite:///")
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 999")
+    connection.close()
+    with pytest.raises(NewerSchemaError, match="newer"):
+        StateRepository(path)
+
+
+def test_memory_is_no_place_for_state():
+    """An in-memory database would lose everything with the process."""
+    with pytest.raises(StoreOpenError, match="give a path"):
+        StateRepository(":memory:")
+
+
+def test_the_environment_names_the_default(tmp_path, monkeypatch):
+    """Without a target `CREW_REPO_URL` is used, then `.env`, then `crew_state.db` here."""
+    monkeypatch.chdir(tmp_path)
+    assert StateRepository().url.endswith(f"{tmp_path.name}/crew_state.db")
+    Path(".env").write_text("CREW_REPO_URL=from_dotenv.db\n")
+    assert StateRepository().url.endswith("/from_dotenv.db")
+    monkeypatch.setenv("CREW_REPO_URL", str(tmp_path / "from_environment.db"))
+    assert StateRepository().url.endswith("/from_environment.db")
+
+
+def test_a_closed_repository_says_so(repo, crew):
+    """Using a repository after close is a clear error."""
+    repo.close()
+    with pytest.raises(StoreError, match="closed"):
+        repo.run(crew, NOTES)
+
+
+def test_one_crew_object_cannot_run_twice_at_once(repo, model, crew):
+    """A kickoff changes the crew, so a second concurrent run of the same object is refused."""
+    errors: list[Exception] = []
+
+    def again(_: Any) -> None:
+        try:
+            repo.run(crew, NOTES)
+        except AttachError as error:
+            errors.append(error)
+
+    crew.tasks[0].callback = again
+    repo.run(crew, NOTES)
+    assert len(errors) == 1
+    assert "a crew of its own" in str(errors[0])
+
+
+def test_a_forked_child_works_with_its_parents_repository(repo, model, crew):
+    """A child that was forked opens connections of its own; neither side notices the other."""
+    repo.run(crew, NOTES)
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if len(repo.runs()) == 1 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert repo.runs()[0].executed == ["analyze", "draft"]
+
+
+def test_every_error_has_one_base_and_is_exported():
+    """`except CrewRepoError` catches all of them."""
+    from crew_repo import errors
+
+    kinds = [getattr(errors, name) for name in errors.__all__ if name.endswith("Error")]
+    assert all(issubclass(kind, CrewRepoError) for kind in kinds)
+    assert {kind.__name__ for kind in kinds} <= set(crew_repo.__all__)
