@@ -41,7 +41,7 @@ def _own_function(walker: Walker, function: types.FunctionType, path: str) -> Pa
     for name, members in (
         ("defaults", _defaults(function)),
         ("closure", [cell for cell in _closure(function) if cell[0] not in state]),
-        ("globals", [held for held in _referenced(function.__globals__, static.chains) if held[0] not in state]),
+        ("globals", list(_without_state(_referenced(function.__globals__, static.chains), state))),
         ("annotations", function.__annotations__.items()),
         ("attributes", vars(function).items()),
     ):
@@ -87,6 +87,17 @@ def _referenced(namespace: dict[str, Any], chains: tuple[Chain, ...]) -> Iterato
             if name not in seen:
                 seen.add(name)
                 yield name, value
+
+
+def _without_state(held: Iterator[tuple[str, object]], state: frozenset[str]) -> Iterator[tuple[str, object]]:
+    """Leave out what the function writes: a global, or an attribute of one (`STATS.calls += 1`)."""
+    for name, value in held:
+        written = {each.partition(".")[2] for each in state if each.startswith(f"{name}.")}
+        if name in state:
+            continue
+        if written and not isinstance(value, (type, types.ModuleType)) and hasattr(value, "__dict__"):
+            value = (type(value), {key: part for key, part in vars(value).items() if key not in written})
+        yield name, value
 
 
 def _follow(value: object, chain: Chain) -> tuple[str, object]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_origin
 
 from crew_repo.hashing._canonical import Encoded
 from crew_repo.hashing._dispatch import handles
-from crew_repo.hashing._origin import is_own_class, is_own_function, qualified_name
+from crew_repo.hashing._origin import is_own_class, is_own_function, own_written_attributes, qualified_name
 from crew_repo.hashing._pydantic import declarations, own_post_init
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ def _namespace(kind: type) -> Iterator[tuple[str, object]]:
     for name, value in vars(kind).items():
         if name == "model_post_init" and "__pydantic_decorators__" in vars(kind):
             yield from own_post_init(value)
+        elif name in own_written_attributes(kind) and not callable(value):
+            continue
         elif not (isinstance(value, _SLOTS) or _BOOKKEEPING.fullmatch(name) or _is_machinery(kind, name, value)):
             yield name, value
 

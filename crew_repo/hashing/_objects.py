@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from crew_repo.hashing._dispatch import handles, handles_named
+from crew_repo.hashing._origin import own_written_attributes
 from crew_repo.hashing._state import has_hidden_state, instance_state
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ def _object(walker: Walker, value: object, path: str) -> Steps:
 
 def _instance(walker: Walker, value: object, path: str) -> Parts:
     kind = yield type(value), path
-    return ["object", kind, *(yield from walker.members(instance_state(value).items(), path))]
+    written = own_written_attributes(type(value))
+    held = [(name, part) for name, part in instance_state(value).items() if name not in written]
+    return ["object", kind, *(yield from walker.members(held, path))]
 
 
 def _reduced(walker: Walker, value: object, path: str) -> Parts:

@@ -12,7 +12,16 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-__all__ = ["is_own_class", "is_own_file", "is_own_function", "is_own_module", "qualified_name"]
+from crew_repo.hashing.state import written_attributes
+
+__all__ = [
+    "is_own_class",
+    "is_own_file",
+    "is_own_function",
+    "is_own_module",
+    "own_written_attributes",
+    "qualified_name",
+]
 
 _SITE_FOLDERS = frozenset({"site-packages", "dist-packages"})
 _STDLIB_FOLDERS = tuple({Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")})
@@ -99,3 +108,8 @@ def _recorded_names(dist_info: Path) -> Iterator[str]:
     with suppress(OSError):
         for line in (dist_info / "RECORD").read_text(errors="replace").splitlines():
             yield line.partition(",")[0].partition("/")[0].removesuffix(".py")
+
+
+def own_written_attributes(kind: type) -> frozenset[str]:
+    """The attributes that the methods of the user's own class write: its state (see hashing.state)."""
+    return written_attributes(kind) if is_own_class(kind) else frozenset()

