@@ -46,7 +46,7 @@ def encode_json(value: JsonValue) -> Encoded:
     """A JSON value as scalars and tagged lists, so that 1, 1.0, True and "1" stay apart."""
     if isinstance(value, (list, tuple)):
         return ["list", *map(encode_json, value)]
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return ["dict", *([_text(key), encode_json(value[key])] for key in sorted(value))]
     for kind, scalar in SCALARS.items():
         if isinstance(value, kind):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from crew_repo.hashing._canonical import SCALARS, Encoded
 from crew_repo.hashing._dispatch import handles_named
-from crew_repo.hashing._origin import is_own_class, own_written_attributes, is_own_function, qualified_name
+from crew_repo.hashing._origin import is_own_class, is_own_function, own_written_attributes, qualified_name
+from crew_repo.hashing._secret_names import is_secret_name
 from crew_repo.hashing._state import instance_state
 
 if TYPE_CHECKING:
@@ -33,7 +34,11 @@ def _values(value: Any) -> dict[str, Any]:
     """Fields that do not hold their plain default, extras, and the private attributes that the user's classes add."""
     stored = vars(value)
     declared = type(value).__pydantic_fields__
-    values = {n: stored[n] for n, f in declared.items() if n in stored and not _is_default(stored[n], f.default)}
+    values = {
+        name: stored[name]
+        for name, field in declared.items()
+        if name in stored and (is_secret_name(name) or not _is_default(stored[name], field.default))
+    }
     values.update(value.__pydantic_extra__ or {})
     private = value.__pydantic_private__ or {}
     values.update({name: private[name] for name in _own_private_names(type(value)) if name in private})

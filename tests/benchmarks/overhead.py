@@ -11,9 +11,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from crewai import Crew
+
 import tests.conftest  # noqa: F401 - a home folder of its own, no telemetry
 from crew_repo import StateRepository
-from crewai import Crew
 from tests.crews import agent, task
 from tests.models import PromptModel
 

@@ -10,7 +10,6 @@ import datetime as dt
 import decimal
 import enum
 import fractions
-import io
 import itertools
 import logging
 import pathlib
@@ -87,7 +86,7 @@ DIFFERENT = [
     *(numpy.array([1]), numpy.array([1.0]), numpy.array([[1]]), numpy.array([2]), numpy.float64(1), numpy.int64(1)),
     *(list[int], list[str], typing.Optional[int], typing.Union[int, str], typing.Any, typing.Literal["a"]),
     *(typing.Annotated[int, 3], typing.Callable[[int], str], typing.TypeVar("T"), typing.ForwardRef("Missing")),
-    *(int, "int", len, object(), SimpleNamespace(a=1), SimpleNamespace(a=2), io.StringIO("a"), io.StringIO("b")),
+    *(int, "int", len, object(), SimpleNamespace(a=1), SimpleNamespace(a=2)),
 ]
 
 
@@ -251,7 +250,8 @@ def test_objects_that_raise_when_read_are_named():
             raise RuntimeError("no")
 
     (opaque,) = hash_value([Broken()], "v").opaque
-    assert (opaque.path, opaque.why.rpartition("it ")[2]) == ("v[0]", "raised RuntimeError when it was read")
+    assert opaque.path == "v[0]"
+    assert opaque.why.endswith("it raised RuntimeError when it was read")
 
 
 def test_what_raises_in_the_middle_of_a_set_leaves_the_rest_intact():
@@ -279,7 +279,7 @@ def test_parts_can_be_left_out_by_path():
         return tail in {"connection", "name['b']"}
 
     assert sha(Client(1), skip=skip) == sha(Client(2), skip=skip)
-    assert asked[:2] == ["connection", "name"]
+    assert {"connection", "name"} <= set(asked)
     one, two = Client(0), Client(0)
     one.name, two.name = {"a": 1, "b": 1}, {"a": 1, "b": 2}
     assert sha(one, skip=skip) == sha(two, skip=skip)
