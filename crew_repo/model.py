@@ -366,10 +366,9 @@ class Plan:
         running = [d for d in self.decisions if not d.fresh]
         unknown = sum(d.tokens is None for d in running)
         never = f", {unknown} of them never ran" if unknown else ""
-        return (
-            f"{len(self.fresh)} fresh, {len(running)} to run{never}; about {self.tokens_to_spend:,} tokens and "
-            f"{self.seconds_to_spend:.1f} s to spend, {self.tokens_to_save:,} tokens and {self.seconds_to_save:.1f} s saved"
-        )
+        spend = f"about {self.tokens_to_spend:,} tokens and {self.seconds_to_spend:.1f} s to spend"
+        save = f"{self.tokens_to_save:,} tokens and {self.seconds_to_save:.1f} s saved"
+        return f"{len(self.fresh)} fresh, {len(running)} to run{never}; {spend}, {save}"
 
     @property
     def all_fresh(self) -> bool:

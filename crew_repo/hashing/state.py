@@ -19,11 +19,17 @@ from typing import Any
 __all__ = ["written_attributes", "written_names"]
 
 _MUTATORS = frozenset(
-    "add append appendleft clear discard extend extendleft insert pop popitem popleft put put_nowait remove "
-    "rotate setdefault subtract update write writelines".split()
+    {
+        *("add", "append", "appendleft", "clear", "discard", "extend", "extendleft", "insert", "pop", "popitem"),
+        *("popleft", "put", "put_nowait", "remove", "rotate", "setdefault", "subtract", "update", "write"),
+        "writelines",
+    }
 )
 _CONSTRUCTORS = frozenset(
-    "__init__ __new__ __post_init__ __attrs_post_init__ __set_name__ __init_subclass__ model_post_init".split()
+    {
+        *("__init__", "__new__", "__post_init__", "__attrs_post_init__", "__set_name__", "__init_subclass__"),
+        "model_post_init",
+    }
 )
 
 

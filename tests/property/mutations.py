@@ -417,13 +417,15 @@ UNCHANGEABLE["crew", "manager_agent"] = "see agent: role and goal of the manager
 change("crew", "function_calling_llm", "gpt-4o", "agent.function_calling_llm.model", acts="it calls the tools", kickoff=False)
 change("crew", "planning", True, "crew.planning")
 change("crew", "planning_llm", lambda: RecordingModel(model="other"), note="without planning")
-change("crew", "planning_llm", lambda: RecordingModel(model="other"), "crew.planning_llm.model", scenario="planned")
+change("crew", "planning_llm", lambda: RecordingModel(model="other"), "crew.planning_llm.model", scenario="planned",
+       acts="it writes the plan", kickoff=False)  # fmt: skip
 mutate("crew", "prompt_file", lambda recipe: prompt_file(recipe), "manager.prompt_file", scenario="managed")
 mutate("crew", "prompt_file", lambda recipe: prompt_file(recipe), note="without a manager")
 mutate("crew", "trained_agents_file", lambda recipe: trained(recipe), "agent.training")
 change("crew", "knowledge_sources", lambda: [StringKnowledgeSource(content="hail is covered")],
        "crew.knowledge:StringKnowledgeSource")  # fmt: skip
-mutate("crew", "skills", lambda recipe: recipe.crew.update(skills=[write_skill(recipe.folder)]), "crew.skill:appraisal")
+mutate("crew", "skills", lambda recipe: recipe.crew.update(skills=[write_skill(recipe.folder)]), "crew.skill:appraisal",
+       needless="an agent's tool loads it on demand; a model that calls no functions is not offered that")  # fmt: skip
 after("crew", "memory", on_crew("memory", True), "crew.memory", acts="it recalls", kickoff=False)
 change("crew", "embedder", {"provider": "openai", "config": {"model_name": "text-embedding-3-large"}},
        note="without knowledge")  # fmt: skip

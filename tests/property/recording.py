@@ -14,6 +14,7 @@ from crewai.llms.base_llm import BaseLLM
 from pydantic import BaseModel, PrivateAttr
 
 ANSWER = '{"verdict": "covered"}'
+PLAN = '{"list_of_plans_per_task": [{"task_number": 1, "task": "the first", "plan": " Read, then judge."}]}'
 # How an answer is delivered, not what is asked.
 _DELIVERY = {"stream", "stream_options"}
 
@@ -40,7 +41,7 @@ class RecordingModel(BaseLLM):
         text = messages if isinstance(messages, str) else json.dumps(messages, default=str)
         if "lookup" in text and "found: " not in text and "<<target>>" in text and "tasks summary" not in text:
             return 'Thought: I look it up.\nAction: lookup\nAction Input: {"policy": "P-1"}'
-        return f"Thought: I know.\nFinal Answer: {ANSWER}"
+        return f"Thought: I know.\nFinal Answer: {PLAN if 'tasks summary' in self._requests[-1] else ANSWER}"
 
     def supports_function_calling(self) -> bool:
         """No: the text protocol, in which the tools and their schemas are part of the prompt."""
