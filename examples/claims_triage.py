@@ -288,6 +288,7 @@ def query(db: Path, sql: str) -> None:
         answer = connection.execute(sql)
         rows = [[name for name, *_ in answer.description], *[[shorten(cell) for cell in row] for row in answer]]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rows.insert(1, ["-" * width for width in widths])
     for row in rows:
         print("   " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 

@@ -14,6 +14,7 @@ from crewai.llms.base_llm import BaseLLM
 from pydantic import BaseModel, PrivateAttr
 
 ANSWER = '{"verdict": "covered"}'
+PLAN = json.dumps({"list_of_plans_per_task": [{"task_number": n, "task": "t", "plan": "p"} for n in (1, 2)]})
 PLAN = '{"list_of_plans_per_task": [{"task_number": 1, "task": "the first", "plan": " Read, then judge."}]}'
 # How an answer is delivered, not what is asked.
 _DELIVERY = {"stream", "stream_options"}
@@ -39,7 +40,9 @@ class RecordingModel(BaseLLM):
         }
         self._requests.append(json.dumps(request, sort_keys=True, default=_schema_of))
         text = messages if isinstance(messages, str) else json.dumps(messages, default=str)
-        if "lookup" in text and "found: " not in text and "<<target>>" in text and "tasks summary" not in text:
+        if "tasks summary" in text:
+            return f"Thought: I know.\nFinal Answer: {PLAN}"
+        if "lookup" in text and "found: " not in text and "<<target>>" in text:
             return 'Thought: I look it up.\nAction: lookup\nAction Input: {"policy": "P-1"}'
         return f"Thought: I know.\nFinal Answer: {PLAN if 'tasks summary' in self._requests[-1] else ANSWER}"
 
