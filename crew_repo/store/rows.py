@@ -75,9 +75,7 @@ def _columns(table: Any, names: Iterable[str]) -> list[ColumnElement[Any]]:
     return [table.c[name] for name in names]
 
 
-RECORD_COLUMNS = _columns(
-    RECORD, (*_PLAIN, "record_id", "retired", *_RESULT, *_USAGE, "components", "explanations")
-)
+RECORD_COLUMNS = _columns(RECORD, (*_PLAIN, "record_id", "retired", *_RESULT, *_USAGE, "components", "explanations"))
 TASK_RUN_COLUMNS = _columns(TASK_RUN, (*_NOTE, "status", "reasons", *_USAGE, *_ERROR))
 RUN_COLUMNS = _columns(
     RUN,
@@ -200,9 +198,6 @@ def failure_row(failure: Failure | None) -> dict[str, Any]:
     if failure is None:
         return dict.fromkeys(_ERROR)
     return dict(zip(_ERROR, (failure.type, failure.message, failure.traceback), strict=True))
-
-
-
 
 
 def _usage_row(usage: Usage) -> dict[str, int]:

@@ -40,9 +40,7 @@ def test_everything_arrives(filled: Kit, other_url: str) -> None:
 
 
 def _bare(store: Store) -> object:
-    runs = [
-        replace(run, tasks=tuple(replace(task, record_id=None) for task in run.tasks)) for run in store.list_runs()
-    ]
+    runs = [replace(run, tasks=tuple(replace(task, record_id=None) for task in run.tasks)) for run in store.list_runs()]
     names = store.task_names()
     records = [replace(record, record_id=0) for name in names for record in store.history(name)]
     return runs, names, records, [replace(state, record_id=None) for state in store.states()]

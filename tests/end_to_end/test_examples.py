@@ -115,7 +115,9 @@ def test_the_sql_that_it_prints_gives_what_it_prints(triage: tuple[Path, str]) -
     states, work = re.findall(r'sqlite3 -header -column claims_triage\.db "([^"]*)"', text)
     with closing(sqlite3.connect(folder / "claims_triage.db")) as connection:
         assert [row[0] for row in connection.execute(states)] == TASKS
-        assert list(dict.fromkeys(row[0] for row in connection.execute(runs))) == ["interrupted", "completed"]
+        outcomes = [row[:2] for row in connection.execute(work)]
+    assert outcomes[:2] == [("interrupted", "executed"), ("interrupted", "interrupted")]
+    assert sorted(outcomes[2:]) == [("completed", "executed"), ("completed", "reused"), ("completed", "skipped")]
 
 
 def test_other_notes_can_be_given(tmp_path: Path) -> None:
