@@ -171,8 +171,9 @@ def build_crew(model: BaseLLM) -> Crew:
 
 CLAIM, OTHER_CLAIM = "CLM-2025-0117", "CLM-2025-0122"
 
-STATES = """select task_name, status, total_tokens, substr(output, 1, 50) as output
-   from task_state where workflow_id = 'CLM-2025-0117' order by position"""
+STATES = """select task_name, status, total_tokens,
+   substr(replace(output, char(10), ' / '), 1, 50) as output from task_state
+   where workflow_id = 'CLM-2025-0117' order by position"""
 
 WORK = """select run.status as run, task_run.status as task, sum(total_tokens) as tokens,
    group_concat(task_name) as names from run join task_run using (run_id) where run.workflow_id = 'CLM-2025-0122'
