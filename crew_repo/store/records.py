@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, func, insert, or_, select, update
 
 from crew_repo.model import Component, NewRecord, Record
-from crew_repo.store.rows import RECORD_COLUMNS, record_of, record_row, with_texts
+from crew_repo.store.rows import RECORD_COLUMNS, hashes_of, record_of, record_row
 from crew_repo.store.tables import RECORD, TASK_STATE, TEXT
 from crew_repo.store.transaction import Transaction, chunks
 
@@ -22,9 +21,9 @@ __all__ = [
     "live_record",
     "live_records",
     "newest_ids",
+    "overtaken",
     "records_by_id",
     "retire",
-    "texts_of",
 ]
 
 _LIVE = RECORD.c.retired.is_(None)
@@ -80,11 +79,9 @@ def live_hashes(tx: Transaction, workflow_id: str | None, limit: int) -> set[str
 
 def records_by_id(tx: Transaction, record_ids: Iterable[int], *, texts: bool) -> dict[int, Record]:
     """Records, retired or not; with the texts of their components if asked."""
-    found = [record_of(row) for some in chunks(sorted(record_ids)) for row in tx.rows(_BY_IDS, {"ids": some})]
-    if texts:
-        bodies = texts_of(tx, (c for record in found for c in record.components))
-        found = [replace(record, components=with_texts(record.components, bodies)) for record in found]
-    return {record.record_id: record for record in found}
+    rows = [row for some in chunks(sorted(record_ids)) for row in tx.rows(_BY_IDS, {"ids": some})]
+    bodies = _texts_of(tx, rows) if texts else {}
+    return {row["record_id"]: record_of(row, texts=bodies) for row in rows}
 
 
 def newest_ids(tx: Transaction, workflow_id: str) -> dict[str, int]:
@@ -111,9 +108,9 @@ def definitions(tx: Transaction, workflow_id: str | None, definition_hash: str |
     return set(tx.connection.scalars(wanted))
 
 
-def texts_of(tx: Transaction, components: Iterable[Component]) -> dict[str, str]:
-    """The texts that are stored of these components, by their hashes."""
-    hashes = sorted({component.sha256 for component in components})
+def _texts_of(tx: Transaction, rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The texts that are stored of the components of these records, by their hashes."""
+    hashes = sorted({sha256 for row in rows for part in hashes_of(row) for sha256 in part.values()})
     return {sha256: body for some in chunks(hashes) for sha256, body in tx.execute(_TEXTS, {"hashes": some})}
 
 

@@ -36,6 +36,7 @@ __all__ = [
     "components_of",
     "failure_of",
     "failure_row",
+    "hashes_of",
     "record_of",
     "record_row",
     "run_of",
@@ -43,7 +44,6 @@ __all__ = [
     "state_of",
     "task_run_of",
     "task_run_row",
-    "with_texts",
 ]
 
 _RESULT = {  # members of StoredResult by column
@@ -95,11 +95,11 @@ def record_row(record: NewRecord) -> dict[str, Any]:
     return row
 
 
-def record_of(row: Mapping[str, Any], *, components: bool = True) -> Record:
-    """The record in a row; its components without their texts, or no components, which is quicker."""
+def record_of(row: Mapping[str, Any], *, components: bool = True, texts: Mapping[str, str] | None = None) -> Record:
+    """The record in a row; its components with the texts that are given, or no components, which is quicker."""
     return Record(
         **{name: row[name] for name in _PLAIN},
-        components=components_of(row) if components else (),
+        components=components_of(row, texts or {}) if components else (),
         result=StoredResult(**{member: row[column] for column, member in _RESULT.items()}),
         usage=_usage_of(row),
         record_id=row["record_id"],
@@ -107,24 +107,26 @@ def record_of(row: Mapping[str, Any], *, components: bool = True) -> Record:
     )
 
 
-def components_of(row: Mapping[str, Any]) -> tuple[Component, ...]:
+def components_of(row: Mapping[str, Any], texts: Mapping[str, str]) -> tuple[Component, ...]:
     """Those that act, then those that explain. Raises StoreError if a person or a disk has damaged them."""
+    acting, explaining = hashes_of(row)
+    return (
+        *[Component(path, sha256, True, texts.get(sha256)) for path, sha256 in acting.items()],
+        *[Component(path, sha256, False, texts.get(sha256)) for path, sha256 in explaining.items()],
+    )
+
+
+def hashes_of(row: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+    """The hashes by path of the components that act, and of those that explain."""
     try:
         acting, explaining = json.loads(row["components"]), json.loads(row["explanations"])
-        return (
-            *[Component(path, sha256) for path, sha256 in acting.items()],
-            *[Component(path, sha256, acts=False) for path, sha256 in explaining.items()],
-        )
-    except (AttributeError, ValueError) as error:
+        "".join([*acting.values(), *explaining.values()])  # a TypeError, unless all are text
+        return acting, explaining
+    except (AttributeError, TypeError, ValueError) as error:
         raise StoreError(
             f"Record {row['record_id']} has components that are no JSON object ({error}); "
             f"delete that row of the table record, and its task runs again"
         ) from error
-
-
-def with_texts(components: Iterable[Component], texts: Mapping[str, str]) -> tuple[Component, ...]:
-    """The same components with the texts that are stored."""
-    return tuple(Component(c.path, c.sha256, c.acts, texts.get(c.sha256)) for c in components)
 
 
 def task_run_row(task_run: TaskRun) -> dict[str, Any]:
@@ -137,7 +139,17 @@ def task_run_row(task_run: TaskRun) -> dict[str, Any]:
 
 
 def task_run_of(row: Mapping[str, Any]) -> TaskRun:
-    """The inverse of `task_run_row`."""
+    """The inverse of `task_run_row`. Raises StoreError if a person or a disk has damaged it."""
+    try:
+        return _task_run_of(row)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"What run {row['run_id']} did with task {row['task_name']} cannot be read ({error}); "
+            "delete that row of the table task_run"
+        ) from error
+
+
+def _task_run_of(row: Mapping[str, Any]) -> TaskRun:
     return TaskRun(
         **{name: row[name] for name in _NOTE},
         outcome=Outcome(row["status"]),
@@ -208,5 +220,4 @@ def _usage_of(row: Mapping[str, Any]) -> Usage:
     return Usage(*[row[name] for name in _USAGE])
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

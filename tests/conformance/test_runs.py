@@ -129,6 +129,14 @@ def test_a_run_that_never_started_cannot_finish(kit: Kit) -> None:
         kit.finish("nobody")
 
 
+def test_a_damaged_note_is_a_clear_error(kit: Kit, sql: Any) -> None:
+    """It names the run and the task, and the remedy."""
+    kit.run(new_record())
+    sql("UPDATE task_run SET reasons = '['")
+    with pytest.raises(StoreError, match="run run-1 did with task extract cannot be read"):
+        kit.store.list_runs()
+
+
 def test_run_columns_are_for_people(kit: Kit, sql: Any) -> None:
     """Times are UTC text with microseconds, counts are there, facts are JSON."""
     run_id = kit.start()

@@ -26,7 +26,7 @@ def test_what_is_as_it_was_written_has_no_problem(kit: Kit) -> None:
         ("output", "x"), ("messages", "[1]"), ("pydantic_json", "{}"), ("agent", "x"), ("description", "x"),
         ("tool_failures", "[]"), ("name", "x"), ("expected_output", "x"), ("output_format", "json"),
         ("json_dict", "{}"), ("output_hash", "0"), ("components", '{"a":"b"}'), ("components", "no json"),
-        ("components", "[1]"), ("context_hash", "0"), ("definition_hash", "0"), ("input_hash", "0"), ("occurrence", 3),
+        ("components", "[1]"), ("components", '{"a":1}'), ("context_hash", "0"), ("definition_hash", "0"), ("input_hash", "0"), ("occurrence", 3),
         ("hash_format", 999),
     ],
 )  # fmt: skip
