@@ -72,7 +72,7 @@ class PostgreSQL(Dialect):
 
     def version(self, connection: Connection) -> int | None:
         """The one row of the version table, if there is one."""
-        if connection.scalar(text("SELECT to_regclass(:name)"), {"name": _VERSION_TABLE}) is None:
+        if connection.scalar(_HAS_TABLE, {"name": _VERSION_TABLE}) is None:
             return None
         found = connection.scalar(text(f"SELECT version FROM {_VERSION_TABLE}"))  # noqa: S608
         return None if found is None else int(found)
@@ -140,3 +140,5 @@ class PostgreSQL(Dialect):
 
 
 _LOCK = text("SELECT pg_advisory_xact_lock(:key)")
+# Not to_regclass: it may answer from before another process created the table, while this one waited for the lock.
+_HAS_TABLE = text("SELECT 1 FROM pg_class WHERE relname = :name AND relkind = 'r' AND pg_table_is_visible(oid)")
