@@ -284,5 +284,3 @@ def _without_ignored(definition: Definition, policy: TaskPolicy) -> Definition:
         tuple(component for component in definition.components if not policy.ignores(component.path)),
         tuple(opaque for opaque in definition.opaque if not policy.ignores(opaque.path)),
     )
-
-

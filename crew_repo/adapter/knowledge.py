@@ -81,12 +81,10 @@ def add_skills(
 
 
 def _skill_files(skill: Any) -> list[Path]:
-    """The SKILL.md files of a folder, of a folder of folders, or of a loaded skill; none for a text."""
+    """The SKILL.md files in the folders of a folder, or that of a loaded skill; none for a text."""
     if isinstance(skill, str) and (skill.startswith("@") or "\n" in skill):
         return []
-    where = skill if isinstance(skill, (str, Path)) else getattr(skill, "path", None)
-    if where is None:
-        return []
-    folder = Path(where)
-    own = folder / "SKILL.md"
-    return [own.resolve()] if own.is_file() else sorted(file.resolve() for file in folder.glob("*/SKILL.md"))
+    if isinstance(skill, (str, Path)):
+        return sorted(file.resolve() for file in Path(skill).glob("*/SKILL.md"))
+    own = Path(getattr(skill, "path", None) or "") / "SKILL.md"
+    return [own.resolve()] if own.is_file() and getattr(skill, "path", None) else []

@@ -89,12 +89,16 @@ def change(owner: str, name: str, value: Any, component: str | None = None, *, i
     MUTATIONS.append(Mutation(owner, name, mutate, component, **members))
 
 
-def mutate(owner: str, name: str, function: Callable[[Recipe], None], component: str | None = None, **members: Any) -> None:
+def mutate(
+    owner: str, name: str, function: Callable[[Recipe], None], component: str | None = None, **members: Any
+) -> None:
     """The same by a function of the recipe."""
     MUTATIONS.append(Mutation(owner, name, function, component, **members))
 
 
-def after(owner: str, name: str, function: Callable[[Crew], None], component: str | None = None, **members: Any) -> None:
+def after(
+    owner: str, name: str, function: Callable[[Crew], None], component: str | None = None, **members: Any
+) -> None:
     """The same on the crew that was built."""
     mutate(owner, name, lambda recipe: setattr(recipe, "after", function), component, **members)
 
@@ -251,8 +255,12 @@ after("task", "input_files", lambda crew: crew.tasks[-1].__dict__.update(input_f
 change("task", "guardrail", lambda: passes, "guardrail.source", acts="it may reject or replace the answer")
 change("task", "guardrail", "be polite", "guardrail.text", acts="it may reject the answer", note="text")
 change("task", "guardrails", lambda: [passes, passes_changed], "guardrail#2.source", acts="they may reject or replace")
-change("task", "guardrail", lambda: passes_changed, "guardrail.source", scenario="guarded", acts="it replaces the answer")
-change("task", "guardrails", lambda: passes_changed, "guardrail.source", scenario="guarded", acts="it replaces the answer")
+change(
+    "task", "guardrail", lambda: passes_changed, "guardrail.source", scenario="guarded", acts="it replaces the answer"
+)
+change(
+    "task", "guardrails", lambda: passes_changed, "guardrail.source", scenario="guarded", acts="it replaces the answer"
+)
 change("task", "guardrail_max_retries", 7, scenario="plain", note="without a guardrail")
 change("task", "guardrail_max_retries", 7, "guardrail.max_retries", scenario="guarded", acts="it limits the guardrail")
 change("task", "max_retries", 7, scenario="plain", note="without a guardrail")
@@ -284,7 +292,11 @@ mutate("task", "class", lambda recipe: setattr(recipe, "task_class", OwnTask), "
 
 # Agent: the target's own, then those it may ask.
 
-TEMPLATES = {"system_template": "S {{ .System }}", "prompt_template": "P {{ .Prompt }}", "response_template": "R {{ .Response }} E"}
+TEMPLATES = {
+    "system_template": "S {{ .System }}",
+    "prompt_template": "P {{ .Prompt }}",
+    "response_template": "R {{ .Response }} E",
+}
 for name in ("role", "goal", "backstory"):
     change("agent", name, f"another {{line}} {name}", f"agent.{name}")
     change("agent", name, f"another {name}", f"coworker:Clerk.{name}" if name != "role" else "coworker:another role.role",
@@ -302,7 +314,9 @@ change("agent", "max_tokens", 99, "agent.max_tokens", needless="CrewAI keeps it 
 change("agent", "max_execution_time", 100, "agent.max_execution_time", acts="it may end the task")
 change("agent", "max_retry_limit", 5, "agent.max_retry_limit", acts="it limits retries")
 change("agent", "respect_context_window", False, "agent.respect_context_window", acts="long talks are not summed up")
-change("agent", "use_better_compaction", False, "agent.use_better_compaction", acts="long tool results are not deferred")
+change(
+    "agent", "use_better_compaction", False, "agent.use_better_compaction", acts="long tool results are not deferred"
+)
 change("agent", "allow_delegation", True, "agent.allow_delegation")
 change("agent", "multimodal", True, "agent.multimodal")
 change("agent", "allow_code_execution", True, "agent.allow_code_execution",
@@ -328,7 +342,9 @@ change("agent", "function_calling_llm", lambda: RecordingModel(model="other"), "
 change("agent", "tools", lambda: [search], "tool:search.source")
 change("agent", "tools", lambda: [lookup, search], "tools.order", note="one more")
 change("agent", "apps", ["gmail"], "agent.apps", acts="its tools come from a platform", kickoff=False)
-change("agent", "mcps", ["https://mcp.example.com/a"], "agent.mcp:1", acts="its tools come from a server", kickoff=False)
+change(
+    "agent", "mcps", ["https://mcp.example.com/a"], "agent.mcp:1", acts="its tools come from a server", kickoff=False
+)
 change("agent", "inject_date", True, "agent.date")
 change("agent", "date_format", "%d.%m.%Y", note="without inject_date")
 change("agent", "date_format", "%d.%m.%Y", "agent.date", scenario="dated")
@@ -342,7 +358,9 @@ change("agent", "embedder", {"provider": "openai", "config": {"model_name": "tex
        note="without knowledge")  # fmt: skip
 after("agent", "memory", on_agent("memory", True), "agent.memory", acts="it recalls", kickoff=False)
 UNCHANGEABLE["agent", "from_repository"] = "CrewAI fetches the agent from its service and fills the other fields"
-mutate("agent", "skills", lambda recipe: recipe.agent.update(skills=[write_skill(recipe.folder)]), "agent.skill:appraisal")
+mutate(
+    "agent", "skills", lambda recipe: recipe.agent.update(skills=[write_skill(recipe.folder)]), "agent.skill:appraisal"
+)
 change("agent", "cache", False)
 change("agent", "verbose", True)
 change("agent", "max_rpm", 1000)
@@ -380,12 +398,12 @@ def own_executor() -> type:
 
 
 def write_skill(folder: Path, text: str = "Look at the roof.") -> Path:
-    """A skill in a folder."""
-    skill = folder / "appraisal"
+    """A folder with a skill."""
+    skill = folder / "skills" / "appraisal"
     skill.mkdir(parents=True, exist_ok=True)
     head = "---\nname: appraisal\ndescription: How to appraise.\n---\n"
     (skill / "SKILL.md").write_text(head + text)
-    return skill
+    return skill.parent
 
 
 def given_knowledge(recipe: Recipe, owner: str) -> None:
@@ -414,7 +432,14 @@ change("crew", "manager_llm", lambda: RecordingModel(model="other"), "manager.ll
 change("crew", "manager_llm", lambda: RecordingModel(model="other"), note="without a manager")
 change("agent", "goal", "another goal", "manager.goal", into="manager", scenario="hierarchical", note="manager")
 UNCHANGEABLE["crew", "manager_agent"] = "see agent: role and goal of the manager"
-change("crew", "function_calling_llm", "gpt-4o", "agent.function_calling_llm.model", acts="it calls the tools", kickoff=False)
+change(
+    "crew",
+    "function_calling_llm",
+    "gpt-4o",
+    "agent.function_calling_llm.model",
+    acts="it calls the tools",
+    kickoff=False,
+)
 change("crew", "planning", True, "crew.planning")
 change("crew", "planning_llm", lambda: RecordingModel(model="other"), note="without planning")
 change("crew", "planning_llm", lambda: RecordingModel(model="other"), "crew.planning_llm.model", scenario="planned",
@@ -526,7 +551,9 @@ mutate("tool", "args_schema", with_tool(lambda: function_tool(args_schema=Strict
        scenario="function tool", acts="a validator changes the arguments")  # fmt: skip
 mutate("tool", "args_schema", with_tool(lambda: LookupTool(args_schema=StrictPolicyArgs)), "tool:lookup.args_schema",
        scenario="class tool", acts="a validator changes the arguments")  # fmt: skip
-mutate("tool", "func", with_tool(lambda: function_tool(func=look_up_more)), "tool:lookup.source", scenario="function tool")
+mutate(
+    "tool", "func", with_tool(lambda: function_tool(func=look_up_more)), "tool:lookup.source", scenario="function tool"
+)
 mutate("tool", "prefix", with_tool(lambda: LookupTool(prefix="contract")), "tool:lookup.prefix", scenario="class tool")
 mutate("tool", "access_token", with_tool(lambda: LookupTool(access_token="t-2")), scenario="class tool")
 mutate("tool", "calls", with_tool(lambda: LookupTool(calls=9)), scenario="class tool", note="its own counter")
@@ -547,7 +574,9 @@ mutate("tool", "_suffix", with_tool(private_suffix), "tool:lookup.suffix", scena
 
 def with_source(**members: Any) -> Callable[[Recipe], None]:
     """Give the target's agent another source."""
-    return lambda recipe: setattr(recipe, "sources", [StringKnowledgeSource(**{"content": "fire is covered", **members})])
+    return lambda recipe: setattr(
+        recipe, "sources", [StringKnowledgeSource(**{"content": "fire is covered", **members})]
+    )
 
 
 def with_file(text: str, *, rename: str = "terms.txt") -> Callable[[Recipe], None]:
@@ -564,7 +593,9 @@ def with_file(text: str, *, rename: str = "terms.txt") -> Callable[[Recipe], Non
 
 SOURCE = "agent.knowledge:StringKnowledgeSource"
 mutate("knowledge", "content", with_source(content="hail is covered"), SOURCE, scenario="knowing")
-mutate("knowledge", "chunk_size", with_source(chunk_size=8, chunk_overlap=2), f"{SOURCE}.chunk_size", scenario="knowing")
+mutate(
+    "knowledge", "chunk_size", with_source(chunk_size=8, chunk_overlap=2), f"{SOURCE}.chunk_size", scenario="knowing"
+)
 mutate("knowledge", "chunk_overlap", with_source(chunk_overlap=20), f"{SOURCE}.chunk_overlap", scenario="knowing",
        acts="it cuts longer texts in other places")  # fmt: skip
 mutate("knowledge", "metadata", with_source(metadata={"a": 1}), f"{SOURCE}.metadata", scenario="knowing",
@@ -662,7 +693,13 @@ change("llm", "additional_params", {"extra_headers": {"X-Key": "2"}}, scenario="
 change("llm", "provider", "openrouter", "agent.llm.model", scenario="openai", acts="another provider", kickoff=False)
 mutate("llm", "base_url", lambda recipe: recipe.llm.update(base_url=recipe.base_url + "/other/v1"), "agent.llm.endpoint",
        scenario="openai")  # fmt: skip
-mutate("llm", "base_url", lambda recipe: recipe.llm.update(base_url=recipe.base_url + "/v1/"), scenario="openai", note="slash")
+mutate(
+    "llm",
+    "base_url",
+    lambda recipe: recipe.llm.update(base_url=recipe.base_url + "/v1/"),
+    scenario="openai",
+    note="slash",
+)
 mutate("llm", "api_base", lambda recipe: recipe.llm.update(base_url=None, api_base=recipe.base_url + "/other/v1"),
        "agent.llm.endpoint", scenario="openai")  # fmt: skip
 for name, value in {
@@ -687,7 +724,9 @@ for name, value in {
     "auto_chain_reasoning": True,
 }.items():
     change("llm", name, value, f"agent.llm.{name}", scenario="responses")
-change("llm", "auto_chain", True, "agent.llm.auto_chain", scenario="responses", acts="a second call goes on from the first")
+change(
+    "llm", "auto_chain", True, "agent.llm.auto_chain", scenario="responses", acts="a second call goes on from the first"
+)
 change("llm", "parse_tool_outputs", True, "agent.llm.parse_tool_outputs", scenario="responses",
        acts="it changes the answer's form")  # fmt: skip
 change("llm", "temperature", 0.7, "agent.llm.temperature", scenario="openai with extras",
@@ -711,7 +750,13 @@ for name, value in {
 }.items():
     change("llm", name, value, f"agent.llm.{name}", scenario="litellm", acts="a parameter", kickoff=False)
 for name in ("callbacks", "completion_cost", "is_anthropic"):
-    change("llm", name, {"callbacks": [callback], "completion_cost": 1.5}.get(name, True), scenario="litellm", kickoff=False)
+    change(
+        "llm",
+        name,
+        {"callbacks": [callback], "completion_cost": 1.5}.get(name, True),
+        scenario="litellm",
+        kickoff=False,
+    )
 
 
 # Scenarios: the crews that mutations start from. Each changes the recipe before the mutation does.
@@ -728,7 +773,10 @@ SCENARIOS: dict[str, Callable[[Recipe], None]] = {
     "delegating": lambda recipe: recipe.agent.update(allow_delegation=True),
     "templates": lambda recipe: recipe.agent.update(TEMPLATES),
     "dated": lambda recipe: recipe.agent.update(inject_date=True),
-    "hierarchical": lambda recipe: (recipe.crew.update(process=Process.hierarchical), recipe.manager.update(role="Boss")),
+    "hierarchical": lambda recipe: (
+        recipe.crew.update(process=Process.hierarchical),
+        recipe.manager.update(role="Boss"),
+    ),
     "managed": lambda recipe: recipe.crew.update(process=Process.hierarchical, manager_llm=recipe.model),
     "planned": lambda recipe: recipe.crew.update(planning=True, planning_llm=recipe.model),
     "knowing": with_source(),
@@ -750,8 +798,15 @@ REMOTE = {"stdio", "http", "mcp reference", "litellm"}  # nothing to call: the d
 def build(recipe: Recipe) -> Crew:
     """The crew of a recipe."""
     llm = _llm(recipe)
-    colleague = Agent(**{"role": "Clerk", "goal": "be quick", "backstory": "new", "llm": recipe.model, **recipe.colleague})
-    given: dict[str, Any] = {"role": "Examiner of {line}", "goal": "be right", "backstory": "long in {line}", "llm": llm}
+    colleague = Agent(
+        **{"role": "Clerk", "goal": "be quick", "backstory": "new", "llm": recipe.model, **recipe.colleague}
+    )
+    given: dict[str, Any] = {
+        "role": "Examiner of {line}",
+        "goal": "be right",
+        "backstory": "long in {line}",
+        "llm": llm,
+    }
     if not recipe.llm:
         given["tools"] = [recipe.tool or lookup]
     if recipe.sources:
@@ -787,7 +842,9 @@ def _llm(recipe: Recipe) -> Any:
 def _of_litellm(members: dict[str, Any]) -> LLM:
     """CrewAI's LiteLLM client, which it refuses to construct where LiteLLM is not installed."""
     made = object.__new__(LLM)
-    defaults = {name: f.get_default(call_default_factory=True, validated_data={}) for name, f in LLM.model_fields.items()}
+    defaults = {
+        name: f.get_default(call_default_factory=True, validated_data={}) for name, f in LLM.model_fields.items()
+    }
     object.__setattr__(made, "__dict__", {**defaults, **members})
     for name in ("__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__"):
         object.__setattr__(made, name, set() if name.endswith("set__") else None)

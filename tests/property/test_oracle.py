@@ -70,7 +70,9 @@ class ShelfOfTexts(BaseKnowledgeStorage):
     _texts: list[str] = PrivateAttr(default_factory=list)
 
     def search(self, query: Any, limit: int = 5, metadata_filter: Any = None, score_threshold: float = 0.6) -> Any:
-        return [{"id": str(n), "content": text, "metadata": {}, "score": 1.0} for n, text in enumerate(self._texts)][:limit]
+        return [{"id": str(n), "content": text, "metadata": {}, "score": 1.0} for n, text in enumerate(self._texts)][
+            :limit
+        ]
 
     async def asearch(self, *args: Any, **kwargs: Any) -> Any:
         return self.search(*args, **kwargs)
@@ -215,5 +217,3 @@ def test_the_matrix():
             print(f"  {cell.verdict}: {cell.mutation.id}: {cell.mutation.needless}")  # noqa: T201
     assert not counted["wrong fresh"]
     assert not counted["wrong stale"]
-
-
