@@ -25,11 +25,16 @@ async def arun_items(
 ) -> list[Any]:
     """The results in the order of the items; on an error what has begun is left to finish before it is raised."""
     results: dict[int, Any] = {}
-    first_error: list[BaseException] = []
+    raised: list[BaseException] = []
 
     async def worker() -> None:
-        for item in items:
-            if first_error:
+        while not raised:
+            try:
+                item = next(items, None)
+            except Exception as error:  # noqa: BLE001 - of the caller's own generator; raised below
+                raised.append(error)
+                return
+            if item is None:
                 return
             try:
                 results[item.number] = await _run(repository, source, item, options)
@@ -38,19 +43,24 @@ async def arun_items(
                 progress.failed(error)
                 results[item.number] = error
                 if on_error == "raise":
-                    first_error.append(error)
+                    raised.append(error)
 
-    with progress:
-        await asyncio.gather(*(worker() for _ in range(max_workers)))
-    progress.summary()
-    if first_error:
-        raise first_error[0]
+    try:
+        with progress:
+            await asyncio.gather(*(worker() for _ in range(max_workers)))
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        progress.interrupted()
+        raise
+    finally:
+        progress.summary()
+    if raised:
+        raise raised[0]
     return [results[number] for number in sorted(results)]
 
 
 async def _run(repository: Any, source: CrewSource, item: Item, options: Mapping[str, Any]) -> Any:
+    """Run one item on a crew that nobody else uses; a crew whose run failed is not used again."""
     crew = source.borrow()
-    try:
-        return await repository.arun_item(crew, item.inputs, workflow_id=item.workflow_id, **options)
-    finally:
-        source.give_back(crew)
+    result = await repository.arun_item(crew, item.inputs, workflow_id=item.workflow_id, **options)
+    source.give_back(crew)
+    return result

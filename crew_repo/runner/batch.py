@@ -6,9 +6,10 @@ Each item is a run of its own in its own workflow, so what had finished when a b
 from __future__ import annotations
 
 import os
+import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -47,10 +48,17 @@ def worker_count(max_workers: int | None) -> int:
 
 
 def items_of(inputs_list: Iterable[Any], workflow_ids: Iterable[str] | None) -> Iterator[Item]:
-    """The items one by one; as many workflow IDs as inputs, or an InputError at the first that lacks one."""
-    if isinstance(inputs_list, (str, bytes, Mapping)):
+    """The items one by one; as many workflow IDs as inputs, or an InputError: at once if both have a length."""
+    if isinstance(inputs_list, (str, bytes, Mapping)) or not isinstance(inputs_list, Iterable):
         raise InputError("inputs_list is one set of inputs; give a list (or a generator) of them")
-    ids = iter(workflow_ids) if workflow_ids is not None else None
+    if isinstance(workflow_ids, (str, bytes)):
+        raise InputError("workflow_ids is one text; give a list (or a generator) with one for each item")
+    if isinstance(inputs_list, Sized) and isinstance(workflow_ids, Sized) and len(inputs_list) != len(workflow_ids):
+        raise InputError(f"There are {len(inputs_list)} inputs and {len(workflow_ids)} workflow_ids; give one for each")
+    return _numbered(inputs_list, None if workflow_ids is None else iter(workflow_ids))
+
+
+def _numbered(inputs_list: Iterable[Any], ids: Iterator[str] | None) -> Iterator[Item]:
     for number, inputs in enumerate(inputs_list):
         try:
             workflow_id = next(ids) if ids is not None else None
@@ -84,8 +92,7 @@ def run_items(
         progress.interrupted()
         raise
     finally:
-        for future in window:
-            future.cancel()
+        wait([future for future in window if not future.cancel()])
         if executor is None:
             pool.shutdown(wait=True, cancel_futures=True)
         progress.summary()
@@ -128,28 +135,31 @@ class Worker:
 
     def __init__(self, repository: Any, source: CrewSource, options: Mapping[str, Any]) -> None:
         self._repository, self._source, self._options = repository, source, dict(options)
+        self._batch = uuid.uuid4().hex
 
     def __reduce__(self) -> Any:
-        return _worker_here, (self._repository, self._source, self._options)
+        """The repository travels unopened: it is opened once per process, not once per item."""
+        return _worker_here, (self._batch, self._repository.__reduce__(), self._source, self._options)
 
     def __call__(self, item: Item) -> Any:
-        """Run one item on a crew that nobody else uses."""
+        """Run one item on a crew that nobody else uses; a crew whose run failed is not used again."""
         crew = self._source.borrow()
-        try:
-            return self._repository.run_item(crew, item.inputs, workflow_id=item.workflow_id, **self._options)
-        finally:
-            self._source.give_back(crew)
+        result = self._repository.run_item(crew, item.inputs, workflow_id=item.workflow_id, **self._options)
+        self._source.give_back(crew)
+        return result
 
 
-_here: dict[tuple[int, str, str], Worker] = {}
+_here: dict[tuple[int, str], Worker] = {}
+_KEPT = 4  # workers per process, for batches that run beside each other
 
 
-def _worker_here(repository: Any, source: CrewSource, options: Mapping[str, Any]) -> Worker:
-    """The worker that this process has already for the same repository and crew, or this one."""
-    key = (os.getpid(), repository.url, f"{source.name}|{sorted(options.items())!r}")
-    if key not in _here:
-        _here[key] = Worker(repository, source, options)
-    else:
-        repository.close()
-    return _here[key]
-
+def _worker_here(batch: str, repository: Any, source: CrewSource, options: Mapping[str, Any]) -> Worker:
+    """The worker that this process has already for the same batch, or a new one."""
+    key = (os.getpid(), batch)
+    found = _here.get(key)
+    if found is None:
+        reopen, arguments = repository
+        found = _here.setdefault(key, Worker(reopen(*arguments), source, options))
+        for old in list(_here)[:-_KEPT]:
+            _here.pop(old, None)
+    return found

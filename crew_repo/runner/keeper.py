@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Callable
 
 from crew_repo.errors import StoreError
 from crew_repo.model import Lease
@@ -31,6 +32,7 @@ class Keeper:
         self._lock = threading.Lock()
         self._runs: set[str] = set()
         self._leases: dict[tuple[str, str, int], Lease] = {}
+        self._owed: list[Callable[[], object]] = []
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -61,6 +63,26 @@ class Keeper:
         with self._lock:
             self._leases.pop(_key(lease), None)
             self._stop_if_idle()
+
+    def owe(self, writing: Callable[[], object]) -> None:
+        """What could not be written down, since the store was out of reach, the next run here writes first.
+
+        A lease that could not be given back, and a run that could not be ended: this process lives on, so nobody
+        would take them for those of a dead one.
+        """
+        with self._lock:
+            self._owed.append(writing)
+
+    def pay_owed(self) -> None:
+        """Write what is owed; what fails again is given up, and its lease ends with its time."""
+        self._check_fork()
+        with self._lock:
+            owed, self._owed = self._owed, []
+        for writing in owed:
+            try:
+                writing()
+            except StoreError as error:
+                log.warning("what could not be written before could not be written now: %s", error)
 
     def _check_fork(self) -> None:
         if self._pid != os.getpid():

@@ -57,8 +57,8 @@ class Progress:
         """Ctrl-C: say how to go on."""
         of = "" if self._total is None else f" of {self._total}"
         self._say(
-            f"Interrupted after {self.items}{of} items. What had finished is recorded: "
-            "start the same batch again to go on from there."
+            f"Interrupted after {self.items}{of} items. What has begun is left to finish; what has finished is "
+            "recorded: start the same batch again to go on from there."
         )
 
     def summary(self) -> None:

@@ -13,9 +13,11 @@ from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 from crew_repo import adapter
+from crew_repo.errors import StoreError
 from crew_repo.hashing import FORMAT, output_hash
 from crew_repo.model import (
     Decision,
@@ -116,9 +118,10 @@ class Session:
         self._store.start_run(
             self.run_id, self.workflow_id, self._crew_name, utc_now(), self._owner, adapter.facts()
         )
-        self._keeper.hold_run(self.run_id)
+        self._keeper.pay_owed()
         self._heads = self._store.heads(self.workflow_id)
         self._known = self._store.live_hashes(self._scope)
+        self._keeper.hold_run(self.run_id)
         self._usage.start()
         self._display.started(self.run_id, self.workflow_id, self._names)
 
@@ -130,7 +133,8 @@ class Session:
             self._note_skipped()
         with self._lock:
             buffered, self._buffered = self._buffered, []
-        record = self._store.finish_run(
+        write = partial(
+            self._store.finish_run,
             self.run_id,
             status,
             utc_now(),
@@ -138,6 +142,11 @@ class Session:
             tokens_spent=self._usage.spent().total_tokens,
             failure=self._failure(error) if error is not None else None,
         )
+        try:
+            record = write()
+        except StoreError:
+            self._keeper.owe(write)
+            raise
         log.info("run %s %s: executed %s, reused %s", self.run_id, status, record.executed, record.reused)
         self._display.finished(record)
         return record
@@ -450,7 +459,15 @@ class Session:
         if ticket.lease is not None:
             self._keeper.drop(ticket.lease)
             if not settled:
-                self._store.release(ticket.lease)
+                self._give_back(ticket.lease)
+
+    def _give_back(self, lease: Lease) -> None:
+        """An exception is on its way already, which an unreachable store must not hide."""
+        try:
+            self._store.release(lease)
+        except StoreError as error:
+            log.warning("run %s: a lease could not be given back: %s", self.run_id, error)
+            self._keeper.owe(partial(self._store.release, lease))
 
     # Notes.
 

@@ -62,12 +62,6 @@ class CrewSource:
             raise NotACrewError(f"{error} A batch also takes a function that builds one, or its name.") from error
         return lambda: adapter.copy_crew(crew)
 
-    @property
-    def name(self) -> str:
-        """What tells this source from others in a process."""
-        source = self._source
-        return source if isinstance(source, str) else f"{source.__module__}:{source.__qualname__}"
-
     def check_portable(self) -> None:
         """Raise if this source cannot travel to another process."""
         if not isinstance(self._source, str) and not callable(self._source):
@@ -84,6 +78,6 @@ class CrewSource:
         return self._build()
 
     def give_back(self, crew: Any) -> None:
-        """The run is over."""
+        """Its run has ended well."""
         with self._lock:
             self._free.append(crew)

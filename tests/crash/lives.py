@@ -1,0 +1,84 @@
+"""What the processes of these tests do, until they are done or killed; each is forked from one that has imported all."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import traceback
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import tests.conftest  # noqa: F401 - first: it sets the environment
+
+# isort: split
+from crewai import LLM, Agent, Crew, Task
+
+from crew_repo import StateRepository
+from tests.crash.server import answer_to
+
+__all__ = ["TASKS", "begin", "build", "expected", "inputs_of", "live_batch", "live_one_by_one"]
+
+TASKS = ("extract", "check", "draft")
+ROOT = Path(__file__).parents[2]
+
+os.environ["PYTHONPATH"] = str(ROOT)
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload([__name__])
+
+
+def build(base_url: str) -> Crew:
+    """Three tasks in a chain, on CrewAI's own OpenAI client."""
+    llm = LLM(model="openai/gpt-4o-mini", base_url=base_url, api_key="x")
+    worker = Agent(role="Adjuster", goal="be right", backstory="long in the trade", llm=llm)
+    tasks = [
+        Task(name=name, description=f"<<{name}>> claim {{claim}}", expected_output="a sentence", agent=worker)
+        for name in TASKS
+    ]
+    return Crew(name="claims", agents=[worker], tasks=tasks)
+
+
+def inputs_of(claims: Sequence[str]) -> list[dict[str, str]]:
+    """One set of inputs per claim."""
+    return [{"claim": claim} for claim in claims]
+
+
+def expected(claims: Sequence[str]) -> list[str]:
+    """What a batch of these claims must give."""
+    return [answer_to(claim, TASKS[-1]) for claim in claims]
+
+
+def live_batch(url: str, base_url: str, claims: Sequence[str], workers: int = 2) -> None:
+    """One batch with threads."""
+    with StateRepository(url) as repo:
+        results = repo.run_for_each(
+            partial(build, base_url), inputs_of(claims), workflow_ids=list(claims), max_workers=workers
+        )
+    assert [result.raw for result in results] == expected(claims)
+
+
+def live_one_by_one(url: str, base_url: str, claims: Sequence[str]) -> None:
+    """A run for each claim, one after the other, each with its kickoff."""
+    crew = build(base_url)
+    with StateRepository(url, verbose=False) as repo:
+        raws = [repo.run(crew, inputs, workflow_id=inputs["claim"]).raw for inputs in inputs_of(claims)]
+    assert raws == expected(claims)
+
+
+def begin(report: Path, work: Callable[..., Any], *arguments: Any) -> Any:
+    """A process that does this work; what it raises is in `report`, and its exit code is then 1."""
+    process = _context.Process(target=_live, args=(report, work, arguments))
+    process.start()
+    return process
+
+
+def _live(report: Path, work: Callable[..., Any], arguments: Sequence[Any]) -> None:
+    logging.disable(logging.WARNING)
+    try:
+        work(*arguments)
+    except BaseException as error:  # noqa: BLE001 - told to the test
+        report.write_text(f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
+        os._exit(1)
+    os._exit(0)

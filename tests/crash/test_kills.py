@@ -1,0 +1,22 @@
+"""A bounded sample of what `python -m tests.crash.kills 500` and `python -m tests.crash.crowd` do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.crash.crowd import crowd
+from tests.crash.kills import Siege
+from tests.crash.server import Ledger
+
+
+def test_nothing_is_lost_or_paid_twice_however_often_a_batch_is_killed(tmp_path: Path, ledger: Ledger) -> None:
+    """After each of 8 kills: a sound file, no record lost, no finished task asked for again; the batch completes."""
+    siege = Siege(tmp_path, ledger)
+    siege.until(8)
+    assert (siege.kills, siege.checked - siege.kills) == (8, siege.batches)
+    assert siege.batches >= 1
+
+
+def test_a_crowd_of_processes_pays_for_each_task_once(url: str, tmp_path: Path, ledger: Ledger) -> None:
+    """Four processes, one state, the same 8 claims: each task is asked for once in all, and nobody sees an error."""
+    crowd(url, ledger, tmp_path, processes=4, claims=8)
