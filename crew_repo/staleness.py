@@ -53,20 +53,26 @@ class Current:
         """The definition's components and the context."""
         return (*self.definition.components, Component("context", self.context_hash))
 
+    def at_occurrence(self, occurrence: int) -> Current:
+        """The same with so many equal tasks before it in its crew: each has a record of its own."""
+        if occurrence == self.occurrence:
+            return self
+        found_by = input_hash(self.definition_hash, self.context_hash, occurrence)
+        return replace(self, occurrence=occurrence, input_hash=found_by)
+
 
 def current_state(
     task_name: str,
     position: int,
     definition: Definition,
     context: str,
-    occurrence: int,
     policy: TaskPolicy,
     *,
     forced: bool = False,
     human_input: bool = False,
     has_memory: bool = False,
 ) -> Current:
-    """Hash a definition and its context."""
+    """Hash a definition and its context, as the first of equal tasks."""
     defined, read = definition_hash(definition.components), hash_context(context)
     return Current(
         task_name,
@@ -74,8 +80,8 @@ def current_state(
         definition,
         defined,
         read,
-        occurrence,
-        input_hash(defined, read, occurrence),
+        0,
+        input_hash(defined, read, 0),
         policy,
         forced,
         human_input,

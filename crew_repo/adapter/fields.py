@@ -12,6 +12,7 @@ test fails for it, so that somebody decides.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 
 __all__ = ["AGENT", "CREW", "LLM", "TASK", "TOOL", "Kind", "kind_of"]
@@ -87,6 +88,6 @@ TOOL = _table(
 )
 
 
-def kind_of(table: dict[str, Kind], field: str) -> Kind:
+def kind_of(table: Mapping[str, Kind], field: str) -> Kind:
     """What to do with this field; one that nobody has decided about is a VALUE."""
     return table.get(field, Kind.VALUE)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlencode, urlsplit
+from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from crew_repo.adapter.fields import Kind, kind_of
 from crew_repo.hashing import Hashed, digest, hash_callable, hash_class, hash_value, is_secret_name, text_hash
@@ -53,7 +56,7 @@ class Parts:
             taken = self._components.get(f"{component.path}#{number}")
         path = component.path if number == 1 else f"{component.path}#{number}"
         if taken is None or component.acts:
-            self._components[path] = replace(component, path=path)
+            self._components[path] = component if number == 1 else replace(component, path=path)
 
     def text(self, path: str, text: str, *, acts: bool = True, keep: bool = True) -> None:
         """A text; `keep` says whether it may be stored, so that a diff can show it."""
@@ -113,17 +116,36 @@ class Parts:
 
     def fields(self, prefix: str, item: BaseModel, table: Mapping[str, Kind], *, skip: Iterable[str] = ()) -> None:
         """The TEXT and VALUE fields of one of CrewAI's objects, where they differ from their defaults."""
-        skipped = set(skip)
-        for name, field in type(item).model_fields.items():
-            kind = kind_of(dict(table), name)
-            if name in skipped or kind in (Kind.OWN, Kind.PLUMBING) or is_secret_name(name):
+        skipped, values = set(skip), item.__dict__
+        for name, kind, default in _acting_fields(type(item), table):
+            value = values.get(name)
+            if name in skipped or (value is None and kind is Kind.TEXT):
                 continue
-            value = item.__dict__.get(name)
             if kind is Kind.TEXT:
-                if value is not None:
-                    self.text(f"{prefix}.{name}", str(value))
-            elif not _is_default(value, field.get_default(call_default_factory=True, validated_data={})):
+                self.text(f"{prefix}.{name}", str(value))
+            elif not _is_default(value, default()):
                 self.value(f"{prefix}.{name}", value)
+
+
+_acting: WeakKeyDictionary[type, list[tuple[str, Kind, Callable[[], object]]]] = WeakKeyDictionary()
+
+
+def _acting_fields(cls: type[BaseModel], table: Mapping[str, Kind]) -> list[tuple[str, Kind, Callable[[], object]]]:
+    """The TEXT and VALUE fields of a class that are no secrets, with their defaults. Each class has one table."""
+    found = _acting.get(cls)
+    if found is None:
+        kinds = [(name, kind_of(table, name), field) for name, field in cls.model_fields.items()]
+        found = _acting[cls] = [
+            (name, kind, _default_of(field))
+            for name, kind, field in kinds
+            if kind in (Kind.TEXT, Kind.VALUE) and not is_secret_name(name)
+        ]
+    return found
+
+
+def _default_of(field: FieldInfo) -> Callable[[], object]:
+    """A default that a factory makes is made anew each time."""
+    return partial(field.get_default, call_default_factory=True, validated_data={})
 
 
 def _is_default(value: object, default: object) -> bool:

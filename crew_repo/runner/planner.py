@@ -83,21 +83,20 @@ class Walk:
     def _current(self, view: adapter.TaskView, context: str | None) -> Current:
         policy = self._options.policies.of(view.name)
         definition = self._describer.describe(view, policy)
-        current = current_state(view.name, view.position, definition, context or "", 0, policy)
-        key = (current.definition_hash, None if context is None else current.context_hash)
-        occurrence = sum(1 for other in self._keys if context is not None and other == key)
-        self._keys.append(key)
-        return current_state(
+        current = current_state(
             view.name,
             view.position,
             definition,
             context or "",
-            occurrence,
             policy,
             forced=self._options.forces(view.name),
             human_input=bool(view.task.human_input),
             has_memory=adapter.has_memory(self._view.crew, view.worker),
         )
+        key = (current.definition_hash, None if context is None else current.context_hash)
+        occurrence = sum(1 for other in self._keys if context is not None and other == key)
+        self._keys.append(key)
+        return current.at_occurrence(occurrence)
 
     def _occurrence_unknown(self, current: Current) -> bool:
         """An equal task before this one, of which it is not known what it will read, may take this one's number."""

@@ -192,22 +192,21 @@ class Session:
         view = adapter.live_task(task, self._names[position], position, self._plans)
         policy = self._options.policies.of(view.name)
         definition = adapter.Describer(live, self._memo).describe(view, policy)
-        current = current_state(view.name, view.position, definition, context, 0, policy)
-        key = (current.definition_hash, current.context_hash)
-        with self._lock:
-            self._arrived[view.position] = key
-            earlier = sum(1 for at, other in self._arrived.items() if at < view.position and other == key)
-        return view, current_state(
+        current = current_state(
             view.name,
             view.position,
             definition,
             context,
-            earlier,
             policy,
             forced=self._options.forces(view.name),
             human_input=bool(task.human_input),
             has_memory=adapter.has_memory(self._crew, view.worker),
         )
+        key = (current.definition_hash, current.context_hash)
+        with self._lock:
+            self._arrived[view.position] = key
+            earlier = sum(1 for at, other in self._arrived.items() if at < view.position and other == key)
+        return view, current.at_occurrence(earlier)
 
     def _position(self, task: Any) -> int:
         """One task object may stand in a crew twice: the first place that has not been reached is meant."""

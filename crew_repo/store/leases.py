@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from crew_repo.model import Claim, Lease, Outcome, RunStatus, TaskRun
 from crew_repo.store.owners import is_alive, is_dead
-from crew_repo.store.records import live_record
+from crew_repo.store.records import is_finished, live_record
 from crew_repo.store.rows import task_run_row
 from crew_repo.store.tables import LEASE, RUN
 from crew_repo.store.transaction import Transaction
@@ -46,17 +46,17 @@ def claim(
 ) -> Claim:  # fmt: skip
     """The record, if somebody finished this work; else the lease, if it is free; else who holds it."""
     tx.dialect.lock_work(tx.connection, *work)
-    record = live_record(tx, *work) if take_finished else None
-    if record is not None:
-        return Claim(record=record)
-    held = tx.rows(_HELD, {"w": work[0], "i": work[1]}).first()
-    if held is not None:
+    if take_finished and is_finished(tx, *work):
+        return Claim(record=live_record(tx, *work))
+    row = {"workflow_id": work[0], "input_hash": work[1], "owner": owner, "run_id": run_id, "task_name": task_name,
+           "position": position, "acquired_at": tx.lease_now, "expires_at": _until(tx)}  # fmt: skip
+    fence = tx.insert_if_new(tx.inserts.lease_if_free, row)
+    if fence is None:
+        held = tx.rows(_HELD, {"w": work[0], "i": work[1]}).one()
         if held["expires_at"] > tx.lease_now and not is_dead(held["owner"]):
             return Claim(held_by=held["owner"])
         _bury(tx, [held])
-    row = {"workflow_id": work[0], "input_hash": work[1], "owner": owner, "run_id": run_id, "task_name": task_name,
-           "position": position, "acquired_at": tx.lease_now, "expires_at": _until(tx)}  # fmt: skip
-    fence = tx.execute(insert(LEASE), row).inserted_primary_key[0]
+        fence = tx.insert_if_new(tx.inserts.lease_if_free, row)
     return Claim(lease=Lease(*work, owner, fence, tx.lease_now))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, or_, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 
 from crew_repo.model import Component, NewRecord, Record
 from crew_repo.store.rows import RECORD_COLUMNS, hashes_of, record_of, record_row
@@ -17,6 +17,7 @@ __all__ = [
     "add_texts",
     "definitions",
     "history",
+    "is_finished",
     "live_hashes",
     "live_record",
     "live_records",
@@ -40,12 +41,12 @@ _BY_INPUTS_HERE = _BY_INPUTS.where(_OF_WORKFLOW)
 _BY_IDS = select(*RECORD_COLUMNS).where(RECORD.c.record_id.in_(bindparam("ids", expanding=True)))
 _NEWEST = select(RECORD.c.task_name, func.max(RECORD.c.record_id)).where(_OF_WORKFLOW).group_by(RECORD.c.task_name)
 _TEXTS = select(TEXT.c.sha256, TEXT.c.body).where(TEXT.c.sha256.in_(bindparam("hashes", expanding=True)))
-_INSERT = insert(RECORD)
 _SUPERSEDE = (
     update(RECORD)
     .where(_OF_WORKFLOW, RECORD.c.input_hash == bindparam("i"), _LIVE)
     .values(retired="superseded", retired_at=bindparam("at"))
 )
+_IS_FINISHED = select(RECORD.c.record_id).where(_OF_WORKFLOW, RECORD.c.input_hash == bindparam("i"), _LIVE)
 _FENCE = select(RECORD.c.fence).where(_OF_WORKFLOW, RECORD.c.input_hash == bindparam("i"), _LIVE)
 
 
@@ -56,6 +57,11 @@ def live_record(tx: Transaction, workflow_id: str | None, input_hash: str) -> Re
     else:
         row = tx.rows(_BY_INPUT_HERE, {"i": input_hash, "w": workflow_id}).first()
     return None if row is None else record_of(row)
+
+
+def is_finished(tx: Transaction, workflow_id: str, input_hash: str) -> bool:
+    """Whether `live_record` would find one."""
+    return tx.connection.scalar(_IS_FINISHED, {"w": workflow_id, "i": input_hash}) is not None
 
 
 def live_records(tx: Transaction, workflow_id: str | None, input_hashes: Sequence[str]) -> dict[str, Record]:
@@ -123,12 +129,13 @@ def add_texts(tx: Transaction, components: Iterable[Component]) -> None:
 
 def add_record(tx: Transaction, new: NewRecord, *, fence: int | None = None, retired: str | None = None) -> Record:
     """Keep a finished task; one that may be served takes the place of the one before it."""
-    if retired is None:
-        tx.execute(_SUPERSEDE, {"w": new.workflow_id, "i": new.input_hash, "at": tx.now})
     add_texts(tx, new.components)
     row = record_row(new)
     row.update(fence=fence, retired=retired, retired_at=tx.now if retired else None)
-    record_id = tx.execute(_INSERT, row).inserted_primary_key[0]
+    record_id = tx.insert_if_new(tx.inserts.record_if_first, row)
+    if record_id is None:
+        tx.execute(_SUPERSEDE, {"w": new.workflow_id, "i": new.input_hash, "at": tx.now})
+        record_id = tx.insert_if_new(tx.inserts.record_if_first, row)
     members = {name: getattr(new, name) for name in NewRecord.__slots__}
     return Record(**members, record_id=record_id, retired=retired)
 

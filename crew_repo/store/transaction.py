@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from crew_repo.store.dialect import Dialect
-from crew_repo.store.tables import RUN, TASK_RUN, TEXT
+from crew_repo.store.tables import LEASE, RECORD, RUN, TASK_RUN, TEXT
 
 __all__ = ["Inserts", "Transaction", "chunks"]
 
@@ -23,6 +23,8 @@ class Inserts:
 
     def __init__(self, dialect: Dialect) -> None:
         self.text: Any = dialect.insert_or_ignore(TEXT)
+        self.lease_if_free: Any = dialect.insert_or_ignore(LEASE)
+        self.record_if_first: Any = dialect.insert_or_ignore(RECORD)
         self.run_if_new: Any = dialect.insert_or_ignore(RUN)
         self.task_run: Any = dialect.insert_or_replace(TASK_RUN, ("run_id", "position"))
         self.task_run_if_new: Any = dialect.insert_or_ignore(TASK_RUN)
@@ -42,6 +44,12 @@ class Transaction:
     def execute(self, statement: Any, parameters: Any = None) -> Any:
         """Run a statement, with one set of parameters or a list of them."""
         return self.connection.execute(statement, parameters)
+
+    def insert_if_new(self, statement: Any, row: Mapping[str, Any]) -> Any:
+        """The key of the row that an insert of `Inserts` has made, or None if there was one already."""
+        done: Any = self.connection.execute(statement, row)
+        key = done.inserted_primary_key  # psycopg returns none, sqlite3 that of an earlier insert
+        return key[0] if key is not None and done.rowcount else None
 
     def rows(self, statement: Any, parameters: Any = None) -> Any:
         """The rows of a select, as mappings."""
