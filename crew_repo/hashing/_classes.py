@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import types
+import typing
 from collections.abc import Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, Any, get_origin
@@ -39,8 +40,14 @@ _GENERATED_METHODS = frozenset(
 )
 
 
+# Classes in some versions of Python, and special forms in others.
+_SPECIAL_FORMS: dict[int, str] = {id(typing.Any): "Any", id(typing.Annotated): "Annotated"}
+
+
 @handles(type)
 def _class(walker: Walker, value: type, path: str) -> Steps:
+    if id(value) in _SPECIAL_FORMS:
+        return ["special", _SPECIAL_FORMS[id(value)]]
     if _is_named(value):
         return ["named", qualified_name(value)]
     return _live_class(walker, value, path)

@@ -28,9 +28,14 @@ _STDLIB_FOLDERS = tuple({Path(sysconfig.get_path(name)).resolve() for name in ("
 _PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
 
 
+# Classes that a newer Python calls by another name.
+_RENAMED = {"enum.EnumType": "enum.EnumMeta", "collections._tuplegetter": "_collections._tuplegetter"}
+
+
 def qualified_name(kind: type) -> str:
-    """`module.qualname` of a class."""
-    return f"{kind.__module__}.{kind.__qualname__}"
+    """`module.qualname` of a class, as the oldest supported Python says it."""
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    return _RENAMED.get(name, name)
 
 
 def is_own_function(code: CodeType, namespace: Mapping[str, Any]) -> bool:

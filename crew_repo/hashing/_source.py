@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import linecache
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import CodeType
 from typing import Any, NamedTuple
 from weakref import ref
@@ -80,29 +80,44 @@ def _functions_of(filename: str, namespace: Mapping[str, Any]) -> dict[str, list
 
 
 def _index(text: str, filename: str) -> dict[str, list[_Found]]:
-    """Parse and compile a file once. Each function gets a line number of its own, to find its code by.
+    """Parse and compile a file once, and find the code of each function by its line and name.
 
-    Compiled alone, a function would not have its free variables; found by its true line, two lambdas on one line
-    could not be told apart.
+    Compiled alone, a function would not have its free variables. Those that share line and name, as two lambdas on
+    one line do, get lines of their own and are compiled again: the code around them may be another then.
     """
     tree = ast.parse(text, filename)
-    nodes: dict[int, tuple[int, FunctionNode]] = {}
+    places: dict[tuple[int, str], list[FunctionNode]] = {}
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-            number = text.count("\n") + 2 + len(nodes)
-            nodes[number] = (_renumber(node, number), node)
-    module = compile(tree, filename, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+            places.setdefault((_first_line(node), getattr(node, "name", "<lambda>")), []).append(node)
     index: dict[str, list[_Found]] = {}
-    for code in nested_codes(module):
-        if code.co_firstlineno in nodes:
-            index.setdefault(code.co_name, []).append(_Found(*nodes[code.co_firstlineno], code))
+    for code in _codes(tree, filename):
+        nodes = places.get((code.co_firstlineno, code.co_name), [])
+        if len(nodes) == 1:
+            index.setdefault(code.co_name, []).append(_Found(code.co_firstlineno, nodes[0], code))
+    shared = [(line, node) for (line, _), nodes in places.items() if len(nodes) > 1 for node in nodes]
+    moved = dict(enumerate(shared, text.count("\n") + 2))
+    for number, (_, node) in moved.items():
+        _move(node, number)
+    for code in _codes(tree, filename) if moved else ():
+        if code.co_firstlineno in moved:
+            index.setdefault(code.co_name, []).append(_Found(*moved[code.co_firstlineno], code))
     return index
 
 
-def _renumber(node: FunctionNode, number: int) -> int:
-    decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
-    first_line = min(some.lineno for some in (node, *decorators))
-    for some in (node, *decorators[:1]):
-        some.lineno = some.end_lineno = number
+def _codes(tree: ast.Module, filename: str) -> Iterator[CodeType]:
+    return nested_codes(compile(tree, filename, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True))
+
+
+def _decorators(node: FunctionNode) -> list[ast.expr]:
+    return [] if isinstance(node, ast.Lambda) else node.decorator_list
+
+
+def _first_line(node: FunctionNode) -> int:
+    return min(some.lineno for some in (node, *_decorators(node)))
+
+
+def _move(node: FunctionNode, line: int) -> None:
+    for some in (node, *_decorators(node)[:1]):
+        some.lineno = some.end_lineno = line
         some.col_offset = some.end_col_offset = 0
-    return first_line

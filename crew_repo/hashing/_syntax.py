@@ -37,6 +37,8 @@ def _node(node: ast.AST, left_out: frozenset[str], keep_docstring: bool) -> Enco
         return ["Constant", SCALARS[type(node.value)](node.value)]
     for name in node._fields:
         value = getattr(node, name, None)
+        if isinstance(node, ast.JoinedStr):
+            value = list(_pieces(node.values))
         if value is not None and value != [] and name not in _LAYOUT and name not in left_out:
             encoded.append([name, _field(value, name, left_out, keep_docstring)])
     return encoded
@@ -64,6 +66,21 @@ def _acting(items: list[Any], keep_docstring: bool) -> Iterator[object]:
         idle = isinstance(item, ast.Pass) or (isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant))
         if keep_docstring or not idle:
             yield item
+
+
+def _pieces(values: list[ast.expr]) -> Iterator[ast.expr]:
+    """The pieces of an f-string; Python 3.12 puts empty ones, and cuts where others do not."""
+    text = ""
+    for value in values:
+        if isinstance(value, ast.Constant):
+            text += str(value.value)
+            continue
+        if text:
+            yield ast.Constant(text)
+        text = ""
+        yield value
+    if text:
+        yield ast.Constant(text)
 
 
 def _parameters(a: ast.arguments) -> Encoded:
