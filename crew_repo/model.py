@@ -248,7 +248,7 @@ class Reason:
 
     def __str__(self) -> str:
         if self.kind is ReasonKind.UPSTREAM and self.component:
-            text = f"{self.component} is {self.detail}"
+            text = f"{self.component} {'' if self.detail == Status.MAY_RERUN else 'is '}{self.detail}"
             return f"{text} ({self.root})" if self.root else text
         text = f"{self.component} {self.kind}" if self.component else str(self.kind)
         return f"{text} ({self.detail})" if self.detail and self.detail != str(self.kind) else text
@@ -263,6 +263,9 @@ class Reason:
     def from_dict(cls, members: Mapping[str, Any]) -> Reason:
         """The inverse of `to_dict`."""
         return cls(**{**members, "kind": ReasonKind(members["kind"])})
+
+
+_TEMPLATES = frozenset({"task.description", "task.expected_output", "agent.role", "agent.goal", "agent.backstory"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +284,27 @@ class Decision:
     def fresh(self) -> bool:
         """Whether the stored record may be served."""
         return self.status is Status.FRESH
+
+    @property
+    def causes(self) -> list[str]:
+        """The reasons for people, each cause once.
+
+        A text that changed because an input did is not named beside that input, and upstreams that wait for the
+        same change share a line; `reasons` has them all.
+        """
+        paths = {reason.component for reason in self.reasons}
+        by_input = any((path or "").startswith("input:") for path in paths)
+        found: list[str] = []
+        waiting: dict[str, list[Reason]] = {}
+        for reason in self.reasons:
+            if reason.kind is ReasonKind.UPSTREAM and reason.root:
+                waiting.setdefault(reason.root, []).append(reason)
+            elif not (by_input and reason.component in _TEMPLATES and f"{reason.component}.template" not in paths):
+                found.append(str(reason))
+        for root, upstreams in waiting.items():
+            names = ", ".join(str(reason.component) for reason in upstreams)
+            found.append(f"{names} ({root})" if len(upstreams) > 1 else str(upstreams[0]))
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict."""
@@ -357,7 +381,7 @@ class Plan:
         )
 
     def _rows(self) -> list[tuple[str, str, str]]:
-        rows = [(d.task_name, str(d.status), "; ".join(map(str, d.reasons))) for d in self.decisions]
+        rows = [(d.task_name, str(d.status), "; ".join(d.causes)) for d in self.decisions]
         return [("task", "status", "why"), *rows]
 
     @property

@@ -46,8 +46,8 @@ class Display:
 
     def executing(self, task_name: str, decision: Decision) -> None:
         """A model is about to be called."""
-        why = "; ".join(str(reason) for reason in decision.reasons[:3])
-        more = len(decision.reasons) - 3
+        causes = decision.causes
+        why, more = "; ".join(causes[:3]), len(causes) - 3
         self._line(f"  {task_name:<{self._width}}  executing  {why}{f' and {more} more' if more > 0 else ''}")
 
     def settled(self, note: TaskRun) -> None:

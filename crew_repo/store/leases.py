@@ -10,16 +10,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
 from crew_repo.model import Claim, Lease, Outcome, RunStatus, TaskRun
 from crew_repo.store.owners import is_alive, is_dead
 from crew_repo.store.records import is_finished, live_record
 from crew_repo.store.rows import task_run_row
-from crew_repo.store.tables import LEASE, RUN
+from crew_repo.store.tables import LEASE, RUN, TASK_RUN
 from crew_repo.store.transaction import Transaction
 
-__all__ = ["claim", "give_up", "gone_leases", "heartbeat", "interrupted_task", "is_gone", "reap"]
+__all__ = ["COUNTED", "claim", "give_up", "gone_leases", "heartbeat", "interrupted_task", "is_gone", "reap"]
+
+COUNTED = (Outcome.EXECUTED, Outcome.REUSED, Outcome.FAILED)
+"""What a run's row has the numbers of."""
 
 _HELD = select(LEASE).where(LEASE.c.workflow_id == bindparam("w"), LEASE.c.input_hash == bindparam("i"))
 _DELETE = delete(LEASE).where(LEASE.c.fence == bindparam("f"))
@@ -37,7 +40,23 @@ _BEAT = (
 _RUNNING = select(RUN.c.run_id, RUN.c.owner, RUN.c.heartbeat_at, RUN.c.lease_seconds).where(
     RUN.c.status == str(RunStatus.RUNNING)
 )
-_INTERRUPT = update(RUN).where(RUN.c.run_id == bindparam("r")).values(status=str(RunStatus.INTERRUPTED))
+
+
+def _of_tasks(what: Any, *those: Any) -> Any:
+    return select(func.coalesce(what, 0)).where(TASK_RUN.c.run_id == RUN.c.run_id, *those).scalar_subquery()
+
+
+_INTERRUPT = (
+    update(RUN)
+    .where(RUN.c.run_id == bindparam("r"))
+    .values(
+        status=str(RunStatus.INTERRUPTED),
+        tokens_spent=_of_tasks(func.sum(TASK_RUN.c.total_tokens)),
+        tokens_saved=_of_tasks(func.sum(TASK_RUN.c.tokens_saved)),
+        seconds_saved=_of_tasks(func.sum(TASK_RUN.c.seconds_saved)),
+        **{str(kind): _of_tasks(func.count(), TASK_RUN.c.status == str(kind)) for kind in COUNTED},
+    )
+)
 
 
 def claim(
@@ -74,7 +93,7 @@ def heartbeat(tx: Transaction, run_ids: Sequence[str], leases: Sequence[Lease]) 
 
 
 def reap(tx: Transaction, workflow_id: str | None) -> int:
-    """Write down which runs were interrupted, and at which tasks; the number of those runs."""
+    """Write down which runs were interrupted, at which tasks, and what they had done; the number of those runs."""
     found = tx.rows(_RUNNING if workflow_id is None else _RUNNING.where(RUN.c.workflow_id == workflow_id)).all()
     gone = [row for row in found if is_gone(tx, row["owner"], _last_sign(row))]
     _bury(tx, gone_leases(tx, workflow_id))

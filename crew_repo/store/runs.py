@@ -22,7 +22,7 @@ from crew_repo.model import (
     TaskRun,
     TaskState,
 )
-from crew_repo.store.leases import give_up, gone_leases, interrupted_task, reap, run_is_gone
+from crew_repo.store.leases import COUNTED, give_up, gone_leases, interrupted_task, reap, run_is_gone
 from crew_repo.store.records import add_record, newest_ids, overtaken, records_by_id
 from crew_repo.store.rows import (
     RUN_COLUMNS,
@@ -103,15 +103,12 @@ def finish_run(
         "tokens_spent": tokens_spent,
         "tokens_saved": sum(task.tokens_saved for task in noted),
         "seconds_saved": sum(task.seconds_saved for task in noted),
-        **{str(kind): sum(task.outcome is kind for task in noted) for kind in _COUNTED},
+        **{str(kind): sum(task.outcome is kind for task in noted) for kind in COUNTED},
         **failure_row(failure),
     }
     if not tx.execute(_FINISH.values(totals), {"r": run_id}).rowcount:
         raise StoreError(f"{tx.dialect.place} has no run {run_id}: it was deleted or replaced meanwhile; run again")
     return run_of(tx.rows(_RUN, {"r": run_id}).one(), noted)
-
-
-_COUNTED = (Outcome.EXECUTED, Outcome.REUSED, Outcome.FAILED)
 
 
 def get_runs(tx: Transaction, *, run_id: str | None = None, workflow_id: str | None = None,

@@ -98,6 +98,21 @@ def test_the_next_run_writes_down_what_was_interrupted(kit: Kit, sql: Any) -> No
     assert kit.store.get_run("run-1").interrupted == ["extract"]  # type: ignore[union-attr]
 
 
+def test_a_killed_run_says_what_it_had_done(kit: Kit, sql: Any) -> None:
+    """What was paid for before the kill is in the run, before and after the next run writes it down."""
+    record = new_record(run_id=kit.start(owner=DEAD))
+    kit.store.save_finished(kit.lease(record, owner=DEAD), record, task_run(record))
+    seen = kit.store.get_run("run-1")
+    kit.start("claim-2")
+    (row,) = sql("SELECT status, executed, reused, failed, tokens_spent FROM run WHERE run_id = 'run-1'")
+    spent = record.usage.total_tokens
+    assert row == {"status": "interrupted", "executed": 1, "reused": 0, "failed": 0, "tokens_spent": spent}
+    assert seen == kit.store.get_run("run-1")
+    assert seen is not None
+    assert (seen.executed, seen.tokens_spent) == (["extract"], spent)
+    assert spent > 0
+
+
 def test_reap_counts_what_it_wrote_down(kit: Kit) -> None:
     """Reaping by hand says how many runs were interrupted; a second time there are none left."""
     kit.start(owner=DEAD)
