@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
-from crewai import Crew
+from crewai import Crew, Task
 from crewai.crews.crew_output import CrewOutput
 from crewai.llms.base_llm import BaseLLM
 from crewai.types.usage_metrics import UsageMetrics
@@ -24,7 +24,7 @@ __all__ = [
     "check_inputs",
     "facts",
     "files_in",
-    "forget_tool_results",
+    "forget_earlier_uses",
     "has_memory",
     "is_crew_output",
     "kickoff",
@@ -168,8 +168,13 @@ def plan_crew(crew: Crew) -> dict[int, str]:
     return {id(task): task.description.removeprefix(before[id(task)]) for task in crew.tasks}
 
 
-def forget_tool_results(agent: Any) -> None:
-    """CrewAI never resets these: with a `result_as_answer` tool, a later task would return the earlier one's."""
+def forget_earlier_uses(task: Task, agent: Any) -> None:
+    """CrewAI never resets what it notes of tools, so that a prompt would depend on what ran before on these objects.
+
+    With a `result_as_answer` tool, a later task would return the earlier one's result; and at every third use of a
+    tool in the life of a task object, CrewAI adds a reminder of the format to the tool's result.
+    """
+    task.used_tools = 0
     if getattr(agent, "tools_results", None):
         agent.tools_results = []
 

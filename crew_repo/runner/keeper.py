@@ -32,7 +32,7 @@ class Keeper:
         self._lock = threading.Lock()
         self._runs: set[str] = set()
         self._leases: dict[tuple[str, str, int], Lease] = {}
-        self._owed: list[Callable[[], object]] = []
+        self._owed: list[tuple[Callable[[], object], int]] = []
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -64,25 +64,27 @@ class Keeper:
             self._leases.pop(_key(lease), None)
             self._stop_if_idle()
 
-    def owe(self, writing: Callable[[], object]) -> None:
-        """What could not be written down, since the store was out of reach, the next run here writes first.
+    def owe(self, writing: Callable[[], object], tries: int = 3) -> None:
+        """What could not be written down, since the store was full or out of reach, the next runs here write first.
 
-        A lease that could not be given back, and a run that could not be ended: this process lives on, so nobody
-        would take them for those of a dead one.
+        A finished task, which is paid for; a lease that could not be given back, and a run that could not be ended:
+        this process lives on, so nobody would take them for those of a dead one.
         """
         with self._lock:
-            self._owed.append(writing)
+            self._owed.append((writing, tries))
 
     def pay_owed(self) -> None:
-        """Write what is owed; what fails again is given up, and its lease ends with its time."""
+        """Write what is owed, in the order in which it was to be written."""
         self._check_fork()
         with self._lock:
             owed, self._owed = self._owed, []
-        for writing in owed:
+        for writing, tries in owed:
             try:
                 writing()
             except StoreError as error:
                 log.warning("what could not be written before could not be written now: %s", error)
+                if tries > 1:
+                    self.owe(writing, tries - 1)
 
     def _check_fork(self) -> None:
         if self._pid != os.getpid():

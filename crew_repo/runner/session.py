@@ -347,7 +347,7 @@ class Session:
             saved: list[bool] = []
             try:
                 self._plan_late()
-                adapter.forget_tool_results(ticket.agent)
+                adapter.forget_earlier_uses(ticket.view.original, ticket.agent)
                 ticket.view.original.output = None  # so that an output found after an exception is this execution's
                 yield record
             except BaseException as error:
@@ -384,7 +384,12 @@ class Session:
                  usage.total_tokens)  # fmt: skip
         with self._lock:
             buffered, self._buffered = self._buffered, []
-        kept = self._store.save_finished(ticket.lease, new, note, buffered)
+        write = partial(self._store.save_finished, ticket.lease, new, note, buffered)
+        try:
+            kept = write()
+        except StoreError:
+            self._keeper.owe(write)  # it is paid for: the next run of this process records it first
+            raise
         self._note(replace(note, record_id=kept.record_id), buffer=False)
         if kept.output_hash != new.output_hash and kept.run_id != self.run_id:
             return adapter.restore_output(kept.result, ticket.view.original, ticket.context)

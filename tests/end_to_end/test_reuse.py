@@ -23,6 +23,7 @@ from crewai.tools import BaseTool
 from pydantic import BaseModel, SecretStr, field_validator
 
 from crew_repo import Outcome, RunStatus, StateRepository
+from crew_repo.errors import StoreBusyError
 from tests import crews
 from tests.crews import NEW_NOTES, NOTES
 from tests.models import PromptModel
@@ -356,3 +357,34 @@ def test_result_as_answer_does_not_leak_into_a_later_task(repo, model):
     worker.tools_results = [{"result": "leaked", "result_as_answer": True}]
     crew = Crew(agents=[worker], tasks=[crews.task("step", "{notes}", worker)])
     assert repo.run(crew, NOTES).raw != "leaked"
+
+
+class Locking(PromptModel):
+    """Begins a write of its own into the state file while it answers, and leaves it open."""
+
+    file: str
+    _held: sqlite3.Connection | None = None
+
+    def answer(self, prompt: str) -> str:
+        if self._held is None:
+            self._held = sqlite3.connect(self.file, isolation_level=None, check_same_thread=False)
+            self._held.execute("BEGIN IMMEDIATE")
+        return super().answer(prompt)
+
+    def let_go(self) -> None:
+        assert self._held is not None
+        self._held.close()
+
+
+def test_what_was_paid_for_while_the_file_could_not_be_written_is_recorded_by_the_next_run(tmp_path):
+    """The run fails with a clear error; once the file can be written, its answer is there and is not paid for again."""
+    model = Locking(model="m", file=str(tmp_path / "state.db"))
+    with StateRepository(tmp_path / "state.db", busy_timeout_seconds=0.1) as repo:
+        with pytest.raises(StoreBusyError, match=r"state\.db"):
+            repo.run(chain(model, 2), NOTES)
+        assert len(model.calls) == 1
+        model.let_go()
+        result = repo.run(chain(model, 2), NOTES)
+        assert (len(model.calls), result.run.reused, result.run.executed) == (2, ["step-1"], ["step-2"])
+        assert [run.status for run in repo.runs()] == [RunStatus.COMPLETED, RunStatus.FAILED]
+        assert repo.verify() == []

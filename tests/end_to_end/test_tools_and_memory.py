@@ -39,6 +39,18 @@ def test_a_tool_that_counts_its_calls_makes_nothing_stale(repo, name, arguments)
     assert (model.calls, len(LOOKED_UP) + calculator.uses) == ([], 1)
 
 
+def test_equal_runs_of_one_crew_object_send_equal_requests(repo):
+    """CrewAI counts the tool uses of a task object for life, and says more at every third; a run begins at none."""
+    model = PromptModel(model="m", script=calls_tool("lookup", '{"policy": "P-1"}'))
+    crew, sent = with_tools(model, lookup), []
+    for _ in range(4):
+        model.forget()
+        repo.run(crew, NOTES, force=True)
+        sent.append(list(model.calls))
+    assert len(sent[0]) == 2
+    assert sent == [sent[0]] * 4
+
+
 RATE = 2
 
 
