@@ -31,6 +31,9 @@ class Handler(Protocol):
     def served(self, ticket: Any) -> TaskOutput | None:
         """The restored output, if the decision was fresh."""
 
+    async def aserved(self, ticket: Any) -> TaskOutput | None:
+        """The same where an event loop runs."""
+
     def claim(self, ticket: Any) -> TaskOutput | None:
         """Wait for the lease; the output, if somebody else finished the work meanwhile."""
 
@@ -76,7 +79,7 @@ def _overrides(task: Task, handler: Handler) -> dict[str, Execute]:
 
     async def native(agent: BaseAgent | None = None, context: str | None = None, tools: Any = None) -> TaskOutput:
         ticket = handler.arrive(task, agent, context or "")
-        served = handler.served(ticket) or await handler.aclaim(ticket)
+        served = await handler.aserved(ticket) or await handler.aclaim(ticket)
         if served is not None:
             return served
         with handler.execution(ticket) as record:

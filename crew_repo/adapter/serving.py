@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import json
+from collections.abc import Awaitable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -55,9 +55,9 @@ def _file_content(output: TaskOutput) -> Any:
     return output.pydantic.model_dump_json() if output.pydantic else output.raw
 
 
-def fire_callbacks(crew: Crew, task: Task, output: TaskOutput) -> None:
-    """Call the task's callback and the crew's, as CrewAI does after an execution."""
+def fire_callbacks(crew: Crew, task: Task, output: TaskOutput) -> Iterator[Awaitable[Any]]:
+    """Call the task's callback and the crew's, as CrewAI does after an execution; gives what has to be awaited."""
     for callback in dict.fromkeys(filter(None, (task.callback, crew.task_callback))):
         returned = callback(output)
-        if inspect.iscoroutine(returned):
-            asyncio.run(returned)
+        if inspect.isawaitable(returned):
+            yield returned

@@ -8,7 +8,7 @@ import threading
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -235,15 +235,25 @@ class Session:
 
     def served(self, ticket: Ticket) -> Any | None:
         """The restored output of a fresh task, with CrewAI's events, its output file, and a note of what it saved."""
+        for coroutine in self._serve(ticket):
+            asyncio.run(coroutine)  # type: ignore[arg-type]  # as CrewAI does with a callback that is one
+        return ticket.output if ticket.decision.fresh else None
+
+    async def aserved(self, ticket: Ticket) -> Any | None:
+        """The same where an event loop runs."""
+        for awaitable in self._serve(ticket):
+            await awaitable
+        return ticket.output if ticket.decision.fresh else None
+
+    def _serve(self, ticket: Ticket) -> Iterator[Awaitable[Any]]:
         if not ticket.decision.fresh:
-            return None
+            return
         record = ticket.decision.record
         assert record is not None  # noqa: S101 - a fresh decision has one
         adapter.serve(ticket.view.original, ticket.agent, ticket.context, ticket.output)
         if self._options.fire_callbacks:
-            adapter.fire_callbacks(self._crew, ticket.view.original, ticket.output)
+            yield from adapter.fire_callbacks(self._crew, ticket.view.original, ticket.output)
         self._note_reused(ticket, record)
-        return ticket.output
 
     def _note_reused(self, ticket: Ticket, record: Record) -> None:
         log.info("run %s: task %s reused from run %s", self.run_id, ticket.view.name, record.run_id)
@@ -274,7 +284,7 @@ class Session:
         while not self._try_claim(ticket):
             await asyncio.sleep(seconds)
             seconds = min(seconds * 1.5, _LONGEST_WAIT_SECONDS)
-        return self.served(ticket)
+        return await self.aserved(ticket)
 
     def _try_claim(self, ticket: Ticket) -> bool:
         """True when it is settled: a lease is held, or somebody else's record may be served."""

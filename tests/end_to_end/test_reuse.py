@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -357,6 +358,20 @@ def test_result_as_answer_does_not_leak_into_a_later_task(repo, model):
     worker.tools_results = [{"result": "leaked", "result_as_answer": True}]
     crew = Crew(agents=[worker], tasks=[crews.task("step", "{notes}", worker)])
     assert repo.run(crew, NOTES).raw != "leaked"
+
+
+@pytest.mark.asyncio
+async def test_a_callback_that_is_a_coroutine_is_awaited_for_a_reused_task_too(repo, model):
+    """In the native async path it runs in the caller's event loop, as CrewAI does it."""
+    loops = []
+
+    async def note(output: Any) -> None:
+        loops.append(asyncio.get_running_loop())
+
+    for _ in range(2):
+        await repo.arun(chain(model, 1, callback=note), NOTES, fire_callbacks=True)
+    assert loops == [asyncio.get_running_loop()] * 2
+    assert len(model.calls) == 1
 
 
 class Locking(PromptModel):
