@@ -12,7 +12,7 @@ from typing import Any
 
 from crewai import Crew, Task
 from crewai.agents.agent_builder.base_agent import BaseAgent
-from crewai.utilities.i18n import I18N_DEFAULT
+from crewai.utilities.i18n import get_i18n
 
 from crew_repo.adapter import graph, private
 from crew_repo.errors import BadInputValueError, MissingInputError
@@ -57,7 +57,7 @@ def generated_manager(crew: Crew) -> bool:
     manager = crew.manager_agent
     if manager is None or crew.manager_llm is None:
         return False
-    texts = [I18N_DEFAULT.retrieve("hierarchical_manager_agent", text) for text in _AGENT_TEXTS]
+    texts = [get_i18n().retrieve("hierarchical_manager_agent", text) for text in _AGENT_TEXTS]
     return [manager.role, manager.goal, manager.backstory] == texts
 
 

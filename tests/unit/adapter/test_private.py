@@ -60,3 +60,12 @@ def test_an_output_file_is_written_as_crewai_writes_it(tmp_path, monkeypatch):
     task = crews.task("one", "x", crews.agent(PromptModel(model="m")), output_file="out/one.json")
     private.save_output_file(task, {"a": 1})
     assert Path("out/one.json").read_text() == '{\n  "a": 1\n}'
+
+
+def test_a_task_is_not_told_what_its_agent_was_asked_before():
+    """CrewAI 1.13 keeps an agent's messages from task to task; then what a task is asked hangs on what was executed."""
+    model = PromptModel(model="m")
+    crew = crews.sequential_unspecified_context(model)
+    crew.kickoff({"notes": "n", "adjuster": "a"})
+    assert [call.count("Current Task:") for call in model.calls] == [1] * len(model.calls)
+    assert len(model.calls) > 1
