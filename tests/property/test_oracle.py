@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 from crewai import LLM, Agent, Crew, Task
+from crewai.knowledge import knowledge
 from crewai.knowledge.source.string_knowledge_source import StringKnowledgeSource
 from crewai.knowledge.source.text_file_knowledge_source import TextFileKnowledgeSource
-from crewai.knowledge.storage import factory
 from crewai.knowledge.storage.base_knowledge_storage import BaseKnowledgeStorage
 from crewai.llms.base_llm import BaseLLM
 from crewai.llms.providers.openai.completion import OpenAICompletion
@@ -183,11 +183,10 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
     with pytest.MonkeyPatch.context() as patched, endpoint() as served:
         patched.chdir(folder)
         patched.setattr("builtins.input", lambda *_: "")
-        factory.set_knowledge_storage_factory(lambda embedder, name: ShelfOfTexts())
+        patched.setattr(knowledge, "KnowledgeStorage", lambda **_: ShelfOfTexts())
         oracle = Oracle(folder, served)
         yield oracle
         oracle.close()
-        factory.set_knowledge_storage_factory(None)
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=[mutation.id for mutation in MUTATIONS])
