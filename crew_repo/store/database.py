@@ -97,9 +97,9 @@ class Database:
 
     def _engine_for_reading(self) -> Engine:
         """Another file in the same place is read as what it is; no file is an empty one."""
-        if self._engine is not None and self._identity == self.dialect.identity():
-            return self._engine
         with self._opening:
+            if self._engine is not None and self._identity == self.dialect.identity():
+                return self._engine
             self._dispose()
             return (self._open(writing=False) if self.dialect.exists() else None) or _empty()
 

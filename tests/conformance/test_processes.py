@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -170,3 +171,17 @@ def test_what_a_killed_process_saved_is_there(url: str, tmp_path: Path) -> None:
         store.save_finished(kit.lease(mine), mine, task_run(mine))
         assert store.verify() == []
     child.communicate()
+
+
+def test_threads_that_open_a_new_database_at_once_find_it_open(url: str) -> None:
+    """The first to write creates it; whoever reads meanwhile sees nothing, or what is there."""
+    for round_ in range(15):
+        with Store(url) as store, ThreadPoolExecutor(8) as pool:
+            barrier = threading.Barrier(8)
+
+            def begin(number: int, store: Store = store, barrier: Any = barrier, round_: int = round_) -> None:
+                barrier.wait()
+                Kit(store).start(run_id=f"run-{round_}-{number}")
+                store.heads("claim-1")
+
+            assert list(pool.map(begin, range(8))) == [None] * 8
