@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import threading
 import time
@@ -235,8 +236,9 @@ class Session:
 
     def served(self, ticket: Ticket) -> Any | None:
         """The restored output of a fresh task, with CrewAI's events, its output file, and a note of what it saved."""
-        for coroutine in self._serve(ticket):
-            asyncio.run(coroutine)  # type: ignore[arg-type]  # as CrewAI does with a callback that is one
+        for awaitable in self._serve(ticket):
+            if inspect.iscoroutine(awaitable):  # as CrewAI does, which leaves all else alone here
+                asyncio.run(awaitable)
         return ticket.output if ticket.decision.fresh else None
 
     async def aserved(self, ticket: Ticket) -> Any | None:
