@@ -234,7 +234,7 @@ class Record(NewRecord):
 class Reason:
     """Why a task is not fresh: a kind, the component, and the old and new hash and text where they are known.
 
-    `root` names, for a stale upstream, the change that it comes from.
+    `root` names the change that this one comes from: of a stale upstream, or of a text that an input was put into.
     """
 
     kind: ReasonKind
@@ -265,9 +265,6 @@ class Reason:
         return cls(**{**members, "kind": ReasonKind(members["kind"])})
 
 
-_TEMPLATES = frozenset({"task.description", "task.expected_output", "agent.role", "agent.goal", "agent.backstory"})
-
-
 @dataclass(frozen=True, slots=True)
 class Decision:
     """One task's status and the reasons for it; `record` is what would be, or was, served."""
@@ -292,15 +289,13 @@ class Decision:
         A text that changed because an input did is not named beside that input, and upstreams that wait for the
         same change share a line; `reasons` has them all.
         """
-        paths = {reason.component for reason in self.reasons}
-        by_input = any((path or "").startswith("input:") for path in paths)
         found: list[str] = []
         waiting: dict[str, list[Reason]] = {}
         for reason in self.reasons:
-            if reason.kind is ReasonKind.UPSTREAM and reason.root:
-                waiting.setdefault(reason.root, []).append(reason)
-            elif not (by_input and reason.component in _TEMPLATES and f"{reason.component}.template" not in paths):
+            if reason.root is None:
                 found.append(str(reason))
+            elif reason.kind is ReasonKind.UPSTREAM:
+                waiting.setdefault(reason.root, []).append(reason)
         for root, upstreams in waiting.items():
             names = ", ".join(str(reason.component) for reason in upstreams)
             found.append(f"{names} ({root})" if len(upstreams) > 1 else str(upstreams[0]))

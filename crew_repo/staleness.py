@@ -247,16 +247,33 @@ def _why_same(current: Current, head: TaskHead, record: Record) -> Reason:
 def changes(
     old: tuple[Component, ...], new: tuple[Component, ...], old_context_hash: str | None = None
 ) -> Iterator[Reason]:
-    """What differs between two sets of components; explaining ones stand in for the texts that they go into."""
+    """What differs between two sets of components: inputs that went into a text, then the parts that act.
+
+    The root of a text whose template is the same is the input that changed it.
+    """
     before = {component.path: component for component in old}
     if old_context_hash is not None:
         before["context"] = Component("context", old_context_hash)
     after = {component.path: component for component in new}
     differing = [path for path in sorted({**before, **after}) if _differ(before, after, path)]
     acting = [path for path in differing if _acts(before, after, path)]
-    inputs = [path for path in differing if path not in acting and path.startswith("input:")] if acting else []
-    for path in inputs + acting:
-        yield _change(before.get(path), after.get(path))
+    named = [path for path in differing if path not in acting and path.startswith("input:")] if acting else []
+    inputs = [_change(before.get(path), after.get(path)) for path in named]
+    yield from inputs
+    for path in acting:
+        root = _input_behind(f"{path}.template", before, after, inputs)
+        yield replace(_change(before.get(path), after.get(path)), root=root)
+
+
+def _input_behind(
+    template: str, before: Mapping[str, Component], after: Mapping[str, Component], inputs: Sequence[Reason]
+) -> str | None:
+    """The first of the changed inputs that a template names, if the template is the same as before."""
+    if template not in after or _differ(before, after, template):
+        return None
+    text = after[template].text or ""
+    found = (str(reason) for reason in inputs if f"{{{str(reason.component).removeprefix('input:')}}}" in text)
+    return next(found, None)
 
 
 def name_upstreams(decision: Decision, said: Mapping[str, str], heads: Mapping[str, TaskHead]) -> Decision:

@@ -187,7 +187,7 @@ def _upstream_reason(seen: _Seen) -> Reason:
 def _root(seen: _Seen) -> str | None:
     """The change that a stale upstream comes from."""
     for reason in seen.decision.reasons:
-        if reason.root:
+        if reason.kind is ReasonKind.UPSTREAM and reason.root:
             return reason.root
     for reason in seen.decision.reasons:
         if reason.component and reason.kind is not ReasonKind.UPSTREAM:

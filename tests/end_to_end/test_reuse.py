@@ -403,3 +403,28 @@ def test_what_was_paid_for_while_the_file_could_not_be_written_is_recorded_by_th
         assert (len(model.calls), result.run.reused, result.run.executed) == (2, ["step-1"], ["step-2"])
         assert [run.status for run in repo.runs()] == [RunStatus.COMPLETED, RunStatus.FAILED]
         assert repo.verify() == []
+
+
+def test_a_text_edited_by_hand_is_named_beside_an_input_that_changed_too(repo, model):
+    """The input explains the description, whose template is the same, and not the goal, which somebody edited."""
+
+    def crew(goal: str, wanted: str) -> Crew:
+        worker = crews.agent(model, goal=goal)
+        return Crew(agents=[worker], tasks=[crews.task("step-1", "{notes}", worker, expected_output=wanted)])
+
+    repo.run(crew("be right", "a sentence"), NOTES)
+    assert repo.plan(crew("be right", "a sentence"), NEW_NOTES)["step-1"].causes == ["input:notes changed"]
+    both = repo.plan(crew("be quick", "two sentences"), NEW_NOTES)["step-1"]
+    assert both.causes == ["input:notes changed", "agent.goal changed", "task.expected_output changed"]
+
+
+def test_an_awaitable_that_is_no_coroutine_is_left_alone_as_crewai_does(repo, model):
+    """In the synchronous path CrewAI runs coroutines and nothing else that a callback gives."""
+
+    class Later:
+        def __await__(self) -> Any:
+            raise AssertionError("nobody awaits it")
+
+    for _ in range(2):
+        result = repo.run(chain(model, 1, callback=lambda _: Later()), NOTES, fire_callbacks=True)
+    assert result.run.reused == ["step-1"]
