@@ -38,7 +38,7 @@ TASK = _table(
         guardrails guardrail_max_retries allow_crewai_trigger_context condition""",
     plumbing="""used_tools tools_errors delegations name prompt_context config callback async_execution output_file
         create_directory output security_config id processed_by_agents max_retries retry_count start_time end_time
-        checkpoint_original_description checkpoint_original_expected_output i18n""",
+        checkpoint_original_description checkpoint_original_expected_output""",
 )
 
 AGENT = _table(

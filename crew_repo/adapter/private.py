@@ -5,9 +5,7 @@ tests/unit/adapter/test_private.py says, for each, what breaks when CrewAI chang
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Any
 
 from crewai import Crew, Task
@@ -17,8 +15,6 @@ from pydantic import SecretStr
 from crew_repo.hashing import is_secret_name
 
 __all__ = [
-    "KEEPS_CONVERSATIONS",
-    "begin_conversations_anew",
     "crew_inputs",
     "crew_memory",
     "forget_inputs",
@@ -31,8 +27,6 @@ __all__ = [
 ]
 
 _MISSING: Any = object()
-
-KEEPS_CONVERSATIONS = [int(number) for number in version("crewai").split(".")[:2]] < [1, 14]
 
 
 def crew_inputs(crew: Crew) -> dict[str, Any]:
@@ -60,30 +54,6 @@ def original_text(item: Task | BaseAgent, field: str) -> str | None:
 def set_original_text(item: Task | BaseAgent, field: str, text: str | None) -> None:
     """Put a template back as it was before a kickoff."""
     setattr(item, f"_original_{field}", text)
-
-
-def begin_conversations_anew() -> None:
-    """Let each execution begin without messages, as CrewAI does since 1.14; 1.13 lacks these two lines.
-
-    There an agent is told in each task all that was said in those before it, so that what a task is asked depends on
-    which others were executed in this process, and not only on its own ingredients.
-    """
-    if not KEEPS_CONVERSATIONS:
-        return
-    from crewai.agents.crew_agent_executor import CrewAgentExecutor  # type: ignore[import-not-found]  # gone in 1.15
-
-    def anew(invoke: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(invoke)
-        def begin(self: Any, inputs: dict[str, Any]) -> Any:
-            self.messages, self.iterations = [], 0
-            return invoke(self, inputs)
-
-        return begin
-
-    for name in ("invoke", "ainvoke"):
-        method = getattr(CrewAgentExecutor, name)
-        if not hasattr(method, "__wrapped__"):
-            setattr(CrewAgentExecutor, name, anew(method))
 
 
 def plan_crew(crew: Crew) -> None:
@@ -119,6 +89,3 @@ def _secret_texts(name: str, value: Any) -> set[str]:
         inside = "header" in name
         return {text for key, item in value.items() for text in _secret_texts("token" if inside else str(key), item)}
     return {value} if isinstance(value, str) and is_secret_name(name) else set()
-
-
-begin_conversations_anew()
