@@ -19,7 +19,8 @@ from crew_repo.store.rows import task_run_row
 from crew_repo.store.tables import LEASE, RUN, TASK_RUN
 from crew_repo.store.transaction import Transaction
 
-__all__ = ["COUNTED", "claim", "give_up", "gone_leases", "heartbeat", "interrupted_task", "is_gone", "reap"]
+__all__ = ["COUNTED", "claim", "give_up", "gone_leases", "heartbeat", "interrupt", "interrupted_task",
+           "is_gone", "reap"]  # fmt: skip
 
 COUNTED = (Outcome.EXECUTED, Outcome.REUSED, Outcome.FAILED)
 """What a run's row has the numbers of."""
@@ -97,9 +98,14 @@ def reap(tx: Transaction, workflow_id: str | None) -> int:
     found = tx.rows(_RUNNING if workflow_id is None else _RUNNING.where(RUN.c.workflow_id == workflow_id)).all()
     gone = [row for row in found if is_gone(tx, row["owner"], _last_sign(row))]
     _bury(tx, gone_leases(tx, workflow_id))
-    if gone:
-        tx.execute(_INTERRUPT, [{"r": row["run_id"]} for row in sorted(gone, key=lambda row: str(row["run_id"]))])
+    interrupt(tx, [row["run_id"] for row in gone])
     return len(gone)
+
+
+def interrupt(tx: Transaction, run_ids: Sequence[str]) -> None:
+    """Write down that these runs are interrupted, and what the notes on their tasks sum up to."""
+    if run_ids:
+        tx.execute(_INTERRUPT, [{"r": run_id} for run_id in sorted(run_ids)])
 
 
 def gone_leases(tx: Transaction, workflow_id: str | None) -> list[Mapping[str, Any]]:

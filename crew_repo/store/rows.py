@@ -178,6 +178,10 @@ def run_row(
 
 def run_of(row: Mapping[str, Any], tasks: Sequence[TaskRun], status: RunStatus | None = None) -> RunRecord:
     """The run in a row, with its tasks in order; `status` where the row is out of date, so that its tasks count."""
+    if status is not None:
+        row = {**row, "tokens_spent": sum(task.usage.total_tokens for task in tasks),
+               "tokens_saved": sum(task.tokens_saved for task in tasks),
+               "seconds_saved": sum(task.seconds_saved for task in tasks)}  # fmt: skip
     return RunRecord(
         run_id=row["run_id"],
         workflow_id=row["workflow_id"],
@@ -186,9 +190,9 @@ def run_of(row: Mapping[str, Any], tasks: Sequence[TaskRun], status: RunStatus |
         started_at=row["started_at"],
         finished_at=row["finished_at"],
         tasks=tuple(sorted(tasks, key=lambda task: task.position)),
-        tokens_spent=sum(task.usage.total_tokens for task in tasks) if status else row["tokens_spent"],
-        tokens_saved=sum(task.tokens_saved for task in tasks) if status else row["tokens_saved"],
-        seconds_saved=sum(task.seconds_saved for task in tasks) if status else row["seconds_saved"],
+        tokens_spent=row["tokens_spent"],
+        tokens_saved=row["tokens_saved"],
+        seconds_saved=row["seconds_saved"],
         failure=failure_of(row),
     )
 

@@ -17,6 +17,7 @@ from sqlalchemy import Table, func, insert, select
 from crew_repo.errors import CrewRepoError, ImportFormatError
 from crew_repo.model import RunStatus
 from crew_repo.store.columns import UtcText, utc_text, utc_time
+from crew_repo.store.leases import interrupt
 from crew_repo.store.rows import record_of
 from crew_repo.store.tables import RECORD, RUN, TASK_RUN, TEXT
 from crew_repo.store.transaction import Transaction, chunks
@@ -76,7 +77,7 @@ def import_export(tx: Transaction, export: Export) -> int:
         tx.execute(tx.inserts.text, texts)
     here = set(tx.connection.scalars(select(RUN.c.run_id)))
     new_runs = {row["run_id"]: row for row in export.rows["run"] if row["run_id"] not in here}
-    for runs in chunks([_ended(row) for row in new_runs.values()]):
+    for runs in chunks(list(new_runs.values())):
         tx.execute(insert(RUN), runs)
     numbers, added = _add_records(tx, export.rows["record"])
     notes = [
@@ -86,6 +87,8 @@ def import_export(tx: Transaction, export: Export) -> int:
     ]
     for some in chunks(notes):
         tx.execute(tx.inserts.task_run_if_new, some)
+    running = [run_id for run_id, row in new_runs.items() if row["status"] == str(RunStatus.RUNNING)]
+    interrupt(tx, running)  # a run does not go on in another database
     return added
 
 
@@ -136,12 +139,6 @@ def _newest_starts(tx: Transaction) -> dict[str, datetime]:
 
 
 _STARTS = select(RUN.c.workflow_id, func.max(RUN.c.started_at)).group_by(RUN.c.workflow_id)
-
-
-def _ended(run: dict[str, Any]) -> dict[str, Any]:
-    """A run does not go on in another database."""
-    running = run["status"] == str(RunStatus.RUNNING)
-    return {**run, "status": str(RunStatus.INTERRUPTED)} if running else run
 
 
 def _row(number: int, table: Table, members: Mapping[str, Any]) -> dict[str, Any]:

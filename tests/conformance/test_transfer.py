@@ -130,3 +130,16 @@ def test_what_is_no_export_is_refused(filled: Kit, other_url: str, spoil: object
 def test_each_line_is_one_json_object(filled: Kit) -> None:
     """Other programs can read an export line by line."""
     assert all(len(json.loads(line)) == 1 and line.endswith("\n") for line in filled.store.export_json())
+
+
+def test_a_run_that_was_going_on_is_interrupted_elsewhere_and_says_what_it_had_done(
+    kit: Kit, other_url: str
+) -> None:
+    """Its row has the counts and tokens of the tasks that came with it."""
+    record = new_record(run_id=kit.start())
+    kit.execute(record)
+    with Store(other_url) as other:
+        other.import_json(list(kit.store.export_json()))
+        (run,) = other.list_runs()
+        assert (run.status, run.executed) == (RunStatus.INTERRUPTED, ["extract"])
+        assert run.tokens_spent == record.usage.total_tokens > 0
