@@ -16,6 +16,9 @@ os.environ.update(
 for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE", "CREW_REPO_URL", "MODEL"):
     os.environ.pop(name, None)
 
+from collections.abc import Iterator  # noqa: E402
+from typing import Any  # noqa: E402
+
 import pytest  # noqa: E402
 
 from crew_repo import StateRepository  # noqa: E402
@@ -34,3 +37,13 @@ def repo(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with StateRepository(tmp_path / "state.db") as repository:
         yield repository
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One PostgreSQL for the session."""
+    from tests import postgres
+
+    server = postgres.start(tmp_path_factory.mktemp("postgres"))
+    yield server
+    server.cleanup()

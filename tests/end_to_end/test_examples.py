@@ -8,16 +8,15 @@ import re
 import sqlite3
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import crew_repo
+from tests.endpoints import JsonHandler, address_of, in_thread
 
 ROOT = Path(crew_repo.__file__).parents[1]
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -174,25 +173,13 @@ def test_a_row_deleted_with_sql_makes_that_task_run_again(tmp_path: Path) -> Non
 @pytest.fixture
 def endpoint() -> Iterator[str]:
     """An OpenAI-compatible endpoint on this machine, which answers by the offline model's rules."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Endpoint)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/v1"
-    server.shutdown()
-    server.server_close()
+    with in_thread(_Endpoint) as server:
+        yield f"{address_of(server)}/v1"
 
 
-class _Endpoint(BaseHTTPRequestHandler):
+class _Endpoint(JsonHandler):
     def do_POST(self) -> None:
-        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        body = json.dumps(_completion(request)).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Says nothing."""
+        self.reply(json.dumps(_completion(self.received())))
 
 
 def _completion(request: dict[str, Any]) -> dict[str, Any]:

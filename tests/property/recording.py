@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
 from crewai.llms.base_llm import BaseLLM
 from pydantic import BaseModel, PrivateAttr
+
+from tests.endpoints import JsonHandler, address_of, in_thread
 
 ANSWER = '{"verdict": "covered"}'
 PLAN = json.dumps({"list_of_plans_per_task": [{"task_number": n, "task": "t", "plan": "p"} for n in (1, 2)]})
@@ -77,41 +77,24 @@ class Endpoint:
 @contextmanager
 def endpoint() -> Iterator[Endpoint]:
     """Serve until the block ends."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    found = Endpoint(f"http://127.0.0.1:{server.server_port}")
-    server.endpoint = found  # type: ignore[attr-defined]
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    try:
+    with in_thread(_Handler) as server:
+        found = Endpoint(address_of(server))
+        server.endpoint = found  # type: ignore[attr-defined]
         yield found
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
+class _Handler(JsonHandler):
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.received()
         self.server.endpoint.note(self.path, body)  # type: ignore[attr-defined]
         if "/responses" in self.path:
-            self._send("application/json", json.dumps(_response(body)))
+            self.reply(json.dumps(_response(body)))
         elif body.get("stream"):
             chunks = [_chunk({"role": "assistant", "content": _TEXT}), _chunk({}, "stop")]
             lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks]
-            self._send("text/event-stream", "".join(lines) + "data: [DONE]\n\n")
+            self.reply("".join(lines) + "data: [DONE]\n\n", "text/event-stream")
         else:
-            self._send("application/json", json.dumps(_completion()))
-
-    def _send(self, kind: str, text: str) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(text.encode())))
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, *args: Any) -> None:
-        """Say nothing."""
+            self.reply(json.dumps(_completion()))
 
 
 _TEXT = f"Thought: I know.\nFinal Answer: {ANSWER}"
