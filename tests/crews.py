@@ -11,7 +11,11 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 from crewai import Agent, Crew, Process, Task
+from crewai.knowledge.source.string_knowledge_source import StringKnowledgeSource
+from crewai.rag.embeddings.providers.custom.custom_provider import CustomProvider
+from crewai.rag.embeddings.providers.custom.embedding_callable import CustomEmbeddingFunction
 from crewai.tasks.conditional_task import ConditionalTask
 from crewai.tools import BaseTool, tool
 from pydantic import BaseModel, Field
@@ -291,3 +295,35 @@ def before_kickoff_that_rewrites(model: PromptModel) -> Crew:
         tasks=[task("analyze", "{subject}", worker), task("draft", "x", worker)],
         before_kickoff_callbacks=[rewrite],
     )
+
+
+class LengthEmbedding(CustomEmbeddingFunction):
+    """An embedding that needs no network: texts of like length are alike."""
+
+    def __init__(self) -> None: ...
+
+    def __call__(self, input: list[str]) -> Any:
+        return [np.array([len(text), 1.0], dtype=np.float32) for text in input]
+
+    @staticmethod
+    def name() -> str:
+        return "length"
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
+
+    @staticmethod
+    def build_from_config(config: dict[str, Any]) -> LengthEmbedding:
+        return LengthEmbedding()
+
+
+TERMS = "Hail is covered up to 5,000."
+
+
+@mode(NOTES, NEW_NOTES, "analyze", "draft")
+def knowledge(model: PromptModel) -> Crew:
+    """A source of the crew and one of the agent, embedded and searched in CrewAI's own vector store."""
+    embedder = CustomProvider(embedding_callable=LengthEmbedding)
+    worker = agent(model, knowledge_sources=[StringKnowledgeSource(content="Ada decides alone.")], embedder=embedder)
+    tasks = [task("analyze", "{notes}", worker), task("draft", "for {adjuster}", worker)]
+    return Crew(agents=[worker], tasks=tasks, knowledge_sources=[StringKnowledgeSource(content=TERMS)], embedder=embedder)

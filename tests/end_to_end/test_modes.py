@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.crews import MODES, Mode
+from tests.crews import MODES, TERMS, Mode
 from tests.models import PromptModel
 
 EVERY_MODE = pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
@@ -91,3 +91,11 @@ async def test_native_async_shares_the_records(repo, model, mode: Mode):
     second = repo.run(mode.build(model), mode.inputs)
     third = await repo.arun(mode.build(model), mode.inputs)
     assert (model.calls, texts(second), texts(third)) == ([], texts(first), texts(first))
+
+
+def test_what_knowledge_finds_is_in_the_prompts_of_a_recorded_run(repo, model):
+    """The mode with knowledge really searches it: without this, its equal prompts would prove nothing."""
+    repo.run(MODES["knowledge"].build(model), MODES["knowledge"].inputs)
+    asked = [call for call in model.calls if "Current Task:" in call]
+    assert len(asked) == 2
+    assert all(TERMS in call and "Ada decides alone." in call for call in asked)
