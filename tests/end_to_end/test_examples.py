@@ -36,6 +36,7 @@ def run_example(name: str, folder: Path, *arguments: str, **environment: str | N
         "CREWAI_STORAGE_DIR": str(folder / "crewai"),
         "CREWAI_DISABLE_TELEMETRY": "true",
         "OTEL_SDK_DISABLED": "true",
+        "CREWAI_TRACING_ENABLED": "false",  # else an older CrewAI prints a panel of its own
         "OPENAI_API_KEY": "",
         "CREW_REPO_URL": "",
         "OFFLINE_MODEL_SECONDS": "0.05",

@@ -787,7 +787,7 @@ SCENARIOS: dict[str, Callable[[Recipe], None]] = {
     "http": lambda recipe: recipe.agent.update(mcps=[http()]),
     "mcp reference": lambda recipe: recipe.agent.update(mcps=["https://mcp.example.com/a#read"]),
     "openai": lambda recipe: recipe.llm.update(model="gpt-4o", response_format=None),
-    "reasoning model": lambda recipe: recipe.llm.update(model="o3-mini"),
+    "reasoning model": lambda recipe: recipe.llm.update(model="o1"),  # older CrewAI sends the effort to o1 only
     "responses": lambda recipe: recipe.llm.update(model="gpt-4o", api="responses"),
     "openai with extras": lambda recipe: recipe.llm.update(model="gpt-4o", additional_params={"temperature": 0.1}),
     "litellm": lambda recipe: recipe.llm.update(model="any", litellm=True),

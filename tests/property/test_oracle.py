@@ -2,7 +2,7 @@
 
 Each field of CrewAI's models is mutated (see `mutations`). A plain kickoff of the base and of the mutant shows whether
 the bytes that a model is sent differ; a plan of the mutant, after the base was run, must agree.
-`pytest -s tests/property/test_oracle.py` prints the matrix.
+`pytest -n 0 -s tests/property/test_oracle.py` prints the matrix.
 """
 
 from __future__ import annotations
@@ -41,6 +41,15 @@ MODELS: dict[str, tuple[type[BaseModel], ...]] = {
     "knowledge": (StringKnowledgeSource, TextFileKnowledgeSource),
 }
 FIELDS = sorted({(owner, name) for owner, models in MODELS.items() for model in models for name in model.model_fields})
+# What an older CrewAI lacks cannot be changed there.
+SINCE_1_15 = {
+    *((owner, "tool_failure_policy") for owner in ("task", "agent", "crew", "tool")),
+    ("agent", "use_better_compaction"),
+    ("tool", "result_schema"),
+}
+HERE = [m for m in MUTATIONS if (m.owner, m.field) in FIELDS or (m.owner, m.field) not in SINCE_1_15]
+
+pytestmark = pytest.mark.xdist_group("oracle")  # in one process, since the matrix is made of all of its cells
 
 
 @dataclass(frozen=True)
@@ -189,7 +198,7 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
         oracle.close()
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=[mutation.id for mutation in MUTATIONS])
+@pytest.mark.parametrize("mutation", HERE, ids=[mutation.id for mutation in HERE])
 def test_what_acts_is_stale_and_named_and_nothing_else_is(oracle: Oracle, mutation: Mutation):
     """The plan agrees with the bytes that the models are sent."""
     cell = MATRIX[mutation.id] = oracle.judge(mutation)
@@ -208,6 +217,7 @@ def test_somebody_has_decided_about_every_field(owner: str, name: str):
 
 def test_the_matrix():
     """No task is wrongly fresh, and each that runs needlessly is justified. With -s the matrix is printed."""
+    assert MATRIX.keys() == {mutation.id for mutation in HERE}, "run the whole file: the matrix is made of its tests"
     counted = Counter(cell.verdict for cell in MATRIX.values())
     fields = {(cell.mutation.owner, cell.mutation.field) for cell in MATRIX.values()}
     print(f"\n{len(fields)} fields, {len(MATRIX)} mutations: {dict(counted)}; {len(UNCHANGEABLE)} fields cannot be set")  # noqa: T201
