@@ -18,8 +18,6 @@ import pytest
 import crew_repo
 from tests.endpoints import JsonHandler, address_of, in_thread
 
-pytestmark = pytest.mark.xdist_group("examples")  # in one process, since the long first example is run once for all
-
 ROOT = Path(crew_repo.__file__).parents[1]
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TASKS = [

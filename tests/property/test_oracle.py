@@ -49,8 +49,6 @@ SINCE_1_15 = {
 }
 HERE = [m for m in MUTATIONS if (m.owner, m.field) in FIELDS or (m.owner, m.field) not in SINCE_1_15]
 
-pytestmark = pytest.mark.xdist_group("oracle")  # in one process, since the matrix is made of all of its cells
-
 
 @dataclass(frozen=True)
 class Cell:
