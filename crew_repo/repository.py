@@ -119,7 +119,13 @@ class StateRepository:
         self.close()
 
     def close(self) -> None:
-        """Close the connections. What is running goes on and fails at its next record; close after the runs."""
+        """Write what could not be written before, and close the connections.
+
+        What is running goes on and fails at its next record; close after the runs.
+        """
+        with self._lock:
+            if self._kept is not None:
+                self._kept.settle()
         self._store.close()
 
     # Running.

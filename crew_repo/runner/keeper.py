@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from crew_repo.errors import StoreError
 from crew_repo.model import Lease
@@ -14,6 +16,17 @@ from crew_repo.store import Store
 __all__ = ["Keeper"]
 
 log = logging.getLogger("crew_repo")
+
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Debt:
+    """Something that is still to be written."""
+
+    what: str
+    writing: Callable[[], object]
+    tries: int
 
 
 class Keeper:
@@ -32,7 +45,8 @@ class Keeper:
         self._lock = threading.Lock()
         self._runs: set[str] = set()
         self._leases: dict[tuple[str, str, int], Lease] = {}
-        self._owed: list[tuple[Callable[[], object], int]] = []
+        self._owed: list[_Debt] = []
+        self._at_exit = False
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -64,27 +78,54 @@ class Keeper:
             self._leases.pop(_key(lease), None)
             self._stop_if_idle()
 
-    def owe(self, writing: Callable[[], object], tries: int = 3) -> None:
-        """What could not be written down, since the store was full or out of reach, the next runs here write first.
+    def owe(self, what: str, writing: Callable[[], object]) -> None:
+        """What could not be written down, since the store was full or out of reach, is tried again.
 
         A finished task, which is paid for; a lease that could not be given back, and a run that could not be ended:
-        this process lives on, so nobody would take them for those of a dead one.
+        this process lives on, so nobody would take them for those of a dead one. The next runs here write it first,
+        and what is owed until then is written when the repository is closed, or the process ends.
         """
         with self._lock:
-            self._owed.append((writing, tries))
+            self._owed.append(_Debt(what, writing, _TRIES))
+            if not self._at_exit:
+                self._at_exit = True
+                atexit.register(self.settle)
 
     def pay_owed(self) -> None:
         """Write what is owed, in the order in which it was to be written."""
         self._check_fork()
         with self._lock:
             owed, self._owed = self._owed, []
-        for writing, tries in owed:
-            try:
-                writing()
-            except StoreError as error:
-                log.warning("what could not be written before could not be written now: %s", error)
-                if tries > 1:
-                    self.owe(writing, tries - 1)
+        for debt in owed:
+            if self._pay(debt):
+                continue
+            if debt.tries > 1:
+                with self._lock:
+                    self._owed.append(replace(debt, tries=debt.tries - 1))
+            else:
+                log.error("%s was tried %d times and is lost", debt.what, _TRIES)
+
+    def settle(self) -> None:
+        """Write what is owed for the last time; what cannot be written is named in an error message."""
+        self._check_fork()
+        with self._lock:
+            owed, self._owed = self._owed, []
+            at_exit, self._at_exit = self._at_exit, False
+        if at_exit:
+            atexit.unregister(self.settle)
+        for debt in owed:
+            if not self._pay(debt):
+                log.error("%s is lost, since this was the last try", debt.what)
+
+    @staticmethod
+    def _pay(debt: _Debt) -> bool:
+        try:
+            debt.writing()
+        except StoreError as error:
+            log.warning("%s could not be written before, and could not be written now: %s", debt.what, error)
+            return False
+        log.info("%s could not be written before, and is written now", debt.what)
+        return True
 
     def _check_fork(self) -> None:
         if self._pid != os.getpid():

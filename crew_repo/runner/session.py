@@ -146,7 +146,7 @@ class Session:
         try:
             record = write()
         except StoreError:
-            self._keeper.owe(write)
+            self._keeper.owe(f"the end of run {self.run_id}", write)
             raise
         log.info("run %s %s: executed %s, reused %s", self.run_id, status, record.executed, record.reused)
         self._display.finished(record)
@@ -400,7 +400,7 @@ class Session:
         try:
             kept = write()
         except StoreError:
-            self._keeper.owe(write)  # it is paid for: the next run of this process records it first
+            self._keeper.owe(f"task {new.task_name} of run {self.run_id}, which is paid for,", write)
             raise
         self._note(replace(note, record_id=kept.record_id), buffer=False)
         if kept.output_hash != new.output_hash and kept.run_id != self.run_id:
@@ -483,7 +483,7 @@ class Session:
             self._store.release(lease)
         except StoreError as error:
             log.warning("run %s: a lease could not be given back: %s", self.run_id, error)
-            self._keeper.owe(partial(self._store.release, lease))
+            self._keeper.owe(f"the end of a lease of run {self.run_id}", partial(self._store.release, lease))
 
     # Notes.
 

@@ -16,10 +16,13 @@ import tests.conftest  # noqa: F401 - first: it sets the environment
 # isort: split
 from crewai import LLM, Agent, Crew, Task
 
+import crew_repo.store.migrations  # noqa: F401 - alembic, so that a migration begins at once
 from crew_repo import StateRepository
+from crew_repo.store import schema
+from crew_repo.store.schema import Schema
 from tests.crash.server import answer_to
 
-__all__ = ["TASKS", "begin", "build", "expected", "inputs_of", "live_batch", "live_one_by_one"]
+__all__ = ["TASKS", "begin", "build", "expected", "inputs_of", "live_batch", "live_one_by_one", "live_opening"]
 
 TASKS = ("extract", "check", "draft")
 ROOT = Path(__file__).parents[2]
@@ -67,15 +70,24 @@ def live_one_by_one(url: str, base_url: str, claims: Sequence[str]) -> None:
     assert raws == expected(claims)
 
 
-def begin(report: Path, work: Callable[..., Any], *arguments: Any) -> Any:
-    """A process that does this work; what it raises is in `report`, and its exit code is then 1."""
-    process = _context.Process(target=_live, args=(report, work, arguments))
+def live_opening(url: str, *_: Any) -> None:
+    """Only opens the state, and so migrates it."""
+    StateRepository(url).close()
+
+
+def begin(report: Path, work: Callable[..., Any], *arguments: Any, version: Schema = schema.CURRENT) -> Any:
+    """A process that does this work; what it raises is in `report`, and its exit code is then 1.
+
+    `version` is the schema of the crew_repo that is installed there.
+    """
+    process = _context.Process(target=_live, args=(report, work, arguments, version))
     process.start()
     return process
 
 
-def _live(report: Path, work: Callable[..., Any], arguments: Sequence[Any]) -> None:
+def _live(report: Path, work: Callable[..., Any], arguments: Sequence[Any], version: Schema) -> None:
     logging.disable(logging.WARNING)
+    schema.CURRENT = version
     try:
         work(*arguments)
     except BaseException as error:  # noqa: BLE001 - told to the test

@@ -405,6 +405,52 @@ def test_what_was_paid_for_while_the_file_could_not_be_written_is_recorded_by_th
         assert repo.verify() == []
 
 
+def test_what_was_paid_for_while_the_file_could_not_be_written_is_recorded_on_closing(tmp_path):
+    """A run that failed to save is often the last of its process; closing the repository writes its answer."""
+    model = Locking(model="m", file=str(tmp_path / "state.db"))
+    with StateRepository(tmp_path / "state.db", busy_timeout_seconds=0.1) as repo:
+        with pytest.raises(StoreBusyError):
+            repo.run(chain(model, 1), NOTES)
+        model.let_go()
+    with StateRepository(tmp_path / "state.db") as repo:
+        assert repo.plan(chain(model, 1), NOTES).fresh == ["step-1"]
+        assert [run.status for run in repo.runs()] == [RunStatus.FAILED]
+
+
+def test_what_cannot_be_written_on_closing_either_is_named_in_an_error_message(tmp_path, caplog):
+    """Nothing is lost in silence."""
+    model = Locking(model="m", file=str(tmp_path / "state.db"))
+    with StateRepository(tmp_path / "state.db", busy_timeout_seconds=0.1) as repo, pytest.raises(StoreBusyError):
+        repo.run(chain(model, 1), NOTES)
+    model.let_go()
+    lost = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert any(text.startswith("task step-1 of run ") and text.endswith("is lost, since this was the last try") for text in lost)
+
+
+def test_what_was_paid_for_while_the_file_could_not_be_written_is_recorded_when_the_process_ends(tmp_path):
+    """Also where nobody closes the repository, and the exception ends the script."""
+    script = """
+        import tests.conftest
+        from crew_repo import StateRepository
+        from tests.end_to_end.test_reuse import NOTES, Locking, chain
+        model = Locking(model="m", file="state.db")
+        try:
+            StateRepository("state.db", busy_timeout_seconds=0.1).run(chain(model, 1), NOTES)
+        finally:
+            model.let_go()
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert "StoreBusyError" in ended.stderr
+    with StateRepository(tmp_path / "state.db") as repo:
+        assert [(run.status, run.executed) for run in repo.runs()] == [(RunStatus.FAILED, ["step-1"])]
+        assert repo.get_output("step-1")
+        assert repo.verify() == []
+
+
 def test_a_text_edited_by_hand_is_named_beside_an_input_that_changed_too(repo, model):
     """The input explains the description, whose template is the same, and not the goal, which somebody edited."""
 
