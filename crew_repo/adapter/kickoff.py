@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -184,7 +185,8 @@ def has_memory(crew: Crew, agent: Any) -> bool:
     return bool(private.crew_memory(crew) or getattr(agent, "memory", None))
 
 
-def facts() -> dict[str, str]:
+@cache
+def facts() -> Mapping[str, str]:
     """What a run notes of its surroundings, for people; none of it is hashed."""
     return {
         "crewai": version("crewai"),

@@ -44,6 +44,9 @@ def digest(kind: str, value: JsonValue) -> str:
 
 def encode_json(value: JsonValue) -> Encoded:
     """A JSON value as scalars and tagged lists, so that 1, 1.0, True and "1" stay apart."""
+    plain = SCALARS.get(type(value))
+    if plain is not None:
+        return plain(value)
     if isinstance(value, (list, tuple)):
         return ["list", *map(encode_json, value)]
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
