@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import multiprocessing
 import os
 import pty
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -159,6 +163,38 @@ def test_a_generator_of_inputs_is_read_only_as_far_as_needed(repo, workers):
         assert result.raw == f"answer to claim {read - 1}"
         assert taken <= read - 1 + 2 * workers
     assert taken == 30
+
+
+@pytest.mark.parametrize("already_done", [False, True])
+def test_results_that_were_read_are_not_kept(repo, already_done):
+    """Memory does not grow with the number of items: at most two results per worker are alive beside the one read."""
+    claims = [{"notes": f"claim {number}"} for number in range(1, 25)]
+    if already_done:
+        repo.run_for_each(build, claims, max_workers=2)
+    alive: list[Any] = []
+    for result in repo.iter_for_each(build, claims, max_workers=2):
+        alive.append(weakref.ref(result))
+        del result
+        gc.collect()
+        assert sum(each() is not None for each in alive) <= 4
+    assert len(alive) == len(claims)
+
+
+def test_no_transaction_is_open_while_a_model_works(repo):
+    """A stranger may write into the file, and empty its WAL, at any moment of an answer."""
+    file = repo.url.removeprefix("sqlite:///")
+    checkpoints = []
+
+    def answer(prompt: str) -> str:
+        with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as stranger:
+            stranger.execute("BEGIN IMMEDIATE")
+            stranger.execute("ROLLBACK")
+            checkpoints.append(stranger.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone())
+        return counted(prompt)
+
+    worker = crews.agent(PromptModel(model="m", script={"claim": answer}))
+    repo.run(Crew(agents=[worker], tasks=[crews.task("analyze", "{notes}", worker), crews.task("draft", "x", worker)]), CLAIMS[1])
+    assert [busy for busy, *_ in checkpoints] == [0, 0]
 
 
 def test_at_most_max_workers_run_at_once(repo):
