@@ -123,9 +123,8 @@ class StateRepository:
 
         What is running goes on and fails at its next record; close after the runs.
         """
-        with self._lock:
-            if self._kept is not None:
-                self._kept.settle()
+        if self._kept is not None:
+            self._kept.settle()
         self._store.close()
 
     # Running.

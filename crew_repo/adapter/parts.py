@@ -21,7 +21,6 @@ from crew_repo.model import Component, Definition, Opaque
 __all__ = ["Memo", "Parts", "endpoint", "is_crewais"]
 
 _PACKAGE = "crewai."
-_SCALARS = (str, bool, int, float, type(None))
 
 
 Memo: TypeAlias = "dict[tuple[str, int], tuple[Any, Hashed]]"
@@ -145,10 +144,7 @@ def _acting_fields(cls: type[BaseModel], table: Mapping[str, Kind]) -> list[tupl
 
 
 def _default_of(field: FieldInfo) -> Callable[[], object]:
-    """A default that a factory makes, or that could be changed, is made anew each time."""
-    if field.default_factory is None and isinstance(field.default, _SCALARS):
-        scalar = field.default
-        return lambda: scalar
+    """A default that a factory makes is made anew each time."""
     return partial(field.get_default, call_default_factory=True, validated_data={})
 
 

@@ -6,7 +6,7 @@ import atexit
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from crew_repo.errors import StoreError
@@ -46,7 +46,6 @@ class Keeper:
         self._runs: set[str] = set()
         self._leases: dict[tuple[str, str, int], Lease] = {}
         self._owed: list[_Debt] = []
-        self._at_exit = False
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -87,18 +86,12 @@ class Keeper:
         """
         with self._lock:
             self._owed.append(_Debt(what, writing, _TRIES))
-            if not self._at_exit:
-                self._at_exit = True
-                atexit.register(self.settle)
+            atexit.unregister(self.settle)
+            atexit.register(self.settle)
 
     def pay_owed(self) -> None:
         """Write what is owed, in the order in which it was to be written."""
-        self._check_fork()
-        with self._lock:
-            owed, self._owed = self._owed, []
-        for debt in owed:
-            if self._pay(debt):
-                continue
+        for debt in self._unpaid():
             if debt.tries > 1:
                 with self._lock:
                     self._owed.append(replace(debt, tries=debt.tries - 1))
@@ -107,15 +100,16 @@ class Keeper:
 
     def settle(self) -> None:
         """Write what is owed for the last time; what cannot be written is named in an error message."""
+        atexit.unregister(self.settle)
+        for debt in self._unpaid():
+            log.error("%s is lost, since this was the last try", debt.what)
+
+    def _unpaid(self) -> Iterator[_Debt]:
+        """Take all that is owed and write it down; what could not be written."""
         self._check_fork()
         with self._lock:
             owed, self._owed = self._owed, []
-            at_exit, self._at_exit = self._at_exit, False
-        if at_exit:
-            atexit.unregister(self.settle)
-        for debt in owed:
-            if not self._pay(debt):
-                log.error("%s is lost, since this was the last try", debt.what)
+        return (debt for debt in owed if not self._pay(debt))
 
     @staticmethod
     def _pay(debt: _Debt) -> bool:

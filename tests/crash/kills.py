@@ -23,6 +23,7 @@ from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.pool import NullPool
 
 from crew_repo.store import Store, schema
+from crew_repo.store.database import dialect_of
 from tests import postgres
 from tests.crash.lives import TASKS, begin, live_batch, live_one_by_one, live_opening
 from tests.crash.server import Ledger, serving
@@ -58,13 +59,14 @@ class Siege:
     kills: int = 0
     kills_in_migrations: int = 0
     migrations: int = 0
+    opened: int = 0
     batches: int = 0
     checked: int = 0
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
-        self.engine = create_engine(self.url, poolclass=NullPool)
-        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self.dialect = dialect_of(self.url, 30)
+        self.engine = create_engine(self.url, poolclass=NullPool)  # keeps no connection open beside those that are killed
         self.versions = self.folder / "versions"
         self.versions.mkdir()
         self.newest = schema.CURRENT.version
@@ -105,6 +107,7 @@ class Siege:
             self.kills_in_migrations += 1
             assert self.version() in (before, wanted), "the schema is neither the old nor the new one"
         else:
+            self.opened += 1
             assert self.version() == wanted
         columns = {column["name"] for column in inspect(self.engine).get_columns("record")}
         assert ("note" in columns) == (self.version() % 2 == 0), "the tables are of another version than they say"
@@ -119,7 +122,7 @@ class Siege:
             even = self.newest % 2 == 0
             revision = _REVISION.format(
                 version=self.newest, before=self.newest - 1, change=_ADD if even else _DROP, nullable=even,
-                recreate="always" if self.is_sqlite else "never",
+                recreate="always" if self.dialect.name == "sqlite" else "never",
             )  # fmt: skip
             (self.versions / f"{self.newest:04}_a_change.py").write_text(revision)
         return self.newest
@@ -129,7 +132,7 @@ class Siege:
         finished, since = self.finished(), self.ledger.position()
         report = self.folder / "report.txt"
         installed = schema.Schema(self.newest, (*schema.CURRENT.migrations, self.versions))
-        process = begin(report, work, self.url, self.ledger.base_url, self.claims(), version=installed)
+        process = begin(report, work, self.url, self.ledger.base_url, self.claims(), installed=installed)
         wait(process)
         if process.exitcode is None:
             os.kill(process.pid, signal.SIGKILL)
@@ -143,20 +146,14 @@ class Siege:
 
     def version(self) -> int | None:
         """The schema's version; None if there are no tables yet."""
-        if not self._has_tables():
+        if not self.dialect.exists():
             return None
         with self.engine.connect() as connection:
-            if self.is_sqlite:
-                return int(connection.execute(text("PRAGMA user_version")).scalar_one())
-            return int(connection.execute(text("SELECT version FROM crew_repo_schema")).scalar_one())
-
-    def _has_tables(self) -> bool:
-        empty = self.is_sqlite and not (self.folder / "state.db").exists()
-        return not empty and inspect(self.engine).has_table("record")
+            return self.dialect.version(connection)
 
     def finished(self) -> set[tuple[str, str]]:
         """The (claim, task) that have a record."""
-        if not self._has_tables():
+        if self.version() is None:
             return set()
         with self.engine.connect() as connection:
             found = connection.execute(text("SELECT workflow_id, task_name FROM record WHERE retired IS NULL"))
@@ -167,17 +164,18 @@ class Siege:
         assert not finished & set(asked), "a finished task was paid for again"
         assert max(asked.values(), default=0) <= 1, "a process asked twice for the same task"
         assert finished <= self.finished(), "a record was lost"
-        if self._has_tables():
-            if self.is_sqlite:
-                with self.engine.connect() as connection:
-                    assert connection.execute(text("PRAGMA integrity_check")).all() == [("ok",)]
+        if self.dialect.name == "sqlite" and self.dialect.exists():
+            with self.engine.connect() as connection:
+                assert connection.execute(text("PRAGMA integrity_check")).all() == [("ok",)]
+        if self.version() is not None:
             assert self._verify() == []
         self.checked += 1
 
     def _verify(self) -> list[Any]:
         """`verify()` of the crew_repo whose schema this is, since a newer one would migrate it."""
         version, installed = self.version(), schema.CURRENT
-        schema.CURRENT = schema.Schema(version or 0, (*installed.migrations, self.versions))
+        assert version is not None
+        schema.CURRENT = schema.Schema(version, (*installed.migrations, self.versions))
         try:
             with Store(self.url) as store:
                 return list(store.verify())

@@ -75,19 +75,19 @@ def live_opening(url: str, *_: Any) -> None:
     StateRepository(url).close()
 
 
-def begin(report: Path, work: Callable[..., Any], *arguments: Any, version: Schema = schema.CURRENT) -> Any:
+def begin(report: Path, work: Callable[..., Any], *arguments: Any, installed: Schema = schema.CURRENT) -> Any:
     """A process that does this work; what it raises is in `report`, and its exit code is then 1.
 
-    `version` is the schema of the crew_repo that is installed there.
+    `installed` is the schema of the crew_repo that is installed there.
     """
-    process = _context.Process(target=_live, args=(report, work, arguments, version))
+    process = _context.Process(target=_live, args=(report, work, arguments, installed))
     process.start()
     return process
 
 
-def _live(report: Path, work: Callable[..., Any], arguments: Sequence[Any], version: Schema) -> None:
+def _live(report: Path, work: Callable[..., Any], arguments: Sequence[Any], installed: Schema) -> None:
     logging.disable(logging.WARNING)
-    schema.CURRENT = version
+    schema.CURRENT = installed
     try:
         work(*arguments)
     except BaseException as error:  # noqa: BLE001 - told to the test

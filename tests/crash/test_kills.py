@@ -13,8 +13,7 @@ def test_nothing_is_lost_or_paid_twice_however_often_it_is_killed(url: str, tmp_
     """After each of 8 kills: a sound state, no record lost, no finished task asked for again; all completes."""
     siege = Siege(url, tmp_path, ledger)
     siege.until(8)
-    assert siege.kills == 8
-    assert siege.checked >= siege.kills + siege.batches + 1
+    assert (siege.kills, siege.checked - siege.kills) == (8, siege.batches + siege.opened)
     assert siege.batches >= 1
     assert siege.migrations >= 1
 

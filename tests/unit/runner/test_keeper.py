@@ -1,0 +1,34 @@
+"""What could not be written is tried again, and never given up in silence."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from crew_repo.errors import StoreBusyError
+from crew_repo.runner.keeper import Keeper
+from crew_repo.store import Store
+
+
+def test_what_is_tried_in_vain_is_named_once_and_keeps_nothing_else_waiting(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Three tries for each; what is owed beside it is written at the first."""
+    tried: list[str] = []
+
+    def refused() -> None:
+        tried.append("refused")
+        raise StoreBusyError("state.db is locked; try again")
+
+    with Store(f"sqlite:///{tmp_path / 'state.db'}") as store:
+        keeper = Keeper(store, 15.0)
+        keeper.owe("task a", refused)
+        keeper.owe("task b", lambda: tried.append("written"))
+        for _ in range(4):
+            keeper.pay_owed()
+        keeper.settle()
+    assert tried == ["refused", "written", "refused", "refused"]
+    errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert errors == ["task a was tried 3 times and is lost"]
