@@ -100,16 +100,28 @@ class Keeper:
 
     def settle(self) -> None:
         """Write what is owed for the last time; what cannot be written is named in an error message."""
-        atexit.unregister(self.settle)
         for debt in self._unpaid():
             log.error("%s is lost, since this was the last try", debt.what)
+        with self._lock:
+            if not self._owed:
+                atexit.unregister(self.settle)
 
     def _unpaid(self) -> Iterator[_Debt]:
-        """Take all that is owed and write it down; what could not be written."""
+        """Write down each thing that is owed by now; what could not be written. An interrupt leaves the rest owed."""
         self._check_fork()
-        with self._lock:
-            owed, self._owed = self._owed, []
-        return (debt for debt in owed if not self._pay(debt))
+        for _ in range(len(self._owed)):
+            with self._lock:
+                if not self._owed:  # another thread writes the rest
+                    return
+                debt = self._owed.pop(0)
+            try:
+                paid = self._pay(debt)
+            except BaseException:
+                with self._lock:
+                    self._owed.insert(0, debt)
+                raise
+            if not paid:
+                yield debt
 
     @staticmethod
     def _pay(debt: _Debt) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,24 @@ def test_what_is_tried_in_vain_is_named_once_and_keeps_nothing_else_waiting(
     assert tried == ["refused", "written", "refused", "refused"]
     errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert errors == ["task a was tried 3 times and is lost"]
+
+
+@pytest.mark.parametrize("way", [Keeper.pay_owed, Keeper.settle])
+def test_an_interrupt_while_writing_loses_nothing_that_is_owed(tmp_path: Path, way: Callable[[Keeper], None]) -> None:
+    """Ctrl-C in the wait for a locked file: what was not written is still owed, in its order."""
+    written: list[str] = []
+    interrupts = [KeyboardInterrupt()]
+
+    def first() -> None:
+        if interrupts:
+            raise interrupts.pop()
+        written.append("first")
+
+    with Store(f"sqlite:///{tmp_path / 'state.db'}") as store:
+        keeper = Keeper(store, 15.0)
+        keeper.owe("task a", first)
+        keeper.owe("task b", lambda: written.append("second"))
+        with pytest.raises(KeyboardInterrupt):
+            way(keeper)
+        keeper.settle()
+    assert written == ["first", "second"]
