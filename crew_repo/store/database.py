@@ -53,6 +53,7 @@ class Database:
         self.dialect = dialect
         self.clock_ahead_seconds = 0.0
         self._engine: Engine | None = None
+        self._kept: Connection | None = None
         self._identity: object = None
         self._closed = False
         self._opening = threading.RLock()
@@ -77,12 +78,10 @@ class Database:
 
         durable: it survives a power cut. begins: it may start over in a new file, if the old one was deleted.
         """
-        with self._entered(), self._lock, self._errors():
-            engine = self._engine_for_writing(begins=begins)
-            with engine.connect() as connection:
-                self.dialect.begin(connection, writing=True, durable=durable)
-                yield connection
-                connection.commit()
+        with self._entered(), self._lock, self._errors(), self._writer(begins=begins) as connection:
+            self.dialect.begin(connection, writing=True, durable=durable)
+            yield connection
+            self.dialect.commit(connection)
 
     def compact(self) -> None:
         """Give the space of deleted rows back."""
@@ -94,6 +93,24 @@ class Database:
         self._closed = True
         if not self._gate.crossed:
             self._dispose()
+
+    @contextmanager
+    def _writer(self, *, begins: bool) -> Iterator[Connection]:
+        """A connection; kept for the next transaction, if this one ends well and the threads take turns anyway."""
+        with self._opening:
+            engine = self._engine_for_writing(begins=begins)
+            kept, self._kept = self._kept, None
+        connection = kept or engine.connect()
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        with self._opening:
+            if self._engine is engine and self.dialect.one_writer:
+                self._kept = connection
+                return
+        connection.close()
 
     def _engine_for_reading(self) -> Engine:
         """Another file in the same place is read as what it is; no file is an empty one."""
@@ -160,7 +177,10 @@ class Database:
             raise StoreError(f"{self.dialect.place} is closed; open a new StateRepository")
 
     def _dispose(self) -> None:
-        engine, self._engine = self._engine, None
+        with self._opening:
+            engine, self._engine, kept, self._kept = self._engine, None, self._kept, None
+        if kept is not None:
+            kept.close()
         if engine is not None:
             engine.dispose()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -11,7 +12,10 @@ from sqlalchemy import Connection, Engine, Table
 
 from crew_repo.errors import StoreBusyError, StoreError
 
-__all__ = ["Dialect", "Turns"]
+__all__ = ["Dialect", "Row", "Turns"]
+
+
+Row = Mapping[str, Any]
 
 
 class Dialect(ABC):
@@ -19,6 +23,7 @@ class Dialect(ABC):
 
     name: str
     place: str
+    one_writer = False  # whether `new_lock` lets one thread of a process write at a time
 
     def __init__(self, busy_timeout_seconds: float) -> None:
         self.busy_timeout_seconds = busy_timeout_seconds
@@ -59,6 +64,20 @@ class Dialect(ABC):
     def insert_or_replace(self, table: Table, key: tuple[str, ...]) -> Any:
         """An insert that takes the place of the row with the same `key`, under a new serial number."""
 
+    def run(self, connection: Connection, statement: Any, rows: Row | Sequence[Row]) -> int:
+        """Insert, update or delete, with one set of parameters or many; the number of rows."""
+        return int(connection.execute(statement, rows).rowcount)
+
+    def insert(self, connection: Connection, statement: Any, row: Row) -> Any:
+        """The key that the database gave the row of an `insert_or_ignore`, or None if there was one already."""
+        key = connection.execute(statement, row).inserted_primary_key
+        return None if key is None else key[0]
+
+    def number(self, connection: Connection, statement: Any, row: Row) -> int | None:
+        """The number that a select finds, or None if it finds no row."""
+        found: int | None = connection.scalar(statement, row)
+        return found
+
     @abstractmethod
     def explain(self, error: Exception) -> StoreError:
         """What a driver's error means, and the remedy."""
@@ -84,6 +103,10 @@ class Dialect(ABC):
 
     def begin(self, connection: Connection, *, writing: bool, durable: bool) -> None:  # noqa: B027 - only one dialect needs it
         """Begin the transaction, where the driver does not do so by itself."""
+
+    def commit(self, connection: Connection) -> None:
+        """End the transaction, and keep what it did."""
+        connection.commit()
 
     def lock_work(self, connection: Connection, *key: str) -> None:  # noqa: B027 - only one dialect needs it
         """Until the transaction ends, let nobody else claim or save this piece of work."""

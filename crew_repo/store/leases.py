@@ -82,15 +82,15 @@ def claim(
 
 def give_up(tx: Transaction, lease: Lease) -> bool:
     """Remove the lease; False if it had been taken over."""
-    return bool(tx.execute(_GIVE_UP, {"f": lease.fence, "o": lease.owner}).rowcount)
+    return bool(tx.run(_GIVE_UP, {"f": lease.fence, "o": lease.owner}))
 
 
 def heartbeat(tx: Transaction, run_ids: Sequence[str], leases: Sequence[Lease]) -> None:
     """Renew what is still ours. A run that was taken for interrupted is running again."""
     if leases:
-        tx.execute(_RENEW, [{"f": lease.fence, "o": lease.owner, "until": _until(tx)} for lease in leases])
+        tx.run(_RENEW, [{"f": lease.fence, "o": lease.owner, "until": _until(tx)} for lease in leases])
     if run_ids:
-        tx.execute(_BEAT, [{"r": run_id, "at": tx.lease_now} for run_id in run_ids])
+        tx.run(_BEAT, [{"r": run_id, "at": tx.lease_now} for run_id in run_ids])
 
 
 def reap(tx: Transaction, workflow_id: str | None) -> int:
@@ -141,8 +141,8 @@ def interrupted_task(lease: Mapping[str, Any]) -> TaskRun:
 def _bury(tx: Transaction, leases: Sequence[Mapping[str, Any]]) -> None:
     """Remove leases of others, and note what was interrupted, unless that run noted something itself."""
     if leases:
-        tx.execute(tx.inserts.task_run_if_new, [task_run_row(interrupted_task(lease)) for lease in leases])
-        tx.execute(_DELETE, [{"f": lease["fence"]} for lease in leases])
+        tx.run(tx.inserts.task_run_if_new, [task_run_row(interrupted_task(lease)) for lease in leases])
+        tx.run(_DELETE, [{"f": lease["fence"]} for lease in leases])
 
 
 def _last_sign(run: Mapping[str, Any]) -> datetime:

@@ -61,7 +61,7 @@ def live_record(tx: Transaction, workflow_id: str | None, input_hash: str) -> Re
 
 def is_finished(tx: Transaction, workflow_id: str, input_hash: str) -> bool:
     """Whether `live_record` would find one."""
-    return tx.connection.scalar(_IS_FINISHED, {"w": workflow_id, "i": input_hash}) is not None
+    return tx.number(_IS_FINISHED, {"w": workflow_id, "i": input_hash}) is not None
 
 
 def live_records(tx: Transaction, workflow_id: str | None, input_hashes: Sequence[str]) -> dict[str, Record]:
@@ -124,7 +124,7 @@ def add_texts(tx: Transaction, components: Iterable[Component]) -> None:
     """Keep each text once. In the order of their hashes, so that two writers never wait for each other."""
     texts = {c.sha256: c.text for c in components if c.text is not None}
     if texts:
-        tx.execute(tx.inserts.text, [{"sha256": sha256, "body": texts[sha256]} for sha256 in sorted(texts)])
+        tx.run(tx.inserts.text, [{"sha256": sha256, "body": texts[sha256]} for sha256 in sorted(texts)])
 
 
 def add_record(tx: Transaction, new: NewRecord, *, fence: int | None = None, retired: str | None = None) -> Record:
@@ -134,7 +134,7 @@ def add_record(tx: Transaction, new: NewRecord, *, fence: int | None = None, ret
     row.update(fence=fence, retired=retired, retired_at=tx.now if retired else None)
     record_id = tx.insert_if_new(tx.inserts.record_if_first, row)
     if record_id is None:
-        tx.execute(_SUPERSEDE, {"w": new.workflow_id, "i": new.input_hash, "at": tx.now})
+        tx.run(_SUPERSEDE, {"w": new.workflow_id, "i": new.input_hash, "at": tx.now})
         record_id = tx.insert_if_new(tx.inserts.record_if_first, row)
     members = {name: getattr(new, name) for name in NewRecord.__slots__}
     return Record(**members, record_id=record_id, retired=retired)
@@ -142,7 +142,7 @@ def add_record(tx: Transaction, new: NewRecord, *, fence: int | None = None, ret
 
 def overtaken(tx: Transaction, new: NewRecord, fence: int) -> Record | None:
     """The record of whoever took this work over and finished first, if somebody did."""
-    theirs = tx.connection.scalar(_FENCE, {"w": new.workflow_id, "i": new.input_hash})
+    theirs = tx.number(_FENCE, {"w": new.workflow_id, "i": new.input_hash})
     return live_record(tx, new.workflow_id, new.input_hash) if theirs is not None and theirs > fence else None
 
 

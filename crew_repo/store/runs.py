@@ -95,7 +95,7 @@ def finish_run(
 ) -> RunRecord:  # fmt: skip
     """Write down how a run ended and what it did; the run as it is stored."""
     _note(tx, tasks)
-    tx.execute(_LEASES_OF_RUN, {"r": run_id})
+    tx.run(_LEASES_OF_RUN, {"r": run_id})
     noted = _noted(tx, run_id, tasks)
     totals = {
         "status": str(status),
@@ -172,12 +172,12 @@ def workflow_ids(tx: Transaction) -> list[str]:
 
 def _note(tx: Transaction, task_runs: Sequence[TaskRun]) -> None:
     if task_runs:
-        tx.execute(tx.inserts.task_run, [task_run_row(task_run) for task_run in task_runs])
+        tx.run(tx.inserts.task_run, [task_run_row(task_run) for task_run in task_runs])
 
 
 def _noted(tx: Transaction, run_id: str, tasks: Sequence[TaskRun]) -> Sequence[TaskRun]:
     """What is stored of a run's tasks; not read back if all of it has just been written."""
-    if tx.connection.scalar(_COUNT_OF_RUN, {"r": run_id}) == len(tasks):
+    if tx.number(_COUNT_OF_RUN, {"r": run_id}) == len(tasks):
         return tasks
     return [task_run_of(row) for row in tx.rows(_OF_RUN, {"r": run_id})]
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, QueuePool, Table, create_engine
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite import insert, pysqlite
 
 from crew_repo.errors import StoreBusyError, StoreError, StoreFullError, StoreOpenError
-from crew_repo.store.dialect import Dialect, Turns
+from crew_repo.store.dialect import Dialect, Row, Turns
+from crew_repo.store.prepared import Prepared
 
 __all__ = ["APPLICATION_ID", "SQLite"]
 
@@ -46,10 +47,12 @@ class SQLite(Dialect):
     """The dialect for `sqlite:///path`."""
 
     name = "sqlite"
+    one_writer = True
 
     def __init__(self, path: str, busy_timeout_seconds: float) -> None:
         super().__init__(busy_timeout_seconds)
         self.path = Path(path).absolute()
+        self._prepared = Prepared(pysqlite.dialect())
         self.place = str(self.path)
 
     def check(self) -> None:
@@ -166,10 +169,31 @@ class SQLite(Dialect):
 
     def begin(self, connection: Connection, *, writing: bool, durable: bool) -> None:
         """What was paid for survives a power cut (FULL); a lost claim or heartbeat costs nothing (NORMAL)."""
-        run = connection.connection.cursor().execute  # the driver's own: half of what a statement costs is SQLAlchemy
+        run = _driver(connection).execute
         if writing:
             run("PRAGMA synchronous=FULL" if durable else "PRAGMA synchronous=NORMAL")
         run("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    def commit(self, connection: Connection) -> None:
+        """Of SQLAlchemy's transaction too, if it has begun one."""
+        if connection.in_transaction():
+            connection.commit()
+        else:
+            _driver(connection).commit()
+
+    def run(self, connection: Connection, statement: Any, rows: Row | Sequence[Row]) -> int:
+        """On the driver's own cursor."""
+        return self._prepared.run(_driver(connection), statement, rows).rowcount
+
+    def insert(self, connection: Connection, statement: Any, row: Row) -> Any:
+        """On the driver's own cursor; its last key is that of an earlier insert where this one made no row."""
+        done = self._prepared.run(_driver(connection), statement, row)
+        return done.lastrowid if done.rowcount else None
+
+    def number(self, connection: Connection, statement: Any, row: Row) -> int | None:
+        """On the driver's own cursor."""
+        found = self._prepared.run(_driver(connection), statement, row).fetchone()
+        return None if found is None else found[0]
 
     def new_lock(self) -> Turns:
         """Waiting in a queue is fairer to threads than SQLite's polling."""
@@ -203,3 +227,9 @@ class SQLite(Dialect):
             connection.exec_driver_sql("VACUUM")
             with suppress(Exception):  # a reader keeps it for later; the next checkpoint does it
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    """The driver's own connection: half of what a statement costs is SQLAlchemy."""
+    driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+    return driver

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from crew_repo.store.dialect import Dialect
+from crew_repo.store.dialect import Dialect, Row
 from crew_repo.store.tables import LEASE, RECORD, RUN, TASK_RUN, TEXT
 
 __all__ = ["Inserts", "Transaction", "chunks"]
@@ -41,15 +41,21 @@ class Transaction:
     lease_now: datetime
     lease_seconds: float
 
+    def run(self, statement: Any, rows: Row | Sequence[Row]) -> int:
+        """Insert, update or delete, with one set of parameters or many; the number of rows."""
+        return self.dialect.run(self.connection, statement, rows)
+
+    def number(self, statement: Any, row: Row) -> int | None:
+        """The number that a select finds, or None if it finds no row."""
+        return self.dialect.number(self.connection, statement, row)
+
     def execute(self, statement: Any, parameters: Any = None) -> Any:
         """Run a statement, with one set of parameters or a list of them."""
         return self.connection.execute(statement, parameters)
 
-    def insert_if_new(self, statement: Any, row: Mapping[str, Any]) -> Any:
+    def insert_if_new(self, statement: Any, row: Row) -> Any:
         """The key of the row that an insert of `Inserts` has made, or None if there was one already."""
-        done: Any = self.connection.execute(statement, row)
-        key = done.inserted_primary_key  # psycopg returns none, sqlite3 that of an earlier insert
-        return key[0] if key is not None and done.rowcount else None
+        return self.dialect.insert(self.connection, statement, row)
 
     def rows(self, statement: Any, parameters: Any = None) -> Any:
         """The rows of a select, as mappings."""

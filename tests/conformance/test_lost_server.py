@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from crew_repo.errors import StoreError
@@ -12,11 +10,9 @@ from tests import postgres
 from tests.conformance.kit import Kit, new_record
 
 
-def test_a_killed_server_is_a_clear_error_and_after_a_restart_it_goes_on(tmp_path: Path) -> None:
+def test_a_killed_server_is_a_clear_error_and_after_a_restart_it_goes_on() -> None:
     """What was saved is there, the same store object reconnects by itself, and the work goes on where it was."""
-    server = postgres.start(tmp_path)
-    url = postgres.url_of(server)
-    with Store(url) as store:
+    with postgres.running() as server, Store(postgres.url_of(server)) as store:
         kit = Kit(store)
         run_id = kit.start()
         kept = kit.execute(new_record(run_id=run_id))
@@ -29,7 +25,6 @@ def test_a_killed_server_is_a_clear_error_and_after_a_restart_it_goes_on(tmp_pat
         store.heartbeat([run_id], [lease])
         assert store.find_record(kept.input_hash, "claim-1") is not None
         assert kit.finish(run_id).executed == ["extract"]
-    server.cleanup()
 
 
 def test_connections_that_the_server_closed_are_replaced(store: Store) -> None:

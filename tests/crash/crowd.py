@@ -41,9 +41,8 @@ def _main() -> None:
     parser.add_argument("--processes", type=int, default=8)
     parser.add_argument("--claims", type=int, default=50)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, serving(Path(name)) as ledger:
+    with tempfile.TemporaryDirectory() as name, serving(Path(name)) as ledger, postgres.running() as server:
         folder = Path(name)
-        server = postgres.start(folder)
         for kind, url in (("SQLite", f"sqlite:///{folder / 'state.db'}"), ("PostgreSQL", postgres.url_of(server))):
             began = time.monotonic()
             crowd(url, ledger, folder, processes=given.processes, claims=given.claims)
@@ -53,7 +52,6 @@ def _main() -> None:
                 f"no error, {time.monotonic() - began:.1f} s\n"
             )
             sys.stdout.flush()
-        server.cleanup()
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -199,9 +200,9 @@ def _main() -> None:
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
     parser.add_argument("--postgresql", action="store_true")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, serving(Path(name)) as ledger:
+    database = postgres.running() if given.postgresql else nullcontext()
+    with tempfile.TemporaryDirectory() as name, serving(Path(name)) as ledger, database as server:
         folder = Path(name)
-        server = postgres.start(folder) if given.postgresql else None
         url = postgres.url_of(server) if server else f"sqlite:///{folder / 'state.db'}"
         siege = Siege(url, folder, ledger, seed=given.seed)
         sys.stdout.write(f"seed {given.seed}\n")
@@ -210,8 +211,6 @@ def _main() -> None:
             siege.until(kills)
             sys.stdout.write(siege.summary() + "\n")
             sys.stdout.flush()
-        if server:
-            server.cleanup()
 
 
 if __name__ == "__main__":

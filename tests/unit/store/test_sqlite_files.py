@@ -9,7 +9,9 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -254,13 +256,13 @@ def _as_another_user(work: str, url: str) -> str:
 
 
 @pytest.fixture
-def open_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that other users can reach."""
-    folder = tmp_path_factory.mktemp("open")
-    for each in (folder, *folder.parents):
-        if each.owner() != "root" or each.parts[1:2] == ("tmp",):
-            each.chmod(each.stat().st_mode | 0o755) if len(each.parts) > 2 else None
-    return folder
+def open_folder() -> Iterator[Path]:
+    """A folder that other users can reach, which pytest's own folders are not."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+        folder.chmod(0o755)
 
 
 @pytest.mark.parametrize("folder_mode", [0o555, 0o777])

@@ -1,0 +1,66 @@
+"""Core statements on SQLite's own cursor: compiled once, their parameters converted by their own column types.
+
+SQLAlchemy makes a context and a result for each execution. Where a statement runs for each task that costs more than
+SQLite does, and no result is wanted but a number. The statements stay those of SQLAlchemy Core.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Dialect
+
+__all__ = ["Prepared"]
+
+Row = Mapping[str, Any]
+Convert = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """The text of a statement, and per place the name of its parameter, or None and its own value, and a conversion."""
+
+    sql: str
+    places: tuple[tuple[str | None, Any, Convert | None], ...]
+
+    def values(self, row: Row) -> list[Any]:
+        """What goes into the places."""
+        given = [(own if name is None else row[name], convert) for name, own, convert in self.places]
+        return [value if convert is None else convert(value) for value, convert in given]
+
+
+class Prepared:
+    """The statements of one dialect, each compiled when it is first run. Safe to use from many threads."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._compiled: dict[tuple[Any, ...], _Compiled] = {}
+
+    def run(self, driver: sqlite3.Connection, statement: Any, rows: Row | Sequence[Row]) -> sqlite3.Cursor:
+        """Run a statement with one set of parameters, or an insert, update or delete with many."""
+        if isinstance(rows, Mapping):
+            compiled = self._of(statement, rows)
+            return driver.execute(compiled.sql, compiled.values(rows))
+        compiled = self._of(statement, rows[0])
+        return driver.executemany(compiled.sql, [compiled.values(row) for row in rows])
+
+    def _of(self, statement: Any, row: Row) -> _Compiled:
+        key = (statement, *row)
+        found = self._compiled.get(key)
+        if found is None:
+            found = self._compiled[key] = self._compile(statement, list(row))
+        return found
+
+    def _compile(self, statement: Any, names: list[str]) -> _Compiled:
+        made = statement.compile(dialect=self._dialect, column_keys=names if statement.is_insert else None)
+        if made.insert_prefetch:
+            missing = ", ".join(column.name for column in made.insert_prefetch)
+            raise ValueError(f"A row for {statement.table.name} lacks {missing}, and defaults are SQLAlchemy's to give")
+        return _Compiled(str(made), tuple(self._place(name, made.binds[name]) for name in made.positiontup))
+
+    def _place(self, name: str, bind: Any) -> tuple[str | None, Any, Convert | None]:
+        convert = bind.type.dialect_impl(self._dialect).bind_processor(self._dialect)
+        return (name if bind.required else None), bind.value, convert
