@@ -21,6 +21,7 @@ from crew_repo import adapter
 from crew_repo.errors import StoreError
 from crew_repo.hashing import FORMAT, output_hash
 from crew_repo.model import (
+    Claim,
     Decision,
     Failure,
     Lease,
@@ -291,44 +292,32 @@ class Session:
     def _try_claim(self, ticket: Ticket) -> bool:
         """True when it is settled: a lease is held, or somebody else's record may be served."""
         alone = self._executes_whatever(ticket)
-        claim = self._store.claim(
-            self.workflow_id,
-            f"{ticket.current.input_hash}:{self.run_id}" if alone else ticket.current.input_hash,
-            run_id=self.run_id,
-            task_name=ticket.view.name,
-            position=ticket.view.position,
-            owner=self._owner,
-            take_finished=not alone,
-        )
+        claim = self._claim(ticket, take_finished=not alone)
         if claim.record is not None:
             ticket.decision = decide(ticket.current, claim.record, None, utc_now())
             if ticket.decision.fresh:
                 self._restore(ticket)
             if ticket.decision.fresh:
                 return True
-            return self._claim_over(ticket)
-        if claim.lease is not None:
-            ticket.lease = claim.lease
-            self._keeper.hold(claim.lease)
-            return True
-        return False
-
-    def _claim_over(self, ticket: Ticket) -> bool:
-        """A record is there that may not be served (altered, too old): execute in its place."""
-        claim = self._store.claim(
-            self.workflow_id,
-            ticket.current.input_hash,
-            run_id=self.run_id,
-            task_name=ticket.view.name,
-            position=ticket.view.position,
-            owner=self._owner,
-            take_finished=False,
-        )
+            claim = self._claim(ticket, take_finished=False)  # altered, or too old: execute in its place
         if claim.lease is None:
             return False
         ticket.lease = claim.lease
         self._keeper.hold(claim.lease)
         return True
+
+    def _claim(self, ticket: Ticket, *, take_finished: bool) -> Claim:
+        work = ticket.current.input_hash
+        return self._store.claim(
+            self.workflow_id,
+            f"{work}:{self.run_id}" if self._executes_whatever(ticket) else work,
+            run_id=self.run_id,
+            task_name=ticket.view.name,
+            position=ticket.view.position,
+            owner=self._owner,
+            take_finished=take_finished,
+            shared=self._options.share,
+        )
 
     @staticmethod
     def _executes_whatever(ticket: Ticket) -> bool:

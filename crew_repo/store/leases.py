@@ -26,6 +26,7 @@ COUNTED = (Outcome.EXECUTED, Outcome.REUSED, Outcome.FAILED)
 """What a run's row has the numbers of."""
 
 _HELD = select(LEASE).where(LEASE.c.workflow_id == bindparam("w"), LEASE.c.input_hash == bindparam("i"))
+_HELD_ELSEWHERE = select(LEASE).where(LEASE.c.workflow_id != bindparam("w"), LEASE.c.input_hash == bindparam("i"))
 _DELETE = delete(LEASE).where(LEASE.c.fence == bindparam("f"))
 _GIVE_UP = delete(LEASE).where(LEASE.c.fence == bindparam("f"), LEASE.c.owner == bindparam("o"))
 _RENEW = (
@@ -62,22 +63,33 @@ _INTERRUPT = (
 
 def claim(
     tx: Transaction, work: tuple[str, str], run_id: str, task_name: str, position: int, owner: str,
-    *, take_finished: bool,
+    *, take_finished: bool, shared: bool,
 ) -> Claim:  # fmt: skip
-    """The record, if somebody finished this work; else the lease, if it is free; else who holds it."""
-    tx.dialect.lock_work(tx.connection, *work)
-    if take_finished and is_finished(tx, *work):
-        return Claim(record=live_record(tx, *work))
+    """The record, if somebody finished this work; else the lease, if it is free; else who holds it.
+
+    `shared`: whoever does the same work in another workflow counts as well.
+    """
+    scope = None if shared else work[0]
+    tx.dialect.lock_work(tx.connection, scope or "", work[1])
+    if take_finished and is_finished(tx, scope, work[1]):
+        return Claim(record=live_record(tx, scope, work[1]))
+    for held in tx.rows(_HELD_ELSEWHERE, {"w": work[0], "i": work[1]}).all() if shared else ():
+        if _is_held(tx, held):
+            return Claim(held_by=held["owner"])
     row = {"workflow_id": work[0], "input_hash": work[1], "owner": owner, "run_id": run_id, "task_name": task_name,
            "position": position, "acquired_at": tx.lease_now, "expires_at": _until(tx)}  # fmt: skip
     fence = tx.insert_if_new(tx.inserts.lease_if_free, row)
     if fence is None:
         held = tx.rows(_HELD, {"w": work[0], "i": work[1]}).one()
-        if held["expires_at"] > tx.lease_now and not is_dead(held["owner"]):
+        if _is_held(tx, held):
             return Claim(held_by=held["owner"])
         _bury(tx, [held])
         fence = tx.insert_if_new(tx.inserts.lease_if_free, row)
     return Claim(lease=Lease(*work, owner, fence, tx.lease_now))
+
+
+def _is_held(tx: Transaction, lease: Mapping[str, Any]) -> bool:
+    return bool(lease["expires_at"] > tx.lease_now) and not is_dead(lease["owner"])
 
 
 def give_up(tx: Transaction, lease: Lease) -> bool:

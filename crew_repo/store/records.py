@@ -46,7 +46,8 @@ _SUPERSEDE = (
     .where(_OF_WORKFLOW, RECORD.c.input_hash == bindparam("i"), _LIVE)
     .values(retired="superseded", retired_at=bindparam("at"))
 )
-_IS_FINISHED = select(RECORD.c.record_id).where(_OF_WORKFLOW, RECORD.c.input_hash == bindparam("i"), _LIVE)
+_IS_FINISHED = select(RECORD.c.record_id).where(RECORD.c.input_hash == bindparam("i"), _LIVE).limit(1)
+_IS_FINISHED_HERE = _IS_FINISHED.where(_OF_WORKFLOW)
 _FENCE = select(RECORD.c.fence).where(_OF_WORKFLOW, RECORD.c.input_hash == bindparam("i"), _LIVE)
 
 
@@ -59,9 +60,11 @@ def live_record(tx: Transaction, workflow_id: str | None, input_hash: str) -> Re
     return None if row is None else record_of(row)
 
 
-def is_finished(tx: Transaction, workflow_id: str, input_hash: str) -> bool:
+def is_finished(tx: Transaction, workflow_id: str | None, input_hash: str) -> bool:
     """Whether `live_record` would find one."""
-    return tx.number(_IS_FINISHED, {"w": workflow_id, "i": input_hash}) is not None
+    if workflow_id is None:
+        return tx.number(_IS_FINISHED, {"i": input_hash}) is not None
+    return tx.number(_IS_FINISHED_HERE, {"w": workflow_id, "i": input_hash}) is not None
 
 
 def live_records(tx: Transaction, workflow_id: str | None, input_hashes: Sequence[str]) -> dict[str, Record]:

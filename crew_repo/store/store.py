@@ -119,11 +119,17 @@ class Store:
         position: int,
         owner: str,
         take_finished: bool = True,
+        shared: bool = False,
     ) -> Claim:
-        """The record, if somebody finished this work; else the lease, if it is free; else who holds it."""
+        """The record, if somebody finished this work; else the lease, if it is free; else who holds it.
+
+        `shared`: whoever does the same work in another workflow counts as well.
+        """
         with self._writing() as tx:
             work = (workflow_id, input_hash)
-            return leases.claim(tx, work, run_id, task_name, position, owner, take_finished=take_finished)
+            return leases.claim(
+                tx, work, run_id, task_name, position, owner, take_finished=take_finished, shared=shared
+            )
 
     def release(self, lease: Lease) -> None:
         """Give a lease back, if it is still ours."""

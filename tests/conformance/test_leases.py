@@ -39,6 +39,34 @@ def test_a_claim_of_finished_work_is_the_record(kit: Kit) -> None:
     assert _claim(kit.store, record, take_finished=False).lease is not None
 
 
+def test_shared_work_is_waited_for_in_any_workflow(kit: Kit) -> None:
+    """Where records are shared, so is the work: who does it in another workflow is waited for, and its record taken."""
+    here = new_record(run_id=kit.start())
+    there = replace(here, workflow_id="claim-2", run_id=kit.start("claim-2"))
+    lease = kit.lease(here)
+    assert _claim(kit.store, there, shared=True) == Claim(held_by=this_owner())
+    kept = kit.store.save_finished(lease, here, task_run(here))
+    claim = _claim(kit.store, there, shared=True)
+    assert claim.record is not None
+    assert claim.record.record_id == kept.record_id
+
+
+def test_work_that_is_not_shared_is_done_in_each_workflow(kit: Kit) -> None:
+    """Neither the lease nor the record of another workflow counts."""
+    here = new_record(run_id=kit.start())
+    there = replace(here, workflow_id="claim-2", run_id=kit.start("claim-2"))
+    kit.lease(here)
+    assert _claim(kit.store, there).lease is not None
+
+
+def test_a_dead_process_in_another_workflow_is_not_waited_for(kit: Kit) -> None:
+    """Its lease stays for its own workflow to find."""
+    here = new_record(run_id=kit.start(owner=DEAD))
+    there = replace(here, workflow_id="claim-2", run_id=kit.start("claim-2"))
+    kit.lease(here, owner=DEAD)
+    assert _claim(kit.store, there, shared=True).lease is not None
+
+
 def test_released_work_is_free(kit: Kit) -> None:
     """A released lease is gone; releasing it again does nothing."""
     record = new_record(run_id=kit.start())

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -203,6 +206,24 @@ def test_two_crews_that_share_agents_and_a_model_do_not_mix(repo, model):
     model.forget()
     assert [raws(repo.run(each, NOTES)) for each in (one, two)] == [raws(result) for result in results]
     assert model.calls == []
+
+
+def test_workflows_that_share_their_records_pay_once(tmp_path):
+    """With `share_across_workflows`, a task that another workflow is executing is waited for, and then reused."""
+    began = threading.Event()
+
+    def slowly(_: str) -> str:
+        began.set()
+        time.sleep(0.3)
+        return "policy 42"
+
+    model = PromptModel(model="m", script={"<<analyze>>": slowly})
+    with StateRepository(tmp_path / "state.db", share_across_workflows=True) as repo, ThreadPoolExecutor() as pool:
+        first = pool.submit(repo.run, two_tasks(model), NOTES, workflow_id="CLM-1")
+        began.wait()
+        second = repo.run(two_tasks(model), NOTES, workflow_id="CLM-2")
+        assert raws(second) == raws(first.result())
+    assert len(model.calls) == len(second.tasks_output)
 
 
 def test_a_condition_flips_both_ways(repo):
