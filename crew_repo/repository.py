@@ -484,16 +484,7 @@ class StateRepository:
 
     def get_output(self, task_name: str, workflow_id: str | None = None) -> StoredOutput | None:
         """The present output of a task, or None if there is none. Without a workflow: the newest of any."""
-        states = [s for s in self._store.states(workflow_id) if s.task_name == task_name and s.output is not None]
-        if not states:
-            return None
-        newest = max(states, key=lambda state: (state.completed_at is not None, state.completed_at, state.run_id))
-        return self._stored_output(newest)
-
-    def _stored_output(self, state: TaskState) -> StoredOutput | None:
-        if state.record_id is None:
-            return None
-        record = self._store.record(state.record_id)
+        record = self._store.shown_record(task_name, workflow_id)
         if record is None:
             return None
         output = StoredOutput(record.result.raw)

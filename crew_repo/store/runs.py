@@ -157,6 +157,16 @@ def states(tx: Transaction, workflow_id: str | None) -> list[TaskState]:
     return [state_of(row) for row in tx.rows(wanted)]
 
 
+def shown_record(tx: Transaction, task_name: str, workflow_id: str | None) -> Record | None:
+    """The record that `task_state` shows of a task; without a workflow, the newest."""
+    wanted = select(TASK_STATE.c.record_id).where(TASK_STATE.c.task_name == task_name, TASK_STATE.c.output.is_not(None))
+    if workflow_id is not None:
+        wanted = wanted.where(TASK_STATE.c.workflow_id == workflow_id)
+    newest = wanted.order_by(TASK_STATE.c.completed_at.desc(), TASK_STATE.c.run_id.desc()).limit(1)
+    found = list(tx.execute(newest).scalars())
+    return next(iter(records_by_id(tx, found, texts=True).values()), None)
+
+
 def task_names(tx: Transaction, workflow_id: str | None) -> list[str]:
     """Every task name that the state knows, in the order of the tasks."""
     wanted = union(*(select(table.c.position, table.c.task_name).where(

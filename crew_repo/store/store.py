@@ -221,6 +221,11 @@ class Store:
         with self._reading() as tx:
             return runs.states(tx, workflow_id)
 
+    def shown_record(self, task_name: str, workflow_id: str | None = None) -> Record | None:
+        """The record that `task_state` shows of a task, with texts; without a workflow, the newest."""
+        with self._reading() as tx:
+            return runs.shown_record(tx, task_name, workflow_id)
+
     def task_names(self, workflow_id: str | None = None) -> list[str]:
         """Every task name that the state knows, in the order of the tasks."""
         with self._reading() as tx:

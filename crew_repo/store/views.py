@@ -8,8 +8,8 @@ from __future__ import annotations
 
 __all__ = ["create_views", "drop_views"]
 
-_REMEDY = "in task_state only output can be edited, and rows deleted; use crew-repo invalidate or override instead"
-_NO_RECORD = "this task has no output to edit; use crew-repo override instead"
+_REMEDY = "in task_state only output can be edited, and rows deleted; to make a task run again, delete its row"
+_NO_RECORD = "this task has no output to edit; delete its row to make it run again"
 
 _VIEW = """
 CREATE VIEW task_state AS

@@ -126,9 +126,9 @@ def test_other_columns_cannot_be_edited(kit: Kit, sql: Any) -> None:
     """Changing anything but the output is refused with the remedy, and changes nothing."""
     kit.run(new_record())
     before = kit.store.states()
-    with pytest.raises(DBAPIError, match="crew-repo invalidate"):
+    with pytest.raises(DBAPIError, match="delete its row"):
         sql("UPDATE task_state SET status = 'completed!', output = 'x'")
-    with pytest.raises(DBAPIError, match="crew-repo invalidate"):
+    with pytest.raises(DBAPIError, match="delete its row"):
         sql("UPDATE task_state SET input_hash = NULL")
     assert kit.store.states() == before
 
