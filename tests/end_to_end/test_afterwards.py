@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import crewai
 from crewai import Agent, Crew, Process, Task
+from crewai.tasks.task_output import TaskOutput
 
 from crew_repo import StateRepository
 from tests.models import PromptModel
@@ -95,3 +97,24 @@ def test_the_first_task_keeps_the_trigger(repo: StateRepository, model: PromptMo
     assert crew.tasks[0].allow_crewai_trigger_context is True
     assert repo.run(crew, {"crewai_trigger_payload": "mail"}).run.executed == []
     assert len(repo.run(crew, {"crewai_trigger_payload": "another"}).run.executed) == 1
+
+
+class Watched(Task):
+    def execute_async(self, *args: Any, **kwargs: Any) -> Future[TaskOutput]:
+        started.append(self.name)
+        return super().execute_async(*args, **kwargs)
+
+
+started: list[Any] = []
+
+
+def test_an_async_task_goes_through_its_own_execute_async(repo: StateRepository, model: PromptModel) -> None:
+    """A class of the user's own may do something there; it is called for an executed task, once."""
+    started.clear()
+    worker = Agent(role="Writer", goal="g", backstory="b", llm=model)
+    aside = Watched(name="aside", description="<<a>>", expected_output="text", agent=worker, async_execution=True)
+    last = Task(name="last", description="<<b>>", expected_output="text", agent=worker, context=[aside])
+    crew = Crew(agents=[worker], tasks=[aside, last])
+    assert repo.run(crew).run.executed == ["aside", "last"]
+    assert repo.run(crew).run.executed == []
+    assert started == ["aside"]
