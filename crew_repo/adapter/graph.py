@@ -64,7 +64,7 @@ def is_hierarchical(crew: Crew) -> bool:
 
 
 def own_agent(crew: Crew, task: Task) -> BaseAgent | None:
-    """The agent that the task was given; a manager that an earlier kickoff left there hands it to all, as if to none."""
+    """The agent that the task was given; none if an earlier kickoff left the manager there, who hands it to all."""
     return None if is_hierarchical(crew) and task.agent is crew.manager_agent else task.agent
 
 
