@@ -6,10 +6,12 @@ import json
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import crewai
-from crewai import Agent, Crew, Process, Task
+from crewai import LLM, Agent, Crew, Process, Task
 from crewai.tasks.task_output import TaskOutput
+from crewai.types.usage_metrics import UsageMetrics
 
 from crew_repo import StateRepository
 from tests.models import PromptModel
@@ -118,3 +120,16 @@ def test_an_async_task_goes_through_its_own_execute_async(repo: StateRepository,
     assert repo.run(crew).run.executed == ["aside", "last"]
     assert repo.run(crew).run.executed == []
     assert started == ["aside"]
+
+
+def test_a_mock_of_a_model_is_no_obstacle(repo: StateRepository) -> None:
+    """People test their crews with mocks: it answers as in a plain kickoff, and cannot be hashed, so it does so each time."""
+    mock = Mock(spec=LLM, model="gpt-4o-mini", stop=[])
+    mock.call.return_value = "Thought: I know.\nFinal Answer: hello"
+    mock.get_token_usage_summary.return_value = UsageMetrics(total_tokens=100)
+    worker = Agent(role="Writer", goal="g", backstory="b", llm=mock)
+    crew = Crew(agents=[worker], tasks=[Task(description="<<one>>", expected_output="text", agent=worker)])
+    plain = crew.kickoff().raw
+    for _ in range(2):
+        result = repo.run(crew)
+        assert (result.raw, result.run.executed) == (plain, ["task-01"])
