@@ -42,6 +42,9 @@ class Pass:
 
     def run(self, tests: Iterable[str], *, processes: int) -> dict[str, Outcome]:
         """Run these files or tests; the outcome of each. What pytest prints goes to `pytest.log` in the folder."""
+        tests = list(tests)
+        if not tests:
+            return {}
         notes, log = self.folder / "outcomes.jsonl", self.folder / "pytest.log"
         notes.write_text("", encoding="utf-8")
         plugin = ("-p", "through_repository") if self._through else ()
