@@ -450,8 +450,8 @@ class StateRepository:
     ) -> Crew:
         """The same crew; its own kickoff methods, and those of its copies, go through this repository from now on.
 
-        For `@CrewBase` projects, Flows, and code that cannot be changed. Raises AttachError if the crew is attached
-        to another repository.
+        For `@CrewBase` projects, Flows, and code that cannot be changed. `train` and `test` stay CrewAI's own, which
+        asks the models each time. Raises AttachError if the crew is attached to another repository.
         """
         from crew_repo import adapter
         from crew_repo.runner import attaching

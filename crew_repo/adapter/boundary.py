@@ -63,18 +63,23 @@ def overridden(crew: Crew, handler: Handler) -> Iterator[None]:
 
 
 def _overrides(task: Task, handler: Handler) -> dict[str, Execute]:
-    execute_sync, aexecute_sync = task.execute_sync, task.aexecute_sync
+    execute_sync, execute_async, aexecute_sync = task.execute_sync, task.execute_async, task.aexecute_sync
+
+    def execute_joined(**arguments: Any) -> TaskOutput:
+        return execute_async(**arguments).result()
 
     def sync(agent: BaseAgent | None = None, context: str | None = None, tools: Any = None) -> TaskOutput:
         ticket = handler.arrive(task, agent, context or "")
-        return handler.served(ticket) or _execute(ticket, agent, context, tools)
+        return handler.served(ticket) or _execute(execute_sync, ticket, agent, context, tools)
 
-    def _execute(ticket: Any, agent: BaseAgent | None, context: str | None, tools: Any) -> TaskOutput:
+    def _execute(
+        execute: Execute, ticket: Any, agent: BaseAgent | None, context: str | None, tools: Any
+    ) -> TaskOutput:
         claimed = handler.claim(ticket)
         if claimed is not None:
             return claimed
         with handler.execution(ticket) as record:
-            output: TaskOutput = record(execute_sync(agent=agent, context=context, tools=tools))
+            output: TaskOutput = record(execute(agent=agent, context=context, tools=tools))
         return output
 
     async def native(agent: BaseAgent | None = None, context: str | None = None, tools: Any = None) -> TaskOutput:
@@ -96,7 +101,7 @@ def _overrides(task: Task, handler: Handler) -> dict[str, Execute]:
             future.set_result(served)
             return future
         handler.started(future)
-        _in_thread(future, lambda: _execute(ticket, agent, context, tools))
+        _in_thread(future, lambda: _execute(execute_joined, ticket, agent, context, tools))
         return future
 
     return {"execute_sync": sync, "aexecute_sync": native, "execute_async": threaded}

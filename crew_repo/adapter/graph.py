@@ -22,6 +22,7 @@ __all__ = [
     "is_conditional",
     "is_hierarchical",
     "joined",
+    "own_agent",
     "reads",
     "reads_all_before",
     "skipped_output",
@@ -60,6 +61,11 @@ def variables(template: str | None) -> set[str]:
 def is_hierarchical(crew: Crew) -> bool:
     """Whether a manager hands out the tasks."""
     return crew.process == Process.hierarchical
+
+
+def own_agent(crew: Crew, task: Task) -> BaseAgent | None:
+    """The agent that the task was given; none if an earlier kickoff left the manager there, who hands it to all."""
+    return None if is_hierarchical(crew) and task.agent is crew.manager_agent else task.agent
 
 
 def crew_agents(crew: Crew) -> list[BaseAgent]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
@@ -15,6 +15,7 @@ from crewai.llms.base_llm import BaseLLM
 from crewai.types.usage_metrics import UsageMetrics
 
 from crew_repo.adapter import graph, private
+from crew_repo.adapter.view import generated_manager
 from crew_repo.errors import BadInputValueError, CheckpointError, NotACrewError
 from crew_repo.settings import package_version
 
@@ -114,26 +115,39 @@ def is_crew_output(result: object) -> bool:
 def prepared(crew: Crew, inputs: Mapping[str, Any] | None) -> Iterator[None]:
     """Make a crew ready for a run, and put back what a kickoff leaves behind and a later run would stumble over.
 
-    No output of an earlier run may leak into a condition or a context; a manager that CrewAI made, or put in the
-    place of a task's own agent, would change the next run's prompts, as would a plan appended to a description.
+    No output of an earlier run may leak into a condition or a context; a manager in the place of a task's own agent
+    would change the next run's prompts, as would a plan appended to a description.
     """
     for task in crew.tasks:
         task.output = None
-    manager, planning = crew.manager_agent, crew.planning
-    agents = [(task.agent, task.tools) for task in crew.tasks]
-    triggers = [task.allow_crewai_trigger_context for task in crew.tasks]
+    agents = [(graph.own_agent(crew, task), task.tools) for task in crew.tasks]
+    _forget_manager(crew)
+    planning = crew.planning
     descriptions = [task.description for task in crew.tasks] if planning and not inputs else []
     crew.planning = False  # planned when the first task is executed: see runner.session
     try:
         yield
     finally:
         crew.planning = planning
-        crew.manager_agent = manager
-        for task, (agent, tools), trigger in zip(crew.tasks, agents, triggers, strict=False):
-            task.agent, task.tools = agent, tools
-            task.allow_crewai_trigger_context = trigger
+        _give_back(crew, agents)
         for task, description in zip(crew.tasks, descriptions, strict=False):
             task.description = description
+
+
+def _forget_manager(crew: Crew) -> None:
+    """Have CrewAI make its manager anew: it keeps the one it made first, whatever `manager_llm` is by now.
+
+    A manager on a task is no worker to CrewAI, unless it is another than the crew's: so it is taken off there too.
+    """
+    for task in crew.tasks:
+        task.agent = graph.own_agent(crew, task)
+    if generated_manager(crew):
+        crew.manager_agent = None
+
+
+def _give_back(crew: Crew, agents: Sequence[tuple[Any, Any]]) -> None:
+    for task, (agent, tools) in zip(crew.tasks, agents, strict=False):
+        task.agent, task.tools = agent, tools
 
 
 class UsageBefore:

@@ -29,7 +29,7 @@ def add_llm(parts: Parts, path: str, llm: object) -> None:
         llm = _created(llm) or llm
     if isinstance(llm, str):
         parts.json(f"{path}.model", _model_name(llm, "openai"))
-    elif isinstance(llm, BaseLLM):
+    elif isinstance(llm, BaseLLM) and issubclass(type(llm), BaseLLM):  # a mock only says that it is one
         _add_native(parts, path, llm)
     else:
         parts.value(path, llm)

@@ -78,8 +78,9 @@ def save_output_file(task: Task, content: object) -> None:
 
 def secret_values(holder: object) -> set[str]:
     """The secret texts that an LLM or tool holds: fields with a secret's name, header values, SecretStr."""
-    values = {**getattr(holder, "__dict__", {}), **(getattr(holder, "__pydantic_private__", None) or {})}
-    return {text for name, value in values.items() for text in _secret_texts(name, value) if len(text) >= 6}
+    held = [getattr(holder, name, None) for name in ("__dict__", "__pydantic_private__")]
+    fields = [field for part in held if isinstance(part, dict) for field in part.items()]  # a mock has what is no dict
+    return {text for name, value in fields for text in _secret_texts(name, value) if len(text) >= 6}
 
 
 def _secret_texts(name: str, value: Any) -> set[str]:

@@ -57,7 +57,8 @@ def generated_manager(crew: Crew) -> bool:
     manager = crew.manager_agent
     if manager is None or crew.manager_llm is None:
         return False
-    texts = [get_i18n().retrieve("hierarchical_manager_agent", text) for text in _AGENT_TEXTS]
+    i18n = get_i18n(prompt_file=crew.prompt_file)
+    texts = [i18n.retrieve("hierarchical_manager_agent", text) for text in _AGENT_TEXTS]
     return [manager.role, manager.goal, manager.backstory] == texts
 
 
@@ -87,9 +88,10 @@ def planned_view(
     """
     copies = {id(agent): _interpolated_agent(agent, inputs) for agent in crew.agents}
     names = tuple(graph.task_names(crew))
+    workers = [graph.own_agent(crew, task) for task in crew.tasks]
     tasks = tuple(
-        TaskView(name, position, _interpolated_task(task, inputs), copies.get(id(task.agent), task.agent), task)
-        for position, (name, task) in enumerate(zip(names, crew.tasks, strict=True))
+        TaskView(name, position, _interpolated_task(task, inputs), copies.get(id(worker), worker), task)
+        for position, (name, task, worker) in enumerate(zip(names, crew.tasks, workers, strict=True))
     )
     known = dict(inputs) if inputs is not None else private.crew_inputs(crew)
     return CrewView(crew, tasks, tuple(copies.values()), _manager(crew), known, files or {}, names)

@@ -1,12 +1,14 @@
 """Overriding a crew's own `kickoff`, `akickoff` and `copy`, so that code that cannot be changed goes through here.
 
-`kickoff_async`, `kickoff_for_each` and a stream that is read later all end in these.
+`kickoff_async`, `kickoff_for_each` and a stream that is read later all end in these. `train` and `test` do not: they
+kick a copy off again and again with the same inputs, to see how the answers differ.
 """
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any
 
 from crew_repo import adapter
@@ -16,8 +18,9 @@ __all__ = ["attach", "attached_to", "detach", "run_when_read"]
 Run = Callable[..., Any]
 ARun = Callable[..., Awaitable[Any]]
 
-_NAMES = ("kickoff", "akickoff", "copy")
+_NAMES = ("kickoff", "akickoff", "copy", "train", "test")
 _MARK = "_crew_repo"
+_repeated: ContextVar[object] = ContextVar("repeated", default=None)
 
 
 def attached_to(crew: Any) -> object | None:
@@ -42,11 +45,26 @@ def attach(crew: Any, owner: object, run: Run, arun: ARun, attach_copy: Callable
         return await arun(crew, inputs, input_files=input_files)
 
     def copy() -> Any:
-        return attach_copy(adapter.copy_crew(crew))
+        copied = adapter.copy_crew(crew)
+        return copied if _repeated.get() is crew else attach_copy(copied)
 
-    for name, override in zip(_NAMES, (kickoff, akickoff, copy), strict=True):
+    overrides = (kickoff, akickoff, copy, _repeating(crew, "train"), _repeating(crew, "test"))
+    for name, override in zip(_NAMES, overrides, strict=True):
         object.__setattr__(crew, name, override)
     object.__setattr__(crew, _MARK, owner)
+
+
+def _repeating(crew: Any, name: str) -> Run:
+    """The crew's own `train` or `test`, whose copy is not attached."""
+
+    def repeat(*args: Any, **kwargs: Any) -> Any:
+        token = _repeated.set(crew)
+        try:
+            return getattr(type(crew), name)(crew, *args, **kwargs)
+        finally:
+            _repeated.reset(token)
+
+    return repeat
 
 
 def detach(crew: Any) -> None:

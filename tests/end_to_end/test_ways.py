@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from crewai import Crew
 from crewai.flow.flow import Flow, listen, start
 from crewai.project import CrewBase, agent, crew, task
 from crewai.tasks.task_output import TaskOutput
+from crewai.utilities.evaluators.task_evaluator import TaskEvaluator, TrainingTaskEvaluation
 
 from crew_repo import AttachError, StateRepository
 from tests import crews
@@ -95,6 +97,23 @@ def test_a_streaming_attached_crew_is_recorded(repo, model):
     attached = repo.attach(two_tasks(model, stream=True))
     list(attached.kickoff(NOTES))
     assert repo.runs()[0].executed == ["analyze", "draft"]
+
+
+@pytest.mark.parametrize("repeat", ["train", "test"])
+def test_train_and_test_of_an_attached_crew_ask_the_models_each_time(repo, model, monkeypatch, repeat):
+    """Both kick a copy off again with the same inputs, to see how the answers differ: nothing is served or recorded."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("Great work!\n" * 10))
+    attached = repo.attach(two_tasks(model))
+    attached.kickoff(NOTES)
+    model.forget()
+    if repeat == "train":
+        monkeypatch.setattr(TaskEvaluator, "evaluate_training_data", lambda *_, **__: TrainingTaskEvaluation.model_construct())
+        attached.train(n_iterations=2, filename="trained.pkl", inputs=NOTES)
+    else:
+        attached.test(2, PromptModel(model="judge", script={"quality": '{"quality": 7}'}), NOTES)
+    assert sum("<<analyze>>" in call.rpartition("Current Task:")[2] for call in model.calls) >= 2
+    assert len(repo.runs()) == 1
+    assert attached.kickoff(NOTES).run.reused == ["analyze", "draft"]
 
 
 def test_attaching_to_two_repositories_is_an_error(repo, model, tmp_path):
