@@ -28,7 +28,6 @@ def run_session(
         try:
             result = _kickoff(session, crew, inputs, input_files)
         except Exception as error:
-            session.wait_for_async()
             session.finish(RunStatus.FAILED, error)
             raise
         except BaseException as error:
@@ -42,7 +41,11 @@ def _kickoff(
 ) -> Any:
     with adapter.prepared(crew, inputs), adapter.overridden(crew, session):
         before = adapter.UsageBefore(crew)
-        result = adapter.kickoff(crew, inputs, input_files)
+        try:
+            result = adapter.kickoff(crew, inputs, input_files)
+        except Exception:
+            session.wait_for_async()
+            raise
         before.settle(crew, result)
     return result
 
@@ -73,6 +76,9 @@ async def _akickoff(
             result = await adapter.akickoff(crew, inputs, input_files)
         except Exception:
             await session.await_native()
+            raise
+        except BaseException:
+            await session.cancel_native()
             raise
         before.settle(crew, result)
     return result

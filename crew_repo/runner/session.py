@@ -104,7 +104,9 @@ class Session:
         self._known: set[str] | None = None
         self._heads: dict[str, TaskHead] = {}
         self._futures: list[Future[Any]] = []
-        self._open = 0
+        self._natives: set[asyncio.Task[Any]] = set()
+        self._open: set[Ticket] = set()
+        self._ended = False
         self._planning = bool(crew.planning)
         self._plans: dict[int, str] = {}
         self._owner = this_owner()
@@ -130,6 +132,7 @@ class Session:
         """Write down how the run ended, and what was reused since the last record."""
         self._usage.stop()
         self._keeper.drop_run(self.run_id)
+        self._ended = True
         if status is RunStatus.COMPLETED:
             self._note_skipped()
         with self._lock:
@@ -142,6 +145,7 @@ class Session:
             tasks=buffered,
             tokens_spent=self._usage.spent().total_tokens,
             failure=self._failure(error) if error is not None else None,
+            going_on=[ticket.lease.fence for ticket in list(self._open) if ticket.lease is not None],
         )
         try:
             record = write()
@@ -157,9 +161,24 @@ class Session:
         wait(self._futures)
 
     async def await_native(self) -> None:
-        """The same for native async tasks, which run on this event loop."""
-        while self._open:
-            await asyncio.sleep(_FIRST_WAIT_SECONDS)
+        """The same for native async tasks, which run on this event loop; if the wait is cancelled, so are they."""
+        try:
+            await self._natives_done()
+        except BaseException:
+            await self.cancel_native()
+            raise
+
+    async def cancel_native(self) -> None:
+        """A run that is cancelled leaves nothing behind on the event loop that goes on spending."""
+        for task in self._natives:
+            if task is not asyncio.current_task():
+                task.cancel()
+        await self._natives_done()
+
+    async def _natives_done(self) -> None:
+        others = self._natives - {asyncio.current_task()}
+        if others:
+            await asyncio.wait(others)
 
     def _note_skipped(self) -> None:
         for position, name in enumerate(self._names):
@@ -290,6 +309,8 @@ class Session:
 
     def _try_claim(self, ticket: Ticket) -> bool:
         """True when it is settled: a lease is held, or somebody else's record may be served."""
+        if self._ended:
+            raise InterruptedError(f"run {self.run_id} was interrupted before task {ticket.view.name} began")
         alone = self._executes_whatever(ticket)
         claim = self._store.claim(
             self.workflow_id,
@@ -342,12 +363,18 @@ class Session:
         """An async task goes on in a thread of its own."""
         self._futures.append(future)
 
+    def astarted(self) -> None:
+        """An async task goes on in an asyncio task of its own; a synchronous one in that of the run."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._natives.add(task)
+
     @contextmanager
     def execution(self, ticket: Ticket) -> Iterator[Callable[[Any], Any]]:
         """Around one execution: measures it, records what it gives, and records a failure as it was."""
         self._display.executing(ticket.view.name, ticket.decision)
         ticket.started_at, began = utc_now(), time.perf_counter()
-        with self._counted_open(), self._usage.measure() as meter:
+        with self._kept_open(ticket), self._usage.measure() as meter:
 
             def record(output: Any) -> Any:
                 tried.append(True)
@@ -370,14 +397,13 @@ class Session:
                 self._drop_lease(ticket, settled=bool(saved))
 
     @contextmanager
-    def _counted_open(self) -> Iterator[None]:
-        with self._lock:
-            self._open += 1
+    def _kept_open(self, ticket: Ticket) -> Iterator[None]:
+        """A run that ends before this execution does leaves it its lease, so that nobody else pays for it again."""
+        self._open.add(ticket)
         try:
             yield
         finally:
-            with self._lock:
-                self._open -= 1
+            self._open.discard(ticket)
 
     def _plan_late(self) -> None:
         """`planning=True` asks a model in every kickoff; here only when the first task is really executed."""
