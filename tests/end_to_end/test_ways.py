@@ -53,6 +53,47 @@ def test_a_stream_that_is_never_read_records_nothing(repo, model):
     assert ("kickoff" in streaming.__dict__, model.calls, repo.runs()) == (False, [], [])
 
 
+def test_two_streams_of_one_crew_are_recorded_each_as_it_was_asked_for(repo, model):
+    """Streams that were made before either was read keep their inputs and options, in whatever order they are read."""
+    streaming = two_tasks(model, stream=True)
+    first = repo.run(streaming, NOTES, workflow_id="first")
+    second = repo.run(streaming, NEW_NOTES, workflow_id="second")
+    list(second), list(first)
+    assert [(run.workflow_id, run.executed) for run in repo.runs()] == [
+        ("first", ["analyze", "draft"]), ("second", ["analyze", "draft"])
+    ]  # fmt: skip
+    assert "kickoff" not in streaming.__dict__
+    assert repo.plan(streaming, NEW_NOTES, workflow_id="second").fresh == ["analyze", "draft"]
+
+
+def test_a_plain_kickoff_beside_an_unread_stream_stays_plain(repo, model):
+    """Only what comes back from the stream is recorded under its options."""
+    streaming = two_tasks(model, stream=True)
+    stream = repo.run(streaming, NOTES)
+    streaming.stream = False
+    streaming.kickoff(NEW_NOTES)
+    assert repo.runs() == []
+    streaming.stream = True
+    list(stream)
+    assert repo.runs()[0].executed == ["analyze", "draft"]
+
+
+@pytest.mark.parametrize("detached", [False, True], ids=["attached", "detached before it is read"])
+def test_a_stream_of_an_attached_crew_keeps_the_options_of_its_run(repo, model, tmp_path, detached):
+    """`run` on an attached crew that streams goes by its own arguments and repository, not by those of `attach`."""
+    streaming = repo.attach(two_tasks(model, stream=True))
+    with StateRepository(tmp_path / "other.db") as other:
+        list(other.run(streaming, NOTES, workflow_id="mine"))
+        stream = other.run(streaming, NOTES, workflow_id="mine", force=["draft"])
+        if detached:
+            repo.detach(streaming)
+        list(stream)
+        assert [(run.workflow_id, run.executed) for run in other.runs()] == [
+            ("mine", ["draft"]), ("mine", ["analyze", "draft"])
+        ]  # fmt: skip
+    assert (repo.runs(), "kickoff" in streaming.__dict__) == ([], not detached)
+
+
 async def test_an_async_stream_is_recorded(repo, model):
     """The same with the native async kickoff."""
     stream = await repo.arun(two_tasks(model, stream=True), NOTES)
