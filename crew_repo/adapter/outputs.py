@@ -10,6 +10,7 @@ which then puts it back.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from crewai import Task
@@ -31,9 +32,12 @@ class NotRestorable(Exception):
 
 
 def store_output(output: TaskOutput, task: Task, context: str) -> tuple[StoredResult, str | None]:
-    """The output as it is stored, and why it could not be restored (None if it can)."""
+    """The output as it is stored, and why it could not be restored (None if it can).
+
+    Whatever the user's classes raise here, the task is paid for: it is stored, and not served.
+    """
     result = StoredResult(
-        raw=output.raw,
+        raw=output.raw if isinstance(output.raw, str) else str(output.raw),
         agent=output.agent,
         name=output.name,
         description=output.description,
@@ -67,9 +71,14 @@ def restore_output(result: StoredResult, task: Task, context: str) -> TaskOutput
 
 def _difference(output: TaskOutput, result: StoredResult, task: Task, context: str) -> str | None:
     try:
-        restored = restore_output(result, task, context)
+        return _different_part(output, restore_output(result, task, context))
     except (NotRestorable, ValueError) as error:
         return str(error)
+    except Exception as error:  # noqa: BLE001 - __eq__ and validators are the user's own code
+        return f"comparing it with what comes back from storage raises {type(error).__name__}: {error}"
+
+
+def _different_part(output: TaskOutput, restored: TaskOutput) -> str | None:
     if type(restored.pydantic) is not type(output.pydantic):
         return f"its pydantic output is a {_name(output.pydantic)}, not the task's {_name(restored.pydantic)}"
     for name in ("pydantic", "json_dict", "raw"):
@@ -88,7 +97,7 @@ def _dump_model(model: BaseModel | None) -> str | None:
         return None
     try:
         return model.model_dump_json(by_alias=True, round_trip=True)
-    except (ValueError, TypeError):
+    except Exception:  # noqa: BLE001 - serializers are the user's own code
         return "null"
 
 
@@ -100,11 +109,13 @@ def _load_model(text: str | None, task: Task) -> BaseModel | None:
         raise NotRestorable("it has a pydantic output, and the task names no class for it")
     try:
         return cls.model_validate_json(text)
-    except ValidationError as error:
+    except Exception as error:  # a validator may raise anything
         raise NotRestorable(f"{cls.__qualname__} no longer accepts what is stored: {_first(error)}") from error
 
 
-def _first(error: ValidationError) -> str:
+def _first(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return f"it raises {type(error).__name__}: {error}"
     details = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(map(str, details["loc"])) or "the whole"
     return f"{where}: {details['msg']}"
@@ -114,17 +125,15 @@ def _dump_dict(values: dict[str, Any] | None, task: Task) -> str | None:
     """As JSON; a dict with dates or decimals through the task's own class, which can tell them again."""
     if values is None:
         return None
-    try:
+    with suppress(Exception):  # values that are not JSON, or cannot be compared: numpy's, say
         plain = json.dumps(values, ensure_ascii=False)
         if json.loads(plain) == values:
             return plain
-    except (TypeError, ValueError):
-        pass
     if task.output_json is None:
         return json.dumps({"crew_repo": "not JSON"})
     try:
         typed = task.output_json.model_validate(values).model_dump_json(round_trip=True)
-    except (ValueError, TypeError):
+    except Exception:  # noqa: BLE001 - validators and serializers are the user's own code
         return json.dumps({"crew_repo": "not JSON"})
     return json.dumps({"crew_repo": "typed", "value": json.loads(typed)}, ensure_ascii=False)
 
@@ -137,7 +146,7 @@ def _load_dict(text: str | None, task: Task) -> dict[str, Any] | None:
         raise NotRestorable("its json_dict has values that are not JSON")
     try:
         return task.output_json.model_validate(values["value"]).model_dump()
-    except ValidationError as error:
+    except Exception as error:
         message = f"{task.output_json.__qualname__} no longer accepts what is stored: {_first(error)}"
         raise NotRestorable(message) from error
 
@@ -150,7 +159,7 @@ def _dump_failures(output: TaskOutput) -> str | None:
 
 
 def _dump_messages(messages: list[Any], context: str) -> str:
-    plain = to_jsonable_python(messages, fallback=_type_only)
+    plain = to_jsonable_python(messages, bytes_mode="base64", fallback=_type_only)
     return json.dumps([_without_context(message, context) for message in plain], ensure_ascii=False)
 
 

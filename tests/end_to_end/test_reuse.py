@@ -14,7 +14,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from crewai import LLM, Crew
@@ -183,6 +183,70 @@ def test_a_class_that_no_longer_accepts_the_output_makes_the_task_stale(repo):
     decision = repo.plan(build(Strict), NOTES)["check"]
     assert decision.status.value == "stale"
     assert {reason.component for reason in decision.reasons} >= {"output_pydantic.source"}
+
+
+def stubborn(kind: str) -> type[BaseModel]:
+    """An output class whose own code raises once the output exists."""
+
+    class Stubborn(BaseModel):
+        name: str
+        made: ClassVar[list[str]] = []
+
+        @field_validator("name")
+        @classmethod
+        def once(cls, name: str) -> str:
+            if kind == "validator" and cls.made:
+                raise RuntimeError("I was made already")
+            cls.made.append(name)
+            return name
+
+        def __eq__(self, other: object) -> bool:
+            if kind == "equality":
+                raise RuntimeError("I am not to be compared")
+            return super().__eq__(other)
+
+    return Stubborn
+
+
+@pytest.mark.parametrize("kind", ["validator", "equality"])
+def test_a_class_whose_own_code_raises_costs_neither_the_run_nor_the_record(repo, kind, caplog):
+    """What a user's class raises while its output is stored fails no crew that kickoff would complete."""
+    model = PromptModel(model="m", script={"<<check>>": '{"name": "Ada"}'})
+    worker = crews.agent(model)
+    tasks = [crews.task("check", "{notes}", worker, output_pydantic=stubborn(kind)), crews.task("draft", "x", worker)]
+    assert repo.run(Crew(agents=[worker], tasks=tasks), NOTES).run.executed == ["check", "draft"]
+    assert repo.get_output("check") == '{"name": "Ada"}'
+    assert "RuntimeError" in caplog.text
+
+
+@pytest.mark.parametrize("raw", [None, 5])
+def test_an_output_that_a_guardrail_made_no_text_is_recorded_and_not_served(repo, model, raw):
+    """CrewAI goes on with a `raw` that is no text, in the middle of a crew; so does a run."""
+
+    def guardrail(output: Any):
+        output.raw = raw
+        return True, output
+
+    worker = crews.agent(model)
+    tasks = [crews.task("check", "{notes}", worker, guardrail=guardrail), crews.task("draft", "x", worker, context=[])]
+    crew = Crew(agents=[worker], tasks=tasks)
+    plain = crew.kickoff(NOTES)
+    assert raws(repo.run(crew, NOTES)) == raws(plain)
+    again = repo.run(crew, NOTES)
+    assert (again.run.executed, again.run.reused, raws(again)) == (["check"], ["draft"], raws(plain))
+
+
+def test_bytes_in_the_messages_do_not_lose_the_task(repo, model):
+    """Messages may hold what JSON lacks, such as the bytes of an image."""
+
+    def guardrail(output: Any):
+        output.messages = [{"role": "user", "content": [{"image": b"\xff\xd8", "score": float("nan")}]}]
+        return True, output
+
+    worker = crews.agent(model)
+    crew = Crew(agents=[worker], tasks=[crews.task("check", "{notes}", worker, guardrail=guardrail)])
+    repo.run(crew, NOTES)
+    assert repo.run(crew, NOTES).run.reused == ["check"]
 
 
 def test_deleting_a_row_by_hand_runs_exactly_that_task(repo, model):
