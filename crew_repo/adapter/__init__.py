@@ -36,7 +36,7 @@ from crew_repo.adapter.outputs import NotRestorable, restore_output, store_outpu
 from crew_repo.adapter.parts import Memo
 from crew_repo.adapter.serving import fire_callbacks, restore_file, serve
 from crew_repo.adapter.usage import UsageTracker
-from crew_repo.adapter.view import CrewView, TaskView, live_task, live_view, planned_view, said_to
+from crew_repo.adapter.view import CrewView, TaskView, Texts, live_task, live_view, planned_view, said_to
 
 __all__ = [
     "CrewView",
@@ -45,6 +45,7 @@ __all__ = [
     "Memo",
     "NotRestorable",
     "TaskView",
+    "Texts",
     "UsageBefore",
     "UsageTracker",
     "akickoff",

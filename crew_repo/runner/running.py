@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +14,7 @@ from crew_repo.runner.session import Session
 
 __all__ = ["arun_session", "attach_record", "exclusive", "run_session"]
 
-_running: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
+_running: dict[int, str] = {}  # by the id of what is kept alive by its run
 _running_lock = threading.Lock()
 
 
@@ -93,16 +92,21 @@ def attach_record(result: Any, record: RunRecord) -> Any:
 
 @contextmanager
 def exclusive(crew: Any, run_id: str) -> Iterator[None]:
-    """One crew object runs once at a time: a kickoff changes the object."""
+    """One crew object, and one task object, runs once at a time: a kickoff changes them."""
+    parts = {id(part): part for part in (crew, *crew.tasks)}
     with _running_lock:
-        if crew in _running:
-            raise AttachError(
-                f"This crew object is being run already (run {_running[crew]}). A kickoff changes the crew, so "
-                "give each concurrent run a crew of its own: build it in a function, or use crew.copy()."
-            )
-        _running[crew] = run_id
+        for key, part in parts.items():
+            if key in _running:
+                task = getattr(part, "name", None) or getattr(part, "description", None)
+                what = "This crew object" if part is crew else f"The task {task!r} of this crew"
+                raise AttachError(
+                    f"{what} is being run already (run {_running[key]}). A kickoff changes the crew and its tasks, so "
+                    "give each concurrent run a crew of its own: build it in a function, or use crew.copy()."
+                )
+        _running.update(dict.fromkeys(parts, run_id))
     try:
         yield
     finally:
         with _running_lock:
-            _running.pop(crew, None)
+            for key in parts:
+                del _running[key]

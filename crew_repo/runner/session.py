@@ -70,6 +70,7 @@ class Ticket:
     context: str
     current: Current
     decision: Decision
+    texts: adapter.Texts
     output: Any = None
     lease: Lease | None = None
     started_at: datetime = field(default_factory=utc_now)
@@ -189,12 +190,13 @@ class Session:
 
     def arrive(self, task: Any, agent: Any, context: str) -> Ticket:
         """Hash what CrewAI is about to send, look the record up by that hash, and decide."""
+        texts = adapter.Texts(self._crew, task)
         view, current = self._current(task, context)
         record = self._find(current.input_hash)
         decision = decide(current, record, self._heads.get(view.name), utc_now())
         if not decision.fresh:
             decision = name_upstreams(decision, adapter.said_to(self._crew, self._names, view), self._heads)
-        ticket = Ticket(view, agent, context, current, decision)
+        ticket = Ticket(view, agent, context, current, decision, texts)
         if decision.fresh:
             self._restore(ticket)
         self._warn_opaque(current)
@@ -435,6 +437,8 @@ class Session:
 
     def _new_record(self, ticket: Ticket, output: Any, seconds: float, usage: Usage) -> NewRecord:
         result, not_restorable = adapter.store_output(output, ticket.view.original, ticket.context)
+        if not ticket.texts.unchanged():
+            not_restorable = "its task or an agent was rewritten while it ran, by another run that shares it"
         current = ticket.current
         return NewRecord(
             workflow_id=self.workflow_id,

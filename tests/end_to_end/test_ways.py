@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from crewai import Crew
 from crewai.flow.flow import Flow, listen, start
 from crewai.project import CrewBase, agent, crew, task
 from crewai.tasks.task_output import TaskOutput
+from pydantic import PrivateAttr
 
 from crew_repo import AttachError, StateRepository
 from tests import crews
@@ -244,6 +248,66 @@ def test_two_crews_that_share_agents_and_a_model_do_not_mix(repo, model):
     model.forget()
     assert [raws(repo.run(each, NOTES)) for each in (one, two)] == [raws(result) for result in results]
     assert model.calls == []
+
+
+def with_clerk(clerk: Any, mark: str) -> Crew:
+    return Crew(name=mark, agents=[clerk], tasks=[crews.task(mark, "x", clerk)])
+
+
+class Failing(PromptModel):
+    """Fails until it is told not to, and answers then."""
+
+    _begun: threading.Event = PrivateAttr(default_factory=threading.Event)
+    _mended: threading.Event = PrivateAttr(default_factory=threading.Event)
+
+    def answer(self, prompt: str) -> str:
+        if "<<write>>" in prompt and not self._mended.is_set():
+            self._begun.set()
+            self._mended.wait(10)
+            raise ZeroDivisionError
+        return super().answer(prompt)
+
+
+def test_an_agent_rewritten_by_another_kickoff_gives_no_record_for_what_it_was(repo):
+    """While a run waits for a lease, a kickoff interpolates the agent that both use: what is sent is not what was hashed."""
+    model = Failing(model="m")
+
+    def clerk() -> Any:
+        return crews.agent(model, goal="help {who}", max_retry_limit=0)
+
+    shared = clerk()
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(repo.run, with_clerk(clerk(), "write"), {"who": "Ada"})
+        model._begun.wait(10)
+        second = pool.submit(repo.run, with_clerk(shared, "write"), {"who": "Ada"})
+        while len(repo.runs()) < 2:
+            time.sleep(0.02)
+        time.sleep(0.3)  # the second has arrived at its task, and waits for the lease
+        with_clerk(shared, "other").kickoff({"who": "Bo"})
+        model._mended.set()
+        assert isinstance(first.exception(), ZeroDivisionError)
+        second.result()
+    assert ("<<write>>" in model.calls[-1], "help Bo" in model.calls[-1]) == (True, True)
+    again = repo.run(with_clerk(clerk(), "write"), {"who": "Ada"})
+    assert ("help Ada" in model.calls[-1], again.run.executed) == (True, ["write"])
+
+
+def test_one_task_object_is_in_one_run_at_a_time(repo, model):
+    """A kickoff changes its task objects: a second crew with one of them is refused before any model is called."""
+    begun, end = threading.Event(), threading.Event()
+    model.script = {"<<both>>": lambda _: begun.set() or (end.wait(10) and "done")}
+    worker = crews.agent(model)
+    both = crews.task("both", "x", worker)
+    one, two = (Crew(name=name, agents=[worker], tasks=[both]) for name in ("one", "two"))
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(repo.run, one)
+        begun.wait(10)
+        with pytest.raises(AttachError, match="task 'both' of this crew is being run already"):
+            repo.run(two)
+        end.set()
+        assert running.result().run.executed == ["both"]
+    assert [run.crew_name for run in repo.runs()] == ["one"]
+    assert repo.run(two).run.executed == ["both"]
 
 
 def test_a_condition_flips_both_ways(repo):
