@@ -30,10 +30,10 @@ from crew_repo.adapter.kickoff import (
     planned_inputs,
     prepared,
     refuse_checkpoint,
-    secrets_of,
 )
 from crew_repo.adapter.outputs import NotRestorable, restore_output, store_output
 from crew_repo.adapter.parts import Memo
+from crew_repo.adapter.secrets import secrets_of
 from crew_repo.adapter.serving import fire_callbacks, restore_file, serve
 from crew_repo.adapter.usage import UsageTracker
 from crew_repo.adapter.view import CrewView, TaskView, Texts, live_task, live_view, planned_view, said_to

@@ -14,7 +14,7 @@ from crewai.crews.crew_output import CrewOutput
 from crewai.llms.base_llm import BaseLLM
 from crewai.types.usage_metrics import UsageMetrics
 
-from crew_repo.adapter import graph, private
+from crew_repo.adapter import private
 from crew_repo.errors import BadInputValueError, CheckpointError, NotACrewError
 from crew_repo.settings import package_version
 
@@ -33,7 +33,6 @@ __all__ = [
     "planned_inputs",
     "prepared",
     "refuse_checkpoint",
-    "secrets_of",
 ]
 
 
@@ -193,13 +192,3 @@ def facts() -> Mapping[str, str]:
         "crew_repo": package_version(),
         "python": platform.python_version(),
     }
-
-
-def secrets_of(crew: Crew) -> set[str]:
-    """Values that must not reach the state file, even in an error's message: keys, headers, secret fields."""
-    found: set[str] = set()
-    holders: list[Any] = [*graph.crew_llms(crew), *(t for a in graph.crew_agents(crew) for t in a.tools or [])]
-    holders += [tool for task in crew.tasks for tool in task.tools or []]
-    for holder in holders:
-        found |= private.secret_values(holder)
-    return found

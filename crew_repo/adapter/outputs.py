@@ -10,6 +10,7 @@ which then puts it back.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
@@ -24,6 +25,7 @@ from crew_repo.model import StoredResult
 __all__ = ["NotRestorable", "restore_output", "store_output"]
 
 _SHORTEST_CONTEXT = 64
+_SHORTEST_SECRET = 8
 _CONTEXT = {"crew_repo": "context"}
 
 
@@ -31,9 +33,12 @@ class NotRestorable(Exception):
     """A stored output that the task's present classes do not accept; the message says why."""
 
 
-def store_output(output: TaskOutput, task: Task, context: str) -> tuple[StoredResult, str | None]:
+def store_output(
+    output: TaskOutput, task: Task, context: str, secrets: Collection[str] = ()
+) -> tuple[StoredResult, str | None]:
     """The output as it is stored, and why it could not be restored (None if it can).
 
+    Of the secrets, none is kept in the messages, where a tool's error may have named it.
     Whatever the user's classes raise here, the task is paid for: it is stored, and not served.
     """
     result = StoredResult(
@@ -45,8 +50,8 @@ def store_output(output: TaskOutput, task: Task, context: str) -> tuple[StoredRe
         output_format=str(output.output_format.value),
         pydantic_json=_dump_model(output.pydantic),
         json_dict_json=_dump_dict(output.json_dict, task),
-        messages_json=_dump_messages(output.messages, context),
-        tool_failures_json=_dump_failures(output),
+        messages_json=_dump_messages(output.messages, context, secrets),
+        tool_failures_json=_dump_failures(output, secrets),
     )
     return result, _difference(output, result, task, context)
 
@@ -151,16 +156,30 @@ def _load_dict(text: str | None, task: Task) -> dict[str, Any] | None:
         raise NotRestorable(message) from error
 
 
-def _dump_failures(output: TaskOutput) -> str | None:
+def _dump_failures(output: TaskOutput, secrets: Collection[str]) -> str | None:
     failures = getattr(output, "tool_failures", None)
     if not failures:
         return None
-    return TypeAdapter(list[Any]).dump_json(failures, fallback=str).decode()
+    plain = TypeAdapter(list[Any]).dump_python(failures, mode="json", fallback=str)
+    return json.dumps(_without(secrets, plain), ensure_ascii=False)
 
 
-def _dump_messages(messages: list[Any], context: str) -> str:
+def _dump_messages(messages: list[Any], context: str, secrets: Collection[str]) -> str:
     plain = to_jsonable_python(messages, bytes_mode="base64", fallback=_type_only)
-    return json.dumps([_without_context(message, context) for message in plain], ensure_ascii=False)
+    shortened = [_without_context(message, context) for message in plain]
+    return json.dumps(_without(secrets, shortened), ensure_ascii=False)
+
+
+def _without(secrets: Collection[str], value: Any) -> Any:
+    """The same JSON, with `[secret]` for each secret in its texts; short ones are words like others."""
+    if isinstance(value, str):
+        for secret in secrets:
+            if len(secret) >= _SHORTEST_SECRET and secret in value:
+                value = value.replace(secret, "[secret]")
+        return value
+    if isinstance(value, list):
+        return [_without(secrets, item) for item in value]
+    return {key: _without(secrets, item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _type_only(value: object) -> str:

@@ -10,18 +10,16 @@ from typing import Any
 
 from crewai import Crew, Task
 from crewai.agents.agent_builder.base_agent import BaseAgent
-from pydantic import SecretStr
-
-from crew_repo.hashing import is_secret_name
+from pydantic import BaseModel
 
 __all__ = [
     "crew_inputs",
     "crew_memory",
     "forget_inputs",
+    "members",
     "original_text",
     "plan_crew",
     "save_output_file",
-    "secret_values",
     "set_original_text",
     "usage_tracker",
 ]
@@ -76,16 +74,6 @@ def save_output_file(task: Task, content: object) -> None:
     task._save_file(content)
 
 
-def secret_values(holder: object) -> set[str]:
-    """The secret texts that an LLM or tool holds: fields with a secret's name, header values, SecretStr."""
-    values = {**getattr(holder, "__dict__", {}), **(getattr(holder, "__pydantic_private__", None) or {})}
-    return {text for name, value in values.items() for text in _secret_texts(name, value) if len(text) >= 6}
-
-
-def _secret_texts(name: str, value: Any) -> set[str]:
-    if isinstance(value, SecretStr):
-        return {value.get_secret_value()}
-    if isinstance(value, dict):
-        inside = "header" in name
-        return {text for key, item in value.items() for text in _secret_texts("token" if inside else str(key), item)}
-    return {value} if isinstance(value, str) and is_secret_name(name) else set()
+def members(item: BaseModel) -> dict[str, Any]:
+    """The fields of a pydantic object, its private attributes too: an LLM keeps what it was given in both."""
+    return {**item.__dict__, **(item.__pydantic_private__ or {})}

@@ -436,7 +436,9 @@ class Session:
         return output
 
     def _new_record(self, ticket: Ticket, output: Any, seconds: float, usage: Usage) -> NewRecord:
-        result, not_restorable = adapter.store_output(output, ticket.view.original, ticket.context)
+        result, not_restorable = adapter.store_output(
+            output, ticket.view.original, ticket.context, self._secrets
+        )
         if not ticket.texts.unchanged():
             not_restorable = "its task or an agent was rewritten while it ran, by another run that shares it"
         current = ticket.current

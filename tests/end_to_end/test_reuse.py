@@ -315,6 +315,57 @@ def test_no_secret_reaches_the_state_file(repo, monkeypatch, tmp_path):
     assert [file.name for file in tmp_path.glob("state.db*") if b"MARK-" in file.read_bytes()] == []
 
 
+class Client:
+    """What a library would call a client."""
+
+    def __init__(self) -> None:
+        self.api_key = "MARK-client-key"
+
+
+class Nested(BaseModel):
+    """Settings of a tool's own."""
+
+    token: str = "MARK-nested"
+
+
+class Talkative(BaseTool):
+    """Fails with everything it knows in the message."""
+
+    name: str = "talkative"
+    description: str = "Talks."
+    settings: Nested = Nested()
+    headers: dict[str, str] = {"Authorization": "Bearer MARK-bearer"}
+    database: str = "postgresql://user:MARK-password@host/db?api_key=MARK-in-query"
+    client: Any = None
+
+    def _run(self) -> str:
+        raise Boom(told(self.client))
+
+
+def told(client: Any) -> str:
+    bare = ("MARK-nested", "MARK-bearer", "MARK-password", "MARK-in-query", os.environ["MY_API_KEY"], client.api_key)
+    return " and ".join(bare)
+
+
+def test_what_a_tool_says_of_its_secrets_is_not_kept(repo, monkeypatch, tmp_path):
+    """Secrets in nested settings, headers, URLs, clients and the environment are in no message, failure or error kept."""
+    monkeypatch.setenv("MY_API_KEY", "MARK-environment")
+    talkative = Talkative(client=Client())
+    use = "Thought: I look.\nAction: talkative\nAction Input: {}"
+    model = PromptModel(model="m", script={"MARK-": "done", "<<step>>": use})
+
+    def callback(_: Any) -> None:
+        raise Boom(told(talkative.client))
+
+    worker = crews.agent(model, tools=[talkative])
+    with pytest.raises(Boom):
+        repo.run(Crew(agents=[worker], tasks=[crews.task("step", "{notes}", worker, callback=callback)]), NOTES)
+    assert any("MARK-" in call for call in model.calls)
+    assert repo.get_output("step") == "done"
+    repo.close()
+    assert [file.name for file in tmp_path.glob("state.db*") if b"MARK-" in file.read_bytes()] == []
+
+
 def leak(_: str) -> str:
     raise Boom("401 for key MARK-llm-key")
 
