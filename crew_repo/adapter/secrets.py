@@ -1,4 +1,4 @@
-"""Values that must not reach the state file, though an exception or a tool may speak them out: keys, headers, passwords."""
+"""Values that must not reach the state file, whoever speaks them out: keys, headers, passwords."""
 
 from __future__ import annotations
 

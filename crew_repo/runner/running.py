@@ -27,12 +27,12 @@ def run_session(
         try:
             result = _kickoff(session, crew, inputs, input_files)
         except Exception as error:
-            session.finish(RunStatus.FAILED, error)
+            session.fail(RunStatus.FAILED, error)
             raise
         except BaseException as error:
-            session.finish(RunStatus.INTERRUPTED, error)
+            session.fail(RunStatus.INTERRUPTED, error)
             raise
-        return attach_record(result, session.finish(RunStatus.COMPLETED))
+        return attach_record(result, session.finish())
 
 
 def _kickoff(
@@ -58,12 +58,12 @@ async def arun_session(
         try:
             result = await _akickoff(session, crew, inputs, input_files)
         except Exception as error:
-            session.finish(RunStatus.FAILED, error)
+            session.fail(RunStatus.FAILED, error)
             raise
         except BaseException as error:
-            session.finish(RunStatus.INTERRUPTED, error)
+            session.fail(RunStatus.INTERRUPTED, error)
             raise
-        return attach_record(result, session.finish(RunStatus.COMPLETED))
+        return attach_record(result, session.finish())
 
 
 async def _akickoff(

@@ -129,16 +129,29 @@ class Session:
         self._usage.start()
         self._display.started(self.run_id, self.workflow_id, self._names)
 
-    def finish(self, status: RunStatus, error: BaseException | None = None) -> RunRecord:
-        """Write down how the run ended, and what was reused since the last record."""
+    def finish(self) -> RunRecord:
+        """Write down that the run is complete, and what was reused since the last record."""
+        self._note_skipped()
+        record: RunRecord = self._write(f"the end of run {self.run_id}", self._ending(RunStatus.COMPLETED))
+        self._say_finished(record)
+        return record
+
+    def fail(self, status: RunStatus, error: BaseException) -> None:
+        """The same of a run that an error has ended: that is on its way, which an unreachable store must not hide."""
+        try:
+            record = self._write(f"the end of run {self.run_id}", self._ending(status, error))
+        except StoreError as failed:
+            log.warning("run %s: how it ended could not be written: %s", self.run_id, failed)
+        else:
+            self._say_finished(record)
+
+    def _ending(self, status: RunStatus, error: BaseException | None = None) -> Callable[[], RunRecord]:
         self._usage.stop()
         self._keeper.drop_run(self.run_id)
         self._ended = True
-        if status is RunStatus.COMPLETED:
-            self._note_skipped()
         with self._lock:
             buffered, self._buffered = self._buffered, []
-        write = partial(
+        return partial(
             self._store.finish_run,
             self.run_id,
             status,
@@ -148,14 +161,18 @@ class Session:
             failure=self._failure(error) if error is not None else None,
             going_on=[ticket.lease.fence for ticket in list(self._open) if ticket.lease is not None],
         )
-        try:
-            record = write()
-        except StoreError:
-            self._keeper.owe(f"the end of run {self.run_id}", write)
-            raise
-        log.info("run %s %s: executed %s, reused %s", self.run_id, status, record.executed, record.reused)
+
+    def _say_finished(self, record: RunRecord) -> None:
+        log.info("run %s %s: executed %s, reused %s", self.run_id, record.status, record.executed, record.reused)
         self._display.finished(record)
-        return record
+
+    def _write(self, what: str, writing: Callable[[], Any]) -> Any:
+        """Write it now, or owe it and say so."""
+        try:
+            return writing()
+        except StoreError:
+            self._keeper.owe(what, writing)
+            raise
 
     def wait_for_async(self) -> None:
         """Let the async tasks that still run finish: they are paid for, whatever failed beside them."""
@@ -393,7 +410,7 @@ class Session:
                 yield record
             except BaseException as error:
                 if not tried:
-                    self._settle_error(ticket, error, time.perf_counter() - began, self._usage.so_far(meter))
+                    self._settle(ticket, error, time.perf_counter() - began, self._usage.so_far(meter))
                 raise
             finally:
                 self._drop_lease(ticket, settled=bool(saved))
@@ -425,11 +442,7 @@ class Session:
         with self._lock:
             buffered, self._buffered = self._buffered, []
         write = partial(self._store.save_finished, ticket.lease, new, note, buffered)
-        try:
-            kept = write()
-        except StoreError:
-            self._keeper.owe(f"task {new.task_name} of run {self.run_id}, which is paid for,", write)
-            raise
+        kept: Record = self._write(f"task {new.task_name} of run {self.run_id}, which is paid for,", write)
         self._note(replace(note, record_id=kept.record_id), buffer=False)
         if kept.output_hash != new.output_hash and kept.run_id != self.run_id:
             return adapter.restore_output(kept.result, ticket.view.original, ticket.context)
@@ -474,6 +487,13 @@ class Session:
             usage=new.usage,
         )
 
+    def _settle(self, ticket: Ticket, error: BaseException, seconds: float, usage: Usage) -> None:
+        """Record what came of a task that has raised; that error is on its way, and stays what the user sees."""
+        try:
+            self._settle_error(ticket, error, seconds, usage)
+        except StoreError as failed:
+            log.warning("run %s: what came of task %s could not be written: %s", self.run_id, ticket.view.name, failed)
+
     def _settle_error(self, ticket: Ticket, error: BaseException, seconds: float, usage: Usage) -> None:
         """After an exception: a task that has its output is paid for and recorded all the same."""
         output = ticket.view.original.output
@@ -499,7 +519,8 @@ class Session:
         log.info("run %s: task %s %s: %s", self.run_id, ticket.view.name, note.outcome, type(error).__name__)
         with self._lock:
             buffered, self._buffered = self._buffered, []
-        self._store.save_failed(ticket.lease, note, buffered)
+        write = partial(self._store.save_failed, ticket.lease, note, buffered)
+        self._write(f"the failure of task {ticket.view.name} of run {self.run_id}", write)
         self._note(note, buffer=False)
 
     def _drop_lease(self, ticket: Ticket, *, settled: bool) -> None:

@@ -520,6 +520,22 @@ def test_what_was_paid_for_while_the_file_could_not_be_written_is_recorded_by_th
         assert repo.verify() == []
 
 
+@pytest.mark.parametrize("paid", [False, True], ids=["the model fails", "a callback fails"])
+def test_a_file_that_cannot_be_written_does_not_hide_what_the_crew_raised(tmp_path, paid):
+    """Exceptions of the crew are raised as they are; what is to be recorded of them is written by the next run."""
+    scripted = {} if paid else {"<<step-1>>": boom}
+    model = Locking(model="m", file=str(tmp_path / "state.db"), script=scripted)
+    with StateRepository(tmp_path / "state.db", busy_timeout_seconds=0.1) as repo:
+        with pytest.raises(Boom):
+            repo.run(chain(model, 1, callback=boom), NOTES)
+        model.let_go()
+        model.script = {}
+        repo.run(chain(model, 1), NOTES)
+        run = repo.runs()[1]
+        assert (run.status, run.executed, run.failed) == (RunStatus.FAILED, *((["step-1"], []) if paid else ([], ["step-1"])))
+        assert repo.runs()[0].reused == (["step-1"] if paid else [])
+
+
 def test_what_was_paid_for_while_the_file_could_not_be_written_is_recorded_on_closing(tmp_path):
     """A run that failed to save is often the last of its process; closing the repository writes its answer."""
     model = Locking(model="m", file=str(tmp_path / "state.db"))
