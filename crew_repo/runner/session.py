@@ -397,7 +397,7 @@ class Session:
 
             def record(output: Any) -> Any:
                 tried.append(True)
-                kept = self._save(ticket, output, time.perf_counter() - began, self._usage.so_far(meter))
+                kept = self._save(ticket, output, time.perf_counter() - began, meter.so_far())
                 saved.append(True)
                 return kept
 
@@ -410,7 +410,7 @@ class Session:
                 yield record
             except BaseException as error:
                 if not tried:
-                    self._settle(ticket, error, time.perf_counter() - began, self._usage.so_far(meter))
+                    self._settle(ticket, error, time.perf_counter() - began, meter.so_far())
                 raise
             finally:
                 self._drop_lease(ticket, settled=bool(saved))

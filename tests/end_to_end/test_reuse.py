@@ -13,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -385,6 +386,33 @@ def test_tokens_are_credited_to_the_right_task_though_async_tasks_share_a_model(
     assert run.tokens_spent == sum(tokens.values())
     saved = repo.run(Crew(agents=[a, b], tasks=tasks)).run
     assert (saved.tokens_spent, saved.tokens_saved) == (0, run.tokens_spent)
+
+
+def test_tokens_are_credited_to_the_right_run_though_crews_in_threads_share_a_model(repo):
+    """Two crews at the same time on one LLM object: each run and task has what it has alone, and the LLM is left as it was."""
+    model = PromptModel(model="m", script={"<<short>>": slow, "<<long>>": slow})
+
+    def build(name: str) -> Crew:
+        a, b = crews.agent(model, "A"), crews.agent(model, "B")
+        tasks = [
+            crews.task("short", "x", a, async_execution=True),
+            crews.task("long", "x " * 500, b, async_execution=True),
+            crews.task("draft", "y", a, context=[]),
+        ]
+        return Crew(name=name, agents=[a, b], tasks=tasks)
+
+    def spent(run: Any) -> Any:
+        return run.tokens_spent, [task.usage.total_tokens for task in run.tasks]
+
+    def later(name: str) -> Any:
+        time.sleep(0.15)
+        return repo.run(build(name)).run
+
+    alone = spent(repo.run(build("alone")).run)
+    with ThreadPoolExecutor() as pool:
+        one, two = pool.submit(lambda: repo.run(build("one")).run), pool.submit(later, "two")
+    assert (spent(one.result()), spent(two.result())) == (alone, alone)
+    assert [name for name in model.__dict__ if "track" in name] == []
 
 
 def slow(_: str) -> str:
