@@ -124,6 +124,15 @@ def test_a_folder_is_no_state_file(tmp_path):
         StateRepository(tmp_path)
 
 
+@pytest.mark.parametrize("target", [3, b"state.db", "", "a\0b", "x" * 300], ids=["int", "bytes", "empty", "NUL", "long"])
+def test_what_is_no_path_is_refused(tmp_path, monkeypatch, target):
+    """A target of another type, or one that no file can have as its name, is a StoreOpenError like every other."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreOpenError, match="give "):
+        StateRepository(target)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_path_in_no_folder_is_refused(tmp_path):
     """A folder that does not exist is named, and not created."""
     with pytest.raises(StoreOpenError, match="nowhere"):
