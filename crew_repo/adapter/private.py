@@ -10,11 +10,13 @@ from typing import Any
 
 from crewai import Crew, Task
 from crewai.agents.agent_builder.base_agent import BaseAgent
+from crewai.events.event_bus import crewai_event_bus
 from pydantic import BaseModel
 
 __all__ = [
     "crew_inputs",
     "crew_memory",
+    "events_are_lost",
     "forget_inputs",
     "members",
     "original_text",
@@ -67,6 +69,12 @@ def usage_tracker(llm: object) -> Callable[..., None] | None:
 def usage_tracker_name() -> str:
     """Its name, for overriding it on one LLM for the length of a run."""
     return "_track_token_usage_internal"
+
+
+def events_are_lost() -> bool:
+    """Whether this process was forked from one that had run a crew: the threads that handle events are not here."""
+    thread = getattr(crewai_event_bus, "_loop_thread", None)
+    return thread is not None and not thread.is_alive() and not crewai_event_bus._shutting_down
 
 
 def save_output_file(task: Task, content: object) -> None:

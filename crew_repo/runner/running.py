@@ -22,6 +22,7 @@ def run_session(
     session: Session, crew: Any, inputs: Mapping[str, Any] | None, input_files: Mapping[str, Any] | None
 ) -> Any:
     """Kick the crew off under this session; the result carries the RunRecord as `.run` where it can."""
+    adapter.check_process()
     with exclusive(crew, session.run_id):
         session.start()
         try:
@@ -53,6 +54,7 @@ async def arun_session(
     session: Session, crew: Any, inputs: Mapping[str, Any] | None, input_files: Mapping[str, Any] | None
 ) -> Any:
     """The same with CrewAI's native async kickoff."""
+    adapter.check_process()
     with exclusive(crew, session.run_id):
         session.start()
         try:
