@@ -95,6 +95,7 @@ class Session:
         self._files = dict(files or {})
         self._display = display or Display.silent()
         self._names = adapter.task_names(crew)
+        self._tasks = list(map(id, crew.tasks))
         self._crew_name = str(crew.name or "crew")
         self._usage = adapter.UsageTracker(adapter.crew_llms(crew))
         self._lock = threading.RLock()
@@ -131,6 +132,7 @@ class Session:
 
     def finish(self) -> RunRecord:
         """Write down that the run is complete, and what was reused since the last record."""
+        self._notice_new_tasks()
         self._note_skipped()
         record: RunRecord = self._write(f"the end of run {self.run_id}", self._ending(RunStatus.COMPLETED))
         self._say_finished(record)
@@ -207,6 +209,7 @@ class Session:
 
     def arrive(self, task: Any, agent: Any, context: str) -> Ticket:
         """Hash what CrewAI is about to send, look the record up by that hash, and decide."""
+        self._notice_new_tasks()
         texts = adapter.Texts(self._crew, task)
         view, current = self._current(task, context)
         record = self._find(current.input_hash)
@@ -218,6 +221,15 @@ class Session:
             self._restore(ticket)
         self._warn_opaque(current)
         return ticket
+
+    def _notice_new_tasks(self) -> None:
+        """A before-kickoff callback may change the list of tasks; only those that were there before are met here."""
+        tasks = list(map(id, self._crew.tasks))
+        if tasks != self._tasks:
+            if set(tasks) - set(self._tasks):
+                log.warning("run %s: tasks were added to the crew after the run had begun; they are executed in every "
+                            "run, and not recorded. Add them before run is called.", self.run_id)  # fmt: skip
+            self._tasks, self._names = tasks, adapter.task_names(self._crew)
 
     def _find(self, input_hash: str) -> Record | None:
         """The record, if there was one when the run began; claiming the lease sees what was finished since."""

@@ -25,7 +25,7 @@ from crewai.tools import BaseTool
 from pydantic import BaseModel, SecretStr, field_validator
 
 from crew_repo import Outcome, RunStatus, StateRepository
-from crew_repo.errors import StoreBusyError
+from crew_repo.errors import StoreBusyError, StoreError
 from tests import crews
 from tests.crews import NEW_NOTES, NOTES
 from tests.models import PromptModel
@@ -256,6 +256,36 @@ def test_deleting_a_row_by_hand_runs_exactly_that_task(repo, model):
     sql(repo, "DELETE FROM task_state WHERE task_name = 'step-2'")
     assert repo.plan(chain(model), NOTES).missing == ["step-2"]
     assert repo.run(chain(model), NOTES).run.executed == ["step-2"]
+
+
+def test_a_token_count_edited_into_a_word_is_a_clear_error(repo, model):
+    """The error names the run, the task and the remedy, and nothing is executed."""
+    repo.run(chain(model), NOTES)
+    model.forget()
+    sql(repo, "UPDATE record SET total_tokens = 'many' WHERE task_name = 'step-2'")
+    with pytest.raises(StoreError, match="on task step-2 is no number"):
+        repo.run(chain(model), NOTES)
+    assert model.calls == []
+
+
+@pytest.mark.parametrize("at", [0, 1], ids=["before", "after"])
+def test_tasks_that_a_callback_adds_are_executed_and_said_not_to_be_recorded(repo, model, caplog, at):
+    """A before-kickoff callback may add tasks: the crew runs as under kickoff, and a warning says what is not kept."""
+
+    def build() -> Crew:
+        crew = chain(model, 1)
+
+        def add(inputs: Any) -> Any:
+            crew.tasks.insert(at, crews.task("added", "x", crew.agents[0], context=[]))
+            return inputs
+
+        crew.before_kickoff_callbacks.append(add)
+        return crew
+
+    plain = raws(build().kickoff(NOTES))
+    assert raws(repo.run(build(), NOTES)) == plain
+    assert repo.run(build(), NOTES).run.reused == ["step-1"]
+    assert "tasks were added to the crew" in caplog.text
 
 
 def test_an_output_edited_by_hand_is_not_served(repo, model):
