@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from crewai import Crew
     from crewai.crews.crew_output import CrewOutput
 
+    from crew_repo.runner.attaching import Reading
     from crew_repo.runner.batch import OnError
     from crew_repo.runner.keeper import Keeper
     from crew_repo.runner.options import RunOptions
@@ -247,12 +248,9 @@ class StateRepository:
         session = self._session(crew, options, files_in(inputs, input_files), quiet)
         return await arun_session(session, crew, inputs, input_files)
 
-    def _when_read(self, crew: Any, options: RunOptions) -> None:
-        """Have the run recorded that CrewAI starts when the stream is read."""
-        from crew_repo.runner.attaching import attached_to, run_when_read
-
-        if attached_to(crew) is not None:
-            return
+    def _reading(self, inputs: Any, options: RunOptions) -> Reading:
+        """These inputs, which say how the run is to be recorded that CrewAI starts when the stream is read."""
+        from crew_repo.runner.attaching import Reading
 
         def run(crew: Any, inputs: Any, *, input_files: Any) -> Any:
             return self._run(crew, inputs, input_files, options)
@@ -260,24 +258,26 @@ class StateRepository:
         async def arun(crew: Any, inputs: Any, *, input_files: Any) -> Any:
             return await self._arun(crew, inputs, input_files, options)
 
-        run_when_read(crew, run, arun)
+        return Reading(inputs, run, arun)
 
     def _stream(self, crew: Any, inputs: Any, input_files: Any, options: RunOptions) -> Any:
         from crew_repo import adapter
-        from crew_repo.runner.attaching import let_go_with
+        from crew_repo.runner.attaching import run_when_read
 
-        self._when_read(crew, options)
-        stream = adapter.kickoff(crew, inputs, input_files)
-        let_go_with(stream, crew)
+        reading = self._reading(inputs, options)
+        let_go_with = run_when_read(crew, reading)
+        stream = adapter.kickoff(crew, reading, input_files)
+        let_go_with(stream)
         return stream
 
     async def _astream(self, crew: Any, inputs: Any, input_files: Any, options: RunOptions) -> Any:
         from crew_repo import adapter
-        from crew_repo.runner.attaching import let_go_with
+        from crew_repo.runner.attaching import run_when_read
 
-        self._when_read(crew, options)
-        stream = await adapter.akickoff(crew, inputs, input_files)
-        let_go_with(stream, crew)
+        reading = self._reading(inputs, options)
+        let_go_with = run_when_read(crew, reading)
+        stream = await adapter.akickoff(crew, reading, input_files)
+        let_go_with(stream)
         return stream
 
     def run_item(

@@ -28,8 +28,9 @@ def resolve_url(target: str | os.PathLike[str] | None) -> str:
     None reads `CREW_REPO_URL` from the environment, then from a `.env` file here, else it is
     `crew_state.db` here. A path becomes absolute, so that a later change of folder changes nothing.
     """
-    chosen = _from_environment() if target is None else os.fspath(target)
-    if not isinstance(chosen, str) or not chosen:
+    chosen = _from_environment() if target is None else target
+    chosen = os.fspath(chosen) if isinstance(chosen, os.PathLike) else chosen
+    if not isinstance(chosen, str) or not chosen or "\0" in chosen:
         raise StoreOpenError(f"The target of a StateRepository is {target!r}; give a path or a SQLAlchemy URL")
     if chosen == ":memory:" or chosen.startswith("sqlite:///:memory:") or chosen == "sqlite://":
         raise StoreOpenError("A database in memory would lose everything with the process; give a path")

@@ -20,6 +20,7 @@ from crew_repo.adapter.kickoff import (
     akickoff,
     check_crew,
     check_inputs,
+    check_process,
     facts,
     files_in,
     forget_earlier_uses,
@@ -30,13 +31,13 @@ from crew_repo.adapter.kickoff import (
     planned_inputs,
     prepared,
     refuse_checkpoint,
-    secrets_of,
 )
 from crew_repo.adapter.outputs import NotRestorable, restore_output, store_output
 from crew_repo.adapter.parts import Memo
+from crew_repo.adapter.secrets import secrets_of
 from crew_repo.adapter.serving import fire_callbacks, restore_file, serve
 from crew_repo.adapter.usage import UsageTracker
-from crew_repo.adapter.view import CrewView, TaskView, live_task, live_view, planned_view, said_to
+from crew_repo.adapter.view import CrewView, TaskView, Texts, live_task, live_view, planned_view, said_to
 
 __all__ = [
     "CrewView",
@@ -45,11 +46,13 @@ __all__ = [
     "Memo",
     "NotRestorable",
     "TaskView",
+    "Texts",
     "UsageBefore",
     "UsageTracker",
     "akickoff",
     "check_crew",
     "check_inputs",
+    "check_process",
     "condition_says",
     "context_tasks",
     "copy_crew",

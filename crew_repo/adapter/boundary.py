@@ -46,6 +46,9 @@ class Handler(Protocol):
     def started(self, future: Future[TaskOutput]) -> None:
         """An execution goes on in a thread of its own."""
 
+    def astarted(self) -> None:
+        """The asyncio task that runs now has come to an execution."""
+
 
 @contextmanager
 def overridden(crew: Crew, handler: Handler) -> Iterator[None]:
@@ -83,6 +86,7 @@ def _overrides(task: Task, handler: Handler) -> dict[str, Execute]:
         return output
 
     async def native(agent: BaseAgent | None = None, context: str | None = None, tools: Any = None) -> TaskOutput:
+        handler.astarted()
         ticket = handler.arrive(task, agent, context or "")
         served = await handler.aserved(ticket) or await handler.aclaim(ticket)
         if served is not None:

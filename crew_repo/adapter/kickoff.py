@@ -16,7 +16,7 @@ from crewai.types.usage_metrics import UsageMetrics
 
 from crew_repo.adapter import graph, private
 from crew_repo.adapter.view import generated_manager
-from crew_repo.errors import BadInputValueError, CheckpointError, NotACrewError
+from crew_repo.errors import BadInputValueError, CheckpointError, ForkedConnectionError, NotACrewError
 from crew_repo.settings import package_version
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "akickoff",
     "check_crew",
     "check_inputs",
+    "check_process",
     "facts",
     "files_in",
     "forget_earlier_uses",
@@ -34,7 +35,6 @@ __all__ = [
     "planned_inputs",
     "prepared",
     "refuse_checkpoint",
-    "secrets_of",
 ]
 
 
@@ -48,6 +48,15 @@ def check_crew(crew: object) -> Crew:
     elif isinstance(crew, type):
         hint = " It is a class: pass an instance."
     raise NotACrewError(f"Expected a crewai.Crew, got {type(crew).__qualname__}.{hint}")
+
+
+def check_process() -> None:
+    """Raise where CrewAI's own kickoff would wait for ever."""
+    if private.events_are_lost():
+        raise ForkedConnectionError(
+            "This process was forked from one that had run a crew, and CrewAI's event threads do not survive that: a "
+            "kickoff would hang. Start it with spawn: multiprocessing.get_context('spawn')"
+        )
 
 
 def check_inputs(inputs: object) -> Mapping[str, Any] | None:
@@ -83,10 +92,22 @@ def _is_file(value: object) -> bool:
 
 def planned_inputs(crew: Crew, inputs: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """The inputs as the crew's before-kickoff callbacks would rewrite them, on a copy; files taken out."""
-    given: dict[str, Any] | None = None if inputs is None else dict(inputs)
+    given: dict[str, Any] | None = None if inputs is None else _copied(dict(inputs))
     for callback in crew.before_kickoff_callbacks:
         given = callback(given if given is not None else {})
+        if given is not None and not isinstance(given, Mapping):
+            name = getattr(callback, "__qualname__", type(callback).__qualname__)
+            raise BadInputValueError(
+                f"The before-kickoff callback {name} returned a {type(given).__name__}; it must return the inputs"
+            )
     return None if given is None else {name: value for name, value in given.items() if not _is_file(value)}
+
+
+def _copied(value: Any) -> Any:
+    """The same lists and dicts anew, all the way down; what else is in them is shared, since it may not be copied."""
+    if type(value) is dict:
+        return {name: _copied(item) for name, item in value.items()}
+    return [_copied(item) for item in value] if type(value) is list else value
 
 
 def kickoff(crew: Crew, inputs: Mapping[str, Any] | None, input_files: Mapping[str, Any] | None) -> Any:
@@ -207,13 +228,3 @@ def facts() -> Mapping[str, str]:
         "crew_repo": package_version(),
         "python": platform.python_version(),
     }
-
-
-def secrets_of(crew: Crew) -> set[str]:
-    """Values that must not reach the state file, even in an error's message: keys, headers, secret fields."""
-    found: set[str] = set()
-    holders: list[Any] = [*graph.crew_llms(crew), *(t for a in graph.crew_agents(crew) for t in a.tools or [])]
-    holders += [tool for task in crew.tasks for tool in task.tools or []]
-    for holder in holders:
-        found |= private.secret_values(holder)
-    return found

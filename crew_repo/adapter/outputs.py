@@ -10,6 +10,8 @@ which then puts it back.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
 
 from crewai import Task
@@ -23,6 +25,7 @@ from crew_repo.model import StoredResult
 __all__ = ["NotRestorable", "restore_output", "store_output"]
 
 _SHORTEST_CONTEXT = 64
+_SHORTEST_SECRET = 8
 _CONTEXT = {"crew_repo": "context"}
 
 
@@ -30,10 +33,16 @@ class NotRestorable(Exception):
     """A stored output that the task's present classes do not accept; the message says why."""
 
 
-def store_output(output: TaskOutput, task: Task, context: str) -> tuple[StoredResult, str | None]:
-    """The output as it is stored, and why it could not be restored (None if it can)."""
+def store_output(
+    output: TaskOutput, task: Task, context: str, secrets: Collection[str] = ()
+) -> tuple[StoredResult, str | None]:
+    """The output as it is stored, and why it could not be restored (None if it can).
+
+    Of the secrets, none is kept in the messages, where a tool's error may have named it.
+    Whatever the user's classes raise here, the task is paid for: it is stored, and not served.
+    """
     result = StoredResult(
-        raw=output.raw,
+        raw=output.raw if isinstance(output.raw, str) else str(output.raw),
         agent=output.agent,
         name=output.name,
         description=output.description,
@@ -41,8 +50,8 @@ def store_output(output: TaskOutput, task: Task, context: str) -> tuple[StoredRe
         output_format=str(output.output_format.value),
         pydantic_json=_dump_model(output.pydantic),
         json_dict_json=_dump_dict(output.json_dict, task),
-        messages_json=_dump_messages(output.messages, context),
-        tool_failures_json=_dump_failures(output),
+        messages_json=_dump_messages(output.messages, context, secrets),
+        tool_failures_json=_dump_failures(output, secrets),
     )
     return result, _difference(output, result, task, context)
 
@@ -67,9 +76,14 @@ def restore_output(result: StoredResult, task: Task, context: str) -> TaskOutput
 
 def _difference(output: TaskOutput, result: StoredResult, task: Task, context: str) -> str | None:
     try:
-        restored = restore_output(result, task, context)
+        return _different_part(output, restore_output(result, task, context))
     except (NotRestorable, ValueError) as error:
         return str(error)
+    except Exception as error:  # noqa: BLE001 - __eq__ and validators are the user's own code
+        return f"comparing it with what comes back from storage raises {type(error).__name__}: {error}"
+
+
+def _different_part(output: TaskOutput, restored: TaskOutput) -> str | None:
     if type(restored.pydantic) is not type(output.pydantic):
         return f"its pydantic output is a {_name(output.pydantic)}, not the task's {_name(restored.pydantic)}"
     for name in ("pydantic", "json_dict", "raw"):
@@ -88,7 +102,7 @@ def _dump_model(model: BaseModel | None) -> str | None:
         return None
     try:
         return model.model_dump_json(by_alias=True, round_trip=True)
-    except (ValueError, TypeError):
+    except Exception:  # noqa: BLE001 - serializers are the user's own code
         return "null"
 
 
@@ -100,11 +114,13 @@ def _load_model(text: str | None, task: Task) -> BaseModel | None:
         raise NotRestorable("it has a pydantic output, and the task names no class for it")
     try:
         return cls.model_validate_json(text)
-    except ValidationError as error:
+    except Exception as error:  # a validator may raise anything
         raise NotRestorable(f"{cls.__qualname__} no longer accepts what is stored: {_first(error)}") from error
 
 
-def _first(error: ValidationError) -> str:
+def _first(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return f"it raises {type(error).__name__}: {error}"
     details = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(map(str, details["loc"])) or "the whole"
     return f"{where}: {details['msg']}"
@@ -114,17 +130,15 @@ def _dump_dict(values: dict[str, Any] | None, task: Task) -> str | None:
     """As JSON; a dict with dates or decimals through the task's own class, which can tell them again."""
     if values is None:
         return None
-    try:
+    with suppress(Exception):  # values that are not JSON, or cannot be compared: numpy's, say
         plain = json.dumps(values, ensure_ascii=False)
         if json.loads(plain) == values:
             return plain
-    except (TypeError, ValueError):
-        pass
     if task.output_json is None:
         return json.dumps({"crew_repo": "not JSON"})
     try:
         typed = task.output_json.model_validate(values).model_dump_json(round_trip=True)
-    except (ValueError, TypeError):
+    except Exception:  # noqa: BLE001 - validators and serializers are the user's own code
         return json.dumps({"crew_repo": "not JSON"})
     return json.dumps({"crew_repo": "typed", "value": json.loads(typed)}, ensure_ascii=False)
 
@@ -137,21 +151,35 @@ def _load_dict(text: str | None, task: Task) -> dict[str, Any] | None:
         raise NotRestorable("its json_dict has values that are not JSON")
     try:
         return task.output_json.model_validate(values["value"]).model_dump()
-    except ValidationError as error:
+    except Exception as error:
         message = f"{task.output_json.__qualname__} no longer accepts what is stored: {_first(error)}"
         raise NotRestorable(message) from error
 
 
-def _dump_failures(output: TaskOutput) -> str | None:
+def _dump_failures(output: TaskOutput, secrets: Collection[str]) -> str | None:
     failures = getattr(output, "tool_failures", None)
     if not failures:
         return None
-    return TypeAdapter(list[Any]).dump_json(failures, fallback=str).decode()
+    plain = TypeAdapter(list[Any]).dump_python(failures, mode="json", fallback=str)
+    return json.dumps(_without(secrets, plain), ensure_ascii=False)
 
 
-def _dump_messages(messages: list[Any], context: str) -> str:
-    plain = to_jsonable_python(messages, fallback=_type_only)
-    return json.dumps([_without_context(message, context) for message in plain], ensure_ascii=False)
+def _dump_messages(messages: list[Any], context: str, secrets: Collection[str]) -> str:
+    plain = to_jsonable_python(messages, bytes_mode="base64", fallback=_type_only)
+    shortened = [_without_context(message, context) for message in plain]
+    return json.dumps(_without(secrets, shortened), ensure_ascii=False)
+
+
+def _without(secrets: Collection[str], value: Any) -> Any:
+    """The same JSON, with `[secret]` for each secret in its texts; short ones are words like others."""
+    if isinstance(value, str):
+        for secret in secrets:
+            if len(secret) >= _SHORTEST_SECRET and secret in value:
+                value = value.replace(secret, "[secret]")
+        return value
+    if isinstance(value, list):
+        return [_without(secrets, item) for item in value]
+    return {key: _without(secrets, item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _type_only(value: object) -> str:

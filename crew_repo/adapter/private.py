@@ -10,18 +10,18 @@ from typing import Any
 
 from crewai import Crew, Task
 from crewai.agents.agent_builder.base_agent import BaseAgent
-from pydantic import SecretStr
-
-from crew_repo.hashing import is_secret_name
+from crewai.events.event_bus import crewai_event_bus
+from pydantic import BaseModel
 
 __all__ = [
     "crew_inputs",
     "crew_memory",
+    "events_are_lost",
     "forget_inputs",
+    "members",
     "original_text",
     "plan_crew",
     "save_output_file",
-    "secret_values",
     "set_original_text",
     "usage_tracker",
 ]
@@ -71,22 +71,18 @@ def usage_tracker_name() -> str:
     return "_track_token_usage_internal"
 
 
+def events_are_lost() -> bool:
+    """Whether this process was forked from one that had run a crew: the threads that handle events are not here."""
+    thread = getattr(crewai_event_bus, "_loop_thread", None)
+    return thread is not None and not thread.is_alive() and not crewai_event_bus._shutting_down
+
+
 def save_output_file(task: Task, content: object) -> None:
     """Write a task's `output_file` as CrewAI does after an execution."""
     task._save_file(content)
 
 
-def secret_values(holder: object) -> set[str]:
-    """The secret texts that an LLM or tool holds: fields with a secret's name, header values, SecretStr."""
-    held = [getattr(holder, name, None) for name in ("__dict__", "__pydantic_private__")]
-    fields = [field for part in held if isinstance(part, dict) for field in part.items()]  # a mock has what is no dict
-    return {text for name, value in fields for text in _secret_texts(name, value) if len(text) >= 6}
-
-
-def _secret_texts(name: str, value: Any) -> set[str]:
-    if isinstance(value, SecretStr):
-        return {value.get_secret_value()}
-    if isinstance(value, dict):
-        inside = "header" in name
-        return {text for key, item in value.items() for text in _secret_texts("token" if inside else str(key), item)}
-    return {value} if isinstance(value, str) and is_secret_name(name) else set()
+def members(item: BaseModel) -> dict[str, Any]:
+    """The fields of a pydantic object, its private attributes too: an LLM keeps what it was given in both."""
+    held = [getattr(item, name, None) for name in ("__dict__", "__pydantic_private__")]
+    return {name: value for part in held if isinstance(part, dict) for name, value in part.items()}  # a mock has none

@@ -1,16 +1,16 @@
-"""Tokens, attributed to the task that spent them, also while async tasks share one LLM.
+"""Tokens, attributed to the task that spent them, also while tasks and crews in other threads share one LLM.
 
-CrewAI counts per LLM object, cumulatively. For the length of a run the counting method of each LLM of the crew
-is overridden on the object: what a call adds is credited to the meter that the calling context carries (threads
-and asyncio tasks of a task inherit its context). What an LLM adds by other means is seen as the difference of
-its public summary, which is right as long as one task runs at a time.
+CrewAI counts per LLM object, cumulatively. For the length of a run the counting method of each LLM of the crew is
+overridden on the object, once for all runs that share it: what a call adds is credited to the meter that the calling
+context carries (threads and asyncio tasks of a task inherit its context), and to its run's. What an LLM adds by
+other means is seen as the difference of its public summary, which is right as long as one meter is open on that LLM.
 """
 
 from __future__ import annotations
 
 import contextvars
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,15 +22,93 @@ from crew_repo.model import Usage
 __all__ = ["Meter", "UsageTracker"]
 
 _current: contextvars.ContextVar[Meter | None] = contextvars.ContextVar("crew_repo_meter", default=None)
+_lock = threading.RLock()
 
 
 class Meter:
-    """What one task has spent so far."""
+    """What one task, or one run, has spent so far on some LLMs."""
 
-    def __init__(self, before: Usage) -> None:
+    def __init__(self, watches: Sequence[_Watch], run: Meter | None = None) -> None:
         self.credited = Usage()
-        self.before = before
-        self.alone = True
+        self.run = run
+        self._watches = watches
+        self._elsewhere = Usage()
+        for watch in watches:
+            watch.open(self)
+            self._elsewhere += watch.elsewhere()
+
+    def close(self) -> None:
+        """Others may be alone from here on."""
+        for watch in self._watches:
+            watch.close(self)
+
+    def credit(self, added: Usage) -> None:
+        """A call in this meter's context has spent this."""
+        self.credited += added
+        if self.run is not None:
+            self.run.credit(added)
+
+    def so_far(self) -> Usage:
+        """What was credited; if it was alone on its LLMs, also what they counted by other means."""
+        with _lock:
+            if not all(watch.was_alone(self) for watch in self._watches):
+                return self.credited
+            return self.credited + sum((watch.elsewhere() for watch in self._watches), Usage()) - self._elsewhere
+
+
+class _Watch:
+    """The override of one LLM's counting method, shared by all meters that are open on it."""
+
+    def __init__(self, llm: BaseLLM, counting: Callable[..., None] | None) -> None:
+        self.llm, self._counting = llm, counting
+        self._credited = Usage()
+        self._meters: set[Meter] = set()
+        self._accompanied: set[Meter] = set()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        """Count as CrewAI does, and credit it."""
+        assert self._counting is not None  # noqa: S101 - without a method nothing is overridden
+        with _lock:
+            before, meter = _summary(self.llm), _current.get()
+            self._counting(*args, **kwargs)
+            if meter is not None:
+                added = _summary(self.llm) - before
+                self._credited += added
+                meter.credit(added)
+
+    def open(self, meter: Meter) -> None:
+        """Meters of one kind, tasks or runs, disturb each other; the first puts the override in place."""
+        if not self._meters and self._counting is not None:
+            object.__setattr__(self.llm, private.usage_tracker_name(), self)
+        rivals = {other for other in self._meters if (other.run is None) is (meter.run is None)}
+        self._accompanied |= {meter, *rivals} if rivals else set()
+        self._meters.add(meter)
+
+    def close(self, meter: Meter) -> None:
+        """The last leaves the LLM as it was."""
+        self._meters.discard(meter)
+        self._accompanied.discard(meter)
+        if not self._meters:
+            self.llm.__dict__.pop(private.usage_tracker_name(), None)
+
+    def was_alone(self, meter: Meter) -> bool:
+        """Whether no other meter of its kind was open beside it."""
+        return meter not in self._accompanied
+
+    def elsewhere(self) -> Usage:
+        """What the LLM has counted, but for what was credited here."""
+        return _summary(self.llm) - self._credited
+
+
+def _watch(llm: BaseLLM) -> _Watch:
+    """The watch that is in place, else a new one; a copy of an LLM that was watched does not count for that."""
+    counting = private.usage_tracker(llm)
+    if isinstance(counting, _Watch):
+        if counting.llm is llm:
+            return counting
+        llm.__dict__.pop(private.usage_tracker_name())
+        counting = private.usage_tracker(llm)
+    return _Watch(llm, counting)
 
 
 class UsageTracker:
@@ -38,69 +116,45 @@ class UsageTracker:
 
     def __init__(self, llms: Iterable[object]) -> None:
         self._llms = list({id(llm): llm for llm in llms if isinstance(llm, BaseLLM)}.values())
-        self._lock = threading.RLock()
-        self._open: set[Meter] = set()
-        self._before = Usage()
+        self._watches: list[_Watch] = []
+        self._run: Meter | None = None
+        self._outer: Meter | None = None
+        self._spent = Usage()
 
     def start(self) -> None:
-        """Begin to watch."""
-        self._before = self._summed()
-        for llm in self._llms:
-            tracker = private.usage_tracker(llm)
-            if tracker is not None:
-                object.__setattr__(llm, private.usage_tracker_name(), self._crediting(llm, tracker))
+        """Begin to watch; what this context spends outside of tasks is the run's."""
+        with _lock:
+            self._watches = [_watch(llm) for llm in self._llms]
+            self._run = Meter(self._watches)
+        self._outer = _current.get()
+        _current.set(self._run)
 
     def stop(self) -> None:
-        """Leave the LLMs as they were."""
-        for llm in self._llms:
-            llm.__dict__.pop(private.usage_tracker_name(), None)
+        """Leave the LLMs as they were, once no task of this run is measured any more."""
+        if self._run is None:
+            return
+        self._spent = self._run.so_far()
+        if _current.get() is self._run:
+            _current.set(self._outer)
+        with _lock:
+            self._run.close()
 
     def spent(self) -> Usage:
-        """What the crew's LLMs have counted since `start`, each LLM once."""
-        return self._summed() - self._before
+        """After `stop`: what this run has spent between."""
+        return self._spent
 
     @contextmanager
     def measure(self) -> Iterator[Meter]:
         """Credit to one meter what is spent inside, by this context and those that descend from it."""
-        meter = self._enter()
+        with _lock:
+            meter = Meter(self._watches, self._run)
         token = _current.set(meter)
         try:
             yield meter
         finally:
             _current.reset(token)
-            with self._lock:
-                self._open.discard(meter)
-
-    def so_far(self, meter: Meter) -> Usage:
-        """What was credited to this meter; the whole difference, if no other was open beside it."""
-        with self._lock:
-            return self._summed() - meter.before if meter.alone else meter.credited
-
-    def _enter(self) -> Meter:
-        with self._lock:
-            meter = Meter(self._summed())
-            self._open.add(meter)
-            if len(self._open) > 1:
-                for each in self._open:
-                    each.alone = False
-            return meter
-
-    def _summed(self) -> Usage:
-        total = Usage()
-        for llm in self._llms:
-            total += _summary(llm)
-        return total
-
-    def _crediting(self, llm: BaseLLM, tracker: Callable[..., None]) -> Callable[..., None]:
-        def credit(*args: Any, **kwargs: Any) -> None:
-            with self._lock:
-                before = _summary(llm)
-                tracker(*args, **kwargs)
-                meter = _current.get()
-                if meter is not None:
-                    meter.credited += _summary(llm) - before
-
-        return credit
+            with _lock:
+                meter.close()
 
 
 def _summary(llm: BaseLLM) -> Usage:

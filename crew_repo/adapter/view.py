@@ -17,7 +17,7 @@ from crewai.utilities.i18n import get_i18n
 from crew_repo.adapter import graph, private
 from crew_repo.errors import BadInputValueError, MissingInputError
 
-__all__ = ["CrewView", "TaskView", "generated_manager", "live_task", "live_view", "planned_view", "said_to"]
+__all__ = ["CrewView", "TaskView", "Texts", "generated_manager", "live_task", "live_view", "planned_view", "said_to"]
 
 _TASK_TEXTS = ("description", "expected_output", "output_file")
 _AGENT_TEXTS = ("role", "goal", "backstory")
@@ -138,6 +138,20 @@ def _check(item: Task | BaseAgent, names: tuple[str, ...], inputs: Mapping[str, 
                 f"Missing required template variable {missing[0]!r}: {what} mentions it in its {name}, "
                 f"but the inputs are: {given}. Add it to the inputs."
             )
+
+
+class Texts:
+    """The texts that a kickoff writes into shared objects: another one may rewrite them while this one goes on."""
+
+    def __init__(self, crew: Crew, task: Task) -> None:
+        self._task, self._description = task, task.description
+        parts = [(task, ("expected_output",)), *((agent, _AGENT_TEXTS) for agent in graph.crew_agents(crew))]
+        self._texts = [(part, name, getattr(part, name)) for part, names in parts for name in names]
+
+    def unchanged(self) -> bool:
+        """Whether nothing was rewritten since; what CrewAI appends while a task runs is its own (plans, dates)."""
+        same = all(getattr(part, name) == text for part, name, text in self._texts)
+        return same and self._task.description.startswith(self._description)
 
 
 def said_to(crew: Crew, names: Sequence[str], view: TaskView) -> dict[str, str]:

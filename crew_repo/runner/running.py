@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +14,7 @@ from crew_repo.runner.session import Session
 
 __all__ = ["arun_session", "attach_record", "exclusive", "run_session"]
 
-_running: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
+_running: dict[int, str] = {}  # by the id of what is kept alive by its run
 _running_lock = threading.Lock()
 
 
@@ -23,18 +22,18 @@ def run_session(
     session: Session, crew: Any, inputs: Mapping[str, Any] | None, input_files: Mapping[str, Any] | None
 ) -> Any:
     """Kick the crew off under this session; the result carries the RunRecord as `.run` where it can."""
+    adapter.check_process()
     with exclusive(crew, session.run_id):
         session.start()
         try:
             result = _kickoff(session, crew, inputs, input_files)
         except Exception as error:
-            session.wait_for_async()
-            session.finish(RunStatus.FAILED, error)
+            session.fail(RunStatus.FAILED, error)
             raise
         except BaseException as error:
-            session.finish(RunStatus.INTERRUPTED, error)
+            session.fail(RunStatus.INTERRUPTED, error)
             raise
-        return attach_record(result, session.finish(RunStatus.COMPLETED))
+        return attach_record(result, session.finish())
 
 
 def _kickoff(
@@ -42,7 +41,11 @@ def _kickoff(
 ) -> Any:
     with adapter.prepared(crew, inputs), adapter.overridden(crew, session):
         before = adapter.UsageBefore(crew)
-        result = adapter.kickoff(crew, inputs, input_files)
+        try:
+            result = adapter.kickoff(crew, inputs, input_files)
+        except Exception:
+            session.wait_for_async()
+            raise
         before.settle(crew, result)
     return result
 
@@ -51,17 +54,18 @@ async def arun_session(
     session: Session, crew: Any, inputs: Mapping[str, Any] | None, input_files: Mapping[str, Any] | None
 ) -> Any:
     """The same with CrewAI's native async kickoff."""
+    adapter.check_process()
     with exclusive(crew, session.run_id):
         session.start()
         try:
             result = await _akickoff(session, crew, inputs, input_files)
         except Exception as error:
-            session.finish(RunStatus.FAILED, error)
+            session.fail(RunStatus.FAILED, error)
             raise
         except BaseException as error:
-            session.finish(RunStatus.INTERRUPTED, error)
+            session.fail(RunStatus.INTERRUPTED, error)
             raise
-        return attach_record(result, session.finish(RunStatus.COMPLETED))
+        return attach_record(result, session.finish())
 
 
 async def _akickoff(
@@ -73,6 +77,9 @@ async def _akickoff(
             result = await adapter.akickoff(crew, inputs, input_files)
         except Exception:
             await session.await_native()
+            raise
+        except BaseException:
+            await session.cancel_native()
             raise
         before.settle(crew, result)
     return result
@@ -87,16 +94,21 @@ def attach_record(result: Any, record: RunRecord) -> Any:
 
 @contextmanager
 def exclusive(crew: Any, run_id: str) -> Iterator[None]:
-    """One crew object runs once at a time: a kickoff changes the object."""
+    """One crew object, and one task object, runs once at a time: a kickoff changes them."""
+    parts = {id(part): part for part in (crew, *crew.tasks)}
     with _running_lock:
-        if crew in _running:
-            raise AttachError(
-                f"This crew object is being run already (run {_running[crew]}). A kickoff changes the crew, so "
-                "give each concurrent run a crew of its own: build it in a function, or use crew.copy()."
-            )
-        _running[crew] = run_id
+        for key, part in parts.items():
+            if key in _running:
+                task = getattr(part, "name", None) or getattr(part, "description", None)
+                what = "This crew object" if part is crew else f"The task {task!r} of this crew"
+                raise AttachError(
+                    f"{what} is being run already (run {_running[key]}). A kickoff changes the crew and its tasks, so "
+                    "give each concurrent run a crew of its own: build it in a function, or use crew.copy()."
+                )
+        _running.update(dict.fromkeys(parts, run_id))
     try:
         yield
     finally:
         with _running_lock:
-            _running.pop(crew, None)
+            for key in parts:
+                del _running[key]

@@ -71,6 +71,7 @@ class Ticket:
     context: str
     current: Current
     decision: Decision
+    texts: adapter.Texts
     output: Any = None
     lease: Lease | None = None
     started_at: datetime = field(default_factory=utc_now)
@@ -95,6 +96,7 @@ class Session:
         self._files = dict(files or {})
         self._display = display or Display.silent()
         self._names = adapter.task_names(crew)
+        self._tasks = list(map(id, crew.tasks))
         self._crew_name = str(crew.name or "crew")
         self._usage = adapter.UsageTracker(adapter.crew_llms(crew))
         self._lock = threading.RLock()
@@ -105,7 +107,9 @@ class Session:
         self._known: set[str] | None = None
         self._heads: dict[str, TaskHead] = {}
         self._futures: list[Future[Any]] = []
-        self._open = 0
+        self._natives: set[asyncio.Task[Any]] = set()
+        self._open: set[Ticket] = set()
+        self._ended = False
         self._planning = bool(crew.planning)
         self._plans: dict[int, str] = {}
         self._owner = this_owner()
@@ -127,15 +131,30 @@ class Session:
         self._usage.start()
         self._display.started(self.run_id, self.workflow_id, self._names)
 
-    def finish(self, status: RunStatus, error: BaseException | None = None) -> RunRecord:
-        """Write down how the run ended, and what was reused since the last record."""
+    def finish(self) -> RunRecord:
+        """Write down that the run is complete, and what was reused since the last record."""
+        self._notice_new_tasks()
+        self._note_skipped()
+        record: RunRecord = self._write(f"the end of run {self.run_id}", self._ending(RunStatus.COMPLETED))
+        self._say_finished(record)
+        return record
+
+    def fail(self, status: RunStatus, error: BaseException) -> None:
+        """The same of a run that an error has ended: that is on its way, which an unreachable store must not hide."""
+        try:
+            record = self._write(f"the end of run {self.run_id}", self._ending(status, error))
+        except StoreError as failed:
+            log.warning("run %s: how it ended could not be written: %s", self.run_id, failed)
+        else:
+            self._say_finished(record)
+
+    def _ending(self, status: RunStatus, error: BaseException | None = None) -> Callable[[], RunRecord]:
         self._usage.stop()
         self._keeper.drop_run(self.run_id)
-        if status is RunStatus.COMPLETED:
-            self._note_skipped()
+        self._ended = True
         with self._lock:
             buffered, self._buffered = self._buffered, []
-        write = partial(
+        return partial(
             self._store.finish_run,
             self.run_id,
             status,
@@ -143,24 +162,44 @@ class Session:
             tasks=buffered,
             tokens_spent=self._usage.spent().total_tokens,
             failure=self._failure(error) if error is not None else None,
+            going_on=[ticket.lease.fence for ticket in list(self._open) if ticket.lease is not None],
         )
-        try:
-            record = write()
-        except StoreError:
-            self._keeper.owe(f"the end of run {self.run_id}", write)
-            raise
-        log.info("run %s %s: executed %s, reused %s", self.run_id, status, record.executed, record.reused)
+
+    def _say_finished(self, record: RunRecord) -> None:
+        log.info("run %s %s: executed %s, reused %s", self.run_id, record.status, record.executed, record.reused)
         self._display.finished(record)
-        return record
+
+    def _write(self, what: str, writing: Callable[[], Any]) -> Any:
+        """Write it now, or owe it and say so."""
+        try:
+            return writing()
+        except StoreError:
+            self._keeper.owe(what, writing)
+            raise
 
     def wait_for_async(self) -> None:
         """Let the async tasks that still run finish: they are paid for, whatever failed beside them."""
         wait(self._futures)
 
     async def await_native(self) -> None:
-        """The same for native async tasks, which run on this event loop."""
-        while self._open:
-            await asyncio.sleep(_FIRST_WAIT_SECONDS)
+        """The same for native async tasks, which run on this event loop; if the wait is cancelled, so are they."""
+        try:
+            await self._natives_done()
+        except BaseException:
+            await self.cancel_native()
+            raise
+
+    async def cancel_native(self) -> None:
+        """A run that is cancelled leaves nothing behind on the event loop that goes on spending."""
+        for task in self._natives:
+            if task is not asyncio.current_task():
+                task.cancel()
+        await self._natives_done()
+
+    async def _natives_done(self) -> None:
+        others = self._natives - {asyncio.current_task()}
+        if others:
+            await asyncio.wait(others)
 
     def _note_skipped(self) -> None:
         for position, name in enumerate(self._names):
@@ -171,16 +210,27 @@ class Session:
 
     def arrive(self, task: Any, agent: Any, context: str) -> Ticket:
         """Hash what CrewAI is about to send, look the record up by that hash, and decide."""
+        self._notice_new_tasks()
+        texts = adapter.Texts(self._crew, task)
         view, current = self._current(task, context)
         record = self._find(current.input_hash)
         decision = decide(current, record, self._heads.get(view.name), utc_now())
         if not decision.fresh:
             decision = name_upstreams(decision, adapter.said_to(self._crew, self._names, view), self._heads)
-        ticket = Ticket(view, agent, context, current, decision)
+        ticket = Ticket(view, agent, context, current, decision, texts)
         if decision.fresh:
             self._restore(ticket)
         self._warn_opaque(current)
         return ticket
+
+    def _notice_new_tasks(self) -> None:
+        """A before-kickoff callback may change the list of tasks; only those that were there before are met here."""
+        tasks = list(map(id, self._crew.tasks))
+        if tasks != self._tasks:
+            if set(tasks) - set(self._tasks):
+                log.warning("run %s: tasks were added to the crew after the run had begun; they are executed in every "
+                            "run, and not recorded. Add them before run is called.", self.run_id)  # fmt: skip
+            self._tasks, self._names = tasks, adapter.task_names(self._crew)
 
     def _find(self, input_hash: str) -> Record | None:
         """The record, if there was one when the run began; claiming the lease sees what was finished since."""
@@ -291,6 +341,8 @@ class Session:
 
     def _try_claim(self, ticket: Ticket) -> bool:
         """True when it is settled: a lease is held, or somebody else's record may be served."""
+        if self._ended:
+            raise InterruptedError(f"run {self.run_id} was interrupted before task {ticket.view.name} began")
         alone = self._executes_whatever(ticket)
         claim = self._claim(ticket, take_finished=not alone)
         if claim.record is not None:
@@ -331,16 +383,22 @@ class Session:
         """An async task goes on in a thread of its own."""
         self._futures.append(future)
 
+    def astarted(self) -> None:
+        """An async task goes on in an asyncio task of its own; a synchronous one in that of the run."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._natives.add(task)
+
     @contextmanager
     def execution(self, ticket: Ticket) -> Iterator[Callable[[Any], Any]]:
         """Around one execution: measures it, records what it gives, and records a failure as it was."""
         self._display.executing(ticket.view.name, ticket.decision)
         ticket.started_at, began = utc_now(), time.perf_counter()
-        with self._counted_open(), self._usage.measure() as meter:
+        with self._kept_open(ticket), self._usage.measure() as meter:
 
             def record(output: Any) -> Any:
                 tried.append(True)
-                kept = self._save(ticket, output, time.perf_counter() - began, self._usage.so_far(meter))
+                kept = self._save(ticket, output, time.perf_counter() - began, meter.so_far())
                 saved.append(True)
                 return kept
 
@@ -353,20 +411,19 @@ class Session:
                 yield record
             except BaseException as error:
                 if not tried:
-                    self._settle_error(ticket, error, time.perf_counter() - began, self._usage.so_far(meter))
+                    self._settle(ticket, error, time.perf_counter() - began, meter.so_far())
                 raise
             finally:
                 self._drop_lease(ticket, settled=bool(saved))
 
     @contextmanager
-    def _counted_open(self) -> Iterator[None]:
-        with self._lock:
-            self._open += 1
+    def _kept_open(self, ticket: Ticket) -> Iterator[None]:
+        """A run that ends before this execution does leaves it its lease, so that nobody else pays for it again."""
+        self._open.add(ticket)
         try:
             yield
         finally:
-            with self._lock:
-                self._open -= 1
+            self._open.discard(ticket)
 
     def _plan_late(self) -> None:
         """`planning=True` asks a model in every kickoff; here only when the first task is really executed."""
@@ -386,18 +443,18 @@ class Session:
         with self._lock:
             buffered, self._buffered = self._buffered, []
         write = partial(self._store.save_finished, ticket.lease, new, note, buffered)
-        try:
-            kept = write()
-        except StoreError:
-            self._keeper.owe(f"task {new.task_name} of run {self.run_id}, which is paid for,", write)
-            raise
+        kept: Record = self._write(f"task {new.task_name} of run {self.run_id}, which is paid for,", write)
         self._note(replace(note, record_id=kept.record_id), buffer=False)
         if kept.output_hash != new.output_hash and kept.run_id != self.run_id:
             return adapter.restore_output(kept.result, ticket.view.original, ticket.context)
         return output
 
     def _new_record(self, ticket: Ticket, output: Any, seconds: float, usage: Usage) -> NewRecord:
-        result, not_restorable = adapter.store_output(output, ticket.view.original, ticket.context)
+        result, not_restorable = adapter.store_output(
+            output, ticket.view.original, ticket.context, self._secrets
+        )
+        if not ticket.texts.unchanged():
+            not_restorable = "its task or an agent was rewritten while it ran, by another run that shares it"
         current = ticket.current
         return NewRecord(
             workflow_id=self.workflow_id,
@@ -431,6 +488,13 @@ class Session:
             usage=new.usage,
         )
 
+    def _settle(self, ticket: Ticket, error: BaseException, seconds: float, usage: Usage) -> None:
+        """Record what came of a task that has raised; that error is on its way, and stays what the user sees."""
+        try:
+            self._settle_error(ticket, error, seconds, usage)
+        except StoreError as failed:
+            log.warning("run %s: what came of task %s could not be written: %s", self.run_id, ticket.view.name, failed)
+
     def _settle_error(self, ticket: Ticket, error: BaseException, seconds: float, usage: Usage) -> None:
         """After an exception: a task that has its output is paid for and recorded all the same."""
         output = ticket.view.original.output
@@ -456,7 +520,8 @@ class Session:
         log.info("run %s: task %s %s: %s", self.run_id, ticket.view.name, note.outcome, type(error).__name__)
         with self._lock:
             buffered, self._buffered = self._buffered, []
-        self._store.save_failed(ticket.lease, note, buffered)
+        write = partial(self._store.save_failed, ticket.lease, note, buffered)
+        self._write(f"the failure of task {ticket.view.name} of run {self.run_id}", write)
         self._note(note, buffer=False)
 
     def _drop_lease(self, ticket: Ticket, *, settled: bool) -> None:

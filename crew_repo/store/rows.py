@@ -221,7 +221,13 @@ def _usage_row(usage: Usage) -> dict[str, int]:
 
 
 def _usage_of(row: Mapping[str, Any]) -> Usage:
-    return Usage(*[row[name] for name in _USAGE])
+    counts = [row[name] for name in _USAGE]
+    if not all(isinstance(count, int) for count in counts):
+        raise StoreError(
+            f"What run {row['run_id']} spent on task {row['task_name']} is no number ({counts}); "
+            "write numbers there, or delete that row"
+        )
+    return Usage(*counts)
 
 
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

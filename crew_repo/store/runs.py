@@ -47,7 +47,9 @@ _COUNT_OF_RUN = select(func.count()).where(TASK_RUN.c.run_id == bindparam("r"))
 _OF_RUNS = select(*TASK_RUN_COLUMNS).where(TASK_RUN.c.run_id.in_(bindparam("runs", expanding=True)))
 _RUN = select(*RUN_COLUMNS).where(RUN.c.run_id == bindparam("r"))
 _FINISH = update(RUN).where(RUN.c.run_id == bindparam("r"))
-_LEASES_OF_RUN = delete(LEASE).where(LEASE.c.run_id == bindparam("r"))
+_LEASES_OF_RUN = delete(LEASE).where(
+    LEASE.c.run_id == bindparam("r"), LEASE.c.fence.not_in(bindparam("going_on", expanding=True))
+)
 _SHOWN = select(*TASK_RUN_COLUMNS).where(
     TASK_RUN.c.task_run_id.in_(
         select(func.max(TASK_RUN.c.task_run_id))
@@ -91,11 +93,11 @@ def save_failed(tx: Transaction, lease: Lease | None, task_run: TaskRun, buffere
 
 def finish_run(
     tx: Transaction, run_id: str, status: RunStatus, finished_at: datetime, tasks: Sequence[TaskRun],
-    tokens_spent: int, failure: Failure | None,
+    tokens_spent: int, failure: Failure | None, going_on: Sequence[int] = (),
 ) -> RunRecord:  # fmt: skip
     """Write down how a run ended and what it did; the run as it is stored."""
     _note(tx, tasks)
-    tx.run(_LEASES_OF_RUN, {"r": run_id})
+    tx.execute(_LEASES_OF_RUN, {"r": run_id, "going_on": going_on})
     noted = _noted(tx, run_id, tasks)
     totals = {
         "status": str(status),

@@ -57,6 +57,10 @@ class SQLite(Dialect):
 
     def check(self) -> None:
         """A folder, a file that may not be read, a folder that is not there or may not be written in."""
+        try:
+            self.path.exists()
+        except OSError as error:
+            raise StoreOpenError(f"{self.path} cannot be looked at: {error.strerror}; give another path") from error
         if self.path.is_dir():
             raise StoreOpenError(f"{self.path} is a folder; give the path of a file in it")
         if not self.path.parent.is_dir():

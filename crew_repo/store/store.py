@@ -104,10 +104,14 @@ class Store:
         tasks: Sequence[TaskRun] = (),
         tokens_spent: int,
         failure: Failure | None = None,
+        going_on: Sequence[int] = (),
     ) -> RunRecord:
-        """Write down how a run ended and what it did; the run as it is stored."""
+        """Write down how a run ended and what it did; the run as it is stored.
+
+        Its leases end with it, but for those with a fence in `going_on`, whose work nobody could stop.
+        """
         with self._writing(durable=True) as tx:
-            return runs.finish_run(tx, run_id, status, finished_at, tasks, tokens_spent, failure)
+            return runs.finish_run(tx, run_id, status, finished_at, tasks, tokens_spent, failure, going_on)
 
     def claim(
         self,

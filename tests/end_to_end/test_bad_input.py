@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from crew_repo import (
     BadInputValueError,
     CheckpointError,
     CrewRepoError,
+    ForkedConnectionError,
     MissingInputError,
     NewerSchemaError,
     NotACrewError,
@@ -124,6 +126,35 @@ def test_a_folder_is_no_state_file(tmp_path):
         StateRepository(tmp_path)
 
 
+def test_a_plan_leaves_the_lists_in_the_inputs_as_they_are(repo, crew):
+    """Before-kickoff callbacks work on a copy all the way down: a plan changes nothing."""
+
+    def add(inputs: Any) -> Any:
+        inputs["lines"].append("more")
+        return inputs
+
+    crew.before_kickoff_callbacks.append(add)
+    inputs = {**NOTES, "lines": []}
+    repo.plan(crew, inputs)
+    assert inputs["lines"] == []
+
+
+def test_a_callback_that_returns_no_inputs_is_named_by_plan(repo, crew):
+    """Where a before-kickoff callback returns a text, plan says so in place of failing somewhere in CrewAI."""
+    crew.before_kickoff_callbacks.append(lambda inputs: "text")
+    with pytest.raises(BadInputValueError, match="<lambda> returned a str"):
+        repo.plan(crew, NOTES)
+
+
+@pytest.mark.parametrize("target", [3, b"state.db", "", "a\0b", "x" * 300], ids=["int", "bytes", "empty", "NUL", "long"])
+def test_what_is_no_path_is_refused(tmp_path, monkeypatch, target):
+    """A target of another type, or one that no file can have as its name, is a StoreOpenError like every other."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreOpenError, match="give "):
+        StateRepository(target)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_path_in_no_folder_is_refused(tmp_path):
     """A folder that does not exist is named, and not created."""
     with pytest.raises(StoreOpenError, match="nowhere"):
@@ -200,6 +231,21 @@ def test_a_forked_child_works_with_its_parents_repository(repo, model, crew):
         os._exit(0 if len(repo.runs()) == 1 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert repo.runs()[0].executed == ["analyze", "draft"]
+
+
+def test_a_run_in_a_forked_child_is_refused_where_it_would_hang(repo, model, crew):
+    """After a kickoff in the parent, CrewAI's own would wait for ever in a forked child: a clear error instead."""
+    repo.run(crew, NOTES)
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(20)
+        try:
+            repo.run(crew, NOTES)
+        except ForkedConnectionError as error:
+            os._exit(0 if "spawn" in str(error) else 1)
+        os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert repo.run(crew, NOTES).run.reused == ["analyze", "draft"]
 
 
 def test_every_error_has_one_base_and_is_exported():

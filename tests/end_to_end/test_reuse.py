@@ -13,8 +13,9 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from crewai import LLM, Crew
@@ -24,7 +25,7 @@ from crewai.tools import BaseTool
 from pydantic import BaseModel, SecretStr, field_validator
 
 from crew_repo import Outcome, RunStatus, StateRepository
-from crew_repo.errors import StoreBusyError
+from crew_repo.errors import StoreBusyError, StoreError
 from tests import crews
 from tests.crews import NEW_NOTES, NOTES
 from tests.models import PromptModel
@@ -185,12 +186,106 @@ def test_a_class_that_no_longer_accepts_the_output_makes_the_task_stale(repo):
     assert {reason.component for reason in decision.reasons} >= {"output_pydantic.source"}
 
 
+def stubborn(kind: str) -> type[BaseModel]:
+    """An output class whose own code raises once the output exists."""
+
+    class Stubborn(BaseModel):
+        name: str
+        made: ClassVar[list[str]] = []
+
+        @field_validator("name")
+        @classmethod
+        def once(cls, name: str) -> str:
+            if kind == "validator" and cls.made:
+                raise RuntimeError("I was made already")
+            cls.made.append(name)
+            return name
+
+        def __eq__(self, other: object) -> bool:
+            if kind == "equality":
+                raise RuntimeError("I am not to be compared")
+            return super().__eq__(other)
+
+    return Stubborn
+
+
+@pytest.mark.parametrize("kind", ["validator", "equality"])
+def test_a_class_whose_own_code_raises_costs_neither_the_run_nor_the_record(repo, kind, caplog):
+    """What a user's class raises while its output is stored fails no crew that kickoff would complete."""
+    model = PromptModel(model="m", script={"<<check>>": '{"name": "Ada"}'})
+    worker = crews.agent(model)
+    tasks = [crews.task("check", "{notes}", worker, output_pydantic=stubborn(kind)), crews.task("draft", "x", worker)]
+    assert repo.run(Crew(agents=[worker], tasks=tasks), NOTES).run.executed == ["check", "draft"]
+    assert repo.get_output("check") == '{"name": "Ada"}'
+    assert "RuntimeError" in caplog.text
+
+
+@pytest.mark.parametrize("raw", [None, 5])
+def test_an_output_that_a_guardrail_made_no_text_is_recorded_and_not_served(repo, model, raw):
+    """CrewAI goes on with a `raw` that is no text, in the middle of a crew; so does a run."""
+
+    def guardrail(output: Any):
+        output.raw = raw
+        return True, output
+
+    worker = crews.agent(model)
+    tasks = [crews.task("check", "{notes}", worker, guardrail=guardrail), crews.task("draft", "x", worker, context=[])]
+    crew = Crew(agents=[worker], tasks=tasks)
+    plain = crew.kickoff(NOTES)
+    assert raws(repo.run(crew, NOTES)) == raws(plain)
+    again = repo.run(crew, NOTES)
+    assert (again.run.executed, again.run.reused, raws(again)) == (["check"], ["draft"], raws(plain))
+
+
+def test_bytes_in_the_messages_do_not_lose_the_task(repo, model):
+    """Messages may hold what JSON lacks, such as the bytes of an image."""
+
+    def guardrail(output: Any):
+        output.messages = [{"role": "user", "content": [{"image": b"\xff\xd8", "score": float("nan")}]}]
+        return True, output
+
+    worker = crews.agent(model)
+    crew = Crew(agents=[worker], tasks=[crews.task("check", "{notes}", worker, guardrail=guardrail)])
+    repo.run(crew, NOTES)
+    assert repo.run(crew, NOTES).run.reused == ["check"]
+
+
 def test_deleting_a_row_by_hand_runs_exactly_that_task(repo, model):
     """`DELETE FROM task_state` at the sqlite3 prompt makes that task run again, and no other."""
     repo.run(chain(model), NOTES)
     sql(repo, "DELETE FROM task_state WHERE task_name = 'step-2'")
     assert repo.plan(chain(model), NOTES).missing == ["step-2"]
     assert repo.run(chain(model), NOTES).run.executed == ["step-2"]
+
+
+def test_a_token_count_edited_into_a_word_is_a_clear_error(repo, model):
+    """The error names the run, the task and the remedy, and nothing is executed."""
+    repo.run(chain(model), NOTES)
+    model.forget()
+    sql(repo, "UPDATE record SET total_tokens = 'many' WHERE task_name = 'step-2'")
+    with pytest.raises(StoreError, match="on task step-2 is no number"):
+        repo.run(chain(model), NOTES)
+    assert model.calls == []
+
+
+@pytest.mark.parametrize("at", [0, 1], ids=["before", "after"])
+def test_tasks_that_a_callback_adds_are_executed_and_said_not_to_be_recorded(repo, model, caplog, at):
+    """A before-kickoff callback may add tasks: the crew runs as under kickoff, and a warning says what is not kept."""
+
+    def build() -> Crew:
+        crew = chain(model, 1)
+
+        def add(inputs: Any) -> Any:
+            crew.tasks.insert(at, crews.task("added", "x", crew.agents[0], context=[]))
+            return inputs
+
+        crew.before_kickoff_callbacks.append(add)
+        return crew
+
+    plain = raws(build().kickoff(NOTES))
+    assert raws(repo.run(build(), NOTES)) == plain
+    assert repo.run(build(), NOTES).run.reused == ["step-1"]
+    assert "tasks were added to the crew" in caplog.text
 
 
 def test_an_output_edited_by_hand_is_not_served(repo, model):
@@ -251,6 +346,57 @@ def test_no_secret_reaches_the_state_file(repo, monkeypatch, tmp_path):
     assert [file.name for file in tmp_path.glob("state.db*") if b"MARK-" in file.read_bytes()] == []
 
 
+class Client:
+    """What a library would call a client."""
+
+    def __init__(self) -> None:
+        self.api_key = "MARK-client-key"
+
+
+class Nested(BaseModel):
+    """Settings of a tool's own."""
+
+    token: str = "MARK-nested"
+
+
+class Talkative(BaseTool):
+    """Fails with everything it knows in the message."""
+
+    name: str = "talkative"
+    description: str = "Talks."
+    settings: Nested = Nested()
+    headers: dict[str, str] = {"Authorization": "Bearer MARK-bearer"}
+    database: str = "postgresql://user:MARK-password@host/db?api_key=MARK-in-query"
+    client: Any = None
+
+    def _run(self) -> str:
+        raise Boom(told(self.client))
+
+
+def told(client: Any) -> str:
+    bare = ("MARK-nested", "MARK-bearer", "MARK-password", "MARK-in-query", os.environ["MY_API_KEY"], client.api_key)
+    return " and ".join(bare)
+
+
+def test_what_a_tool_says_of_its_secrets_is_not_kept(repo, monkeypatch, tmp_path):
+    """Secrets in nested settings, headers, URLs, clients and the environment are in no message, failure or error kept."""
+    monkeypatch.setenv("MY_API_KEY", "MARK-environment")
+    talkative = Talkative(client=Client())
+    use = "Thought: I look.\nAction: talkative\nAction Input: {}"
+    model = PromptModel(model="m", script={"MARK-": "done", "<<step>>": use})
+
+    def callback(_: Any) -> None:
+        raise Boom(told(talkative.client))
+
+    worker = crews.agent(model, tools=[talkative])
+    with pytest.raises(Boom):
+        repo.run(Crew(agents=[worker], tasks=[crews.task("step", "{notes}", worker, callback=callback)]), NOTES)
+    assert any("MARK-" in call for call in model.calls)
+    assert repo.get_output("step") == "done"
+    repo.close()
+    assert [file.name for file in tmp_path.glob("state.db*") if b"MARK-" in file.read_bytes()] == []
+
+
 def leak(_: str) -> str:
     raise Boom("401 for key MARK-llm-key")
 
@@ -270,6 +416,33 @@ def test_tokens_are_credited_to_the_right_task_though_async_tasks_share_a_model(
     assert run.tokens_spent == sum(tokens.values())
     saved = repo.run(Crew(agents=[a, b], tasks=tasks)).run
     assert (saved.tokens_spent, saved.tokens_saved) == (0, run.tokens_spent)
+
+
+def test_tokens_are_credited_to_the_right_run_though_crews_in_threads_share_a_model(repo):
+    """Two crews at the same time on one LLM object: each run and task has what it has alone, and the LLM is left as it was."""
+    model = PromptModel(model="m", script={"<<short>>": slow, "<<long>>": slow})
+
+    def build(name: str) -> Crew:
+        a, b = crews.agent(model, "A"), crews.agent(model, "B")
+        tasks = [
+            crews.task("short", "x", a, async_execution=True),
+            crews.task("long", "x " * 500, b, async_execution=True),
+            crews.task("draft", "y", a, context=[]),
+        ]
+        return Crew(name=name, agents=[a, b], tasks=tasks)
+
+    def spent(run: Any) -> Any:
+        return run.tokens_spent, [task.usage.total_tokens for task in run.tasks]
+
+    def later(name: str) -> Any:
+        time.sleep(0.15)
+        return repo.run(build(name)).run
+
+    alone = spent(repo.run(build("alone")).run)
+    with ThreadPoolExecutor() as pool:
+        one, two = pool.submit(lambda: repo.run(build("one")).run), pool.submit(later, "two")
+    assert (spent(one.result()), spent(two.result())) == (alone, alone)
+    assert [name for name in model.__dict__ if "track" in name] == []
 
 
 def slow(_: str) -> str:
@@ -403,6 +576,22 @@ def test_what_was_paid_for_while_the_file_could_not_be_written_is_recorded_by_th
         assert (len(model.calls), result.run.reused, result.run.executed) == (2, ["step-1"], ["step-2"])
         assert [run.status for run in repo.runs()] == [RunStatus.COMPLETED, RunStatus.FAILED]
         assert repo.verify() == []
+
+
+@pytest.mark.parametrize("paid", [False, True], ids=["the model fails", "a callback fails"])
+def test_a_file_that_cannot_be_written_does_not_hide_what_the_crew_raised(tmp_path, paid):
+    """Exceptions of the crew are raised as they are; what is to be recorded of them is written by the next run."""
+    scripted = {} if paid else {"<<step-1>>": boom}
+    model = Locking(model="m", file=str(tmp_path / "state.db"), script=scripted)
+    with StateRepository(tmp_path / "state.db", busy_timeout_seconds=0.1) as repo:
+        with pytest.raises(Boom):
+            repo.run(chain(model, 1, callback=boom), NOTES)
+        model.let_go()
+        model.script = {}
+        repo.run(chain(model, 1), NOTES)
+        run = repo.runs()[1]
+        assert (run.status, run.executed, run.failed) == (RunStatus.FAILED, *((["step-1"], []) if paid else ([], ["step-1"])))
+        assert repo.runs()[0].reused == (["step-1"] if paid else [])
 
 
 def test_what_was_paid_for_while_the_file_could_not_be_written_is_recorded_on_closing(tmp_path):

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from crewai import Crew
-from crewai.tools import tool
+from crewai.tools import BaseTool, tool
 
+from crew_repo import TaskPolicy
 from tests import crews
 from tests.crews import LOOKED_UP, NEW_NOTES, NOTES, Calculator, lookup
 from tests.models import PromptModel
@@ -137,3 +138,30 @@ def test_memory_counts_by_its_configuration_only(repo, model, tmp_path):
     assert repo.run(build(), NEW_NOTES).run.executed == ["analyze"]
     always = {"analyze": TaskPolicy(memory="always")}
     assert repo.plan(build(), NOTES, policies=always).stale == ["analyze"]
+
+
+class Subcrew(BaseTool):
+    """Runs a crew of its own through the repository that runs the tool's crew."""
+
+    name: str = "subcrew"
+    description: str = "Asks a crew."
+    repository: Any = None
+
+    def _run(self) -> str:
+        return str(self.repository.run(crews.no_inputs(PromptModel(model="inner"))).raw)
+
+
+def test_a_repository_in_a_tool_is_named_as_what_cannot_be_hashed_and_can_be_left_out(repo):
+    """A tool may read anything from a repository, so it is not guessed at; left out by its path, the task is reused."""
+    use = "Thought: I ask.\nAction: subcrew\nAction Input: {}"
+    model = PromptModel(model="m", script={"Observation: answer": "done", "<<analyze>>": use})
+    worker = crews.agent(model, tools=[Subcrew(repository=repo)])
+    crew = Crew(agents=[worker], tasks=[crews.task("analyze", "{notes}", worker)])
+    [decision] = repo.plan(crew, NOTES)
+    assert [reason.component for reason in decision.reasons if reason.component] == ["tool:subcrew.repository"]
+    policies = {"analyze": TaskPolicy(ignore=("tool:subcrew.repository",))}
+    assert repo.run(crew, NOTES, policies=policies).raw == "done"
+    assert [(run.crew_name, run.status.value) for run in repo.runs()] == [("crew", "completed"), ("crew", "completed")]
+    model.forget()
+    assert repo.run(crew, NOTES, policies=policies).run.reused == ["analyze"]
+    assert model.calls == []

@@ -16,6 +16,7 @@ from crewai.flow.flow import Flow, listen, start
 from crewai.project import CrewBase, agent, crew, task
 from crewai.tasks.task_output import TaskOutput
 from crewai.utilities.evaluators.task_evaluator import TaskEvaluator, TrainingTaskEvaluation
+from pydantic import PrivateAttr
 
 from crew_repo import AttachError, StateRepository
 from tests import crews
@@ -56,6 +57,47 @@ def test_a_stream_that_is_never_read_records_nothing(repo, model):
     del stream
     gc.collect()
     assert ("kickoff" in streaming.__dict__, model.calls, repo.runs()) == (False, [], [])
+
+
+def test_two_streams_of_one_crew_are_recorded_each_as_it_was_asked_for(repo, model):
+    """Streams that were made before either was read keep their inputs and options, in whatever order they are read."""
+    streaming = two_tasks(model, stream=True)
+    first = repo.run(streaming, NOTES, workflow_id="first")
+    second = repo.run(streaming, NEW_NOTES, workflow_id="second")
+    list(second), list(first)
+    assert [(run.workflow_id, run.executed) for run in repo.runs()] == [
+        ("first", ["analyze", "draft"]), ("second", ["analyze", "draft"])
+    ]  # fmt: skip
+    assert "kickoff" not in streaming.__dict__
+    assert repo.plan(streaming, NEW_NOTES, workflow_id="second").fresh == ["analyze", "draft"]
+
+
+def test_a_plain_kickoff_beside_an_unread_stream_stays_plain(repo, model):
+    """Only what comes back from the stream is recorded under its options."""
+    streaming = two_tasks(model, stream=True)
+    stream = repo.run(streaming, NOTES)
+    streaming.stream = False
+    streaming.kickoff(NEW_NOTES)
+    assert repo.runs() == []
+    streaming.stream = True
+    list(stream)
+    assert repo.runs()[0].executed == ["analyze", "draft"]
+
+
+@pytest.mark.parametrize("detached", [False, True], ids=["attached", "detached before it is read"])
+def test_a_stream_of_an_attached_crew_keeps_the_options_of_its_run(repo, model, tmp_path, detached):
+    """`run` on an attached crew that streams goes by its own arguments and repository, not by those of `attach`."""
+    streaming = repo.attach(two_tasks(model, stream=True))
+    with StateRepository(tmp_path / "other.db") as other:
+        list(other.run(streaming, NOTES, workflow_id="mine"))
+        stream = other.run(streaming, NOTES, workflow_id="mine", force=["draft"])
+        if detached:
+            repo.detach(streaming)
+        list(stream)
+        assert [(run.workflow_id, run.executed) for run in other.runs()] == [
+            ("mine", ["draft"]), ("mine", ["analyze", "draft"])
+        ]  # fmt: skip
+    assert (repo.runs(), "kickoff" in streaming.__dict__) == ([], not detached)
 
 
 async def test_an_async_stream_is_recorded(repo, model):
@@ -243,6 +285,66 @@ def test_workflows_that_share_their_records_pay_once(tmp_path):
         second = repo.run(two_tasks(model), NOTES, workflow_id="CLM-2")
         assert raws(second) == raws(first.result())
     assert len(model.calls) == len(second.tasks_output)
+
+
+def with_clerk(clerk: Any, mark: str) -> Crew:
+    return Crew(name=mark, agents=[clerk], tasks=[crews.task(mark, "x", clerk)])
+
+
+class Failing(PromptModel):
+    """Fails until it is told not to, and answers then."""
+
+    _begun: threading.Event = PrivateAttr(default_factory=threading.Event)
+    _mended: threading.Event = PrivateAttr(default_factory=threading.Event)
+
+    def answer(self, prompt: str) -> str:
+        if "<<write>>" in prompt and not self._mended.is_set():
+            self._begun.set()
+            self._mended.wait(10)
+            raise ZeroDivisionError
+        return super().answer(prompt)
+
+
+def test_an_agent_rewritten_by_another_kickoff_gives_no_record_for_what_it_was(repo):
+    """While a run waits for a lease, a kickoff interpolates the agent that both use: what is sent is not what was hashed."""
+    model = Failing(model="m")
+
+    def clerk() -> Any:
+        return crews.agent(model, goal="help {who}", max_retry_limit=0)
+
+    shared = clerk()
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(repo.run, with_clerk(clerk(), "write"), {"who": "Ada"})
+        model._begun.wait(10)
+        second = pool.submit(repo.run, with_clerk(shared, "write"), {"who": "Ada"})
+        while len(repo.runs()) < 2:
+            time.sleep(0.02)
+        time.sleep(0.3)  # the second has arrived at its task, and waits for the lease
+        with_clerk(shared, "other").kickoff({"who": "Bo"})
+        model._mended.set()
+        assert isinstance(first.exception(), ZeroDivisionError)
+        second.result()
+    assert ("<<write>>" in model.calls[-1], "help Bo" in model.calls[-1]) == (True, True)
+    again = repo.run(with_clerk(clerk(), "write"), {"who": "Ada"})
+    assert ("help Ada" in model.calls[-1], again.run.executed) == (True, ["write"])
+
+
+def test_one_task_object_is_in_one_run_at_a_time(repo, model):
+    """A kickoff changes its task objects: a second crew with one of them is refused before any model is called."""
+    begun, end = threading.Event(), threading.Event()
+    model.script = {"<<both>>": lambda _: begun.set() or (end.wait(10) and "done")}
+    worker = crews.agent(model)
+    both = crews.task("both", "x", worker)
+    one, two = (Crew(name=name, agents=[worker], tasks=[both]) for name in ("one", "two"))
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(repo.run, one)
+        begun.wait(10)
+        with pytest.raises(AttachError, match="task 'both' of this crew is being run already"):
+            repo.run(two)
+        end.set()
+        assert running.result().run.executed == ["both"]
+    assert [run.crew_name for run in repo.runs()] == ["one"]
+    assert repo.run(two).run.executed == ["both"]
 
 
 def test_a_condition_flips_both_ways(repo):

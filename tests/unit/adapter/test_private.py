@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from crewai import Agent, Crew, Task
@@ -52,6 +53,16 @@ def test_models_count_through_one_method():
     tracker({"prompt_tokens": 2, "completion_tokens": 1, "total_tokens": 3})
     assert model.get_token_usage_summary().total_tokens == 3
     assert private.usage_tracker_name() == tracker.__name__
+
+
+def test_the_event_threads_are_known_to_be_lost_in_a_forked_child():
+    """Without `_loop_thread` and `_shutting_down`, a run in a forked child would hang in CrewAI's kickoff."""
+    built().kickoff({"notes": "n", "adjuster": "a"})
+    assert not private.events_are_lost()
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if private.events_are_lost() else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 def test_an_output_file_is_written_as_crewai_writes_it(tmp_path, monkeypatch):
