@@ -134,8 +134,11 @@ class Walk:
         return _Seen(decision, output.raw, output)
 
     def _record(self, name: str, current: Current) -> Record | None:
-        """The record of this input hash: mostly the one that the task's name was read with, in one bulk read."""
-        head = self._heads.get(name)
+        """The record of this input hash: mostly the one that the task's name was read with, in one bulk read.
+
+        Where workflows share their records, another's may be newer.
+        """
+        head = self._heads.get(name) if self._scope is not None else None
         newest = head.record if head is not None else None
         if newest is not None and newest.input_hash == current.input_hash and newest.retired is None:
             return newest

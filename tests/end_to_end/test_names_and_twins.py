@@ -108,3 +108,49 @@ def test_invalidating_downstream_of_a_renamed_task_reaches_those_that_read_it(re
     repo.run(crew("new", text))
     repo.invalidate("new", downstream=True)
     assert repo.run(crew("new", text)).run.executed == ["new", "reader"]
+
+
+def test_a_conditional_object_that_is_skipped_at_its_first_place_is_noted_at_its_second(repo):
+    """Plan and run say the same of both places."""
+    model = PromptModel(model="m", script={"<<first>>": "no", "<<second>>": "go"})
+
+    def crew() -> Crew:
+        worker = crews.agent(model)
+        first, second = crews.task("first", "x", worker), crews.task("second", "y", worker)
+        maybe = crews.task("maybe", "z", worker, cls=ConditionalTask, condition=lambda output: output.raw == "go", context=[])
+        return Crew(agents=[worker], tasks=[first, maybe, second, maybe])
+
+    run = repo.run(crew()).run
+    assert (run.executed, run.skipped) == (["first", "second", "maybe#2"], ["maybe"])
+    repo.invalidate("maybe#2")
+    plan = repo.plan(crew())
+    assert plan.missing == ["maybe#2"]
+    assert repo.run(crew()).run.executed == ["maybe#2"]
+
+
+class Counting(PromptModel):
+    """Says something else each time; raises for a prompt that holds `failing`."""
+
+    _failing: str = ""
+
+    def answer(self, prompt: str) -> str:
+        if self._failing and self._failing in prompt:
+            raise RuntimeError("no luck")
+        return f"Final Answer: said {len(self.calls)}"
+
+    def fail_for(self, text: str) -> None:
+        self._failing = text
+
+
+def test_a_plan_of_a_shared_state_finds_the_record_that_a_run_would_serve(tmp_path):
+    """Of two workflows' answers to the same question the newest is served: what reads it reads that one."""
+    model = Counting(model="m")
+    crew = crew_of(model, ("source", "Say it.", {}), ("reader", "Read it.", {}))
+    with StateRepository(tmp_path / "s.db", share_across_workflows=True) as repo:
+        repo.run(crew, workflow_id="w1")
+        model.fail_for("said 3")
+        with pytest.raises(RuntimeError):
+            repo.run(crew, workflow_id="w2", force=["source"])
+        model.fail_for("")
+        assert repo.plan(crew, workflow_id="w1").fresh == ["source"]
+        assert repo.run(crew, workflow_id="w1").run.executed == ["reader"]
