@@ -322,16 +322,19 @@ def _change(old: Component | None, new: Component | None) -> Reason:
 
 
 def with_downstream(names: Sequence[str], heads: Mapping[str, TaskHead]) -> list[str]:
-    """These tasks and all that read them, directly or through others, by what was recorded when they last ran."""
-    records = sorted((h.record for h in heads.values() if h.record is not None), key=lambda r: r.position)
-    reached = [record for record in records if record.task_name in names]
-    for record in records:
-        if record not in reached and any(_reads(record, above) for above in reached):
-            reached.append(record)
-    return list(dict.fromkeys([*names, *(record.task_name for record in reached)]))
+    """These tasks and all that read them, directly or through others, by what was recorded when they last ran.
+
+    A task that was renamed since is known by both names: its own record, and those that read it, may have either.
+    """
+    records = {name: head.record for name, head in heads.items() if head.record is not None}
+    reached = [name for name in records if name in names]
+    for name in sorted(records, key=lambda name: records[name].position):
+        if name not in reached and any(_reads(records[name], above, records[above]) for above in reached):
+            reached.append(name)
+    return list(dict.fromkeys([*names, *reached]))
 
 
-def _reads(record: Record, above: Record) -> bool:
+def _reads(record: Record, name: str, above: Record) -> bool:
     texts = [component.text for component in record.components if component.path == "task.reads"]
     reads = json.loads(texts[0]) if texts and texts[0] else []
-    return record.position > above.position if reads == "*" else above.task_name in reads
+    return record.position > above.position if reads == "*" else not {name, above.task_name}.isdisjoint(reads)

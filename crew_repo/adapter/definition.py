@@ -127,7 +127,8 @@ class Describer:
                 parts.text(f"input:{variable}", value, acts=False, keep=not is_secret_name(variable))
             if variables:
                 parts.text(f"{prefix}.{name}.template", template, acts=False)
-        parts.text("task.reads", json.dumps(graph.reads(self._view.crew, self._view.names, view.original)), acts=False)
+        reads = graph.reads(self._view.crew, self._view.names, view.position)
+        parts.text("task.reads", json.dumps(reads), acts=False)
 
     @staticmethod
     def _add_policy(parts: Parts, policy: TaskPolicy) -> None:

@@ -107,14 +107,18 @@ def context_tasks(task: Task) -> list[Task]:
     return list(task.context) if isinstance(task.context, list) else []
 
 
-def reads(crew: Crew, names: Sequence[str], task: Task) -> str | list[str]:
-    """The names of the tasks that this one reads, in order; `"*"` for whatever came before."""
+def reads(crew: Crew, names: Sequence[str], position: int) -> str | list[str]:
+    """The names of the tasks that the one at this position reads, in order; `"*"` for whatever came before.
+
+    Of an object that stands in the crew more than once, the last place before this one is read.
+    """
+    task = crew.tasks[position]
     if reads_all_before(task):
         return [] if task.async_execution else "*"
     named = context_tasks(task)
     if not named:
         return []
-    by_id = {id(each): name for name, each in reversed(list(zip(names, crew.tasks, strict=True)))}
+    by_id = {id(each): name for name, each in zip(names[:position], crew.tasks[:position], strict=True)}
     return [by_id.get(id(each), "(outside the crew)") for each in named]
 
 

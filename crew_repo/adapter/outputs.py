@@ -57,9 +57,12 @@ def store_output(
 
 
 def restore_output(result: StoredResult, task: Task, context: str) -> TaskOutput:
-    """The TaskOutput again. Raises NotRestorable where the task's class no longer accepts what is stored."""
+    """The TaskOutput again, with the name that the task has now.
+
+    Raises NotRestorable where the task's class no longer accepts what is stored.
+    """
     members: dict[str, Any] = {
-        "name": result.name,
+        "name": None if result.name is None else task.name or result.description,
         "description": result.description,
         "expected_output": result.expected_output,
         "raw": result.raw,

@@ -39,6 +39,20 @@ class _Seen:
     skipped: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """What counts when equal tasks are numbered. `context_hash`: None while it is not known what is read."""
+
+    context_hash: str | None
+    certain: bool
+
+    def precedes(self, other: _Arrival) -> bool | None:
+        """Whether the other is one more of the same; None while that is not known."""
+        if self.context_hash is None or other.context_hash is None:
+            return None
+        return self.context_hash == other.context_hash and (self.certain or None)
+
+
 class Walk:
     """One walk over the tasks of a view."""
 
@@ -49,7 +63,10 @@ class Walk:
         self._heads: dict[str, TaskHead] = store.heads(options.workflow_id)
         self._possible: set[str] | None = None
         self._seen: list[_Seen] = []
-        self._keys: list[tuple[str, str | None]] = []
+        self._arrivals: dict[str, dict[int, _Arrival]] = {}
+        self._places: dict[int, list[int]] = {}
+        for task in view.tasks:
+            self._places.setdefault(id(task.original), []).append(task.position)
 
     def outputs(self) -> list[Any]:
         """After `decisions`: the outputs that would be served, in order; those of skipped tasks are empty."""
@@ -71,19 +88,28 @@ class Walk:
         condition = self._condition(view)
         if condition is False:
             reason = Reason(ReasonKind.CONDITION, detail="its condition says no: CrewAI skips it")
-            self._keys.append(("", None))
             skipped = adapter.skipped_output(view.task)
             return _Seen(Decision(view.name, Status.FRESH, (reason,), view.position), "", skipped, skipped=True)
         context = self._context(view)
         current = self._current(view, context)
-        if context is None or condition is None or self._occurrence_unknown(current):
-            return self._unknown(view, current)
-        return self._known(view, current, context)
+        arrival = _Arrival(None if context is None else current.context_hash, certain=condition is True)
+        equal = self._equal_before(view, current, arrival)
+        unsure = [self._seen[at] for at, same in equal.items() if same is None]
+        if context is None or condition is None or unsure:
+            return self._unknown(view, current, unsure)
+        return self._known(view, current.at_occurrence(sum(map(bool, equal.values()))), context)
+
+    def _equal_before(self, view: adapter.TaskView, current: Current, arrival: _Arrival) -> dict[int, bool | None]:
+        """Of the tasks before this one, by position, which are equal to it; None where that shows only in a run."""
+        earlier = self._arrivals.setdefault(current.definition_hash, {})
+        equal = {at: each.precedes(arrival) for at, each in earlier.items()}
+        earlier[view.position] = arrival
+        return equal
 
     def _current(self, view: adapter.TaskView, context: str | None) -> Current:
         policy = self._options.policies.of(view.name)
         definition = self._describer.describe(view, policy)
-        current = current_state(
+        return current_state(
             view.name,
             view.position,
             definition,
@@ -93,14 +119,6 @@ class Walk:
             human_input=bool(view.task.human_input),
             has_memory=adapter.has_memory(self._view.crew, view.worker),
         )
-        key = (current.definition_hash, None if context is None else current.context_hash)
-        occurrence = sum(1 for other in self._keys if context is not None and other == key)
-        self._keys.append(key)
-        return current.at_occurrence(occurrence)
-
-    def _occurrence_unknown(self, current: Current) -> bool:
-        """An equal task before this one, of which it is not known what it will read, may take this one's number."""
-        return any(key == (current.definition_hash, None) for key in self._keys[:-1])
 
     def _known(self, view: adapter.TaskView, current: Current, context: str) -> _Seen:
         record = self._record(view.name, current)
@@ -116,22 +134,24 @@ class Walk:
         return _Seen(decision, output.raw, output)
 
     def _record(self, name: str, current: Current) -> Record | None:
-        """The record of this input hash: mostly the one that the task's name was read with, in one bulk read."""
-        head = self._heads.get(name)
+        """The record of this input hash: mostly the one that the task's name was read with, in one bulk read.
+
+        Where workflows share their records, another's may be newer.
+        """
+        head = self._heads.get(name) if self._scope is not None else None
         newest = head.record if head is not None else None
         if newest is not None and newest.input_hash == current.input_hash and newest.retired is None:
             return newest
         return self._store.find_record(current.input_hash, self._scope)
 
-    def _unknown(self, view: adapter.TaskView, current: Current) -> _Seen:
+    def _unknown(self, view: adapter.TaskView, current: Current, unsure: list[_Seen]) -> _Seen:
+        """`unsure`: the tasks before it that may turn out to be equal, and take the record that this one would get."""
         if self._possible is None:
             self._possible = self._store.definitions(self._scope)
         possible = current.definition_hash in self._possible
-        upstream = tuple(self._upstream_reasons(view))
+        above = [seen for seen in self._upstreams(view) if seen.raw is None]
+        upstream = tuple(_upstream_reason(seen) for seen in above + [seen for seen in unsure if seen not in above])
         return _Seen(decide_unknown(current, possible, upstream, self._heads.get(view.name)), None)
-
-    def _upstream_reasons(self, view: adapter.TaskView) -> list[Reason]:
-        return [_upstream_reason(seen) for seen in self._upstreams(view) if seen.raw is None]
 
     # What CrewAI would send as context.
 
@@ -140,8 +160,8 @@ class Walk:
         if adapter.reads_all_before(view.task):
             found = [] if view.task.async_execution else list(self._seen)
         else:
-            named = [self._position(task) for task in adapter.context_tasks(view.task)]
-            found = [self._seen[at] for at in named if at is not None and at < len(self._seen)]
+            named = [self._last(task) for task in adapter.context_tasks(view.task)]
+            found = [seen for seen in named if seen is not None]
         if adapter.is_conditional(view.original) and self._seen and self._seen[-1] not in found:
             found.append(self._seen[-1])
         return found
@@ -161,15 +181,17 @@ class Walk:
     def _listed(self, view: adapter.TaskView) -> list[str | None]:
         raws: list[str | None] = []
         for task in adapter.context_tasks(view.task):
-            at = self._position(task)
-            if at is None:
-                raws += [task.output.raw] if task.output is not None else []
-            elif at < len(self._seen) and not self._seen[at].skipped:
-                raws.append(self._seen[at].raw)
+            last = self._last(task)
+            if last is not None:
+                raws.append(last.raw)
+            elif task.output is not None and id(task) not in self._places:
+                raws.append(task.output.raw)
         return raws
 
-    def _position(self, task: Any) -> int | None:
-        return next((view.position for view in self._view.tasks if view.original is task), None)
+    def _last(self, task: Any) -> _Seen | None:
+        """Where a task that others read was executed last; one object may stand in a crew more than once."""
+        before = [self._seen[at] for at in self._places.get(id(task), []) if at < len(self._seen)]
+        return next((seen for seen in reversed(before) if not seen.skipped), None)
 
     def _condition(self, view: adapter.TaskView) -> bool | None:
         """What the condition says; None while the output that it reads is not known. True without one."""

@@ -261,9 +261,9 @@ class Session:
         return view, current.at_occurrence(earlier)
 
     def _position(self, task: Any) -> int:
-        """One task object may stand in a crew twice: the first place that has not been reached is meant."""
+        """One task object may stand in a crew twice: the first place after all that have been reached is meant."""
         places = [at for at, each in enumerate(self._crew.tasks) if each is task]
-        return next((at for at in places if at not in self._arrived), places[-1])
+        return next((at for at in places if at > max(self._arrived, default=-1)), places[-1])
 
     def _warn_opaque(self, current: Current) -> None:
         for opaque in current.definition.opaque:

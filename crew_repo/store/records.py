@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, func, or_, select, update
 
 from crew_repo.model import Component, NewRecord, Record
 from crew_repo.store.rows import RECORD_COLUMNS, hashes_of, record_of, record_row
-from crew_repo.store.tables import RECORD, TASK_STATE, TEXT
+from crew_repo.store.tables import RECORD, TASK_RUN, TASK_STATE, TEXT
 from crew_repo.store.transaction import Transaction, chunks
 
 __all__ = [
@@ -150,12 +150,22 @@ def overtaken(tx: Transaction, new: NewRecord, fence: int) -> Record | None:
 
 
 def retire(tx: Transaction, task_names: Sequence[str], workflow_id: str | None) -> int:
-    """Retire what may be served of these tasks, by the name recorded or the name shown now; how many that were."""
-    shown = select(TASK_STATE.c.record_id).where(TASK_STATE.c.task_name.in_(task_names))
+    """Retire what may be served of these tasks, by the name recorded or the name shown now; how many that were.
+
+    What was recorded under one of these names stays if the same run shows it as the answer of another task.
+    """
+    rows = select(TASK_STATE).where(TASK_STATE.c.task_name.in_(task_names))
     named: Any = RECORD.c.task_name.in_(task_names)
     if workflow_id is not None:
-        shown = shown.where(TASK_STATE.c.workflow_id == workflow_id)
+        rows = rows.where(TASK_STATE.c.workflow_id == workflow_id)
         named = named & (RECORD.c.workflow_id == workflow_id)
+    shown = rows.with_only_columns(TASK_STATE.c.record_id)
+    others = select(TASK_RUN.c.record_id).where(
+        TASK_RUN.c.run_id.in_(rows.with_only_columns(TASK_STATE.c.run_id)),
+        TASK_RUN.c.task_name.not_in(task_names),
+        TASK_RUN.c.record_id.is_not(None),
+    )
+    named = named & RECORD.c.record_id.not_in(others)
     return int(
         tx.execute(
             update(RECORD)

@@ -47,11 +47,17 @@ _FIXED = (
 
 
 def _clear(now: str) -> str:
-    """What deleting a row does: nothing recorded of that task may be served any more."""
+    """What deleting a row does: nothing recorded of that task may be served any more.
+
+    But what its name was recorded with may be another task's answer by now, as the same run shows: then that stays.
+    """
     return f"""
     UPDATE record SET retired = 'deleted', retired_at = {now}
      WHERE retired IS NULL
-       AND (record_id = OLD.record_id OR (workflow_id = OLD.workflow_id AND task_name = OLD.task_name));
+       AND (record_id = OLD.record_id OR (workflow_id = OLD.workflow_id AND task_name = OLD.task_name
+            AND record_id NOT IN (SELECT other.record_id FROM task_run AS other
+                                   WHERE other.run_id = OLD.run_id AND other.task_name <> OLD.task_name
+                                     AND other.record_id IS NOT NULL)));
     UPDATE task_run SET cleared_at = {now}
      WHERE workflow_id = OLD.workflow_id AND task_name = OLD.task_name AND cleared_at IS NULL;"""  # noqa: S608
 

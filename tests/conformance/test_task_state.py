@@ -139,3 +139,22 @@ def test_an_output_that_is_not_there_cannot_be_edited(kit: Kit, sql: Any) -> Non
     kit.store.save_failed(None, task_run(new_record(run_id=run_id), Outcome.FAILED))
     with pytest.raises(DBAPIError, match="no output to edit"):
         sql("UPDATE task_state SET output = 'x'")
+
+
+@pytest.mark.parametrize("how", ["delete", "invalidate"])
+def test_what_the_same_run_shows_as_another_tasks_answer_stays(kit: Kit, sql: Any, how: str) -> None:
+    """Two tasks have swapped names: retiring one retires what it shows, not what its name was recorded with."""
+    one, two = kit.run(new_record("one"), new_record("two", template="D", position=1))
+    run_id = kit.start()
+    shown = [("two", one), ("one", two)]
+    notes = [replace(task_run(r, Outcome.REUSED), run_id=run_id, task_name=n, position=p, record_id=r.record_id)
+             for p, (n, r) in enumerate(shown)]  # fmt: skip
+    kit.finish(run_id, tasks=notes)
+    if how == "delete":
+        sql("DELETE FROM task_state WHERE task_name = 'one'")
+    else:
+        assert kit.store.invalidate(["one"], None) == 1
+    assert kit.store.find_record(two.input_hash, "claim-1") is None
+    assert kit.store.find_record(one.input_hash, "claim-1") is not None
+    sql("DELETE FROM task_state")
+    assert kit.store.find_record(one.input_hash, "claim-1") is None

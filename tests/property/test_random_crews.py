@@ -1,212 +1,263 @@
-"""Random crews: the first run executes all, the second nothing; after edits, only what the plan named runs.
+"""Random crews and random lives of their state file: exactly the expected tasks execute, and plans keep their word.
 
-Set HYPOTHESIS_PROFILE=search for many more, random examples.
+`HYPOTHESIS_PROFILE=search HYPOTHESIS_EXAMPLES=5000 pytest -n 0 tests/property/test_random_crews.py` looks further;
+HYPOTHESIS_SHRINK=no shows a failure as it was found, since making it smaller takes minutes.
 """
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
 import os
+import sqlite3
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-from crewai import Agent, Crew, Task
-from crewai.tasks.conditional_task import ConditionalTask
-from hypothesis import HealthCheck, given, settings
+import pytest
+from crewai import Agent, Crew
+from crewai.memory.storage.kickoff_task_outputs_storage import KickoffTaskOutputsSQLiteStorage
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from crew_repo import StateRepository
-from tests.models import PromptModel
+from crew_repo import Outcome, Plan, StateRepository
+from tests.property.expectations import Books, Failing, Noted, QuickAgent, Scratch, models, outputs_of, scratch
+from tests.property.random_crews import Shape, build, edited, shapes
 
 _COMMON: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck)}
-settings.register_profile("crews", max_examples=30, derandomize=True, database=None, **_COMMON)
+_PHASES = [Phase.generate] if os.environ.get("HYPOTHESIS_SHRINK") == "no" else list(Phase)
+settings.register_profile("crews", max_examples=20, stateful_step_count=20, derandomize=True, database=None, **_COMMON)
 settings.register_profile(
-    "search", max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "500")), print_blob=True, database=None, **_COMMON
-)
+    "search", max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "500")), stateful_step_count=30,
+    print_blob=True, database=None, phases=_PHASES, **_COMMON,
+)  # fmt: skip
 PROFILE = settings.get_profile(os.environ.get("HYPOTHESIS_PROFILE", "crews"))
 
-VARIABLES = ("claim", "adjuster", "line")
+
+@pytest.fixture(autouse=True, scope="module")
+def no_stores_of_crewais() -> Iterator[None]:
+    """CrewAI keeps outputs for `replay`, and looks for files, of which there are none: most of what a kickoff costs."""
+    with (
+        patch.multiple(KickoffTaskOutputsSQLiteStorage, add=_nothing, update=_nothing, delete_all=_nothing),
+        patch("crewai.utilities.file_store._run_sync", lambda coroutine: coroutine.close()),
+    ):
+        yield
 
 
-@dataclass(frozen=True)
-class Step:
-    """One task. `context` is None for unspecified, else positions of earlier tasks."""
-
-    text: str
-    name: str | None
-    agent: int
-    context: tuple[int, ...] | None
-    is_async: bool
-    condition: str | None
+def _nothing(*args: Any, **kwargs: Any) -> None:
+    """Keep nothing."""
 
 
-@dataclass(frozen=True)
-class Shape:
-    """One crew and its inputs."""
+class Life(RuleBasedStateMachine):
+    """The life of one state file: crews are edited, run, planned; people invalidate, delete and forge."""
 
-    steps: tuple[Step, ...]
-    goals: tuple[str, ...]
-    inputs: tuple[tuple[str, str], ...]
+    agent_class: type[Agent] = QuickAgent
+
+    @initialize(shape=shapes())
+    def begin(self, shape: Shape) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.file = Path(self.folder.name) / "s.db"
+        self.repo = StateRepository(self.file)
+        self.books, self.noted = Books(), Noted()
+        self.model = models(self.noted)
+        self.shape, self.earlier = shape, [shape]
+        self.kept: tuple[Shape, Crew] | None = None
+        self.run_it(native=False, kept=False)
+
+    def teardown(self) -> None:
+        if hasattr(self, "repo"):
+            self.repo.close()
+            self.folder.cleanup()
+
+    # What is run.
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        return dict(self.shape.inputs)
+
+    @property
+    def found(self) -> Scratch:
+        return scratch(self.shape, self.agent_class)
+
+    def crew(self, kept: bool) -> Crew:
+        """A new crew; or the object of an earlier run, where only the inputs have changed since."""
+        if not kept or self.kept is None or replace(self.kept[0], inputs=self.shape.inputs) != self.shape:
+            self.kept = (self.shape, build(self.shape, self.model, self.agent_class))
+        return self.kept[1]
+
+    def bytes(self) -> list[bytes]:
+        return [file.read_bytes() for file in sorted(self.file.parent.iterdir()) if not file.name.endswith("-shm")]
+
+    def start(self, crew: Crew, native: bool, forced: Any = ()) -> Any:
+        self.noted.forget()
+        if native:
+            return asyncio.run(self.repo.arun(crew, self.inputs, force=forced))
+        return self.repo.run(crew, self.inputs, force=forced)
+
+    # Rules.
+
+    @rule(data=st.data())
+    def edit(self, data: st.DataObject) -> None:
+        self.shape = edited(data.draw, self.shape)
+        self.earlier.append(self.shape)
+
+    @rule(data=st.data(), native=st.booleans(), kept=st.booleans())
+    def edit_and_run(self, data: st.DataObject, native: bool, kept: bool) -> None:
+        self.edit(data)
+        self.run_and_check(native, kept, set())
+
+    @rule(data=st.data(), native=st.booleans())
+    def change_back_and_run(self, data: st.DataObject, native: bool) -> None:
+        self.shape = data.draw(st.sampled_from(self.earlier))
+        self.run_and_check(native, False, set())
+
+    @rule(kept=st.booleans())
+    def plan(self, kept: bool) -> None:
+        """A plan calls no model, and leaves crew and file as they are."""
+        crew = self.crew(kept)
+        before, dumped = self.bytes(), repr(crew.model_dump())
+        self.noted.forget()
+        assert str(self.repo.plan(crew, self.inputs))
+        assert (self.noted, repr(crew.model_dump()), self.bytes()) == ([], dumped, before)
+
+    @rule(native=st.booleans(), kept=st.booleans())
+    def run_it(self, native: bool, kept: bool) -> None:
+        self.run_and_check(native, kept, set())
+
+    @rule(native=st.booleans(), at=st.integers(0, 7))
+    def force(self, native: bool, at: int) -> None:
+        self.run_and_check(native, False, {at % len(self.shape.steps)})
+
+    @rule(native=st.booleans(), kept=st.booleans())
+    def run_twice(self, native: bool, kept: bool) -> None:
+        """The second executes nothing, whichever way it is run."""
+        self.run_and_check(native, kept, set())
+        assert self.books.expected(self.found, set()) == set()
+        self.run_and_check(not native, kept, set())
+
+    @rule(native=st.booleans(), at=st.integers(0, 7))
+    def fail_at_a_task(self, native: bool, at: int) -> None:
+        """What a failed run has paid for is kept, and nothing else."""
+        due = sorted(self.books.expected(self.found, set()))
+        if not due:
+            return
+        crew = self.crew(kept=False)
+        names = [decision.task_name for decision in self.repo.plan(crew, self.inputs)]
+        bad = due[at % len(due)]
+        self.noted.failing = frozenset([str(self.found.requests[bad])])
+        with pytest.raises(Failing):
+            self.start(crew, native)
+        self.noted.failing = frozenset()
+        run = self.repo.runs(limit=1)[0]
+        executed = {task.position for task in run.tasks if task.outcome is Outcome.EXECUTED}
+        failed = {task.position for task in run.tasks if task.outcome is Outcome.FAILED}
+        assert executed <= set(due)
+        assert failed
+        assert Counter(self.noted) == Counter(self.found.requests[p] for p in executed | failed)
+        self.books.note(self.found, names, executed, {task.position for task in run.tasks} - failed, failed)
+
+    def run_and_check(self, native: bool, kept: bool, forced: set[int]) -> None:
+        """Exactly the expected tasks execute, as a plain kickoff would; and the plan has said so."""
+        found, crew = self.found, self.crew(kept)
+        plan = self.repo.plan(crew, self.inputs)
+        names = [decision.task_name for decision in plan]
+        if forced:
+            plan = self.repo.plan(crew, self.inputs, force=[names[at] for at in forced])
+        due = self.books.expected(found, forced)
+        result = self.start(crew, native, [names[at] for at in forced])
+        executed = {task.position for task in result.run.tasks if task.outcome is Outcome.EXECUTED}
+        assert outputs_of(result) == found.outputs
+        assert executed == due, f"{plan}\n{self.repo.plan(crew, self.inputs)}\n{self.shape}"
+        assert Counter(self.noted) == Counter(found.requests[at] for at in due)
+        self.check_plan(plan, due, {at for at, key in enumerate(found.keys) if key is None})
+        self.books.note(found, names, executed, set(range(len(names))), set())
+
+    @staticmethod
+    def check_plan(plan: Plan, due: set[int], skipped: set[int]) -> None:
+        """What is fresh is not executed, and what is stale or missing is."""
+        surely = {decision.position for decision in plan if decision.task_name in [*plan.stale, *plan.missing]}
+        fresh = {decision.position for decision in plan if decision.task_name in plan.fresh}
+        assert not fresh & due
+        assert surely <= due | skipped
+        assert [decision.position for decision in plan] == list(range(len(plan)))
+
+    # What people do.
+
+    @precondition(lambda self: self.books.rows)
+    @rule(data=st.data())
+    def invalidate(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.books.rows)))
+        self.repo.invalidate(name)
+        self.books.retire(name)
+
+    @precondition(lambda self: self.books.rows)
+    @rule(data=st.data())
+    def delete_a_row(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.books.rows)))
+        self.sql("DELETE FROM task_state WHERE task_name = ?", name)
+        self.books.retire(name)
+        del self.books.rows[name]
+
+    @precondition(lambda self: any(map(self.books.shown, self.books.rows)))
+    @rule(data=st.data())
+    def forge_an_output(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(filter(self.books.shown, self.books.rows))))
+        kept = self.books.shown(name)
+        assert kept is not None
+        kept.forged = not kept.forged
+        text = "forged" if kept.forged else kept.raw
+        self.sql("UPDATE task_state SET output = ? WHERE task_name = ?", text, name)
+
+    @rule()
+    def reopen(self) -> None:
+        self.repo.close()
+        self.repo = StateRepository(self.file)
+
+    def sql(self, statement: str, *values: str) -> None:
+        connection = sqlite3.connect(self.file)
+        with connection:
+            connection.execute(statement, values)
+        connection.close()
+
+    @invariant()
+    def rows_show_what_was_last_said(self) -> None:
+        """Every row of task_state shows its task's last answer."""
+        if hasattr(self, "repo"):
+            shown = {state.task_name: state.output for state in self.repo.tasks()}
+            wanted = {
+                name: None if kept is None else "forged" if kept.forged else kept.raw
+                for name, kept in zip(self.books.rows, map(self.books.shown, self.books.rows), strict=True)
+            }
+            assert shown == wanted
 
 
-texts = st.builds(
-    lambda kind, variables: " ".join([kind, *(f"{{{name}}}" for name in variables)]),
-    st.sampled_from(["sum up", "judge", "say yes [constant]", "sort [coin]"]),
-    st.lists(st.sampled_from(VARIABLES), max_size=3, unique=True),
-)
+TestLife = Life.TestCase
+TestLife.settings = PROFILE
 
 
-@st.composite
-def steps(draw: st.DrawFn, count: int, agents: int) -> tuple[Step, ...]:
-    """Tasks that CrewAI accepts: at most the last is async, or conditional and not first."""
-    made = []
-    for at in range(count):
-        context = draw(
-            st.none() | st.lists(st.integers(0, at - 1), max_size=3).map(tuple) if at else st.none() | st.just(())
-        )
-        condition = draw(st.sampled_from([None, None, None, "1", "a"])) if at else None
-        is_async = condition is None and at == count - 1 and draw(st.booleans())
-        name = draw(st.none() | st.sampled_from([f"step-{at}", "same"]))
-        made.append(Step(draw(texts), name, draw(st.integers(0, agents - 1)), context, is_async, condition))
-    if draw(st.booleans()):
-        made.append(replace(made[0], condition=None, is_async=False, context=draw(st.sampled_from([None, ()]))))
-        made[-2] = replace(made[-2], is_async=False)
-    return tuple(made)
+class RealLife(Life):
+    """The same with CrewAI's own agents and executor."""
+
+    agent_class = Agent
 
 
-@st.composite
-def shapes(draw: st.DrawFn) -> Shape:
-    """A crew of two to seven tasks and one to three agents."""
-    goals = tuple(draw(st.lists(st.sampled_from(["be right", "be quick", "help {adjuster}"]), min_size=1, max_size=3)))
-    made = draw(steps(draw(st.integers(2, 6)), len(goals)))
-    return Shape(made, goals, tuple((name, draw(st.sampled_from("xy"))) for name in VARIABLES))
-
-
-def edited(draw: st.DrawFn, shape: Shape) -> Shape:
-    """One edit; contexts keep pointing to earlier tasks."""
-    kind = draw(st.sampled_from(["input", "text", "goal", "rename", "swap", "insert", "remove"]))
-    some, at = list(shape.steps), draw(st.integers(0, len(shape.steps) - 1))
-    if kind == "input":
-        changed = draw(st.sampled_from(VARIABLES))
-        return replace(shape, inputs=tuple((n, "z" if n == changed else v) for n, v in shape.inputs))
-    if kind == "goal":
-        return replace(shape, goals=("be brief", *shape.goals[1:]))
-    if kind == "text":
-        some[at] = replace(some[at], text=draw(texts))
-    elif kind == "rename":
-        some[at] = replace(some[at], name=draw(st.sampled_from([None, "renamed", "same"])))
-    elif kind == "swap":
-        some[0], some[1] = some[1], some[0]
-    elif kind == "insert":
-        some.insert(at, Step("look again", None, 0, (), False, None))
-    elif len(some) > 2:
-        del some[at]
-    return replace(shape, steps=tuple(_valid(some)))
-
-
-def _valid(some: list[Step]) -> list[Step]:
-    last = len(some) - 1
-    return [
-        replace(
-            step,
-            context=None if step.context is None else tuple(sorted({c for c in step.context if c < at})),
-            condition=step.condition if at else None,
-            is_async=step.is_async and at == last,
-        )
-        for at, step in enumerate(some)
-    ]
-
-
-def answer(prompt: str) -> str:
-    """A digest of the prompt; a constant, or one of two, where the task says so: then downstream may stay fresh."""
-    digest = hashlib.sha256(prompt.encode()).hexdigest()
-    current = prompt.rpartition("Current Task:")[2].partition("expected criteria")[0]
-    if "[constant]" in current:
-        return "yes"
-    return f"coin {int(digest, 16) % 2}" if "[coin]" in current else f"answer {digest[:8]}"
-
-
-def new_model() -> PromptModel:
-    """A model that answers so."""
-    return PromptModel(model="m", script={"": answer})
-
-
-def build(shape: Shape, model: PromptModel) -> Crew:
-    """The crew."""
-    agents = [Agent(role=f"R{n}", goal=goal, backstory="b", llm=model) for n, goal in enumerate(shape.goals)]
-    tasks: list[Task] = []
-    for step in shape.steps:
-        members: dict[str, Any] = {"agent": agents[step.agent], "async_execution": step.is_async, "name": step.name}
-        if step.context is not None:
-            members["context"] = [tasks[at] for at in step.context]
-        cls: type[Task] = Task
-        if step.condition is not None:
-            cls, wanted = ConditionalTask, step.condition
-            members["condition"] = lambda output, wanted=wanted: wanted in output.raw
-        tasks.append(cls(description=step.text, expected_output="a word", **members))
-    return Crew(agents=agents, tasks=tasks)
-
-
-def raws(result: Any) -> list[str]:
-    """What the tasks said."""
-    return [output.raw for output in result.tasks_output]
-
-
-def from_scratch(shape: Shape) -> list[str]:
-    """What a plain kickoff says."""
-    return raws(build(shape, new_model()).kickoff(dict(shape.inputs)))
-
-
-def check_planned(repo: StateRepository, shape: Shape, model: PromptModel) -> None:
-    """Plan and run agree, and the outputs are those of a kickoff from scratch."""
-    expected = from_scratch(shape)
-    crew = build(shape, model)
-    plan = repo.plan(crew, dict(shape.inputs))
-    model.forget()
-    result = repo.run(crew, dict(shape.inputs))
-    assert raws(result) == expected
-    assert not Counter(result.run.executed) - Counter([*plan.stale, *plan.missing, *plan.may_rerun])
-    assert not set(result.run.executed) & set(plan.fresh)
-    assert len(model.calls) == len(result.run.executed)
+TestRealLife = RealLife.TestCase
+TestRealLife.settings = settings(PROFILE, max_examples=max(5, PROFILE.max_examples // 10), stateful_step_count=6)
 
 
 @PROFILE
-@given(shape=shapes(), data=st.data())
-def test_runs_keep_what_plans_promise(shape: Shape, data: st.DataObject):
-    """First all, then nothing; after each edit, and after changing back, only what the plan named."""
-    with tempfile.TemporaryDirectory() as folder, StateRepository(Path(folder) / "s.db") as repo:
-        model, expected = new_model(), from_scratch(shape)
-        first = repo.run(build(shape, model), dict(shape.inputs))
-        skipped = sum(1 for output in first.tasks_output if output.raw == "")
-        assert raws(first) == expected
-        assert len(first.run.executed) == len(model.calls) == len(shape.steps) - skipped
-        model.forget()
-        again = repo.run(build(shape, model), dict(shape.inputs))
-        assert (again.run.executed, model.calls, raws(again)) == ([], [], expected)
-        current = shape
-        for _ in range(data.draw(st.integers(1, 3))):
-            current = edited(data.draw, current)
-            check_planned(repo, current, model)
-        model.forget()
-        back = repo.run(build(shape, model), dict(shape.inputs))
-        assert (back.run.executed, model.calls, raws(back)) == ([], [], expected)
-
-
-@settings(PROFILE, max_examples=10)
-@given(shape=shapes(), data=st.data())
-def test_a_plan_is_inert(shape: Shape, data: st.DataObject):
-    """A plan calls no model, and leaves crew and file as they were."""
-    with tempfile.TemporaryDirectory() as folder:
-        file, model = Path(folder) / "s.db", new_model()
-        with StateRepository(file) as repo:
-            repo.run(build(shape, model), dict(shape.inputs))
-        with StateRepository(file) as repo:
-            changed = edited(data.draw, shape)
-            crew = build(changed, model)
-            model.forget()
-            before, dumped = file.read_bytes(), repr(crew.model_dump())
-            print(repo.plan(crew, dict(changed.inputs)), file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
-            assert (model.calls, repr(crew.model_dump()), file.read_bytes()) == ([], dumped, before)
+@given(shape=shapes())
+def test_the_first_run_executes_all_and_the_second_nothing(shape: Shape):
+    """On a new file, in any order of the two ways to run."""
+    found = scratch(shape, QuickAgent)
+    life = Life()
+    life.begin(shape)
+    try:
+        assert life.books.expected(found, set()) == set()
+        life.run_and_check(True, False, set())
+    finally:
+        life.teardown()
