@@ -15,7 +15,17 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from crew_repo.adapter.fields import Kind, kind_of
-from crew_repo.hashing import Hashed, digest, hash_callable, hash_class, hash_value, is_secret_name, text_hash
+from crew_repo.hashing import (
+    Hashed,
+    digest,
+    hash_callable,
+    hash_class,
+    hash_value,
+    is_secret_name,
+    kept_values,
+    model_state,
+    text_hash,
+)
 from crew_repo.model import Component, Definition, Opaque
 
 __all__ = ["Memo", "Parts", "endpoint", "is_crewais"]
@@ -69,6 +79,11 @@ class Parts:
     def value(self, path: str, value: object) -> None:
         """Any value of the user's."""
         self.hashed(path, hash_value(value, path))
+
+    def kept(self, path: str, owner: object, names: Iterable[str]) -> None:
+        """Attributes that the code of a pydantic object writes itself, as they were given, under `path`."""
+        for name, hashed in kept_values(owner, sorted(names), model_state, path).items():
+            self.hashed(f"{path}.{name.lstrip('_')}", hashed)
 
     def callable(self, path: str, function: Callable[..., Any]) -> None:
         """A function, by what it does."""

@@ -7,12 +7,15 @@ import types
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from crew_repo.hashing._accounts import state_names
 from crew_repo.hashing._bytecode import Chain
 from crew_repo.hashing._canonical import Encoded
 from crew_repo.hashing._dispatch import handles, handles_named
 from crew_repo.hashing._imports import absolute_names, modules_digest, package_of
+from crew_repo.hashing._kept import kept_members
 from crew_repo.hashing._origin import is_own_function, is_own_module
 from crew_repo.hashing._source import static_part
+from crew_repo.hashing._state import instance_state
 from crew_repo.hashing.state import written_names
 
 if TYPE_CHECKING:
@@ -36,16 +39,19 @@ def _function(walker: Walker, value: types.FunctionType, path: str) -> Steps:
 
 def _own_function(walker: Walker, function: types.FunctionType, path: str) -> Parts:
     static = static_part(function.__code__, function.__globals__)
-    state = written_names(function)  # its counters and caches: the work of runs, not what the next run depends on
+    written = written_names(function)  # its counters and caches: what it also reads counts as it was given
+    state = state_names(function)
     encoded: list[Encoded] = ["function", static.sha256]
     for name, members in (
         ("defaults", _defaults(function)),
-        ("closure", [cell for cell in _closure(function) if cell[0] not in state]),
-        ("globals", list(_without_state(_referenced(function.__globals__, static.chains), state))),
+        ("closure", [cell for cell in _closure(function) if cell[0] not in written]),
+        ("globals", list(_without_state(_referenced(function.__globals__, static.chains), written))),
         ("annotations", function.__annotations__.items()),
         ("attributes", vars(function).items()),
     ):
         encoded.append([name, *(yield from walker.members(members, path))])
+    if state:
+        encoded.append(["state", *(yield from walker.members(kept_members(function, state, _written_now, path), path))])
     if static.imports:
         encoded.append(["imports", modules_digest(absolute_names(static.imports, package_of(function.__globals__)))])
     return encoded
@@ -98,6 +104,19 @@ def _without_state(held: Iterator[tuple[str, object]], state: frozenset[str]) ->
         if written and not isinstance(value, (type, types.ModuleType)) and hasattr(value, "__dict__"):
             value = (type(value), {key: part for key, part in vars(value).items() if key not in written})
         yield name, value
+
+
+def _written_now(function: types.FunctionType) -> dict[str, object]:
+    """What the names that a function writes stand for by now; `STATS.calls` is an attribute of a global."""
+    cells, now = dict(_closure(function)), {}
+    for dotted in written_names(function):
+        name, _, attribute = dotted.partition(".")
+        held = {**function.__globals__, **cells} if name in cells else function.__globals__
+        if attribute and name in held:
+            held, name = instance_state(held[name]), attribute
+        if name in held:
+            now[dotted] = held[name]
+    return now
 
 
 def _follow(value: object, chain: Chain) -> tuple[str, object]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_origin
 
 from crew_repo.hashing._canonical import Encoded
 from crew_repo.hashing._dispatch import handles
+from crew_repo.hashing._kept import kept_members
 from crew_repo.hashing._origin import is_own_class, is_own_function, own_written_attributes, qualified_name
 from crew_repo.hashing._pydantic import declarations, own_post_init
 
@@ -67,7 +68,7 @@ def _live_class(walker: Walker, kind: type, path: str) -> Parts:
     bases = yield kind.__bases__, path
     metaclass = (yield type(kind), path) if type(kind) is not type else None
     encoded: list[Encoded] = ["class", kind.__name__, bases, metaclass]
-    for name, members in (("fields", _fields(kind)), ("namespace", _namespace(kind))):
+    for name, members in (("fields", _fields(kind)), ("namespace", _namespace(kind, path))):
         encoded.append([name, *(yield from walker.members(members, path))])
     return encoded
 
@@ -94,14 +95,20 @@ def _dataclass_fields(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: (f.type, f.default, f.default_factory, f.init, f.kw_only) for name, f in fields.items()}
 
 
-def _namespace(kind: type) -> Iterator[tuple[str, object]]:
-    for name, value in vars(kind).items():
+def _namespace(kind: type, path: str) -> Iterator[tuple[str, object]]:
+    held = {name: value for name, value in vars(kind).items() if not _follows(kind, name, value)}
+    written = {name for name in own_written_attributes(kind) & held.keys() if not callable(held[name])}
+    yield from kept_members(kind, written, vars, path)
+    for name, value in held.items():
         if name == "model_post_init" and "__pydantic_decorators__" in vars(kind):
             yield from own_post_init(value)
-        elif name in own_written_attributes(kind) and not callable(value):
-            continue
-        elif not (isinstance(value, _SLOTS) or _BOOKKEEPING.fullmatch(name) or _is_machinery(kind, name, value)):
+        elif name not in written:
             yield name, value
+
+
+def _follows(kind: type, name: str, value: object) -> bool:
+    """Whether a member of a class follows from the rest of it."""
+    return isinstance(value, _SLOTS) or bool(_BOOKKEEPING.fullmatch(name)) or _is_machinery(kind, name, value)
 
 
 def _is_machinery(kind: type, name: str, value: object) -> bool:

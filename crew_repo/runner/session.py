@@ -11,7 +11,7 @@ import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -19,7 +19,7 @@ from typing import Any
 
 from crew_repo import adapter
 from crew_repo.errors import StoreError
-from crew_repo.hashing import FORMAT, output_hash
+from crew_repo.hashing import FORMAT, output_hash, run_under_way
 from crew_repo.model import (
     Decision,
     Failure,
@@ -110,6 +110,8 @@ class Session:
         self._owner = this_owner()
         self._secrets = adapter.secrets_of(crew)
         self._memo: adapter.Memo = {}
+        self._under_way = ExitStack()
+        self._arrived_any = False
 
     # The run as a whole.
 
@@ -128,6 +130,7 @@ class Session:
 
     def finish(self, status: RunStatus, error: BaseException | None = None) -> RunRecord:
         """Write down how the run ended, and what was reused since the last record."""
+        self._under_way.close()
         self._usage.stop()
         self._keeper.drop_run(self.run_id)
         if status is RunStatus.COMPLETED:
@@ -171,6 +174,7 @@ class Session:
     def arrive(self, task: Any, agent: Any, context: str) -> Ticket:
         """Hash what CrewAI is about to send, look the record up by that hash, and decide."""
         view, current = self._current(task, context)
+        self._begin_work()
         record = self._find(current.input_hash)
         decision = decide(current, record, self._heads.get(view.name), utc_now())
         if not decision.fresh:
@@ -180,6 +184,13 @@ class Session:
             self._restore(ticket)
         self._warn_opaque(current)
         return ticket
+
+    def _begin_work(self) -> None:
+        """From the first arrival on, what tools and models write on themselves is this run's work."""
+        with self._lock:
+            if not self._arrived_any:
+                self._arrived_any = True
+                self._under_way.enter_context(run_under_way())
 
     def _find(self, input_hash: str) -> Record | None:
         """The record, if there was one when the run began; claiming the lease sees what was finished since."""

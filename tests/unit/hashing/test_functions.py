@@ -277,16 +277,6 @@ def test_a_thousand_functions_that_know_each_other_are_hashed_in_linear_time(pro
     hash_of(project, chain + "def f1000():\n    return 1\nsearch = f0\n")
 
 
-def test_what_the_function_itself_writes_is_its_state(project):
-    """A counter or a cache that a function fills changes nothing, or each run would make the next one stale."""
-    text = "_cache = {}\ncalls = 0\ndef search(q):\n    global calls\n    calls += 1\n    return _cache.setdefault(q, q)\n"
-    project.write(crewmodule=text)
-    search = project.load("crewmodule").search
-    before = hash_callable(search, "f")
-    search(1)
-    assert hash_callable(search, "f") == before
-
-
 def test_secrets_in_globals_and_closures_do_not_act(project):
     """Rotating a key that a function reads changes nothing."""
     text = "API_KEY = 'one'\ndef search(q, token='one'):\n    return q, API_KEY\n"
