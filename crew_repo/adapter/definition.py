@@ -221,7 +221,7 @@ def _add_own_members(parts: Parts, prefix: str, item: BaseModel, base: type[Base
     values, written = model_state(item), written_attributes(type(item))
     own = {name for name in _own_names(item, base) if name in values and not is_secret(name, values[name])}
     for name in sorted(own - written):
-        parts.value(f"{prefix}.{name.lstrip('_')}", values[name])
+        parts.member(f"{prefix}.{name.lstrip('_')}", values[name])
     parts.kept(prefix, item, own & written)
 
 

@@ -102,7 +102,7 @@ def _add_custom(parts: Parts, path: str, llm: BaseLLM) -> None:
     values, written = model_state(llm), written_attributes(type(llm))
     own = {name for name in values if not _is_inherited(name, known) and not _is_plumbing(name, values[name])}
     for name in sorted(own - written):
-        parts.value(f"{path}.{name}", values[name])
+        parts.member(f"{path}.{name}", values[name])
     parts.kept(path, llm, (own & written) - accounts(type(llm)))
 
 

@@ -80,6 +80,10 @@ class Parts:
         """Any value of the user's."""
         self.hashed(path, hash_value(value, path))
 
+    def member(self, path: str, value: object) -> None:
+        """A value that code of the user's holds, and may go through in its order."""
+        self.hashed(path, hash_value(value, path, ordered=True))
+
     def kept(self, path: str, owner: object, names: Iterable[str]) -> None:
         """Attributes that the code of a pydantic object writes itself, as they were given, under `path`."""
         for name, hashed in kept_values(owner, sorted(names), model_state, path).items():

@@ -66,7 +66,7 @@ def _add_fields(parts: Parts, path: str, tool: BaseTool) -> None:
     known = {*BaseTool.model_fields, *BaseTool.__private_attributes__, "func"}
     own = {name for name in values if name not in known and not is_secret(name, values[name])}
     for name in sorted(own - written):
-        parts.value(f"{path}.{name.lstrip('_')}", values[name])
+        parts.member(f"{path}.{name.lstrip('_')}", values[name])
     parts.kept(path, tool, (own & written) - accounts(type(tool)))
 
 

@@ -39,9 +39,11 @@ __all__ = [
 ]
 
 
-def hash_value(value: object, path: str, *, skip: Callable[[str], bool] | None = None) -> Hashed:
-    """Hash any value."""
-    return walk("value", value, path, skip)
+def hash_value(
+    value: object, path: str, *, skip: Callable[[str], bool] | None = None, ordered: bool = False
+) -> Hashed:
+    """Hash any value. `ordered` is for what code holds, which may go through a dict in its order."""
+    return walk("value", value, path, skip, ordered=ordered)
 
 
 def hash_callable(function: Callable[..., Any], path: str) -> Hashed:

@@ -39,6 +39,11 @@ _GENERATED_METHODS = frozenset(
         *("_make", "_replace", "_asdict"),
     }
 )
+_FIELD_OPTIONS: dict[str, object] = {"repr": True, "compare": True, "hash": None, "metadata": {}}
+_DATACLASS_OPTIONS: dict[str, object] = {
+    **{"init": True, "repr": True, "eq": True},
+    **{"order": False, "unsafe_hash": False, "frozen": False},
+}
 
 
 # Classes in some versions of Python, and special forms in others.
@@ -85,6 +90,8 @@ def _fields(kind: type) -> Iterator[tuple[str, object]]:
         yield "generic bases", generic
     if "__dataclass_fields__" in declared:
         yield "dataclass fields", _dataclass_fields(declared["__dataclass_fields__"])
+        options = _unusual(declared["__dataclass_params__"], _DATACLASS_OPTIONS)
+        yield from [("dataclass options", options)] if options else []
     if "__attrs_attrs__" in declared:
         yield "attrs fields", list(declared["__attrs_attrs__"])
     if issubclass(kind, Enum):
@@ -92,7 +99,16 @@ def _fields(kind: type) -> Iterator[tuple[str, object]]:
 
 
 def _dataclass_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: (f.type, f.default, f.default_factory, f.init, f.kw_only) for name, f in fields.items()}
+    return {
+        name: (f.type, f.default, f.default_factory, f.init, f.kw_only, *_unusual(f, _FIELD_OPTIONS))
+        for name, f in fields.items()
+    }
+
+
+def _unusual(declared: Any, usual: dict[str, object]) -> list[tuple[str, object]]:
+    """The options of a dataclass or of a field of one that differ from what they are unless given."""
+    given = {name: getattr(declared, name) for name in usual}
+    return [(name, value) for name, value in given.items() if value != usual[name]]
 
 
 def _namespace(kind: type, path: str) -> Iterator[tuple[str, object]]:

@@ -138,7 +138,7 @@ def _see_one(owner: object, name: str, value: object, path: str) -> _Seen:
         return _ABSENT
     found = _local.found.get((id(owner), name))
     if found is None:
-        hashed = walk("state", value, path)
+        hashed = walk("state", value, path, ordered=True)
         found = _local.found[id(owner), name] = _Seen(hashed, value if hashed.opaque else None)
     return found
 

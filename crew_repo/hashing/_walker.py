@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 from crew_repo.hashing._canonical import SCALARS, Encoded, seal
 from crew_repo.hashing._dispatch import handler_for
 from crew_repo.hashing._origin import qualified_name
-from crew_repo.hashing._secret_names import is_secret_name
+from crew_repo.hashing._secret_names import is_password_name, is_secret_name
 from crew_repo.model import Opaque
 
 __all__ = ["Hashed", "Parts", "Steps", "Walker", "is_secret", "walk"]
@@ -50,8 +50,9 @@ class _Frame:
 class Walker:
     """One walk. Handlers use `members`, `hidden` and `alone`; everything else is `walk`'s."""
 
-    def __init__(self, root: str, skip: Callable[[str], bool] | None) -> None:
+    def __init__(self, root: str, skip: Callable[[str], bool] | None, *, ordered: bool = False) -> None:
         self._root, self._skip = len(root), skip
+        self.ordered = ordered  # whether the order of a dict acts: code may go through it, where data is looked up
         self._frame: _Frame | None = None
         self._open: dict[int, int] = {}
         self._closed: dict[int, Encoded] = {}
@@ -163,20 +164,24 @@ _CODE = (type, FunctionType, MethodType, ModuleType, BuiltinFunctionType, proper
 
 
 def is_secret(name: str, value: object) -> bool:
-    """Whether a named part is left out for its name: data is, code and switches are not."""
-    return is_secret_name(name) and not isinstance(value, (*_CODE, bool))
+    """Whether a named part is left out for its name: data is; code, switches and numbers other than passwords are not."""
+    if not is_secret_name(name) or isinstance(value, (*_CODE, bool)):
+        return False
+    return not isinstance(value, (int, float)) or is_password_name(name)
 
 
 def _name(member: tuple[str, object]) -> str:
     return member[0]
 
 
-def walk(kind: str, value: object, path: str, skip: Callable[[str], bool] | None = None) -> Hashed:
+def walk(
+    kind: str, value: object, path: str, skip: Callable[[str], bool] | None = None, *, ordered: bool = True
+) -> Hashed:
     """Hash a value of any kind under the record type `kind`."""
-    walker = Walker(path, skip)
+    walker = Walker(path, skip, ordered=ordered)
     try:
         encoded = walker.encode(value, path)
     except RecursionError:  # sets within sets within sets; everything else is walked without recursion
-        walker = Walker(path, skip)
+        walker = Walker(path, skip, ordered=ordered)
         encoded = walker.hidden(value, path, "is nested too deeply")
     return Hashed(seal(kind, encoded), tuple(Opaque(*where) for where in sorted(walker.opaque)))
