@@ -164,7 +164,7 @@ _CODE = (type, FunctionType, MethodType, ModuleType, BuiltinFunctionType, proper
 
 
 def is_secret(name: str, value: object) -> bool:
-    """Whether a named part is left out for its name: data is; code, switches and numbers other than passwords are not."""
+    """Whether a named part is left out for its name: data is, but no code, switch, or number that is no password."""
     if not is_secret_name(name) or isinstance(value, (*_CODE, bool)):
         return False
     return not isinstance(value, (int, float)) or is_password_name(name)

@@ -339,7 +339,8 @@ def test_variables_of_the_environment_act(project, monkeypatch, read):
         hashes.append(hash_of(project, ENVIRONMENT.format(read=read)))
     monkeypatch.delenv("MODE")
     hashes.append(hash_of(project, ENVIRONMENT.format(read=read)))
-    assert hashes[0] == hashes[2] and len(set(hashes)) == 3
+    assert hashes[0] == hashes[2]
+    assert len(set(hashes)) == 3
 
 
 @pytest.mark.parametrize(
