@@ -35,12 +35,13 @@ __all__ = ["Describer"]
 
 
 class Describer:
-    """Describes the tasks of one view; agents are described once and shared between their tasks."""
+    """Describes the tasks of one view; agents and tools are described once and shared between their tasks."""
 
     def __init__(self, view: CrewView, memo: Memo | None = None) -> None:
         self._view = view
         self._memo: Memo = {} if memo is None else memo
         self._agents: dict[tuple[int, str], Definition] = {}
+        self._tools: dict[tuple[int, ...], Definition] = {}
         self._crew: Definition | None = None
 
     def describe(self, view: TaskView, policy: TaskPolicy) -> Definition:
@@ -64,12 +65,21 @@ class Describer:
         self._add_schemas(parts, task)
         self._add_guardrails(parts, task, view.worker)
         tools = task.tools or (view.worker.tools if view.worker is not None else None)
-        add_tools(parts, "", tools)
+        parts.extend(self._tools_of(tools))
         self._add_files(parts, task)
         self._add_trigger(parts, view)
         if type(task) not in (Task, ConditionalTask):
             parts.cls("task.source", type(task))
             _add_own_members(parts, "task", task, ConditionalTask)
+
+    def _tools_of(self, tools: Sequence[Any] | None) -> Definition:
+        """A list of tools is described once, however many tasks have it."""
+        key = tuple(map(id, tools or ()))
+        if key not in self._tools:
+            parts = Parts(self._memo)
+            add_tools(parts, "", tools)
+            self._tools[key] = parts.definition()
+        return self._tools[key]
 
     @staticmethod
     def _add_schemas(parts: Parts, task: Task) -> None:
