@@ -109,6 +109,8 @@ class Parts:
         self.hash(path, hashed.sha256)
         for opaque in hashed.opaque:
             self._opaque[opaque.path] = opaque
+        for name, sha256 in hashed.environment:
+            self.hash(f"environment:{name}", sha256)
 
     def opaque(self, path: str, why: str) -> None:
         """A part that cannot be hashed."""

@@ -10,7 +10,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from crew_repo.hashing._bytecode import ATTRIBUTE_LOADS, GLOBAL_LOADS, PADDING, Chain, nested_codes
-from crew_repo.hashing._canonical import SCALARS, Encoded
+from crew_repo.hashing._canonical import digest
 from crew_repo.hashing._imports import Import
 from crew_repo.hashing._secret_names import is_secret_name
 
@@ -82,14 +82,18 @@ def _tested(instructions: list[dis.Instruction], index: int) -> Iterator[str]:
             return
 
 
-def environment_said(function: FunctionType, asked: Asked) -> list[Encoded]:
-    """The variables that code reads, with what they say by now. Secrets, and names made at run time, are left out."""
-    said: list[Encoded] = []
-    for name in sorted({text for each in asked if (text := _text(function, each)) is not None}):
-        if not is_secret_name(name):
-            value = os.environ.get(name)
-            said.append([SCALARS[str](name), None if value is None else SCALARS[str](_without_user(value))])
-    return said
+def environment_said(function: FunctionType, asked: Asked) -> dict[str, str]:
+    """The variables that code reads, with the hash of what they say by now.
+
+    Secrets are left out, and so are variables whose names are made at run time.
+    """
+    names = {text for each in asked if (text := _text(function, each)) is not None}
+    return {name: _hash_of_variable(name) for name in names if not is_secret_name(name)}
+
+
+def _hash_of_variable(name: str) -> str:
+    value = os.environ.get(name)
+    return digest("variable", None if value is None else _without_user(value))
 
 
 def modules_asked(function: FunctionType, asked: Asked) -> tuple[list[Import], bool]:

@@ -74,9 +74,7 @@ def _from_outside(walker: Walker, function: types.FunctionType, static: Static, 
         yield ["imports", modules_digest(absolute_names(imports, package_of(function.__globals__)))]
     if ("globals",) in static.chains and "globals" not in function.__globals__:
         yield ["globals", modules_digest(iter([str(function.__globals__.get("__name__"))]))]
-    said = environment_said(function, static.environment)
-    if said:
-        yield ["environment", *said]
+    walker.environment.update(environment_said(function, static.environment))
 
 
 def _installed_wrapper(walker: Walker, function: types.FunctionType, path: str) -> Parts:

@@ -93,8 +93,10 @@ def run_under_way() -> Iterator[None]:
 
 def _note_end(owner: _Owner) -> None:
     alive = owner.object()
-    if alive is not None:
-        owner.last = _see(alive, owner.given, owner.read, "")
+    try:
+        owner.last = {} if alive is None else _see(alive, owner.given, owner.read, "")
+    except Exception:  # noqa: BLE001 - an object's own code may raise anything; what it holds then counts as changed
+        owner.last = {}
 
 
 def kept_values(owner: object, names: Iterable[str], read: Read, path: str) -> dict[str, Hashed]:
@@ -158,4 +160,5 @@ def _last(name: str) -> str:
 @handles(Kept)
 def _kept(walker: Walker, value: Kept, _path: str) -> list[Encoded]:
     walker.opaque.update((opaque.path, opaque.why) for opaque in value.hashed.opaque)
+    walker.environment.update(value.hashed.environment)
     return ["kept", value.hashed.sha256]

@@ -30,10 +30,14 @@ _DEEPEST = 10_000
 
 
 class Hashed(NamedTuple):
-    """A hash, and what of the value could not be read into it. With anything opaque, the hash proves nothing."""
+    """A hash, and what of the value could not be read into it. With anything opaque, the hash proves nothing.
+
+    `environment` has the hash of each variable of the environment that code in it reads; `sha256` is without them.
+    """
 
     sha256: str
     opaque: tuple[Opaque, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
 
 
 class _Frame:
@@ -58,6 +62,7 @@ class Walker:
         self._closed: dict[int, Encoded] = {}
         self._kept: list[object] = []  # an id stays taken for as long as the walk remembers it
         self.opaque: set[tuple[str, str]] = set()
+        self.environment: dict[str, str] = {}
 
     def encode(self, value: object, path: str) -> Encoded:
         """Encode a value and everything in it."""
@@ -184,4 +189,5 @@ def walk(
     except RecursionError:  # sets within sets within sets; everything else is walked without recursion
         walker = Walker(path, skip, ordered=ordered)
         encoded = walker.hidden(value, path, "is nested too deeply")
-    return Hashed(seal(kind, encoded), tuple(Opaque(*where) for where in sorted(walker.opaque)))
+    opaque = tuple(Opaque(*where) for where in sorted(walker.opaque))
+    return Hashed(seal(kind, encoded), opaque, tuple(sorted(walker.environment.items())))

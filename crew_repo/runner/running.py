@@ -23,7 +23,7 @@ def run_session(
     session: Session, crew: Any, inputs: Mapping[str, Any] | None, input_files: Mapping[str, Any] | None
 ) -> Any:
     """Kick the crew off under this session; the result carries the RunRecord as `.run` where it can."""
-    with exclusive(crew, session.run_id):
+    with exclusive(crew, session.run_id), session.under_way:
         session.start()
         try:
             result = _kickoff(session, crew, inputs, input_files)
@@ -51,7 +51,7 @@ async def arun_session(
     session: Session, crew: Any, inputs: Mapping[str, Any] | None, input_files: Mapping[str, Any] | None
 ) -> Any:
     """The same with CrewAI's native async kickoff."""
-    with exclusive(crew, session.run_id):
+    with exclusive(crew, session.run_id), session.under_way:
         session.start()
         try:
             result = await _akickoff(session, crew, inputs, input_files)

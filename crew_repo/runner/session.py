@@ -110,8 +110,8 @@ class Session:
         self._owner = this_owner()
         self._secrets = adapter.secrets_of(crew)
         self._memo: adapter.Memo = {}
-        self._under_way = ExitStack()
-        self._arrived_any = False
+        self.under_way = ExitStack()  # whoever starts the session closes it
+        self._works = False
 
     # The run as a whole.
 
@@ -130,7 +130,6 @@ class Session:
 
     def finish(self, status: RunStatus, error: BaseException | None = None) -> RunRecord:
         """Write down how the run ended, and what was reused since the last record."""
-        self._under_way.close()
         self._usage.stop()
         self._keeper.drop_run(self.run_id)
         if status is RunStatus.COMPLETED:
@@ -188,9 +187,9 @@ class Session:
     def _begin_work(self) -> None:
         """From the first arrival on, what tools and models write on themselves is this run's work."""
         with self._lock:
-            if not self._arrived_any:
-                self._arrived_any = True
-                self._under_way.enter_context(run_under_way())
+            if not self._works:
+                self._works = True
+                self.under_way.enter_context(run_under_way())
 
     def _find(self, input_hash: str) -> Record | None:
         """The record, if there was one when the run began; claiming the lease sees what was finished since."""

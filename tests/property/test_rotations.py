@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -359,6 +360,32 @@ class Lookup(BaseTool):
     def _run(self) -> str:
         self._index = self._index or "the usual"
         return self._index
+
+
+class Regional(BaseTool):
+    name: str = "regional"
+    description: str = "Looks up."
+
+    def _run(self) -> str:
+        return os.environ.get("REGION", "anywhere")
+
+
+def test_an_environment_variable_that_a_tool_reads_is_a_component(repo, model, monkeypatch):
+    """The reason names it, a policy can take it out, and changing it back finds the old answer."""
+
+    def crew() -> Crew:
+        return Crew(agents=[one := agent(model, tools=[Regional()])], tasks=[task("analyze", "{notes}", one)])
+
+    assert reruns(repo, crew()) == ["analyze"]
+    monkeypatch.setenv("REGION", "north")
+    assert [str(reason) for reason in repo.plan(crew(), NOTES)["analyze"].reasons] == ["environment:REGION changed"]
+    assert reruns(repo, crew()) == ["analyze"]
+    monkeypatch.delenv("REGION")
+    assert reruns(repo, crew()) == []
+    policies = {"*": TaskPolicy(ignore=("environment:REGION",))}
+    assert reruns(repo, crew(), policies=policies) == ["analyze"]
+    monkeypatch.setenv("REGION", "south")
+    assert reruns(repo, crew(), policies=policies) == []
 
 
 class Configured(PromptModel):
