@@ -26,7 +26,7 @@ from crew_repo.adapter.llms import add_llm
 from crew_repo.adapter.parts import Memo, Parts, is_crewais
 from crew_repo.adapter.tools import add_remote, add_tools
 from crew_repo.adapter.view import CrewView, TaskView
-from crew_repo.hashing import is_secret_name
+from crew_repo.hashing import is_secret, is_secret_name, model_state
 from crew_repo.hashing.state import written_attributes
 from crew_repo.model import Definition
 from crew_repo.policy import TaskPolicy
@@ -35,12 +35,13 @@ __all__ = ["Describer"]
 
 
 class Describer:
-    """Describes the tasks of one view; agents are described once and shared between their tasks."""
+    """Describes the tasks of one view; agents and tools are described once and shared between their tasks."""
 
     def __init__(self, view: CrewView, memo: Memo | None = None) -> None:
         self._view = view
         self._memo: Memo = {} if memo is None else memo
         self._agents: dict[tuple[int, str], Definition] = {}
+        self._tools: dict[tuple[int, ...], Definition] = {}
         self._crew: Definition | None = None
 
     def describe(self, view: TaskView, policy: TaskPolicy) -> Definition:
@@ -60,15 +61,25 @@ class Describer:
 
     def _add_task(self, parts: Parts, view: TaskView) -> None:
         task = view.task
-        parts.fields("task", task, fields.TASK)
+        parts.fields("task", task, fields.TASK, skip=_own_names(task, ConditionalTask))
         self._add_schemas(parts, task)
         self._add_guardrails(parts, task, view.worker)
         tools = task.tools or (view.worker.tools if view.worker is not None else None)
-        add_tools(parts, "", tools)
+        parts.extend(self._tools_of(tools))
         self._add_files(parts, task)
         self._add_trigger(parts, view)
         if type(task) not in (Task, ConditionalTask):
             parts.cls("task.source", type(task))
+            _add_own_members(parts, "task", task, ConditionalTask)
+
+    def _tools_of(self, tools: Sequence[Any] | None) -> Definition:
+        """A list of tools is described once, however many tasks have it."""
+        key = tuple(map(id, tools or ()))
+        if key not in self._tools:
+            parts = Parts(self._memo)
+            add_tools(parts, "", tools)
+            self._tools[key] = parts.definition()
+        return self._tools[key]
 
     @staticmethod
     def _add_schemas(parts: Parts, task: Task) -> None:
@@ -195,7 +206,7 @@ class Describer:
 
 def add_agent(parts: Parts, prefix: str, agent: BaseAgent, view: CrewView, policy: TaskPolicy) -> None:
     """Everything of an agent but its tools."""
-    parts.fields(prefix, agent, fields.AGENT)
+    parts.fields(prefix, agent, fields.AGENT, skip=() if is_crewais(type(agent)) else _own_names(agent, Agent))
     add_llm(parts, f"{prefix}.llm", getattr(agent, "llm", None))
     calling = graph.deprecated(agent, "function_calling_llm") or graph.deprecated(view.crew, "function_calling_llm")
     add_llm(parts, f"{prefix}.function_calling_llm", calling)
@@ -207,10 +218,22 @@ def add_agent(parts: Parts, prefix: str, agent: BaseAgent, view: CrewView, polic
             parts.text(f"{prefix}.date", datetime.now().strftime(date_format))
     if not is_crewais(type(agent)):
         parts.cls(f"{prefix}.source", type(agent))
-        written = written_attributes(type(agent))
-        for name in sorted(set(type(agent).model_fields) - set(Agent.model_fields) - written):
-            if not is_secret_name(name):
-                parts.value(f"{prefix}.{name}", getattr(agent, name))
+        _add_own_members(parts, prefix, agent, Agent)
+
+
+def _own_names(item: BaseModel, base: type[BaseModel]) -> set[str]:
+    """The fields and private attributes that the user's subclass of an agent or a task adds."""
+    declared = {*type(item).model_fields, *type(item).__private_attributes__}
+    return declared - {*base.model_fields, *base.__private_attributes__}
+
+
+def _add_own_members(parts: Parts, prefix: str, item: BaseModel, base: type[BaseModel]) -> None:
+    """What the user's subclass holds beside what CrewAI's class does; what it writes itself, as it was given."""
+    values, written = model_state(item), written_attributes(type(item))
+    own = {name for name in _own_names(item, base) if name in values and not is_secret(name, values[name])}
+    for name in sorted(own - written):
+        parts.member(f"{prefix}.{name.lstrip('_')}", values[name])
+    parts.kept(prefix, item, own & written)
 
 
 def _add_agent_extras(parts: Parts, prefix: str, agent: BaseAgent, view: CrewView) -> None:

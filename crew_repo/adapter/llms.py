@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from crew_repo.adapter import fields
 from crew_repo.adapter.parts import Parts, endpoint, is_crewais
-from crew_repo.hashing import is_secret_name
+from crew_repo.hashing import accounts, is_secret, model_state
 from crew_repo.hashing.state import written_attributes
 
 __all__ = ["add_llm"]
@@ -61,15 +61,15 @@ def _add_native(parts: Parts, path: str, llm: BaseLLM) -> None:
     _add_endpoint(parts, path, llm)
     _add_response_format(parts, path, getattr(llm, "response_format", None))
     for name, value in (getattr(llm, "additional_params", None) or {}).items():
-        if not _is_plumbing(name):
+        if not _is_plumbing(name, value):
             parts.value(f"{path}.{name}", value)
     if not is_crewais(type(llm)):
         _add_custom(parts, path, llm)
 
 
-def _is_plumbing(name: str) -> bool:
-    plumbing = fields.LLM.get(name) is fields.Kind.PLUMBING or name in _ENDPOINTS
-    return plumbing or is_secret_name(name) or "header" in name.lower()
+def _is_plumbing(name: str, value: object) -> bool:
+    plumbing = fields.LLM.get(name) is fields.Kind.PLUMBING or name in _ENDPOINTS or name.startswith("aws_")
+    return plumbing or is_secret(name, value) or "header" in name.lower()
 
 
 def _add_endpoint(parts: Parts, path: str, llm: BaseLLM) -> None:
@@ -96,11 +96,15 @@ def _own_fields(llm: BaseLLM) -> set[str]:
 
 
 def _add_custom(parts: Parts, path: str, llm: BaseLLM) -> None:
-    """The user's own LLM class: its source, and its own fields, but not those that its methods write."""
+    """The user's own LLM class: its source, and its own fields; those that its methods write, as they were given."""
     parts.cls(f"{path}.source", type(llm))
     known = set(type(llm).model_fields) - _own_fields(llm)
-    values = {**llm.__dict__, **(getattr(llm, "__pydantic_private__", None) or {})}
-    for name in sorted(values):
-        inherited = name in known or name in BaseLLM.__private_attributes__ or callable(getattr(BaseLLM, name, None))
-        if not inherited and not _is_plumbing(name) and name not in written_attributes(type(llm)):
-            parts.value(f"{path}.{name}", values[name])
+    values, written = model_state(llm), written_attributes(type(llm))
+    own = {name for name in values if not _is_inherited(name, known) and not _is_plumbing(name, values[name])}
+    for name in sorted(own - written):
+        parts.member(f"{path}.{name}", values[name])
+    parts.kept(path, llm, (own & written) - accounts(type(llm)))
+
+
+def _is_inherited(name: str, known: set[str]) -> bool:
+    return name in known or name in BaseLLM.__private_attributes__ or callable(getattr(BaseLLM, name, None))

@@ -15,7 +15,17 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from crew_repo.adapter.fields import Kind, kind_of
-from crew_repo.hashing import Hashed, digest, hash_callable, hash_class, hash_value, is_secret_name, text_hash
+from crew_repo.hashing import (
+    Hashed,
+    digest,
+    hash_callable,
+    hash_class,
+    hash_value,
+    is_secret_name,
+    kept_values,
+    model_state,
+    text_hash,
+)
 from crew_repo.model import Component, Definition, Opaque
 
 __all__ = ["Memo", "Parts", "endpoint", "is_crewais"]
@@ -70,6 +80,15 @@ class Parts:
         """Any value of the user's."""
         self.hashed(path, hash_value(value, path))
 
+    def member(self, path: str, value: object) -> None:
+        """A value that code of the user's holds, and may go through in its order."""
+        self.hashed(path, hash_value(value, path, ordered=True))
+
+    def kept(self, path: str, owner: object, names: Iterable[str]) -> None:
+        """Attributes that the code of a pydantic object writes itself, as they were given, under `path`."""
+        for name, hashed in kept_values(owner, sorted(names), model_state, path).items():
+            self.hashed(f"{path}.{name.lstrip('_')}", hashed)
+
     def callable(self, path: str, function: Callable[..., Any]) -> None:
         """A function, by what it does."""
         self._remembered(path, function, hash_callable)
@@ -90,6 +109,8 @@ class Parts:
         self.hash(path, hashed.sha256)
         for opaque in hashed.opaque:
             self._opaque[opaque.path] = opaque
+        for name, sha256 in hashed.environment:
+            self.hash(f"environment:{name}", sha256)
 
     def opaque(self, path: str, why: str) -> None:
         """A part that cannot be hashed."""

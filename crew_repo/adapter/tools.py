@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from crew_repo.adapter import fields
 from crew_repo.adapter.parts import Parts, endpoint, is_crewais
-from crew_repo.hashing import is_secret_name
+from crew_repo.hashing import accounts, is_secret, is_secret_name, model_state
 from crew_repo.hashing.state import written_attributes
 
 __all__ = ["add_remote", "add_tools"]
@@ -61,14 +61,13 @@ def _own_fields(tool: BaseTool) -> set[str]:
 
 
 def _add_fields(parts: Parts, path: str, tool: BaseTool) -> None:
-    """The tool's own fields, but not secrets, and not what its own methods write (counters, caches)."""
-    values = {**tool.__dict__, **(getattr(tool, "__pydantic_private__", None) or {})}
+    """The tool's own fields, but not secrets; what its own methods write counts as it was given."""
+    values, written = model_state(tool), written_attributes(type(tool))
     known = {*BaseTool.model_fields, *BaseTool.__private_attributes__, "func"}
-    for name in sorted(set(values) - known):
-        if not is_secret_name(name) and name not in written_attributes(type(tool)):
-            parts.value(f"{path}.{name.lstrip('_')}", values[name])
-    if is_crewais(type(tool)):
-        return
+    own = {name for name in values if name not in known and not is_secret(name, values[name])}
+    for name in sorted(own - written):
+        parts.member(f"{path}.{name.lstrip('_')}", values[name])
+    parts.kept(path, tool, (own & written) - accounts(type(tool)))
 
 
 def add_remote(parts: Parts, prefix: str, kind: str, remotes: Iterable[Any]) -> None:

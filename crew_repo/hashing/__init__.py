@@ -1,4 +1,25 @@
-"""Hashing."""
+"""The hash contract.
+
+Every hash is the SHA-256 of RFC 8785 canonical JSON of `["crew_repo", record type, format, pre-image]`. `FORMAT` is
+stored beside each record; the golden file of the tests pins the hashes. They are equal in every process, on every
+machine, under every hash seed and every supported Python. What cannot be hashed is named (`Hashed.opaque`).
+
+What counts:
+- Values by type and content: 1, 1.0, True and "1" differ. The order of a dict counts where code holds it and may go
+  through it (globals, closures, fields of tools), and not where it is looked up (parameters of a model).
+- Functions by their syntax (or bytecode, where the source is not what is live), defaults, closures, annotations and the
+  globals that they read; so in turn the user's helpers, classes, constants and modules, wherever they stand. Comments,
+  layout and docstrings that nothing reads do not count. Installed code counts by its name.
+- Environment variables that code reads by name, as they are by now; each is told apart (`Hashed.environment`).
+- Classes by their bases, fields in their order, methods and attributes; objects by class and attributes.
+- What code writes on its own objects, as it was given and not as runs have left it (`_kept`); what a tool or a model
+  only adds to and never reads does not count (`_accounts`).
+
+What does not count, and cannot be seen: the values of what is named like a secret (`_secret_names`) or is a SecretStr;
+environment variables whose names are made at run time; names that only the text of an `eval` or `exec` mentions;
+changes at run time of modules that a function imports itself or passes around whole, whose files count instead; the
+subclasses of a class; what a weak reference leads to; the state of locks, loggers and threads.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +27,20 @@ from collections.abc import Callable
 from typing import Any
 
 from crew_repo.hashing import _annotations, _callables, _classes, _objects, _plumbing, _pydantic, _values  # noqa: F401
+from crew_repo.hashing._accounts import accounts
 from crew_repo.hashing._canonical import FORMAT, JsonValue, digest
 from crew_repo.hashing._dispatch import register_hasher, unregister_hasher
+from crew_repo.hashing._kept import kept_values, run_under_way
+from crew_repo.hashing._pydantic import model_state
 from crew_repo.hashing._records import context_hash, definition_hash, input_hash, output_hash, text_hash
 from crew_repo.hashing._secret_names import is_secret_name
-from crew_repo.hashing._walker import Hashed, walk
+from crew_repo.hashing._walker import Hashed, is_secret, walk
 
 __all__ = [
     "FORMAT",
     "Hashed",
     "JsonValue",
+    "accounts",
     "context_hash",
     "definition_hash",
     "digest",
@@ -23,24 +48,33 @@ __all__ = [
     "hash_class",
     "hash_value",
     "input_hash",
+    "is_secret",
     "is_secret_name",
+    "kept_values",
+    "model_state",
     "output_hash",
     "register_hasher",
+    "run_under_way",
     "text_hash",
     "unregister_hasher",
 ]
 
 
-def hash_value(value: object, path: str, *, skip: Callable[[str], bool] | None = None) -> Hashed:
-    """Hash any value."""
-    return walk("value", value, path, skip)
+def hash_value(
+    value: object, path: str, *, skip: Callable[[str], bool] | None = None, ordered: bool = False
+) -> Hashed:
+    """Hash any value; `path` is where it stands, for what is opaque in it; `skip` leaves out parts by their paths.
+
+    `ordered` is for what code holds, which may go through a dict in its order.
+    """
+    return walk("value", value, path, skip, ordered=ordered)
 
 
 def hash_callable(function: Callable[..., Any], path: str) -> Hashed:
-    """Hash a callable."""
+    """Hash a function, or whatever else can be called, by what it does."""
     return walk("callable", function, path)
 
 
 def hash_class(cls: type, path: str) -> Hashed:
-    """Hash a class."""
+    """Hash a class by what it does; an installed one by its name."""
     return walk("class", cls, path)

@@ -11,13 +11,23 @@ from typing import Any
 from crew_repo.hashing._canonical import SCALARS, Encoded, canonical
 from crew_repo.hashing._imports import Import
 
-__all__ = ["Chain", "encode_code", "global_chains", "local_imports", "nested_codes", "reads_docstring"]
+__all__ = [
+    "ATTRIBUTE_LOADS",
+    "GLOBAL_LOADS",
+    "PADDING",
+    "Chain",
+    "encode_code",
+    "global_chains",
+    "local_imports",
+    "nested_codes",
+    "reads_docstring",
+]
 
 Chain = tuple[str, ...]
 
-_GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
-_ATTRIBUTE_LOADS = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
-_PADDING = frozenset({"PUSH_NULL", "NOP", "CACHE", "EXTENDED_ARG"})
+GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
+ATTRIBUTE_LOADS = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
+PADDING = frozenset({"PUSH_NULL", "NOP", "CACHE", "EXTENDED_ARG"})
 
 
 def encode_code(code: CodeType) -> Encoded:
@@ -67,12 +77,12 @@ def global_chains(code: CodeType) -> tuple[Chain, ...]:
 def _chains(code: CodeType) -> Iterator[Chain]:
     chain: Chain = ()
     for instruction in dis.get_instructions(code):
-        if instruction.opname in _ATTRIBUTE_LOADS and chain:
+        if instruction.opname in ATTRIBUTE_LOADS and chain:
             chain = (*chain, instruction.argval)
-        elif instruction.opname not in _PADDING:
+        elif instruction.opname not in PADDING:
             if chain:
                 yield chain
-            chain = (instruction.argval,) if instruction.opname in _GLOBAL_LOADS else ()
+            chain = (instruction.argval,) if instruction.opname in GLOBAL_LOADS else ()
     if chain:
         yield chain
 
@@ -84,7 +94,7 @@ def local_imports(code: CodeType) -> tuple[Import, ...]:
 
 
 def _import_statements(code: CodeType) -> Iterator[Import]:
-    instructions = [some for some in dis.get_instructions(code) if some.opname not in _PADDING]
+    instructions = [some for some in dis.get_instructions(code) if some.opname not in PADDING]
     for index, instruction in enumerate(instructions):
         if instruction.opname == "IMPORT_NAME":
             level, names = instructions[index - 2].argval, instructions[index - 1].argval

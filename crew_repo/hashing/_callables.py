@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import types
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from crew_repo.hashing._accounts import state_names
+from crew_repo.hashing._asked import environment_said, modules_asked
 from crew_repo.hashing._bytecode import Chain
 from crew_repo.hashing._canonical import Encoded
 from crew_repo.hashing._dispatch import handles, handles_named
 from crew_repo.hashing._imports import absolute_names, modules_digest, package_of
+from crew_repo.hashing._kept import kept_members
 from crew_repo.hashing._origin import is_own_function, is_own_module
-from crew_repo.hashing._source import static_part
+from crew_repo.hashing._source import Static, static_part
+from crew_repo.hashing._state import instance_state
 from crew_repo.hashing.state import written_names
 
 if TYPE_CHECKING:
@@ -21,6 +26,13 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 _EMPTY_CELL = ("empty cell",)
+# What Python puts into every module; it says where code stands, not what it does.
+_MODULE_FACTS = frozenset(
+    {
+        *("__name__", "__file__", "__path__", "__package__", "__spec__", "__loader__", "__cached__"),
+        *("__builtins__", "__annotations__"),
+    }
+)
 
 
 @handles(types.FunctionType)
@@ -36,19 +48,33 @@ def _function(walker: Walker, value: types.FunctionType, path: str) -> Steps:
 
 def _own_function(walker: Walker, function: types.FunctionType, path: str) -> Parts:
     static = static_part(function.__code__, function.__globals__)
-    state = written_names(function)  # its counters and caches: the work of runs, not what the next run depends on
+    written = written_names(function)  # its counters and caches: what it also reads counts as it was given
+    state = state_names(function)
     encoded: list[Encoded] = ["function", static.sha256]
     for name, members in (
         ("defaults", _defaults(function)),
-        ("closure", [cell for cell in _closure(function) if cell[0] not in state]),
-        ("globals", list(_without_state(_referenced(function.__globals__, static.chains), state))),
+        ("closure", [cell for cell in _closure(function) if cell[0] not in written]),
+        ("globals", list(_without_state(_referenced(function.__globals__, static.chains), written))),
         ("annotations", function.__annotations__.items()),
         ("attributes", vars(function).items()),
     ):
         encoded.append([name, *(yield from walker.members(members, path))])
-    if static.imports:
-        encoded.append(["imports", modules_digest(absolute_names(static.imports, package_of(function.__globals__)))])
-    return encoded
+    if state:
+        encoded.append(["state", *(yield from walker.members(kept_members(function, state, _written_now, path), path))])
+    return [*encoded, *_from_outside(walker, function, static, path)]
+
+
+def _from_outside(walker: Walker, function: types.FunctionType, static: Static, path: str) -> Iterator[Encoded]:
+    """What a function gets from modules that it imports as it runs, and from the environment."""
+    asked, complete = modules_asked(function, static.modules)
+    imports = (*static.imports, *asked)
+    if not complete:
+        walker.opaque.add((path, f"{function.__qualname__} (a function): it imports modules by names made at run time"))
+    if imports:
+        yield ["imports", modules_digest(absolute_names(imports, package_of(function.__globals__)))]
+    if ("globals",) in static.chains and "globals" not in function.__globals__:
+        yield ["globals", modules_digest(iter([str(function.__globals__.get("__name__"))]))]
+    walker.environment.update(environment_said(function, static.environment))
 
 
 def _installed_wrapper(walker: Walker, function: types.FunctionType, path: str) -> Parts:
@@ -82,11 +108,13 @@ def _referenced(namespace: dict[str, Any], chains: tuple[Chain, ...]) -> Iterato
     """The globals that are loaded, by the names that lead to them; through the user's modules, what they hold."""
     seen: set[str] = set()
     for chain in chains:
-        if chain[0] in namespace and not chain[0].startswith("__"):
+        if chain[0] in namespace and chain[0] not in _MODULE_FACTS:
             name, value = _follow(namespace[chain[0]], chain)
             if name not in seen:
                 seen.add(name)
                 yield name, value
+            if "__doc__" in chain[1:]:
+                yield from _docstring(namespace[chain[0]], chain)
 
 
 def _without_state(held: Iterator[tuple[str, object]], state: frozenset[str]) -> Iterator[tuple[str, object]]:
@@ -98,6 +126,27 @@ def _without_state(held: Iterator[tuple[str, object]], state: frozenset[str]) ->
         if written and not isinstance(value, (type, types.ModuleType)) and hasattr(value, "__dict__"):
             value = (type(value), {key: part for key, part in vars(value).items() if key not in written})
         yield name, value
+
+
+def _docstring(value: object, chain: Chain) -> Iterator[tuple[str, object]]:
+    """The docstring that is read at the end of a chain: of code, docstrings are no part otherwise."""
+    end = chain.index("__doc__", 1)
+    for name in chain[1:end]:
+        value = inspect.getattr_static(value, name, None)
+    yield ".".join(chain[: end + 1]), getattr(value, "__doc__", None)
+
+
+def _written_now(function: types.FunctionType) -> dict[str, object]:
+    """What the names that a function writes stand for by now; `STATS.calls` is an attribute of a global."""
+    cells, now = dict(_closure(function)), {}
+    for dotted in written_names(function):
+        name, _, attribute = dotted.partition(".")
+        held = {**function.__globals__, **cells} if name in cells else function.__globals__
+        if attribute and name in held:
+            held, name = instance_state(held[name]), attribute
+        if name in held:
+            now[dotted] = held[name]
+    return now
 
 
 def _follow(value: object, chain: Chain) -> tuple[str, object]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_origin
 
 from crew_repo.hashing._canonical import Encoded
 from crew_repo.hashing._dispatch import handles
+from crew_repo.hashing._kept import kept_members
 from crew_repo.hashing._origin import is_own_class, is_own_function, own_written_attributes, qualified_name
 from crew_repo.hashing._pydantic import declarations, own_post_init
 
@@ -38,6 +39,11 @@ _GENERATED_METHODS = frozenset(
         *("_make", "_replace", "_asdict"),
     }
 )
+_FIELD_OPTIONS: dict[str, object] = {"repr": True, "compare": True, "hash": None, "metadata": {}}
+_DATACLASS_OPTIONS: dict[str, object] = {
+    **{"init": True, "repr": True, "eq": True},
+    **{"order": False, "unsafe_hash": False, "frozen": False},
+}
 
 
 # Classes in some versions of Python, and special forms in others.
@@ -67,7 +73,7 @@ def _live_class(walker: Walker, kind: type, path: str) -> Parts:
     bases = yield kind.__bases__, path
     metaclass = (yield type(kind), path) if type(kind) is not type else None
     encoded: list[Encoded] = ["class", kind.__name__, bases, metaclass]
-    for name, members in (("fields", _fields(kind)), ("namespace", _namespace(kind))):
+    for name, members in (("fields", _fields(kind)), ("namespace", _namespace(kind, path))):
         encoded.append([name, *(yield from walker.members(members, path))])
     return encoded
 
@@ -84,6 +90,8 @@ def _fields(kind: type) -> Iterator[tuple[str, object]]:
         yield "generic bases", generic
     if "__dataclass_fields__" in declared:
         yield "dataclass fields", _dataclass_fields(declared["__dataclass_fields__"])
+        options = _unusual(declared["__dataclass_params__"], _DATACLASS_OPTIONS)
+        yield from [("dataclass options", options)] if options else []
     if "__attrs_attrs__" in declared:
         yield "attrs fields", list(declared["__attrs_attrs__"])
     if issubclass(kind, Enum):
@@ -91,17 +99,32 @@ def _fields(kind: type) -> Iterator[tuple[str, object]]:
 
 
 def _dataclass_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: (f.type, f.default, f.default_factory, f.init, f.kw_only) for name, f in fields.items()}
+    return {
+        name: (f.type, f.default, f.default_factory, f.init, f.kw_only, *_unusual(f, _FIELD_OPTIONS))
+        for name, f in fields.items()
+    }
 
 
-def _namespace(kind: type) -> Iterator[tuple[str, object]]:
-    for name, value in vars(kind).items():
+def _unusual(declared: Any, usual: dict[str, object]) -> list[tuple[str, object]]:
+    """The options of a dataclass or of a field of one that differ from what they are unless given."""
+    given = {name: getattr(declared, name) for name in usual}
+    return [(name, value) for name, value in given.items() if value != usual[name]]
+
+
+def _namespace(kind: type, path: str) -> Iterator[tuple[str, object]]:
+    held = {name: value for name, value in vars(kind).items() if not _follows(kind, name, value)}
+    written = {name for name in own_written_attributes(kind) & held.keys() if not callable(held[name])}
+    yield from kept_members(kind, written, vars, path)
+    for name, value in held.items():
         if name == "model_post_init" and "__pydantic_decorators__" in vars(kind):
             yield from own_post_init(value)
-        elif name in own_written_attributes(kind) and not callable(value):
-            continue
-        elif not (isinstance(value, _SLOTS) or _BOOKKEEPING.fullmatch(name) or _is_machinery(kind, name, value)):
+        elif name not in written:
             yield name, value
+
+
+def _follows(kind: type, name: str, value: object) -> bool:
+    """Whether a member of a class follows from the rest of it."""
+    return isinstance(value, _SLOTS) or bool(_BOOKKEEPING.fullmatch(name)) or _is_machinery(kind, name, value)
 
 
 def _is_machinery(kind: type, name: str, value: object) -> bool:

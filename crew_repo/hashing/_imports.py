@@ -61,23 +61,26 @@ def _own_file(name: str) -> str | None:
     top_level, *rest = name.split(".")
     if top_level in sys.stdlib_module_names:
         return None
-    file = _top_level_file(top_level)
-    if file is None or not is_own_file(file):
-        return None
-    folder = Path(file).parent.joinpath(*rest)
-    places = (folder / "__init__.py", folder.with_suffix(".py")) if rest else (Path(file),)
-    return next((str(place) for place in places if place.is_file()), None)
+    file, folders = _whereabouts(top_level)
+    places = [Path(file)] if file is not None else []
+    if rest:
+        inside = [Path(folder).joinpath(*rest) for folder in folders]
+        places = [place for each in inside for place in (each / "__init__.py", each.with_suffix(".py"))]
+    return next((str(place) for place in places if place.is_file() and is_own_file(str(place))), None)
 
 
-def _top_level_file(name: str) -> str | None:
+def _whereabouts(name: str) -> tuple[str | None, list[str]]:
+    """The file of a top-level module, and the folders of a package, which may have no file of its own."""
     module = sys.modules.get(name)
     if module is not None:
-        return getattr(module, "__file__", None)
+        return getattr(module, "__file__", None), list(getattr(module, "__path__", ()))
     try:
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):
-        return None
-    return spec.origin if spec is not None and spec.has_location else None
+        return None, []
+    if spec is None:
+        return None, []
+    return spec.origin if spec.has_location else None, list(spec.submodule_search_locations or ())
 
 
 def _version(file: str) -> tuple[int, int]:

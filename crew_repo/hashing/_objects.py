@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from crew_repo.hashing._dispatch import handles, handles_named
+from crew_repo.hashing._kept import kept_members
 from crew_repo.hashing._origin import own_written_attributes
 from crew_repo.hashing._state import has_hidden_state, instance_state
 
@@ -31,6 +32,7 @@ def _instance(walker: Walker, value: object, path: str) -> Parts:
     kind = yield type(value), path
     written = own_written_attributes(type(value))
     held = [(name, part) for name, part in instance_state(value).items() if name not in written]
+    held += kept_members(value, written, instance_state, path) if written else []
     return ["object", kind, *(yield from walker.members(held, path))]
 
 

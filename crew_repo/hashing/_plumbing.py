@@ -6,6 +6,7 @@ import logging
 import threading
 import types
 import weakref
+from collections.abc import Mapping
 from contextvars import Context, ContextVar, Token
 from os import environ
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from crew_repo.hashing._dispatch import handles, handles_named
 from crew_repo.hashing._origin import qualified_name
 
 if TYPE_CHECKING:
-    from crew_repo.hashing._walker import Steps, Walker
+    from crew_repo.hashing._walker import Parts, Steps, Walker
 
 __all__: list[str] = []
 
@@ -26,7 +27,7 @@ _STANDARD_STREAMS = frozenset({"<stdin>", "<stdout>", "<stderr>"})
     *(type(threading.Lock()), type(threading.RLock()), threading.Event, threading.Condition, threading.Semaphore),
     *(threading.Barrier, threading.local, threading.Thread),
     *(logging.Logger, logging.LoggerAdapter, logging.Handler, logging.Filter, logging.Formatter),
-    *(Context, ContextVar, Token, type(environ)),
+    *(Context, Token, type(environ)),
     *(weakref.ref, weakref.WeakSet, weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.finalize),
     *(weakref.ProxyType, weakref.CallableProxyType),
 )
@@ -45,11 +46,24 @@ def _stateless(_walker: Walker, value: object, _path: str) -> list[Encoded]:
     *("httpx._client.BaseClient", "httpx.Client", "httpx.AsyncClient", "openai._base_client.BaseClient"),
     "anthropic._base_client.BaseClient",
 )
-def _http_client(_walker: Walker, value: Any, _path: str) -> list[Encoded]:
-    """Connections, headers and timeouts come and go; where it talks to stays."""
+def _http_client(_: Walker, value: Any, path: str) -> Parts:
+    """Connections, headers and timeouts come and go; where it talks to stays, and what it always asks."""
     address = getattr(value, "base_url", None)
     place = [str(getattr(address, part, "")) for part in ("scheme", "host", "port", "path")] if address else []
-    return ["http client", qualified_name(type(value)), *place]
+    asked = getattr(value, "params", None)
+    asked = dict(asked) if isinstance(asked, Mapping) else asked
+    parameters = [(yield asked, f"{path}.params")] if asked else []
+    return ["http client", qualified_name(type(value)), *place, *parameters]
+
+
+@handles(ContextVar)
+def _context_variable(_: Walker, value: ContextVar[Any], path: str) -> Parts:
+    """What it stands for in this context, as a global's value is."""
+    try:
+        said = value.get()
+    except LookupError:
+        return ["context variable", value.name]
+    return ["context variable", value.name, (yield said, path)]
 
 
 @handles(

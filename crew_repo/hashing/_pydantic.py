@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from crew_repo.hashing._canonical import SCALARS, Encoded
 from crew_repo.hashing._dispatch import handles_named
+from crew_repo.hashing._kept import kept_members
 from crew_repo.hashing._origin import is_own_class, is_own_function, own_written_attributes, qualified_name
 from crew_repo.hashing._secret_names import is_secret_name
 from crew_repo.hashing._state import instance_state
@@ -16,7 +17,7 @@ from crew_repo.hashing._state import instance_state
 if TYPE_CHECKING:
     from crew_repo.hashing._walker import Parts, Walker
 
-__all__ = ["declarations", "own_post_init"]
+__all__ = ["declarations", "model_state", "own_post_init"]
 
 _PRESENTATION = frozenset({"repr"})
 _UNDEFINED = "PydanticUndefined"
@@ -27,6 +28,7 @@ def _model(walker: Walker, value: Any, path: str) -> Parts:
     kind = yield type(value), path
     written = own_written_attributes(type(value))
     held = [(name, part) for name, part in _values(value).items() if name not in written]
+    held += kept_members(value, written, model_state, path) if written else []
     return ["model", kind, *(yield from walker.members(held, path))]
 
 
@@ -43,6 +45,11 @@ def _values(value: Any) -> dict[str, Any]:
     private = value.__pydantic_private__ or {}
     values.update({name: private[name] for name in _own_private_names(type(value)) if name in private})
     return values
+
+
+def model_state(value: Any) -> dict[str, Any]:
+    """Everything that an instance holds: fields, extras, private attributes, and what went around pydantic."""
+    return {**vars(value), **(value.__pydantic_extra__ or {}), **(value.__pydantic_private__ or {})}
 
 
 def _is_default(value: object, default: object) -> bool:

@@ -9,6 +9,7 @@ from types import CodeType
 from typing import Any, NamedTuple
 from weakref import ref
 
+from crew_repo.hashing._asked import Asked, asked_names
 from crew_repo.hashing._bytecode import Chain, encode_code, global_chains, local_imports, nested_codes, reads_docstring
 from crew_repo.hashing._canonical import Encoded, canonical, seal
 from crew_repo.hashing._imports import Import
@@ -18,11 +19,14 @@ __all__ = ["Static", "static_part"]
 
 
 class Static(NamedTuple):
-    """What of a function does not change while it lives: its code's digest, the globals it loads, its imports."""
+    """What of a function does not change while it lives: its code's digest, the globals it loads, its imports,
+    and what it asks the process for by name."""
 
     sha256: str
     chains: tuple[Chain, ...]
     imports: tuple[Import, ...]
+    environment: Asked
+    modules: Asked
 
 
 class _Found(NamedTuple):
@@ -43,7 +47,13 @@ def static_part(code: CodeType, namespace: Mapping[str, Any]) -> Static:
     known = _statics.get(id(code))
     if known is not None and known[0]() is code:
         return known[1]
-    static = Static(seal("code", _encode(code, namespace)), global_chains(code), local_imports(code))
+    static = Static(
+        seal("code", _encode(code, namespace)),
+        global_chains(code),
+        local_imports(code),
+        asked_names(code, "environment"),
+        asked_names(code, "module"),
+    )
     key = id(code)
     _statics[key] = (ref(code, lambda _: _statics.pop(key, None)), static)
     return static

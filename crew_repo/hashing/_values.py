@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from crew_repo.hashing._canonical import SCALARS, Encoded, canonical
-from crew_repo.hashing._dispatch import handles
+from crew_repo.hashing._dispatch import handles, handles_named
 from crew_repo.hashing._walker import is_secret
 
 if TYPE_CHECKING:
@@ -58,7 +58,10 @@ def _in_order(values: Sequence[Any], path: str) -> Parts:
 
 @handles(dict, OrderedDict, MappingProxyType, contents=True)
 def _dict(walker: Walker, value: Mapping[Any, Any], path: str) -> Parts:
-    texts = sorted(key for key in value if type(key) is str)
+    ordered = walker.ordered or isinstance(value, OrderedDict)
+    texts = [key for key in value if type(key) is str]
+    if not ordered:
+        texts.sort()
     encoded: list[Encoded] = []
     for key in texts:
         where = f"{path}[{key!r}]"
@@ -66,7 +69,8 @@ def _dict(walker: Walker, value: Mapping[Any, Any], path: str) -> Parts:
             part = ["secret"] if is_secret(key, value[key]) else (yield value[key], where)
             encoded.append([SCALARS[str](key), part])
     others = [] if len(texts) == len(value) else [item for item in value.items() if type(item[0]) is not str]
-    return ["dict", *encoded, *_in_own_order([walker.alone(item, f"{path}[...]") for item in others])]
+    alone = [walker.alone(item, f"{path}[...]") for item in others]
+    return ["dict", *encoded, *(alone if ordered else _in_own_order(alone))]
 
 
 @handles(defaultdict, contents=True)
@@ -101,8 +105,12 @@ def _enum(_: Walker, value: Enum, path: str) -> Parts:
 
 
 @handles(datetime.datetime, datetime.date, datetime.time, contents=True)
-def _moment(_walker: Walker, value: datetime.datetime, _path: str) -> list[Encoded]:
-    return [_stdlib_name(value, datetime.datetime, datetime.date, datetime.time), value.isoformat()]
+def _moment(_: Walker, value: datetime.datetime, path: str) -> Parts:
+    name = _stdlib_name(value, datetime.datetime, datetime.date, datetime.time)
+    zone, fold = getattr(value, "tzinfo", None), getattr(value, "fold", 0)
+    if zone is None or zone == datetime.timezone.utc:
+        return [name, value.isoformat(), *([fold] if fold else [])]
+    return [name, value.isoformat(), fold, (yield zone, f"{path}.tzinfo")]
 
 
 @handles(datetime.timedelta, contents=True)
@@ -110,9 +118,19 @@ def _timedelta(_walker: Walker, value: datetime.timedelta, _path: str) -> list[E
     return ["timedelta", value.days, value.seconds, value.microseconds]
 
 
+@handles_named("zoneinfo.ZoneInfo")
+def _zone(walker: Walker, value: Any, path: str) -> list[Encoded]:
+    if value.key is None:
+        return walker.hidden(value, path, "was read from a file and has no name")
+    return ["zone", value.key]
+
+
 @handles(datetime.timezone)
 def _timezone(_walker: Walker, value: datetime.timezone, _path: str) -> list[Encoded]:
-    return ["timezone", value.tzname(None)]
+    offset = value.utcoffset(None)
+    name = value.tzname(None)
+    usual = datetime.timezone(offset).tzname(None) == name
+    return ["timezone", name, *([] if usual else [offset // datetime.timedelta(microseconds=1)])]
 
 
 @handles(Decimal, UUID, contents=True)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 from crew_repo.hashing._canonical import SCALARS, Encoded, seal
 from crew_repo.hashing._dispatch import handler_for
 from crew_repo.hashing._origin import qualified_name
-from crew_repo.hashing._secret_names import is_secret_name
+from crew_repo.hashing._secret_names import is_password_name, is_secret_name
 from crew_repo.model import Opaque
 
 __all__ = ["Hashed", "Parts", "Steps", "Walker", "is_secret", "walk"]
@@ -30,10 +30,14 @@ _DEEPEST = 10_000
 
 
 class Hashed(NamedTuple):
-    """A hash, and what of the value could not be read into it. With anything opaque, the hash proves nothing."""
+    """A hash, and what of the value could not be read into it. With anything opaque, the hash proves nothing.
+
+    `environment` has the hash of each variable of the environment that code in it reads; `sha256` is without them.
+    """
 
     sha256: str
     opaque: tuple[Opaque, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
 
 
 class _Frame:
@@ -50,13 +54,15 @@ class _Frame:
 class Walker:
     """One walk. Handlers use `members`, `hidden` and `alone`; everything else is `walk`'s."""
 
-    def __init__(self, root: str, skip: Callable[[str], bool] | None) -> None:
+    def __init__(self, root: str, skip: Callable[[str], bool] | None, *, ordered: bool = False) -> None:
         self._root, self._skip = len(root), skip
+        self.ordered = ordered  # whether the order of a dict acts: code may go through it, where data is looked up
         self._frame: _Frame | None = None
         self._open: dict[int, int] = {}
         self._closed: dict[int, Encoded] = {}
         self._kept: list[object] = []  # an id stays taken for as long as the walk remembers it
         self.opaque: set[tuple[str, str]] = set()
+        self.environment: dict[str, str] = {}
 
     def encode(self, value: object, path: str) -> Encoded:
         """Encode a value and everything in it."""
@@ -163,20 +169,25 @@ _CODE = (type, FunctionType, MethodType, ModuleType, BuiltinFunctionType, proper
 
 
 def is_secret(name: str, value: object) -> bool:
-    """Whether a named part is left out for its name: data is, code and switches are not."""
-    return is_secret_name(name) and not isinstance(value, (*_CODE, bool))
+    """Whether a named part is left out for its name: data is, but no code, switch, or number that is no password."""
+    if not is_secret_name(name) or isinstance(value, (*_CODE, bool)):
+        return False
+    return not isinstance(value, (int, float)) or is_password_name(name)
 
 
 def _name(member: tuple[str, object]) -> str:
     return member[0]
 
 
-def walk(kind: str, value: object, path: str, skip: Callable[[str], bool] | None = None) -> Hashed:
+def walk(
+    kind: str, value: object, path: str, skip: Callable[[str], bool] | None = None, *, ordered: bool = True
+) -> Hashed:
     """Hash a value of any kind under the record type `kind`."""
-    walker = Walker(path, skip)
+    walker = Walker(path, skip, ordered=ordered)
     try:
         encoded = walker.encode(value, path)
     except RecursionError:  # sets within sets within sets; everything else is walked without recursion
-        walker = Walker(path, skip)
+        walker = Walker(path, skip, ordered=ordered)
         encoded = walker.hidden(value, path, "is nested too deeply")
-    return Hashed(seal(kind, encoded), tuple(Opaque(*where) for where in sorted(walker.opaque)))
+    opaque = tuple(Opaque(*where) for where in sorted(walker.opaque))
+    return Hashed(seal(kind, encoded), opaque, tuple(sorted(walker.environment.items())))

@@ -1,9 +1,9 @@
-"""Telling state from configuration: what code writes itself is its state, and no ingredient of its answers.
+"""What code writes itself: a counter, a log, a cache, a connection, or what `load` and `configure` are told.
 
-A tool that counts its calls, an LLM that logs its prompts, a function that fills a cache: if those values were
-hashed, every run would make the next one stale. The rule is syntactic and errs on the side of hashing: a name
-counts as state only where the source of the code that owns it assigns to it, deletes it, or calls one of the
-mutating methods of Python's containers on it, outside of construction.
+If such values were hashed as they are, every run would make the next one stale; if they were left out, a tool that was
+configured by a method would pass for another. So they count as they were given (see `_kept`). The rule is syntactic
+and errs on the side of hashing: a name is written only where the source of the code that owns it assigns to it,
+deletes it, or calls one of the mutating methods of Python's containers on it, outside of construction.
 """
 
 from __future__ import annotations
@@ -16,9 +16,19 @@ from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
 
-__all__ = ["written_attributes", "written_names"]
+__all__ = [
+    "MUTATORS",
+    "attribute_of",
+    "dotted_name",
+    "function_of",
+    "is_constructor",
+    "mangled",
+    "tree_of",
+    "written_attributes",
+    "written_names",
+]
 
-_MUTATORS = frozenset(
+MUTATORS = frozenset(
     {
         *("add", "append", "appendleft", "clear", "discard", "extend", "extendleft", "insert", "pop", "popitem"),
         *("popleft", "put", "put_nowait", "remove", "rotate", "setdefault", "subtract", "update", "write"),
@@ -49,15 +59,26 @@ def written_attributes(cls: type) -> frozenset[str]:
 
 
 def _written_by_method(cls: type, member: Any) -> frozenset[str]:
+    found = function_of(member)
+    if not isinstance(found, FunctionType) or is_constructor(found.__name__) or _validates(cls, found.__name__):
+        return frozenset()
+    return _written_on_first(found, cls.__name__)
+
+
+def is_constructor(name: str) -> bool:
+    """Whether a method of this name makes the object, so that what it sets is configuration."""
+    return name in _CONSTRUCTORS
+
+
+def function_of(member: Any) -> Any:
+    """The function that was written for a member of a class, under its descriptors and decorators."""
     found = getattr(member, "__func__", None) or getattr(member, "fget", None) or member
     found = inspect.unwrap(found) if callable(found) else found
     for cell in getattr(found, "__closure__", None) or ():
         inner = _cell(cell)
         if isinstance(inner, FunctionType) and inner.__name__ == getattr(found, "__name__", None):
             found = inner
-    if not isinstance(found, FunctionType) or found.__name__ in _CONSTRUCTORS or _validates(cls, found.__name__):
-        return frozenset()
-    return _written_on_first(found, cls.__name__)
+    return found
 
 
 def _cell(cell: Any) -> Any:
@@ -75,16 +96,22 @@ def _validates(cls: type, name: str) -> bool:
 
 @functools.lru_cache(maxsize=16384)
 def _written_on_first(function: FunctionType, class_name: str) -> frozenset[str]:
-    tree = _tree(function)
+    tree = tree_of(function)
     if tree is None or not tree.args.args:
         return frozenset()
     owner = tree.args.args[0].arg
     written = set()
     for target in _targets(tree):
-        attribute = _attribute_of(target, {owner, class_name})
+        attribute = attribute_of(target, {owner, class_name})
         if attribute is not None:
-            written.add(attribute)
+            written.add(mangled(attribute, class_name))
     return frozenset(written)
+
+
+def mangled(name: str, class_name: str) -> str:
+    """The name under which an object holds what its class calls `self.__name`."""
+    private = name.startswith("__") and not name.endswith("__")
+    return f"_{class_name.lstrip('_')}{name}" if private else name
 
 
 @functools.lru_cache(maxsize=16384)
@@ -93,7 +120,7 @@ def written_names(function: FunctionType) -> frozenset[str]:
 
     Plain assignment needs a `global` or `nonlocal` statement, as in Python; without source there are none.
     """
-    tree = _tree(function)
+    tree = tree_of(function)
     if tree is None:
         return frozenset()
     declared = {name for node in ast.walk(tree) if isinstance(node, (ast.Global, ast.Nonlocal)) for name in node.names}
@@ -101,7 +128,7 @@ def written_names(function: FunctionType) -> frozenset[str]:
     return frozenset(
         dotted
         for target in _targets(tree)
-        if (dotted := _dotted(target)) is not None
+        if (dotted := dotted_name(target)) is not None
         and (dotted.partition(".")[0] in outer or dotted in declared)
         and not (isinstance(target, ast.Name) and dotted not in declared and not _was_mutated(target))
     )
@@ -115,7 +142,8 @@ def _was_mutated(target: ast.expr) -> bool:
     return isinstance(target, _Mutated)
 
 
-def _tree(function: FunctionType) -> ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | None:
+def tree_of(function: FunctionType) -> ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | None:
+    """The syntax of a function, if its source can be found."""
     try:
         source = textwrap.dedent(inspect.getsource(function))
         tree = ast.parse(source)
@@ -158,7 +186,7 @@ def _root_of_items(target: ast.expr) -> ast.expr:
 
 
 def _called_on(call: ast.Call) -> Iterator[ast.expr]:
-    if isinstance(call.func, ast.Attribute) and call.func.attr in _MUTATORS:
+    if isinstance(call.func, ast.Attribute) and call.func.attr in MUTATORS:
         yield _as_mutated(_root_of_items(call.func.value))
     elif isinstance(call.func, ast.Name) and call.func.id == "next" and call.args:
         yield _as_mutated(call.args[0])
@@ -168,7 +196,7 @@ def _as_mutated(target: ast.expr) -> ast.expr:
     return _Mutated(id=target.id, ctx=target.ctx) if isinstance(target, ast.Name) else target
 
 
-def _attribute_of(target: ast.expr, owners: set[str]) -> str | None:
+def attribute_of(target: ast.expr, owners: set[str]) -> str | None:
     """`x` for `self.x`, `self.x.y`, `self.x[0].y`, `type(self).x`, `self.__class__.x` and `TheClass.x`."""
     chain: list[str] = []
     while isinstance(target, (ast.Attribute, ast.Subscript)):
@@ -192,7 +220,7 @@ def _is_type_of(node: ast.expr, owners: set[str]) -> bool:
     )
 
 
-def _dotted(target: ast.expr) -> str | None:
+def dotted_name(target: ast.expr) -> str | None:
     """`name` for a name, `name.attribute` for an attribute of one (deeper ones count as their first two)."""
     chain: list[str] = []
     while isinstance(target, (ast.Attribute, ast.Subscript)):

@@ -23,7 +23,7 @@ def run_session(
 ) -> Any:
     """Kick the crew off under this session; the result carries the RunRecord as `.run` where it can."""
     adapter.check_process()
-    with exclusive(crew, session.run_id):
+    with exclusive(crew, session.run_id), session.under_way:
         session.start()
         try:
             result = _kickoff(session, crew, inputs, input_files)
@@ -55,7 +55,7 @@ async def arun_session(
 ) -> Any:
     """The same with CrewAI's native async kickoff."""
     adapter.check_process()
-    with exclusive(crew, session.run_id):
+    with exclusive(crew, session.run_id), session.under_way:
         session.start()
         try:
             result = await _akickoff(session, crew, inputs, input_files)

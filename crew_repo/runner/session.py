@@ -11,7 +11,7 @@ import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -19,7 +19,7 @@ from typing import Any
 
 from crew_repo import adapter
 from crew_repo.errors import StoreError
-from crew_repo.hashing import FORMAT, output_hash
+from crew_repo.hashing import FORMAT, output_hash, run_under_way
 from crew_repo.model import (
     Claim,
     Decision,
@@ -115,6 +115,8 @@ class Session:
         self._owner = this_owner()
         self._secrets = adapter.secrets_of(crew)
         self._memo: adapter.Memo = {}
+        self.under_way = ExitStack()  # whoever starts the session closes it
+        self._works = False
 
     # The run as a whole.
 
@@ -213,6 +215,7 @@ class Session:
         self._notice_new_tasks()
         texts = adapter.Texts(self._crew, task)
         view, current = self._current(task, context)
+        self._begin_work()
         record = self._find(current.input_hash)
         decision = decide(current, record, self._heads.get(view.name), utc_now())
         if not decision.fresh:
@@ -231,6 +234,13 @@ class Session:
                 log.warning("run %s: tasks were added to the crew after the run had begun; they are executed in every "
                             "run, and not recorded. Add them before run is called.", self.run_id)  # fmt: skip
             self._tasks, self._names = tasks, adapter.task_names(self._crew)
+
+    def _begin_work(self) -> None:
+        """From the first arrival on, what tools and models write on themselves is this run's work."""
+        with self._lock:
+            if not self._works:
+                self._works = True
+                self.under_way.enter_context(run_under_way())
 
     def _find(self, input_hash: str) -> Record | None:
         """The record, if there was one when the run began; claiming the lease sees what was finished since."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -333,7 +334,7 @@ class SelfCounting(BaseTool):
 
 @pytest.mark.parametrize("make", [logging_tool, counting_tool, closing_tool, SelfCounting])
 def test_a_tool_that_counts_its_calls_stays_fresh(repo, model, make: Callable[[], BaseTool]):
-    """What a tool writes itself is its state, and no ingredient of its answers."""
+    """What a run writes on a tool is no change of the tool."""
     made = make()
     call = CALL.format(tool=made.name)
     model.script = {"done": "Thought: I know.\nFinal Answer: ok", "<<analyze>>": call, "<<draft>>": "drafted"}
@@ -345,6 +346,82 @@ def test_a_tool_that_counts_its_calls_stays_fresh(repo, model, make: Callable[[]
     assert repo.run(crew(), NOTES).run.executed == ["analyze", "draft"]
     assert any("done" in call for call in model.calls)
     assert reruns(repo, crew()) == []
+
+
+class Lookup(BaseTool):
+    name: str = "lookup"
+    description: str = "Looks up."
+    _index: str | None = PrivateAttr(default=None)
+
+    def load(self, index: str) -> BaseTool:
+        self._index = index
+        return self
+
+    def _run(self) -> str:
+        self._index = self._index or "the usual"
+        return self._index
+
+
+class Regional(BaseTool):
+    name: str = "regional"
+    description: str = "Looks up."
+
+    def _run(self) -> str:
+        return os.environ.get("REGION", "anywhere")
+
+
+def test_an_environment_variable_that_a_tool_reads_is_a_component(repo, model, monkeypatch):
+    """The reason names it, a policy can take it out, and changing it back finds the old answer."""
+
+    def crew() -> Crew:
+        return Crew(agents=[one := agent(model, tools=[Regional()])], tasks=[task("analyze", "{notes}", one)])
+
+    assert reruns(repo, crew()) == ["analyze"]
+    monkeypatch.setenv("REGION", "north")
+    assert [str(reason) for reason in repo.plan(crew(), NOTES)["analyze"].reasons] == ["environment:REGION changed"]
+    assert reruns(repo, crew()) == ["analyze"]
+    monkeypatch.delenv("REGION")
+    assert reruns(repo, crew()) == []
+    policies = {"*": TaskPolicy(ignore=("environment:REGION",))}
+    assert reruns(repo, crew(), policies=policies) == ["analyze"]
+    monkeypatch.setenv("REGION", "south")
+    assert reruns(repo, crew(), policies=policies) == []
+
+
+class Configured(PromptModel):
+    tone: str = "kind"
+
+    def speak(self, tone: str) -> Any:
+        self.tone = tone
+        return self
+
+    def answer(self, prompt: str) -> str:
+        return f"Thought: I know.\nFinal Answer: {self.tone}"
+
+
+def test_a_tool_that_is_loaded_otherwise_between_runs_is_a_change(repo, model):
+    """What a method is told counts, though the tool fills the same attribute by itself while it works."""
+    made = Lookup()
+    model.script = {"the usual": "Final Answer: ok", "other": "Final Answer: ok", "<<analyze>>": CALL.format(tool="lookup")}
+
+    def crew() -> Crew:
+        return Crew(agents=[one := agent(model, tools=[made])], tasks=[task("analyze", "{notes}", one)])
+
+    assert reruns(repo, crew()) == ["analyze"]
+    assert made._index == "the usual"
+    assert reruns(repo, crew()) == []
+    made.load("other")
+    assert reruns(repo, crew()) == ["analyze"]
+    assert reruns(repo, crew()) == []
+    made = Lookup().load("other")  # as the next process makes it
+    assert reruns(repo, crew()) == []
+
+
+def test_a_model_that_is_configured_by_a_method_is_another(repo):
+    """Its own settings act, whoever sets them."""
+    assert reruns(repo, two_tasks(Configured(model="m"))) == ["analyze", "draft"]
+    assert reruns(repo, two_tasks(Configured(model="m").speak("stern"))) == ["analyze", "draft"]
+    assert reruns(repo, two_tasks(Configured(model="m"))) == []
 
 
 class CountingModel(PromptModel):

@@ -12,7 +12,7 @@ from tests.unit.hashing.conftest import Project
 
 PLAIN = """
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 LIMIT = 3
@@ -77,6 +77,10 @@ def hash_of(project: Project, text: str, name: str = "Tool") -> str:
         ("Data", "x: int = 1\n\n", "x: int = 2\n\n"),
         ("Data", "x: int = 1\n\n", "x: float = 1\n\n"),
         ("Data", 'return "a"', 'return "b"'),
+        ("Data", "@dataclass", "@dataclass(order=True)"),
+        ("Data", "@dataclass", "@dataclass(eq=False)"),
+        ("Data", "x: int = 1\n\n", "x: int = field(default=1, repr=False)\n\n"),
+        ("Data", "x: int = 1\n\n", "x: int = field(default=1, compare=False)\n\n"),
         ("Row", "class Row(NamedTuple):\n    x: int = 1", "class Row(NamedTuple):\n    x: int = 2"),
         ("Row", "class Row(NamedTuple):\n    x: int", "class Row(NamedTuple):\n    y: int"),
         ("Kind", "A = 1", "A = 2"),
@@ -150,6 +154,21 @@ def test_models_act_by_fields_constraints_and_validators(project, old, new):
     """A validator leaves the JSON schema equal; it does not leave the hash equal."""
     assert hash_of(project, MODEL) != hash_of(project, MODEL.replace(old, new))
     assert hash_of(project, MODEL) == hash_of(project, MODEL + "\n")
+
+
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("M", "from pydantic import BaseModel\nclass M(BaseModel):\n    a: int = 1\n    b: int = 2\n"),
+        ("D", "from dataclasses import dataclass\n@dataclass\nclass D:\n    a: int = 1\n    b: int = 2\n"),
+        ("E", "from enum import Enum\nclass E(Enum):\n    a = 1\n    b = 2\n"),
+    ],
+)
+def test_the_order_of_fields_acts(project, name, text):
+    """A schema is put into a prompt in the order of its fields."""
+    first, second, rest = text.splitlines(keepends=True)[-2], text.splitlines(keepends=True)[-1], text[:-1]
+    swapped = text.replace(first + second, second + first)
+    assert hash_of(project, text, name) == hash_of(project, rest, name) != hash_of(project, swapped, name)
 
 
 def test_generic_models_act_by_their_arguments(project):

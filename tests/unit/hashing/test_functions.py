@@ -103,6 +103,20 @@ def test_imports_inside_the_function_act(project):
     assert hash_callable(search_again, "tool").sha256 == first
 
 
+@pytest.mark.parametrize("text", ["from folder.part import f\n    return f()", "import folder.part\n    return folder.part.f()"])
+def test_packages_without_a_file_of_their_own_act(project, text):
+    """A folder needs no `__init__.py` to be imported from, inside a function or not."""
+    (project.folder / "folder").mkdir()
+    part = project.folder / "folder" / "part.py"
+    hashes = []
+    for value in (1, 2):
+        part.write_text(f"def f(): return {value}\n")
+        for name in ("folder", "folder.part"):
+            project.forget(name)
+        hashes.append(hash_of(project, f"def search(q):\n    {text}\n"))
+    assert hashes[0] != hashes[1]
+
+
 def test_modules_passed_whole_act(project):
     """A module that is used as a value counts by its source."""
     text = "import helpers\ndef search(q):\n    return getattr(helpers, q)\n"
@@ -277,14 +291,110 @@ def test_a_thousand_functions_that_know_each_other_are_hashed_in_linear_time(pro
     hash_of(project, chain + "def f1000():\n    return 1\nsearch = f0\n")
 
 
-def test_what_the_function_itself_writes_is_its_state(project):
-    """A counter or a cache that a function fills changes nothing, or each run would make the next one stale."""
-    text = "_cache = {}\ncalls = 0\ndef search(q):\n    global calls\n    calls += 1\n    return _cache.setdefault(q, q)\n"
-    project.write(crewmodule=text)
+@pytest.mark.parametrize(
+    "text, old, new",
+    [
+        ("__fetch = lambda q: q + 1\ndef search(q):\n    return __fetch(q)\n", "+ 1", "+ 2"),
+        ("__prompt__ = 'a'\ndef search(q):\n    return __prompt__\n", "'a'", "'b'"),
+        ("'One.'\ndef search(q):\n    return __doc__\n", "One", "Two"),
+        ("def help_():\n    'One.'\ndef search(q):\n    return help_.__doc__\n", "One", "Two"),
+        ("class Help:\n    'One.'\ndef search(q):\n    return Help.__doc__\n", "One", "Two"),
+        ("def helper(): return 1\ndef search(q):\n    return globals()[q]()\n", "return 1", "return 2"),
+        ("ORDER = {'b': 1, 'a': 2}\ndef search(q):\n    return list(ORDER)\n", "'b': 1, 'a': 2", "'a': 2, 'b': 1"),
+    ],
+)
+def test_names_with_underscores_docstrings_and_the_order_of_constants_act(project, text, old, new):
+    """What a function reads acts, by whatever way it gets there."""
+    assert hash_of(project, text) == hash_of(project, text)
+    assert hash_of(project, text) != hash_of(project, text.replace(old, new))
+
+
+def test_the_name_of_the_module_does_not_act(project):
+    """A program that is run as `__main__` and imported later is the same program."""
+    project.write(crewmodule="import logging\ndef search(q):\n    return logging.getLogger(__name__), __file__\n")
     search = project.load("crewmodule").search
     before = hash_callable(search, "f")
-    search(1)
+    search.__globals__["__name__"] = "__main__"
+    search.__globals__["__file__"] = "elsewhere.py"
     assert hash_callable(search, "f") == before
+
+
+ENVIRONMENT = """
+import os
+from os import environ
+
+NAME = "MODE"
+
+def helper(q):
+    return {read}
+
+def search(q):
+    return helper(q)
+"""
+
+
+def variables_of(project: Project, text: str) -> tuple[tuple[str, str], ...]:
+    """The variables of the environment that a function reads, each with its hash."""
+    project.write(crewmodule=text)
+    return hash_callable(project.load("crewmodule").search, "tool").environment
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        "os.environ['MODE']",
+        "os.environ.get('MODE', 'a')",
+        "os.getenv('MODE')",
+        "environ.get('MODE')",
+        "environ[NAME]",
+        "'MODE' in os.environ",
+        "[os.getenv('MODE') for _ in q]",
+    ],
+)
+def test_variables_of_the_environment_act(project, monkeypatch, read):
+    """A variable that code reads by name is an ingredient, in helpers and nested functions as well."""
+    hashes = []
+    for value in ("a", "b", "a"):
+        monkeypatch.setenv("MODE", value)
+        hashes.append(variables_of(project, ENVIRONMENT.format(read=read)))
+    monkeypatch.delenv("MODE")
+    hashes.append(variables_of(project, ENVIRONMENT.format(read=read)))
+    assert [name for name, _ in hashes[0]] == ["MODE"]
+    assert hashes[0] == hashes[2]
+    assert len(set(hashes)) == 3
+
+
+@pytest.mark.parametrize(
+    "name, one, two",
+    [("SEARCH_API_KEY", "a", "b"), ("STORE_URL", "https://me:one@host/a", "https://me:two@host/a")],
+)
+def test_secrets_in_the_environment_do_not_act(project, monkeypatch, name, one, two):
+    """Rotating a key or a password changes nothing."""
+    text = f"import os\ndef search(q):\n    return os.environ['{name}']\n"
+    monkeypatch.setenv(name, one)
+    first = variables_of(project, text)
+    monkeypatch.setenv(name, two)
+    assert variables_of(project, text) == first
+
+
+def test_what_code_writes_into_the_environment_does_not_act(project):
+    """It is what the code does, and not what it depends on."""
+    text = "import os\ndef search(q):\n    os.environ['MODE'] = q\n"
+    assert variables_of(project, text) == ()
+
+
+@pytest.mark.parametrize("call", ["importlib.import_module('helpers')", "__import__('helpers')", "sys.modules['helpers']"])
+def test_modules_that_are_imported_by_a_call_act(project, call):
+    """As those of an import statement do."""
+    text = f"import importlib, sys\ndef search(q):\n    return {call}.RATE\n"
+    assert hash_of(project, text, helpers="RATE = 1") != hash_of(project, text, helpers="RATE = 2")
+
+
+def test_modules_of_unknown_names_are_said_not_to_be_hashed(project):
+    """Which module runs is only known when it runs."""
+    project.write(crewmodule="import importlib\ndef search(q):\n    return importlib.import_module(q)\n")
+    (opaque,) = hash_callable(project.load("crewmodule").search, "tool").opaque
+    assert str(opaque) == "tool: search (a function): it imports modules by names made at run time"
 
 
 def test_secrets_in_globals_and_closures_do_not_act(project):

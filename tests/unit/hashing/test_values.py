@@ -21,10 +21,12 @@ import threading
 import typing
 import uuid
 import weakref
+import zoneinfo
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
 from dataclasses import dataclass, field
 from types import MappingProxyType, SimpleNamespace
 
+import httpx
 import numpy
 import pytest
 
@@ -118,6 +120,43 @@ def test_different_values_hash_differently():
 def test_equal_values_hash_equal(one, other):
     """The order of a dict or a set, and what a container is wrapped in, change nothing."""
     assert sha(one) == sha(other)
+
+
+BERLIN, PARIS = zoneinfo.ZoneInfo("Europe/Berlin"), zoneinfo.ZoneInfo("Europe/Paris")
+HOUR = dt.timedelta(hours=1)
+VARIABLE: contextvars.ContextVar[int] = contextvars.ContextVar("VARIABLE", default=1)
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        (dt.datetime(2025, 1, 1, tzinfo=BERLIN), dt.datetime(2025, 1, 1, tzinfo=PARIS)),
+        (dt.datetime(2025, 1, 1), dt.datetime(2025, 1, 1, fold=1)),
+        (dt.timezone(HOUR, "X"), dt.timezone(2 * HOUR, "X")),
+        (OrderedDict(a=1, b=2), OrderedDict(b=2, a=1)),
+        (httpx.Client(params={"mode": "a"}), httpx.Client(params={"mode": "b"})),
+        (contextvars.ContextVar("V", default=1), contextvars.ContextVar("V", default=2)),
+    ],
+)
+def test_what_looks_alike_is_told_apart(one, other):
+    """Zones of one offset, what a client always asks, what a context variable stands for."""
+    assert sha(one) != sha(other)
+
+
+def test_what_a_context_variable_stands_for_acts():
+    """It is read like a global."""
+    before = sha(VARIABLE)
+    token = VARIABLE.set(2)
+    assert sha(VARIABLE) != before
+    VARIABLE.reset(token)
+    assert sha(VARIABLE) == before
+
+
+def test_the_order_of_a_dict_acts_where_code_may_go_through_it():
+    """Data is looked up; a field of a tool may be listed."""
+    one, other = {"a": 1, "b": 2}, {"b": 2, "a": 1}
+    assert hash_value(one, "v") == hash_value(other, "v")
+    assert hash_value(one, "v", ordered=True) != hash_value(other, "v", ordered=True)
 
 
 def test_sharing_does_not_show():

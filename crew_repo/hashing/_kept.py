@@ -1,0 +1,164 @@
+"""What code writes on its own objects counts as it was given, not as runs have left it.
+
+A counter, a cache or an open connection differs after every run: hashed as it is, each run would make the next one
+stale. Left out, `tool.load("a.csv")` and `tool.load("b.csv")` would be one tool. So such a value is hashed when it is
+first seen, and that hash stays for as long as nobody but a run changes the value: what it is when a run ends is noted,
+and if it is something else later, somebody has set it, and what it was set to counts from then on.
+
+While a run is under way in this process, changes count as the run's. Nothing here outlives the objects themselves.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from crew_repo.hashing._dispatch import handles
+from crew_repo.hashing._walker import Hashed, is_secret, walk
+
+if TYPE_CHECKING:
+    from crew_repo.hashing._canonical import Encoded
+    from crew_repo.hashing._walker import Walker
+
+__all__ = ["Kept", "kept_members", "kept_values", "run_under_way"]
+
+Read = Callable[[Any], Mapping[str, object]]
+
+_missing: Any = object()
+
+
+class Kept(NamedTuple):
+    """A value that stands for itself as it was given; the walk encodes the hash of that."""
+
+    hashed: Hashed
+
+
+class _Seen(NamedTuple):
+    """A value at one moment. What cannot be hashed is told from its like by being another object."""
+
+    hashed: Hashed
+    opaque: object = None
+
+    def same_as(self, other: _Seen | None) -> bool:
+        return other is not None and self.hashed.sha256 == other.hashed.sha256 and self.opaque is other.opaque
+
+
+class _Owner:
+    """What is known of the written values of one object: as they were given, and as the last run left them."""
+
+    __slots__ = ("given", "last", "object", "read")
+
+    def __init__(self, owner: object, read: Read) -> None:
+        key = id(owner)
+        self.object = weakref.ref(owner, lambda _: _owners.pop(key, None))
+        self.read = read
+        self.given: dict[str, _Seen] = {}
+        self.last: dict[str, _Seen] = {}
+
+
+class _Local(threading.local):
+    """The objects whose written values this thread is hashing, and what it has found on the way."""
+
+    def __init__(self) -> None:
+        self.under_way: set[int] = set()
+        self.found: dict[tuple[int, str], _Seen] = {}
+
+
+_ABSENT = _Seen(Hashed("absent"))
+_UNDER_WAY = _Seen(Hashed("under way"))
+_owners: dict[int, _Owner] = {}
+_local = _Local()
+_runs = 0
+_lock = threading.Lock()
+
+
+@contextmanager
+def run_under_way() -> Iterator[None]:
+    """For the length of a run: what is written meanwhile is the run's work, and no change of anybody's."""
+    global _runs
+    with _lock:
+        _runs += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _runs -= 1
+            ended = list(_owners.values()) if _runs == 0 else []
+        for owner in ended:
+            _note_end(owner)
+
+
+def _note_end(owner: _Owner) -> None:
+    alive = owner.object()
+    try:
+        owner.last = {} if alive is None else _see(alive, owner.given, owner.read, "")
+    except Exception:  # noqa: BLE001 - an object's own code may raise anything; what it holds then counts as changed
+        owner.last = {}
+
+
+def kept_values(owner: object, names: Iterable[str], read: Read, path: str) -> dict[str, Hashed]:
+    """The written values of an object, as they were given. `read` gives what it holds by now, by name."""
+    known = _owner(owner, read)
+    if known is None:  # nothing can be remembered of it
+        return {name: seen.hashed for name, seen in _see(owner, names, read, path).items()}
+    unknown = [name for name in names if not _runs or name not in known.given]
+    for name, now in _see(owner, unknown, read, path).items():
+        if not now.same_as(known.last.get(name)):
+            known.given[name] = known.last[name] = now
+    return {name: known.given[name].hashed for name in names}
+
+
+def _owner(owner: object, read: Read) -> _Owner | None:
+    known = _owners.get(id(owner))
+    if known is None or known.object() is not owner:
+        try:
+            known = _owners[id(owner)] = _Owner(owner, read)
+        except TypeError:  # it cannot be referred to weakly
+            return None
+    return known
+
+
+def _see(owner: object, names: Iterable[str], read: Read, path: str) -> dict[str, _Seen]:
+    """Hash values on their own; one that leads back to its owner ends there."""
+    if id(owner) in _local.under_way:
+        return dict.fromkeys(names, _UNDER_WAY)
+    _local.under_way.add(id(owner))
+    try:
+        held = read(owner)
+        return {name: _see_one(owner, name, held.get(name, _missing), f"{path}.{name}") for name in names}
+    finally:
+        _local.under_way.discard(id(owner))
+        if not _local.under_way:
+            _local.found.clear()
+
+
+def _see_one(owner: object, name: str, value: object, path: str) -> _Seen:
+    if value is _missing:
+        return _ABSENT
+    found = _local.found.get((id(owner), name))
+    if found is None:
+        hashed = walk("state", value, path, ordered=True)
+        found = _local.found[id(owner), name] = _Seen(hashed, value if hashed.opaque else None)
+    return found
+
+
+def kept_members(owner: object, written: Iterable[str], read: Read, path: str) -> list[tuple[str, object]]:
+    """The written values of an object as members for the walk; secrets stand as they are, to be left out there."""
+    held = read(owner)
+    secret = {name: held[name] for name in written if name in held and is_secret(_last(name), held[name])}
+    kept = kept_values(owner, sorted(set(written) - set(secret)), read, path)
+    return [*secret.items(), *((name, Kept(hashed)) for name, hashed in kept.items())]
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+@handles(Kept)
+def _kept(walker: Walker, value: Kept, _path: str) -> list[Encoded]:
+    walker.opaque.update((opaque.path, opaque.why) for opaque in value.hashed.opaque)
+    walker.environment.update(value.hashed.environment)
+    return ["kept", value.hashed.sha256]

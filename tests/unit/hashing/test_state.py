@@ -1,0 +1,190 @@
+"""What code writes on its own objects counts as it was given, and not as runs have left it."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from crew_repo.hashing import _kept, accounts, hash_callable, hash_value, run_under_way
+from tests.unit.hashing.conftest import Project
+
+TOOL = """
+class Tool:
+    limit = 3
+
+    def __init__(self, table=()):
+        self.calls, self.docs = 0, []
+        self._prepare(table)
+
+    def _prepare(self, table):
+        self.table = table
+
+    def configure(self, *, table):
+        self.table = table
+        return self
+
+    def set_limit(self, limit):
+        type(self).limit = limit
+
+    def add(self, doc):
+        self.docs.append(doc)
+        return self
+
+    def __call__(self, q):
+        self.calls += 1
+        self.__seen = q
+        return self.calls, self.docs, self.table, self.limit, self.__seen
+
+tool = Tool()
+"""
+
+
+def hash_of(project: Project, made: str) -> str:
+    """The hash of a tool that is made by this expression, as a new process would see it."""
+    project.write(crewmodule=TOOL + f"tool = {made}\n")
+    return hash_callable(project.load("crewmodule").tool, "tool").sha256
+
+
+@pytest.mark.parametrize(
+    "one, two",
+    [
+        ("Tool('a')", "Tool('b')"),
+        ("Tool().configure(table='a')", "Tool().configure(table='b')"),
+        ("Tool().add('a')", "Tool().add('b')"),
+        ("Tool().set_limit(4) or Tool()", "Tool().set_limit(5) or Tool()"),
+    ],
+)
+def test_what_a_method_is_told_acts(project, one, two):
+    """A tool that was configured by a method is not the tool that was configured otherwise."""
+    assert hash_of(project, one) == hash_of(project, one)
+    assert hash_of(project, one) != hash_of(project, two)
+
+
+def test_what_a_run_writes_is_no_change(project):
+    """A counter, a cache and a connection differ after a run; the next run is asked the same."""
+    project.write(crewmodule=TOOL)
+    tool = project.load("crewmodule").tool
+    before = hash_callable(tool, "tool")
+    for _ in range(2):
+        with run_under_way():
+            tool("q")
+            assert hash_callable(tool, "tool") == before
+        assert hash_callable(tool, "tool") == before
+
+
+def test_what_somebody_sets_between_runs_is_a_change(project):
+    """Also where runs write the same attribute: what it was set to counts from then on."""
+    project.write(crewmodule=TOOL)
+    tool = project.load("crewmodule").tool
+    hashes = [hash_callable(tool, "tool").sha256]
+    with run_under_way():
+        tool("q")
+    for table in "ab":
+        tool.configure(table=table)
+        hashes.append(hash_callable(tool, "tool").sha256)
+        with run_under_way():
+            tool("q")
+        assert hash_callable(tool, "tool").sha256 == hashes[-1]
+    assert len(set(hashes)) == 3
+
+
+def test_what_cannot_be_hashed_is_told_from_its_like(project):
+    """Another connection, set between runs, is not the one that the run has opened."""
+    project.write(crewmodule=TOOL)
+    tool = project.load("crewmodule").tool
+    assert hash_callable(tool, "tool").opaque == ()
+    with run_under_way():
+        tool.configure(table=iter([1]))
+    assert hash_callable(tool, "tool").opaque == ()
+    tool.configure(table=iter([1]))
+    assert hash_callable(tool, "tool").opaque != ()
+
+
+def test_state_that_leads_back_to_its_owner_ends(project):
+    """A tree whose nodes know their parents, filled by a method, is hashed."""
+    text = """
+        class Node:
+            def __init__(self, name):
+                self.name, self.parent, self.children = name, None, []
+
+            def add(self, child):
+                self.children.append(child)
+                child.parent = self
+                return self
+
+            def __call__(self):
+                return self.children
+        tree = Node("a").add(Node("b").add(Node("c")))
+        """
+    project.write(crewmodule=text)
+    one = hash_value(project.load("crewmodule").tree, "t")
+    assert one == hash_value(project.load("crewmodule").tree, "t")
+    project.write(crewmodule=text.replace('"c"', '"d"'))
+    assert one != hash_value(project.load("crewmodule").tree, "t")
+
+
+def test_a_global_that_a_function_fills_counts_as_it_was_given(project):
+    """A cache that was filled beforehand acts; that the function fills it on is its work."""
+    text = "seen = {'a': 1}\ndef search(q):\n    return seen.setdefault(q, len(seen))\n"
+    project.write(crewmodule=text)
+    search = project.load("crewmodule").search
+    before = hash_callable(search, "f")
+    with run_under_way():
+        search("b")
+    assert hash_callable(search, "f") == before
+    project.write(crewmodule=text.replace("'a': 1", "'a': 2"))
+    assert hash_callable(project.load("crewmodule").search, "f") != before
+
+
+def test_a_counter_that_nobody_reads_never_acts(project):
+    """What a function only adds to, it may have added to outside of a run as well."""
+    project.write(crewmodule="calls, log = 0, []\ndef search(q):\n    global calls\n    calls += 1\n    log.append(q)\n")
+    search = project.load("crewmodule").search
+    before = hash_callable(search, "f")
+    search("b")
+    assert hash_callable(search, "f") == before
+
+
+class Work:
+    """What the library calls is `call`."""
+
+    def call(self, prompt: str) -> str:
+        self.calls += 1
+        self.log.append(prompt)
+        self.last = prompt
+        self.cache[prompt] = self.next()
+        return prompt
+
+    def next(self) -> int:
+        self.index += 1
+        return self.index
+
+    def reset(self) -> list[str]:
+        self.calls, self.log, self.index = 0, [], 0
+        return self.log
+
+
+class HandsItselfOn(Work):
+    """Whoever is given the object may read all of it."""
+
+    def call(self, prompt: str) -> str:
+        return str(vars(self))
+
+
+def test_accounts_are_what_the_work_only_adds_to():
+    """An attribute that the work reads, in whatever method, is no account; nor is any, if the object is handed on."""
+    assert accounts(Work) == {"calls", "log", "last", "cache"}
+    assert accounts(HandsItselfOn) == frozenset()
+
+
+def test_nothing_is_kept_of_objects_that_are_gone():
+    """What is remembered goes with the object."""
+    tool = HandsItselfOn()
+    tool.calls = 1
+    hash_value(tool, "t")
+    assert id(tool) in _kept._owners
+    key = id(tool)
+    del tool
+    gc.collect()
+    assert key not in _kept._owners
