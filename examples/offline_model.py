@@ -42,11 +42,11 @@ def label(model: BaseLLM) -> str:
 
 
 class OfflineModel(BaseLLM):
-    """Answers by rules from the prompt it is given, after OFFLINE_MODEL_SECONDS (0.3) a call."""
+    """Answers by rules from the prompt it is given, after OFFLINE_SECONDS (0.3) a call."""
 
     def call(self, messages: str | list[dict[str, Any]], *_: Any, **__: Any) -> str:
         """The answer to the last prompt, as text; a tool is asked for as `Action: name` and `Action Input: {json}`."""
-        time.sleep(float(os.environ.get("OFFLINE_MODEL_SECONDS") or 0.3))
+        time.sleep(float(os.environ.get("OFFLINE_SECONDS") or 0.3))
         prompt = Prompt.read(messages)
         answer = answer_to(prompt)
         if prompt.tools and not answer.startswith("Thought:"):

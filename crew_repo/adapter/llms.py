@@ -16,6 +16,10 @@ from crew_repo.hashing.state import written_attributes
 
 __all__ = ["add_llm"]
 
+_ACTING_WORDS = {
+    *("model", "engine", "deployment", "provider", "version", "api", "url", "uri", "base", "host", "endpoint", "region"),
+    *("temperature", "seed", "tokens", "prompt", "system"),
+}
 _ENDPOINTS = ("base_url", "api_base", "endpoint", "account_url")
 # What CrewAI's executor adds to an LLM's stop words for the ReAct loop before 1.10; it is not the user's.
 _REACT_STOP = "\nObservation:"
@@ -96,7 +100,22 @@ def _own_fields(llm: BaseLLM) -> set[str]:
 
 
 def _add_custom(parts: Parts, path: str, llm: BaseLLM) -> None:
-    """The user's own LLM class: its source, and its own fields; those that its methods write, as they were given."""
+    """The user's own LLM class: its source, and its own fields; those that its methods write, as they were given.
+
+    Of the environment it reads keys, proxies, log files and switches, as CrewAI's own LLMs do; only what says by its
+    name which model answers, where and how, acts.
+    """
+    own = Parts(parts.memo)
+    _add_code(own, path, llm)
+    parts.extend(own.definition(), skip=_is_plumbing_variable)
+
+
+def _is_plumbing_variable(path: str) -> bool:
+    kind, _, name = path.partition(":")
+    return kind == "environment" and not _ACTING_WORDS & set(name.lower().split("_"))
+
+
+def _add_code(parts: Parts, path: str, llm: BaseLLM) -> None:
     parts.cls(f"{path}.source", type(llm))
     known = set(type(llm).model_fields) - _own_fields(llm)
     values, written = model_state(llm), written_attributes(type(llm))

@@ -40,7 +40,7 @@ class Parts:
     """A definition in the making."""
 
     def __init__(self, memo: Memo | None = None) -> None:
-        self._memo: Memo = {} if memo is None else memo
+        self.memo: Memo = {} if memo is None else memo
         self._components: dict[str, Component] = {}
         self._opaque: dict[str, Opaque] = {}
 
@@ -48,10 +48,11 @@ class Parts:
         """What was collected."""
         return Definition(tuple(self._components.values()), tuple(self._opaque.values()))
 
-    def extend(self, other: Definition) -> None:
-        """Take over everything of another definition."""
+    def extend(self, other: Definition, *, skip: Callable[[str], bool] | None = None) -> None:
+        """Take over everything of another definition, but for the components whose paths are to be skipped."""
         for component in other.components:
-            self._add(component)
+            if skip is None or not skip(component.path):
+                self._add(component)
         self._opaque.update((opaque.path, opaque) for opaque in other.opaque)
 
     def hash(self, path: str, sha256: str, *, acts: bool = True, text: str | None = None) -> None:
@@ -100,9 +101,9 @@ class Parts:
     def _remembered(self, path: str, code: Any, hasher: Callable[[Any, str], Hashed]) -> None:
         """Code is hashed once per run or plan: within one, nobody changes what it refers to."""
         key = (path, id(code))
-        if key not in self._memo:
-            self._memo[key] = (code, hasher(code, path))
-        self.hashed(path, self._memo[key][1])
+        if key not in self.memo:
+            self.memo[key] = (code, hasher(code, path))
+        self.hashed(path, self.memo[key][1])
 
     def hashed(self, path: str, hashed: Hashed) -> None:
         """A part with what of it could not be hashed."""

@@ -10,7 +10,8 @@ What counts:
 - Functions by their syntax (or bytecode, where the source is not what is live), defaults, closures, annotations and the
   globals that they read; so in turn the user's helpers, classes, constants and modules, wherever they stand. Comments,
   layout and docstrings that nothing reads do not count. Installed code counts by its name.
-- Environment variables that code reads by name, as they are by now; each is told apart (`Hashed.environment`).
+- Environment variables that code reads by name, as they are by now; each is told apart (`Hashed.environment`). Of those
+  that a user's model reads, the adapter counts what names the model, its endpoint or a parameter, not its switches.
 - Classes by their bases, fields in their order, methods and attributes; objects by class and attributes.
 - What code writes on its own objects, as it was given and not as runs have left it (`_kept`); what a tool or a model
   only adds to and never reads does not count (`_accounts`).

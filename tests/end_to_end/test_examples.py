@@ -37,7 +37,7 @@ def run_example(name: str, folder: Path, *arguments: str, **environment: str | N
         "CREWAI_TRACING_ENABLED": "false",  # else an older CrewAI prints a panel of its own
         "OPENAI_API_KEY": "",
         "CREW_REPO_URL": "",
-        "OFFLINE_MODEL_SECONDS": "0.05",
+        "OFFLINE_SECONDS": "0.05",
         "PYTHONPATH": str(ROOT),
         **environment,
     }
@@ -65,7 +65,7 @@ def runs_of(text: str) -> list[tuple[list[str], list[str]]]:
 def triage(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """One run of claims_triage.py: the folder it ran in, and what it printed."""
     folder = tmp_path_factory.mktemp("triage")
-    return folder, run_example("claims_triage.py", folder, OFFLINE_MODEL_SECONDS="0.3")
+    return folder, run_example("claims_triage.py", folder, OFFLINE_SECONDS="0.3")
 
 
 def test_it_says_who_answers_and_where_the_state_is(triage: tuple[Path, str]) -> None:

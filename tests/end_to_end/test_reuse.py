@@ -461,23 +461,23 @@ def test_the_run_and_its_tasks_are_logged_before_they_are_saved(repo, model, cap
 
 
 KILLED = """
-    import os, pathlib, signal, sys
+    import os, signal, sys
     sys.path.insert(0, {root!r})
     import tests.conftest
     from tests.end_to_end.test_reuse import chain, die_if_told
     from tests.models import PromptModel
     from crew_repo import StateRepository
 
-    pathlib.Path("die").write_text("{signal}")
+    os.environ["DIE"] = "{signal}"
     repo = StateRepository("state.db")
     repo.run(chain(PromptModel(model="m", script={{"<<step-2>>": die_if_told}}), 4), {{"notes": "n", "adjuster": "a"}})
 """
 
 
 def die_if_told(_: str) -> str:
-    """Kills its own process with the signal that a file in its folder names."""
-    if (die := Path("die")).exists():
-        os.kill(os.getpid(), getattr(signal, die.read_text()))
+    """Kills its own process with the signal that the environment names."""
+    if name := os.environ.get("DIE"):
+        os.kill(os.getpid(), getattr(signal, name))
     return "alive"
 
 

@@ -388,6 +388,28 @@ def test_an_environment_variable_that_a_tool_reads_is_a_component(repo, model, m
     assert reruns(repo, crew(), policies=policies) == []
 
 
+class Deployed(PromptModel):
+    def answer(self, prompt: str) -> str:
+        if os.environ.get("TRACE_TO"):
+            self.script = {**self.script}
+        return os.environ.get("MY_DEPLOYMENT", "the usual one")
+
+
+def test_of_a_models_environment_what_names_the_model_acts(repo, monkeypatch):
+    """A user's model may be told by the environment which model answers; its log files and switches act on nothing."""
+
+    def crew() -> Crew:
+        return two_tasks(Deployed(model="m"))
+
+    reruns(repo, crew())
+    monkeypatch.setenv("TRACE_TO", "trace.txt")
+    assert reruns(repo, crew()) == []
+    monkeypatch.setenv("MY_DEPLOYMENT", "another")
+    plan = repo.plan(crew(), NOTES)
+    assert [str(reason) for reason in plan["analyze"].reasons] == ["environment:MY_DEPLOYMENT changed"]
+    assert reruns(repo, crew()) == ["analyze", "draft"]
+
+
 class Configured(PromptModel):
     tone: str = "kind"
 
