@@ -9,7 +9,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from crewai import Crew, Task
+from crewai import Crew
 from crewai.crews.crew_output import CrewOutput
 from crewai.llms.base_llm import BaseLLM
 from crewai.types.usage_metrics import UsageMetrics
@@ -25,7 +25,6 @@ __all__ = [
     "check_inputs",
     "facts",
     "files_in",
-    "forget_earlier_uses",
     "has_memory",
     "is_crew_output",
     "kickoff",
@@ -115,12 +114,15 @@ def prepared(crew: Crew, inputs: Mapping[str, Any] | None) -> Iterator[None]:
     """Make a crew ready for a run, and put back what a kickoff leaves behind and a later run would stumble over.
 
     No output of an earlier run may leak into a condition or a context; a manager that CrewAI made, or put in the
-    place of a task's own agent, would change the next run's prompts, as would a plan appended to a description.
+    place of a task's own agent, would change the next run's prompts, as would a plan appended to a description. What
+    tools said in an earlier run is asked again: CrewAI would answer from its cache even for a tool that has changed.
     """
     for task in crew.tasks:
         task.output = None
+    for agent in graph.crew_agents(crew):
+        private.forget_tool_results(agent)
     manager, planning = crew.manager_agent, crew.planning
-    agents = [(task.agent, task.tools) for task in crew.tasks]
+    workers = [(task.agent, task.tools) for task in crew.tasks]
     triggers = [task.allow_crewai_trigger_context for task in crew.tasks]
     descriptions = [task.description for task in crew.tasks] if planning and not inputs else []
     crew.planning = False  # planned when the first task is executed: see runner.session
@@ -129,8 +131,8 @@ def prepared(crew: Crew, inputs: Mapping[str, Any] | None) -> Iterator[None]:
     finally:
         crew.planning = planning
         crew.manager_agent = manager
-        for task, (agent, tools), trigger in zip(crew.tasks, agents, triggers, strict=False):
-            task.agent, task.tools = agent, tools
+        for task, (worker, tools), trigger in zip(crew.tasks, workers, triggers, strict=False):
+            task.agent, task.tools = worker, tools
             task.allow_crewai_trigger_context = trigger
         for task, description in zip(crew.tasks, descriptions, strict=False):
             task.description = description
@@ -167,17 +169,6 @@ def plan_crew(crew: Crew) -> dict[int, str]:
     before = {id(task): task.description for task in crew.tasks}
     private.plan_crew(crew)
     return {id(task): task.description.removeprefix(before[id(task)]) for task in crew.tasks}
-
-
-def forget_earlier_uses(task: Task, agent: Any) -> None:
-    """CrewAI never resets what it notes of tools, so that a prompt would depend on what ran before on these objects.
-
-    With a `result_as_answer` tool, a later task would return the earlier one's result; and at every third use of a
-    tool in the life of a task object, CrewAI adds a reminder of the format to the tool's result.
-    """
-    task.used_tools = 0
-    if getattr(agent, "tools_results", None):
-        agent.tools_results = []
 
 
 def has_memory(crew: Crew, agent: Any) -> bool:

@@ -18,8 +18,13 @@ __all__ = [
     "crew_inputs",
     "crew_memory",
     "forget_inputs",
+    "forget_tool_results",
+    "keeps_conversation",
+    "keeps_conversations",
     "original_text",
     "plan_crew",
+    "prompt_texts",
+    "renew_guardrails",
     "save_output_file",
     "secret_values",
     "set_original_text",
@@ -39,6 +44,12 @@ def forget_inputs(crew: Crew) -> None:
     crew._inputs = None
 
 
+def forget_tool_results(agent: BaseAgent) -> None:
+    """Empty the caches in which CrewAI keeps what tools said, by the tool's name and its arguments."""
+    for cache in (agent.cache_handler, getattr(agent.tools_handler, "cache", None)):
+        getattr(cache, "_cache", {}).clear()
+
+
 def crew_memory(crew: Crew) -> Any:
     """The memory that `memory=True` created."""
     return getattr(crew, "_memory", None)
@@ -56,6 +67,24 @@ def set_original_text(item: Task | BaseAgent, field: str, text: str | None) -> N
     setattr(item, f"_original_{field}", text)
 
 
+def keeps_conversation(executor: object) -> bool:
+    """Whether an agent's executor goes on with what was said in earlier executions.
+
+    That does one that resumes a checkpoint; and each that knows no resuming, as all do before CrewAI 1.14.
+    """
+    return bool(getattr(executor, "_resuming", True))
+
+
+def keeps_conversations(executor_class: type) -> bool:
+    """The same of a class of executors."""
+    return "_resuming" not in getattr(executor_class, "__private_attributes__", {})
+
+
+def prompt_texts(i18n: object) -> Any:
+    """The texts that CrewAI puts around those of a task and an agent, from an I18N of theirs."""
+    return getattr(i18n, "_prompts", None)
+
+
 def plan_crew(crew: Crew) -> None:
     """Let CrewAI's planner append its plan to every task's description, as `planning=True` does."""
     crew._handle_crew_planning()
@@ -69,6 +98,13 @@ def usage_tracker(llm: object) -> Callable[..., None] | None:
 def usage_tracker_name() -> str:
     """Its name, for overriding it on one LLM for the length of a run."""
     return "_track_token_usage_internal"
+
+
+def renew_guardrails(task: Task) -> None:
+    """Let the guardrails act that the task has by now, with its agent's LLM: CrewAI makes them with the task."""
+    task._guardrail = None
+    for name in ("ensure_guardrail_is_callable", "ensure_guardrails_is_list_of_callables"):
+        getattr(task, name)()
 
 
 def save_output_file(task: Task, content: object) -> None:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from crew_repo import StateRepository
 from tests.models import PromptModel
+from tests.plain import kickoff
 
 _COMMON: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("crews", max_examples=30, derandomize=True, database=None, **_COMMON)
@@ -157,7 +158,7 @@ def raws(result: Any) -> list[str]:
 
 def from_scratch(shape: Shape) -> list[str]:
     """What a plain kickoff says."""
-    return raws(build(shape, new_model()).kickoff(dict(shape.inputs)))
+    return raws(kickoff(build(shape, new_model()), dict(shape.inputs)))
 
 
 def check_planned(repo: StateRepository, shape: Shape, model: PromptModel) -> None:
