@@ -70,7 +70,7 @@ def _own_executor(agent: Any, others: Iterable[Any]) -> Iterator[Any]:
 
 
 def _mixes_conversations(agent: Any) -> bool:
-    return isinstance(agent, Agent) and private.keeps_conversations(agent.executor_class)
+    return isinstance(agent, Agent) and not private.refuses_a_second_use(agent.executor_class)
 
 
 def _copy(agent: Agent) -> Agent:

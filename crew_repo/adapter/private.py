@@ -20,10 +20,10 @@ __all__ = [
     "forget_inputs",
     "forget_tool_results",
     "keeps_conversation",
-    "keeps_conversations",
     "original_text",
     "plan_crew",
     "prompt_texts",
+    "refuses_a_second_use",
     "renew_guardrails",
     "save_output_file",
     "secret_values",
@@ -70,14 +70,9 @@ def set_original_text(item: Task | BaseAgent, field: str, text: str | None) -> N
 def keeps_conversation(executor: object) -> bool:
     """Whether an agent's executor goes on with what was said in earlier executions.
 
-    That does one that resumes a checkpoint; and each that knows no resuming, as all do before CrewAI 1.14.
+    That does one that resumes a checkpoint; and any that does not refuse a second use, as the older kind does not.
     """
-    return bool(getattr(executor, "_resuming", True))
-
-
-def keeps_conversations(executor_class: type) -> bool:
-    """The same of a class of executors."""
-    return "_resuming" not in getattr(executor_class, "__private_attributes__", {})
+    return bool(getattr(executor, "_resuming", False)) or not refuses_a_second_use(type(executor))
 
 
 def prompt_texts(i18n: object) -> Any:
@@ -98,6 +93,11 @@ def usage_tracker(llm: object) -> Callable[..., None] | None:
 def usage_tracker_name() -> str:
     """Its name, for overriding it on one LLM for the length of a run."""
     return "_track_token_usage_internal"
+
+
+def refuses_a_second_use(executor_class: type) -> bool:
+    """Whether executors of this class raise when they are used while they are running; others mix two conversations."""
+    return "_is_executing" in getattr(executor_class, "__private_attributes__", {})
 
 
 def renew_guardrails(task: Task) -> None:

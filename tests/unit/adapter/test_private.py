@@ -65,14 +65,25 @@ def test_an_output_file_is_written_as_crewai_writes_it(tmp_path, monkeypatch):
 
 
 def test_an_executor_that_keeps_the_conversation_is_known():
-    """Without `_resuming` on executors that begin anew, each execution would make one more; with it on others, be told too much."""
+    """Without `_is_executing` on executors that begin anew each execution would make one more; on others it would be told too much."""
     model = PromptModel(model="m")
     crew = crews.sequential_unspecified_context(model)
     crew.kickoff({"notes": "n", "adjuster": "a"})
     told_before = [call.count("Current Task:") for call in model.calls] != [1, 1]
-    assert private.keeps_conversation(crew.agents[0].agent_executor) == told_before
-    assert private.keeps_conversations(crew.agents[0].executor_class) == told_before
+    used = crew.agents[0].agent_executor
+    assert private.keeps_conversation(used) == told_before
+    used._resuming = True
+    assert private.keeps_conversation(used)
     assert private.keeps_conversation(object())
+
+
+def test_an_executor_that_refuses_a_second_use_is_known():
+    """Without `_is_executing`, an agent would be copied where CrewAI says that it is running already."""
+    worker = crews.agent(PromptModel(model="m"))
+    worker.create_agent_executor(task=crews.task("one", "x", worker))
+    executor = worker.agent_executor
+    assert private.refuses_a_second_use(worker.executor_class) == hasattr(executor, "_is_executing")
+    assert not private.refuses_a_second_use(object)
 
 
 def test_what_tools_said_can_be_forgotten():
