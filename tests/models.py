@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import re
@@ -44,6 +45,10 @@ class PromptModel(BaseLLM):
             {"prompt_tokens": words, "completion_tokens": 5, "total_tokens": words + 5}
         )
         return answer
+
+    async def acall(self, messages: Any, *args: Any, **kwargs: Any) -> str:
+        """The same in a thread; CrewAI before 1.14 does not do so by itself."""
+        return await asyncio.to_thread(self.call, messages, *args, **kwargs)
 
     def answer(self, prompt: str) -> str:
         """The answer to a prompt."""

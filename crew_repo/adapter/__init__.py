@@ -5,6 +5,7 @@ from __future__ import annotations
 from crew_repo.adapter.boundary import Handler, overridden
 from crew_repo.adapter.copies import copy_crew, output_of
 from crew_repo.adapter.definition import Describer
+from crew_repo.adapter.executions import as_if_first
 from crew_repo.adapter.graph import (
     condition_says,
     context_tasks,
@@ -23,7 +24,6 @@ from crew_repo.adapter.kickoff import (
     check_process,
     facts,
     files_in,
-    forget_earlier_uses,
     has_memory,
     is_crew_output,
     kickoff,
@@ -50,6 +50,7 @@ __all__ = [
     "UsageBefore",
     "UsageTracker",
     "akickoff",
+    "as_if_first",
     "check_crew",
     "check_inputs",
     "check_process",
@@ -60,7 +61,6 @@ __all__ = [
     "facts",
     "files_in",
     "fire_callbacks",
-    "forget_earlier_uses",
     "has_memory",
     "is_conditional",
     "is_crew_output",

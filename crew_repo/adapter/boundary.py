@@ -41,7 +41,10 @@ class Handler(Protocol):
         """The same without blocking the event loop."""
 
     def execution(self, ticket: Any) -> Any:
-        """A context manager around the execution; it gives a function that records the output and returns it."""
+        """A context manager around the execution.
+
+        It gives a function that records the output and returns it, and the agent to execute the task with.
+        """
 
     def started(self, future: Future[TaskOutput]) -> None:
         """An execution goes on in a thread of its own."""
@@ -73,16 +76,14 @@ def _overrides(task: Task, handler: Handler) -> dict[str, Execute]:
 
     def sync(agent: BaseAgent | None = None, context: str | None = None, tools: Any = None) -> TaskOutput:
         ticket = handler.arrive(task, agent, context or "")
-        return handler.served(ticket) or _execute(execute_sync, ticket, agent, context, tools)
+        return handler.served(ticket) or _execute(execute_sync, ticket, context, tools)
 
-    def _execute(
-        execute: Execute, ticket: Any, agent: BaseAgent | None, context: str | None, tools: Any
-    ) -> TaskOutput:
+    def _execute(execute: Execute, ticket: Any, context: str | None, tools: Any) -> TaskOutput:
         claimed = handler.claim(ticket)
         if claimed is not None:
             return claimed
-        with handler.execution(ticket) as record:
-            output: TaskOutput = record(execute(agent=agent, context=context, tools=tools))
+        with handler.execution(ticket) as (record, worker):
+            output: TaskOutput = record(execute(agent=worker, context=context, tools=tools))
         return output
 
     async def native(agent: BaseAgent | None = None, context: str | None = None, tools: Any = None) -> TaskOutput:
@@ -91,8 +92,8 @@ def _overrides(task: Task, handler: Handler) -> dict[str, Execute]:
         served = await handler.aserved(ticket) or await handler.aclaim(ticket)
         if served is not None:
             return served
-        with handler.execution(ticket) as record:
-            output: TaskOutput = record(await aexecute_sync(agent=agent, context=context, tools=tools))
+        with handler.execution(ticket) as (record, worker):
+            output: TaskOutput = record(await aexecute_sync(agent=worker, context=context, tools=tools))
         return output
 
     def threaded(
@@ -105,7 +106,7 @@ def _overrides(task: Task, handler: Handler) -> dict[str, Execute]:
             future.set_result(served)
             return future
         handler.started(future)
-        _in_thread(future, lambda: _execute(execute_joined, ticket, agent, context, tools))
+        _in_thread(future, lambda: _execute(execute_joined, ticket, context, tools))
         return future
 
     return {"execute_sync": sync, "aexecute_sync": native, "execute_async": threaded}

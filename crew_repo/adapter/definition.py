@@ -18,6 +18,7 @@ from crewai import Agent, Task
 from crewai.agents.agent_builder.base_agent import BaseAgent
 from crewai.llms.base_llm import BaseLLM
 from crewai.tasks.conditional_task import ConditionalTask
+from crewai.utilities.i18n import get_i18n
 from pydantic import BaseModel
 
 from crew_repo.adapter import fields, graph, private
@@ -62,6 +63,7 @@ class Describer:
     def _add_task(self, parts: Parts, view: TaskView) -> None:
         task = view.task
         parts.fields("task", task, fields.TASK, skip=_own_names(task, ConditionalTask))
+        _add_own_texts(parts, "task", task)
         self._add_schemas(parts, task)
         self._add_guardrails(parts, task, view.worker)
         tools = task.tools or (view.worker.tools if view.worker is not None else None)
@@ -161,7 +163,7 @@ class Describer:
         if crew.planning:
             parts.json("crew.planning", True)
             add_llm(parts, "crew.planning_llm", crew.planning_llm)
-        sources = given_sources(crew)
+        sources = getattr(crew.knowledge, "sources", None) or crew.knowledge_sources  # made when the crew is made
         add_knowledge(parts, "crew.", sources)
         if sources:
             add_embedder(parts, "crew.embedder", crew.embedder)
@@ -211,6 +213,7 @@ def add_agent(parts: Parts, prefix: str, agent: BaseAgent, view: CrewView, polic
     calling = graph.deprecated(agent, "function_calling_llm") or graph.deprecated(view.crew, "function_calling_llm")
     add_llm(parts, f"{prefix}.function_calling_llm", calling)
     _add_agent_extras(parts, prefix, agent, view)
+    _add_own_texts(parts, prefix, agent)
     if getattr(agent, "inject_date", False):
         date_format: str = getattr(agent, "date_format", "%Y-%m-%d")
         parts.value(f"{prefix}.inject_date", date_format)
@@ -258,6 +261,14 @@ def _add_agent_extras(parts: Parts, prefix: str, agent: BaseAgent, view: CrewVie
     add_memory(parts, f"{prefix}.memory", agent.memory)
     add_skills(parts, f"{prefix}.", getattr(agent, "skills", None), besides=getattr(view.crew, "skills", None))
     _add_training(parts, prefix, view)
+
+
+def _add_own_texts(parts: Parts, prefix: str, item: Task | BaseAgent) -> None:
+    """The texts around its own, where they are not CrewAI's; no prompt is made of them where a task has no `i18n`."""
+    given = graph.deprecated(item, "i18n") if "i18n" in Task.model_fields else None
+    texts = private.prompt_texts(given)
+    if texts is not None and texts != private.prompt_texts(get_i18n()):
+        parts.value(f"{prefix}.i18n", texts)
 
 
 def _add_planning(parts: Parts, path: str, config: Any) -> None:

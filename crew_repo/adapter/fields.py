@@ -35,7 +35,7 @@ TASK = _table(
     text="description expected_output",
     value="markdown human_input tool_failure_policy",
     own="""agent context output_json output_pydantic response_model converter_cls tools input_files guardrail
-        guardrails guardrail_max_retries allow_crewai_trigger_context condition""",
+        guardrails guardrail_max_retries allow_crewai_trigger_context condition i18n""",
     plumbing="""used_tools tools_errors delegations name prompt_context config callback async_execution output_file
         create_directory output security_config id processed_by_agents max_retries retry_count start_time end_time
         checkpoint_original_description checkpoint_original_expected_output""",
@@ -48,8 +48,8 @@ AGENT = _table(
         planning reasoning max_reasoning_attempts tool_failure_policy
         adapted_agent knowledge_config""",
     own="""llm function_calling_llm tools apps mcps a2a inject_date date_format guardrail guardrail_max_retries
-        executor_class knowledge_sources knowledge planning_config embedder memory skills from_repository""",
-    plumbing="""entity_type id config cache verbose max_rpm agent_executor i18n crew cache_handler tools_handler
+        executor_class knowledge_sources knowledge planning_config embedder memory skills from_repository i18n""",
+    plumbing="""entity_type id config cache verbose max_rpm agent_executor crew cache_handler tools_handler
         tools_results knowledge_storage security_config checkpoint callbacks execution_context
         checkpoint_kickoff_event_id step_callback agent_knowledge_context crew_knowledge_context
         knowledge_search_query""",

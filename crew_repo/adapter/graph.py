@@ -84,7 +84,7 @@ def crew_llms(crew: Crew) -> list[Any]:
     return list({id(llm): llm for llm in found if llm is not None and not isinstance(llm, str)}.values())
 
 
-def deprecated(item: Crew | BaseAgent, field: str) -> Any:
+def deprecated(item: Crew | Task | BaseAgent, field: str) -> Any:
     """A field whose reading makes pydantic warn, read without the warning."""
     return item.__dict__.get(field)
 

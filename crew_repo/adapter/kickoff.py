@@ -9,7 +9,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from crewai import Crew, Task
+from crewai import Crew
 from crewai.crews.crew_output import CrewOutput
 from crewai.llms.base_llm import BaseLLM
 from crewai.types.usage_metrics import UsageMetrics
@@ -27,7 +27,6 @@ __all__ = [
     "check_process",
     "facts",
     "files_in",
-    "forget_earlier_uses",
     "has_memory",
     "is_crew_output",
     "kickoff",
@@ -137,10 +136,13 @@ def prepared(crew: Crew, inputs: Mapping[str, Any] | None) -> Iterator[None]:
     """Make a crew ready for a run, and put back what a kickoff leaves behind and a later run would stumble over.
 
     No output of an earlier run may leak into a condition or a context; a manager in the place of a task's own agent
-    would change the next run's prompts, as would a plan appended to a description.
+    would change the next run's prompts, as would a plan appended to a description. What tools said in an earlier run is
+    asked again: CrewAI would answer from its cache even for a tool that has changed.
     """
     for task in crew.tasks:
         task.output = None
+    for agent in graph.crew_agents(crew):
+        private.forget_tool_results(agent)
     agents = [(graph.own_agent(crew, task), task.tools) for task in crew.tasks]
     _forget_manager(crew)
     planning = crew.planning
@@ -202,17 +204,6 @@ def plan_crew(crew: Crew) -> dict[int, str]:
     before = {id(task): task.description for task in crew.tasks}
     private.plan_crew(crew)
     return {id(task): task.description.removeprefix(before[id(task)]) for task in crew.tasks}
-
-
-def forget_earlier_uses(task: Task, agent: Any) -> None:
-    """CrewAI never resets what it notes of tools, so that a prompt would depend on what ran before on these objects.
-
-    With a `result_as_answer` tool, a later task would return the earlier one's result; and at every third use of a
-    tool in the life of a task object, CrewAI adds a reminder of the format to the tool's result.
-    """
-    task.used_tools = 0
-    if getattr(agent, "tools_results", None):
-        agent.tools_results = []
 
 
 def has_memory(crew: Crew, agent: Any) -> bool:

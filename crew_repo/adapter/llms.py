@@ -17,8 +17,8 @@ from crew_repo.hashing.state import written_attributes
 __all__ = ["add_llm"]
 
 _ACTING_WORDS = {
-    *("model", "engine", "deployment", "provider", "version", "api", "url", "uri", "base", "host", "endpoint", "region"),
-    *("temperature", "seed", "tokens", "prompt", "system"),
+    *("model", "engine", "deployment", "provider", "version", "api", "url", "uri", "base", "host", "endpoint"),
+    *("region", "temperature", "seed", "tokens", "prompt", "system"),
 }
 _ENDPOINTS = ("base_url", "api_base", "endpoint", "account_url")
 # What CrewAI's executor adds to an LLM's stop words for the ReAct loop before 1.10; it is not the user's.

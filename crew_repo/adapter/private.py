@@ -18,9 +18,14 @@ __all__ = [
     "crew_memory",
     "events_are_lost",
     "forget_inputs",
+    "forget_tool_results",
+    "keeps_conversation",
     "members",
     "original_text",
     "plan_crew",
+    "prompt_texts",
+    "refuses_a_second_use",
+    "renew_guardrails",
     "save_output_file",
     "set_original_text",
     "usage_tracker",
@@ -39,6 +44,12 @@ def forget_inputs(crew: Crew) -> None:
     crew._inputs = None
 
 
+def forget_tool_results(agent: BaseAgent) -> None:
+    """Empty the caches in which CrewAI keeps what tools said, by the tool's name and its arguments."""
+    for cache in (agent.cache_handler, getattr(agent.tools_handler, "cache", None)):
+        getattr(cache, "_cache", {}).clear()
+
+
 def crew_memory(crew: Crew) -> Any:
     """The memory that `memory=True` created."""
     return getattr(crew, "_memory", None)
@@ -54,6 +65,19 @@ def original_text(item: Task | BaseAgent, field: str) -> str | None:
 def set_original_text(item: Task | BaseAgent, field: str, text: str | None) -> None:
     """Put a template back as it was before a kickoff."""
     setattr(item, f"_original_{field}", text)
+
+
+def keeps_conversation(executor: object) -> bool:
+    """Whether an agent's executor goes on with what was said in earlier executions.
+
+    That does one that resumes a checkpoint; and any that does not refuse a second use, as the older kind does not.
+    """
+    return bool(getattr(executor, "_resuming", False)) or not refuses_a_second_use(type(executor))
+
+
+def prompt_texts(i18n: object) -> Any:
+    """The texts that CrewAI puts around those of a task and an agent, from an I18N of theirs."""
+    return getattr(i18n, "_prompts", None)
 
 
 def plan_crew(crew: Crew) -> None:
@@ -75,6 +99,18 @@ def events_are_lost() -> bool:
     """Whether this process was forked from one that had run a crew: the threads that handle events are not here."""
     thread = getattr(crewai_event_bus, "_loop_thread", None)
     return thread is not None and not thread.is_alive() and not crewai_event_bus._shutting_down
+
+
+def refuses_a_second_use(executor_class: type) -> bool:
+    """Whether executors of this class raise when they are used while they are running; others mix two conversations."""
+    return "_is_executing" in getattr(executor_class, "__private_attributes__", {})
+
+
+def renew_guardrails(task: Task) -> None:
+    """Let the guardrails act that the task has by now, with its agent's LLM: CrewAI makes them with the task."""
+    task._guardrail = None
+    for name in ("ensure_guardrail_is_callable", "ensure_guardrails_is_list_of_callables"):
+        getattr(task, name)()
 
 
 def save_output_file(task: Task, content: object) -> None:

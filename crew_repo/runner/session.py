@@ -400,7 +400,7 @@ class Session:
             self._natives.add(task)
 
     @contextmanager
-    def execution(self, ticket: Ticket) -> Iterator[Callable[[Any], Any]]:
+    def execution(self, ticket: Ticket) -> Iterator[tuple[Callable[[Any], Any], Any]]:
         """Around one execution: measures it, records what it gives, and records a failure as it was."""
         self._display.executing(ticket.view.name, ticket.decision)
         ticket.started_at, began = utc_now(), time.perf_counter()
@@ -416,9 +416,9 @@ class Session:
             saved: list[bool] = []
             try:
                 self._plan_late()
-                adapter.forget_earlier_uses(ticket.view.original, ticket.agent)
                 ticket.view.original.output = None  # so that an output found after an exception is this execution's
-                yield record
+                with adapter.as_if_first(self._crew, ticket.view.original, ticket.agent) as worker:
+                    yield record, worker
             except BaseException as error:
                 if not tried:
                     self._settle(ticket, error, time.perf_counter() - began, meter.so_far())

@@ -8,6 +8,7 @@ import pytest
 
 from tests.crews import MODES, TERMS, Mode
 from tests.models import PromptModel
+from tests.plain import kickoff
 
 EVERY_MODE = pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 
@@ -24,7 +25,7 @@ def texts(result: Any) -> list[Any]:
 def test_a_cold_run_gives_what_kickoff_gives(repo, mode: Mode):
     """The first run calls the model as a plain kickoff does, and returns the same."""
     plain_model, model = PromptModel(model="m"), PromptModel(model="m")
-    plain = mode.build(plain_model).kickoff(mode.inputs)
+    plain = kickoff(mode.build(plain_model), mode.inputs)
     result = repo.run(mode.build(model), mode.inputs)
     assert texts(result) == texts(plain)
     assert (result.raw, result.pydantic, result.json_dict) == (plain.raw, plain.pydantic, plain.json_dict)
@@ -69,7 +70,7 @@ def test_a_changed_input_reruns_exactly_what_reads_it(repo, model, mode: Mode):
     assert tuple(model.called_for()) == mode.rerun
     assert len(result.run.executed) == len(mode.rerun)
     assert set(result.run.executed) <= {*plan.stale, *plan.missing, *plan.may_rerun}
-    fresh = mode.build(PromptModel(model="m")).kickoff(mode.changed)
+    fresh = kickoff(mode.build(PromptModel(model="m")), mode.changed)
     assert raws(result) == raws(fresh)
 
 

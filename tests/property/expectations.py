@@ -16,6 +16,7 @@ from typing import Any
 from crewai import Agent, Crew, Task
 
 from tests.models import PromptModel
+from tests.plain import kickoff
 from tests.property.random_crews import Shape, Step, Worker, build
 
 DIVIDER = "\n\n----------\n\n"
@@ -113,7 +114,7 @@ def scratch(shape: Shape, agent_class: type[Agent]) -> Scratch:
     """Kick a new crew off, without any repository."""
     noted = Noted()
     crew = build(shape, models(noted), agent_class)
-    outputs = outputs_of(crew.kickoff(dict(shape.inputs)))
+    outputs = outputs_of(kickoff(crew, dict(shape.inputs)))
     requests = _by_position(crew, outputs, noted)
     return Scratch(outputs, requests, _keys(shape, crew, [output["raw"] for output in outputs], requests))
 

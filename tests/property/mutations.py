@@ -7,11 +7,13 @@ again all the same, `needless` justifies it. Without any of these the task must 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import crewai
 from crewai import Agent, Crew, Process, Task
 from crewai.agent.planning_config import PlanningConfig
 from crewai.knowledge.knowledge_config import KnowledgeConfig
@@ -26,10 +28,12 @@ from crewai.tools import BaseTool, tool
 from crewai.tools.base_tool import EnvVar, Tool
 from crewai.types.usage_metrics import UsageMetrics
 from crewai.utilities.converter import Converter
+from crewai.utilities.i18n import I18N
 from pydantic import BaseModel, Field, PrivateAttr, field_validator
 
 from tests.property.recording import RecordingModel
 
+OWN_TEXTS = "i18n" in Task.model_fields
 INPUTS = {"notes": "hail on 3 May", "line": "motor"}
 
 
@@ -319,8 +323,8 @@ change(
 )
 change("agent", "allow_delegation", True, "agent.allow_delegation")
 change("agent", "multimodal", True, "agent.multimodal")
-change("agent", "allow_code_execution", True, "agent.allow_code_execution",
-       needless="deprecated: without effect from 1.14 on, it adds a tool in earlier versions")  # fmt: skip
+after("agent", "allow_code_execution", on_agent("allow_code_execution", True), "agent.allow_code_execution", kickoff=False,
+      needless="deprecated: without effect from 1.14 on, it adds a tool, and needs Docker, in earlier versions")  # fmt: skip
 change("agent", "code_execution_mode", "unsafe", "agent.code_execution_mode",
        needless="deprecated: without effect from 1.14 on, it changes a tool in earlier versions")  # fmt: skip
 change("agent", "planning", True, "agent.planning")
@@ -368,7 +372,8 @@ UNCHANGEABLE["agent", "entity_type"] = "a constant"
 UNCHANGEABLE["agent", "id"] = "CrewAI refuses one"
 change("agent", "config", {"cache": True})
 after("agent", "agent_executor", on_agent("agent_executor", None))
-UNCHANGEABLE["agent", "i18n"] = "deprecated, read by nothing since prompts use CrewAI's own texts"
+mutate("agent", "i18n", lambda recipe: recipe.agent.update(i18n=own_texts(recipe)), "agent.i18n" if OWN_TEXTS else None)
+mutate("task", "i18n", lambda recipe: recipe.task.update(i18n=own_texts(recipe)), "task.i18n")
 after("agent", "crew", on_agent("crew", None))
 after("agent", "cache_handler", on_agent("cache_handler", None))
 UNCHANGEABLE["agent", "tools_handler"] = "CrewAI makes one for each kickoff"
@@ -389,6 +394,16 @@ mutate("agent", "executor_class", lambda recipe: recipe.agent.update(executor_cl
 UNCHANGEABLE["agent", "a2a"] = "needs an extra of CrewAI's; tests/unit/adapter/test_fields.py describes one without it"
 mutate("agent", "class", lambda recipe: setattr(recipe, "agent_class", OwnAgent), "agent.source",
        needless="a subclass may override anything")  # fmt: skip
+
+
+def own_texts(recipe: Recipe) -> I18N:
+    """CrewAI's own texts, with another slice for each prompt; from 1.14 on it reads none but its own."""
+    texts = json.loads((Path(crewai.__file__).parent / "translations/en.json").read_text())
+    texts["slices"]["expected_output"] = "You are expected to say: {expected_output}"
+    texts["slices"]["role_playing"] = "You play {role}. {backstory}\nYou want: {goal}"
+    file = recipe.folder / "slices.json"
+    file.write_text(json.dumps(texts))
+    return I18N(prompt_file=str(file))
 
 
 def own_executor() -> type:
@@ -432,14 +447,8 @@ change("crew", "manager_llm", lambda: RecordingModel(model="other"), "manager.ll
 change("crew", "manager_llm", lambda: RecordingModel(model="other"), note="without a manager")
 change("agent", "goal", "another goal", "manager.goal", into="manager", scenario="hierarchical", note="manager")
 UNCHANGEABLE["crew", "manager_agent"] = "see agent: role and goal of the manager"
-change(
-    "crew",
-    "function_calling_llm",
-    "gpt-4o",
-    "agent.function_calling_llm.model",
-    acts="it calls the tools",
-    kickoff=False,
-)
+after("crew", "function_calling_llm", on_crew("function_calling_llm", "gpt-4o"), "agent.function_calling_llm.model",
+      acts="it calls the tools", kickoff=False)  # fmt: skip
 change("crew", "planning", True, "crew.planning")
 change("crew", "planning_llm", lambda: RecordingModel(model="other"), note="without planning")
 change("crew", "planning_llm", lambda: RecordingModel(model="other"), "crew.planning_llm.model", scenario="planned",
@@ -498,10 +507,6 @@ def add_agent(crew: Crew) -> None:
 
 def prompt_file(recipe: Recipe) -> None:
     """CrewAI's own texts, with another manager."""
-    import json
-
-    import crewai
-
     texts = json.loads((Path(crewai.__file__).parent / "translations/en.json").read_text())
     texts["hierarchical_manager_agent"]["goal"] = "manage otherwise"
     file = recipe.folder / "prompts.json"

@@ -14,8 +14,8 @@ from pydantic import BaseModel, PrivateAttr
 from tests.endpoints import JsonHandler, address_of, in_thread
 
 ANSWER = '{"verdict": "covered"}'
-PLAN = json.dumps({"list_of_plans_per_task": [{"task_number": n, "task": "t", "plan": "p"} for n in (1, 2)]})
 PLAN = '{"list_of_plans_per_task": [{"task_number": 1, "task": "the first", "plan": " Read, then judge."}]}'
+READY = "READY: I am ready to execute the task."  # without it, an agent of CrewAI 1.13 plans for ever
 # How an answer is delivered, not what is asked.
 _DELIVERY = {"stream", "stream_options"}
 
@@ -42,6 +42,8 @@ class RecordingModel(BaseLLM):
         text = messages if isinstance(messages, str) else json.dumps(messages, default=str)
         if "tasks summary" in text:
             return f"Thought: I know.\nFinal Answer: {PLAN}"
+        if "NOT READY" in text:
+            return READY
         if "lookup" in text and "found: " not in text and "<<target>>" in text:
             return 'Thought: I look it up.\nAction: lookup\nAction Input: {"policy": "P-1"}'
         return f"Thought: I know.\nFinal Answer: {PLAN if 'tasks summary' in self._requests[-1] else ANSWER}"

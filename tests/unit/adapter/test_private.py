@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 from crewai import Agent, Crew, Task
+from crewai.agents.cache.cache_handler import CacheHandler
+from crewai.utilities.i18n import I18N
 
 from crew_repo.adapter import private
 from tests import crews
@@ -73,10 +75,50 @@ def test_an_output_file_is_written_as_crewai_writes_it(tmp_path, monkeypatch):
     assert Path("out/one.json").read_text() == '{\n  "a": 1\n}'
 
 
-def test_a_task_is_not_told_what_its_agent_was_asked_before():
-    """CrewAI 1.13 keeps an agent's messages from task to task; then what a task is asked hangs on what was executed."""
+def test_an_executor_that_keeps_the_conversation_is_known():
+    """Without `_is_executing` on executors that begin anew each execution would make one more; on others it would be told too much."""
     model = PromptModel(model="m")
     crew = crews.sequential_unspecified_context(model)
     crew.kickoff({"notes": "n", "adjuster": "a"})
-    assert [call.count("Current Task:") for call in model.calls] == [1] * len(model.calls)
-    assert len(model.calls) > 1
+    told_before = [call.count("Current Task:") for call in model.calls] != [1, 1]
+    used = crew.agents[0].agent_executor
+    assert private.keeps_conversation(used) == told_before
+    used._resuming = True
+    assert private.keeps_conversation(used)
+    assert private.keeps_conversation(object())
+
+
+def test_an_executor_that_refuses_a_second_use_is_known():
+    """Without `_is_executing`, an agent would be copied where CrewAI says that it is running already."""
+    worker = crews.agent(PromptModel(model="m"))
+    worker.create_agent_executor(task=crews.task("one", "x", worker))
+    executor = worker.agent_executor
+    assert private.refuses_a_second_use(worker.executor_class) == hasattr(executor, "_is_executing")
+    assert not private.refuses_a_second_use(object)
+
+
+def test_what_tools_said_can_be_forgotten():
+    """Without `CacheHandler._cache`, a changed tool would be answered for by what it said before."""
+    worker = crews.agent(PromptModel(model="m"))
+    worker.set_cache_handler(CacheHandler())
+    worker.cache_handler.add("lookup", "{}", "old")
+    private.forget_tool_results(worker)
+    assert worker.cache_handler.read("lookup", "{}") is None
+
+
+def test_guardrails_can_be_renewed():
+    """Without `Task._guardrail` and its validators, a guardrail that was changed would be hashed, and not act."""
+    task = crews.task("one", "x", crews.agent(PromptModel(model="m")), guardrail=crews.not_empty)
+    assert task._guardrail is crews.not_empty
+    task.guardrail = None
+    private.renew_guardrails(task)
+    assert (task._guardrail, task._guardrails) == (None, [])
+    task.guardrails = [crews.not_empty]
+    private.renew_guardrails(task)
+    assert task._guardrails == [crews.not_empty]
+
+
+def test_the_texts_around_a_tasks_own_can_be_read():
+    """Without `I18N._prompts`, a prompt file of an agent's own would not be seen to change (CrewAI 1.13)."""
+    assert private.prompt_texts(I18N())["slices"]["task"]
+    assert private.prompt_texts(None) is None
