@@ -11,8 +11,7 @@ from pydantic import BaseModel
 
 from crew_repo.adapter import fields
 from crew_repo.adapter.parts import Parts, endpoint, is_crewais
-from crew_repo.hashing import accounts, is_secret, model_state
-from crew_repo.hashing.state import written_attributes
+from crew_repo.hashing import is_secret, model_state, written_at_work
 
 __all__ = ["add_llm"]
 
@@ -100,9 +99,10 @@ def _own_fields(llm: BaseLLM) -> set[str]:
 
 
 def _add_custom(parts: Parts, path: str, llm: BaseLLM) -> None:
-    """The user's own LLM class: its source, and its own fields; those that its methods write, as they were given.
+    """The user's own LLM class: its source, and its own fields, but not what it writes as it answers.
 
-    Of the environment it reads keys, proxies, log files and switches, as CrewAI's own LLMs do; only what says by its
+    A count of its calls, a log, a queue of scripted answers or a connection is no parameter that it is asked with; what
+    its other methods write (`configure`) is. Of the environment it reads keys, proxies, log files and switches, as CrewAI's own LLMs do; only what says by its
     name which model answers, where and how, acts.
     """
     own = Parts(parts.memo)
@@ -118,11 +118,10 @@ def _is_plumbing_variable(path: str) -> bool:
 def _add_code(parts: Parts, path: str, llm: BaseLLM) -> None:
     parts.cls(f"{path}.source", type(llm))
     known = set(type(llm).model_fields) - _own_fields(llm)
-    values, written = model_state(llm), written_attributes(type(llm))
+    values = model_state(llm)
     own = {name for name in values if not _is_inherited(name, known) and not _is_plumbing(name, values[name])}
-    for name in sorted(own - written):
+    for name in sorted(own - written_at_work(type(llm))):
         parts.member(f"{path}.{name}", values[name])
-    parts.kept(path, llm, (own & written) - accounts(type(llm)))
 
 
 def _is_inherited(name: str, known: set[str]) -> bool:

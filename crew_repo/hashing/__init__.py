@@ -13,8 +13,8 @@ What counts:
 - Environment variables that code reads by name, as they are by now; each is told apart (`Hashed.environment`). Of those
   that a user's model reads, the adapter counts what names the model, its endpoint or a parameter, not its switches.
 - Classes by their bases, fields in their order, methods and attributes; objects by class and attributes.
-- What code writes on its own objects, as it was given and not as runs have left it (`_kept`); what a tool or a model
-  only adds to and never reads does not count (`_accounts`).
+- What code writes on its own objects, as it was given and not as runs have left it (`_kept`); what a tool only adds to
+  and never reads does not count, nor does what a model writes as it answers (`_accounts`).
 
 What does not count, and cannot be seen: the values of what is named like a secret (`_secret_names`) or is a SecretStr;
 environment variables whose names are made at run time; names that only the text of an `eval` or `exec` mentions;
@@ -28,7 +28,7 @@ from collections.abc import Callable
 from typing import Any
 
 from crew_repo.hashing import _annotations, _callables, _classes, _objects, _plumbing, _pydantic, _values  # noqa: F401
-from crew_repo.hashing._accounts import accounts
+from crew_repo.hashing._accounts import accounts, written_at_work
 from crew_repo.hashing._canonical import FORMAT, JsonValue, digest
 from crew_repo.hashing._dispatch import register_hasher, unregister_hasher
 from crew_repo.hashing._kept import kept_values, run_under_way
@@ -58,6 +58,7 @@ __all__ = [
     "run_under_way",
     "text_hash",
     "unregister_hasher",
+    "written_at_work",
 ]
 
 

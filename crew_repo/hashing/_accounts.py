@@ -21,10 +21,11 @@ from crew_repo.hashing.state import (
     mangled,
     tree_of,
     written_attributes,
+    written_by,
     written_names,
 )
 
-__all__ = ["accounts", "state_names"]
+__all__ = ["accounts", "state_names", "written_at_work"]
 
 _ENTRIES = frozenset({"_run", "_arun", "run", "arun", "call", "acall", "invoke", "ainvoke", "func"})
 
@@ -39,6 +40,12 @@ def accounts(cls: type) -> frozenset[str]:
             return frozenset()
         read |= seen
     return written_attributes(cls) - read
+
+
+@functools.lru_cache(maxsize=4096)
+def written_at_work(cls: type) -> frozenset[str]:
+    """The attributes of a tool or an LLM that its work writes, whoever else may set them."""
+    return frozenset().union(*(written_by(function, owner) for function, owner in _work(cls)))
 
 
 def _work(cls: type) -> list[tuple[FunctionType, str]]:

@@ -25,6 +25,7 @@ __all__ = [
     "mangled",
     "tree_of",
     "written_attributes",
+    "written_by",
     "written_names",
 ]
 
@@ -62,7 +63,7 @@ def _written_by_method(cls: type, member: Any) -> frozenset[str]:
     found = function_of(member)
     if not isinstance(found, FunctionType) or is_constructor(found.__name__) or _validates(cls, found.__name__):
         return frozenset()
-    return _written_on_first(found, cls.__name__)
+    return written_by(found, cls.__name__)
 
 
 def is_constructor(name: str) -> bool:
@@ -95,7 +96,8 @@ def _validates(cls: type, name: str) -> bool:
 
 
 @functools.lru_cache(maxsize=16384)
-def _written_on_first(function: FunctionType, class_name: str) -> frozenset[str]:
+def written_by(function: FunctionType, class_name: str) -> frozenset[str]:
+    """The attributes that one method of a class writes on its object, or on its class."""
     tree = tree_of(function)
     if tree is None or not tree.args.args:
         return frozenset()

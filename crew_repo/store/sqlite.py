@@ -43,6 +43,9 @@ _MESSAGES = (
 )  # fmt: skip
 
 
+_PREPARED = Prepared(pysqlite.dialect())
+
+
 class SQLite(Dialect):
     """The dialect for `sqlite:///path`."""
 
@@ -52,7 +55,6 @@ class SQLite(Dialect):
     def __init__(self, path: str, busy_timeout_seconds: float) -> None:
         super().__init__(busy_timeout_seconds)
         self.path = Path(path).absolute()
-        self._prepared = Prepared(pysqlite.dialect())
         self.place = str(self.path)
 
     def check(self) -> None:
@@ -187,16 +189,16 @@ class SQLite(Dialect):
 
     def run(self, connection: Connection, statement: Any, rows: Row | Sequence[Row]) -> int:
         """On the driver's own cursor."""
-        return self._prepared.run(_driver(connection), statement, rows).rowcount
+        return _PREPARED.run(_driver(connection), statement, rows).rowcount
 
     def insert(self, connection: Connection, statement: Any, row: Row) -> Any:
         """On the driver's own cursor; its last key is that of an earlier insert where this one made no row."""
-        done = self._prepared.run(_driver(connection), statement, row)
+        done = _PREPARED.run(_driver(connection), statement, row)
         return done.lastrowid if done.rowcount else None
 
     def number(self, connection: Connection, statement: Any, row: Row) -> int | None:
         """On the driver's own cursor."""
-        found = self._prepared.run(_driver(connection), statement, row).fetchone()
+        found = _PREPARED.run(_driver(connection), statement, row).fetchone()
         return None if found is None else found[0]
 
     def new_lock(self) -> Turns:

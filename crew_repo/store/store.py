@@ -52,7 +52,7 @@ class Store:
         self._lease_seconds = lease_seconds
         self._clock = clock
         self._database = Database(dialect_of(url, busy_timeout_seconds))
-        self._inserts = Inserts(self._database.dialect)
+        self._inserts = Inserts.of(self._database.dialect)
 
     @property
     def display_url(self) -> str:

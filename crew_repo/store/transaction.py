@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from sqlalchemy import Connection
 
@@ -19,7 +19,16 @@ Item = TypeVar("Item")
 
 
 class Inserts:
-    """The inserts that each dialect writes in its own way, made once."""
+    """The inserts that each dialect writes in its own way."""
+
+    _made: ClassVar[dict[str, Inserts]] = {}
+
+    @classmethod
+    def of(cls, dialect: Dialect) -> Inserts:
+        """Made once per kind of database."""
+        if dialect.name not in cls._made:
+            cls._made[dialect.name] = cls(dialect)
+        return cls._made[dialect.name]
 
     def __init__(self, dialect: Dialect) -> None:
         self.text: Any = dialect.insert_or_ignore(TEXT)
