@@ -102,8 +102,8 @@ def _add_custom(parts: Parts, path: str, llm: BaseLLM) -> None:
     """The user's own LLM class: its source, and its own fields, but not what it writes as it answers.
 
     A count of its calls, a log, a queue of scripted answers or a connection is no parameter that it is asked with; what
-    its other methods write (`configure`) is. Of the environment it reads keys, proxies, log files and switches, as CrewAI's own LLMs do; only what says by its
-    name which model answers, where and how, acts.
+    its other methods write (`configure`) is. Of the environment it reads keys, proxies, log files and switches, as
+    CrewAI's own LLMs do; only what says by its name which model answers, where and how, acts.
     """
     own = Parts(parts.memo)
     _add_code(own, path, llm)
