@@ -22,6 +22,9 @@ __all__ = ["Handler", "overridden"]
 Execute = Callable[..., Any]
 
 
+_EXECUTE_ASYNC = Task.execute_async
+
+
 class Handler(Protocol):
     """What a run does at a boundary. A ticket is the handler's own note of one arrival."""
 
@@ -74,6 +77,9 @@ def _overrides(task: Task, handler: Handler) -> dict[str, Execute]:
     def execute_joined(**arguments: Any) -> TaskOutput:
         return execute_async(**arguments).result()
 
+    # In CrewAI's own thread a KeyboardInterrupt would settle nothing, and the crew would hang.
+    execute_in_thread = execute_sync if _is_crewais(execute_async) else execute_joined
+
     def sync(agent: BaseAgent | None = None, context: str | None = None, tools: Any = None) -> TaskOutput:
         ticket = handler.arrive(task, agent, context or "")
         return handler.served(ticket) or _execute(execute_sync, ticket, context, tools)
@@ -106,10 +112,15 @@ def _overrides(task: Task, handler: Handler) -> dict[str, Execute]:
             future.set_result(served)
             return future
         handler.started(future)
-        _in_thread(future, lambda: _execute(execute_joined, ticket, context, tools))
+        _in_thread(future, lambda: _execute(execute_in_thread, ticket, context, tools))
         return future
 
     return {"execute_sync": sync, "aexecute_sync": native, "execute_async": threaded}
+
+
+def _is_crewais(execute_async: Execute) -> bool:
+    """Whether nobody has overridden it, in a subclass or by a patch: then it is `execute_sync` in a thread."""
+    return getattr(execute_async, "__func__", None) is _EXECUTE_ASYNC
 
 
 def _in_thread(future: Future[TaskOutput], work: Callable[[], TaskOutput]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from typing import Any
 
@@ -129,28 +130,23 @@ def test_a_conditional_object_that_is_skipped_at_its_first_place_is_noted_at_its
 
 
 class Counting(PromptModel):
-    """Says something else each time; raises for a prompt that holds `failing`."""
-
-    _failing: str = ""
+    """Says something else each time; raises for a prompt that holds what $FAIL_FOR says."""
 
     def answer(self, prompt: str) -> str:
-        if self._failing and self._failing in prompt:
+        if os.environ.get("FAIL_FOR", "nothing at all") in prompt:
             raise RuntimeError("no luck")
         return f"Final Answer: said {len(self.calls)}"
 
-    def fail_for(self, text: str) -> None:
-        self._failing = text
 
-
-def test_a_plan_of_a_shared_state_finds_the_record_that_a_run_would_serve(tmp_path):
+def test_a_plan_of_a_shared_state_finds_the_record_that_a_run_would_serve(tmp_path, monkeypatch):
     """Of two workflows' answers to the same question the newest is served: what reads it reads that one."""
     model = Counting(model="m")
     crew = crew_of(model, ("source", "Say it.", {}), ("reader", "Read it.", {}))
     with StateRepository(tmp_path / "s.db", share_across_workflows=True) as repo:
         repo.run(crew, workflow_id="w1")
-        model.fail_for("said 3")
+        monkeypatch.setenv("FAIL_FOR", "said 3")
         with pytest.raises(RuntimeError):
             repo.run(crew, workflow_id="w2", force=["source"])
-        model.fail_for("")
+        monkeypatch.delenv("FAIL_FOR")
         assert repo.plan(crew, workflow_id="w1").fresh == ["source"]
         assert repo.run(crew, workflow_id="w1").run.executed == ["reader"]
