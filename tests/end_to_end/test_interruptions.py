@@ -72,7 +72,7 @@ async def test_a_cancellation_while_siblings_are_waited_for_cancels_them(repo):
     """A failed run waits for its async tasks; cancelled meanwhile, it waits no longer and leaves none behind."""
     end, done = threading.Event(), []
     failing = PromptModel(model="m", script={"<<check>>": lambda _: 1 / 0})
-    slow = PromptModel(model="m", script={"<<slow>>": lambda _: end.wait(10) or done.append("slow") or "done"})
+    slow = PromptModel(model="m", script={"<<slow>>": lambda _: "done" if end.wait(10) else done.append("slow") or "late"})
     before = asyncio.all_tasks()
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(repo.arun(fork_and_join(failing, slow), NOTES), 1)
