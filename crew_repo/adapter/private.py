@@ -5,6 +5,7 @@ tests/unit/adapter/test_private.py says, for each, what breaks when CrewAI chang
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -96,9 +97,13 @@ def usage_tracker_name() -> str:
 
 
 def events_are_lost() -> bool:
-    """Whether this process was forked from one that had run a crew: the threads that handle events are not here."""
+    """Whether this process was forked from one that had run a crew: the threads that handle events are not here.
+
+    A thread that another one is just starting has no ident yet, or is listed, though it is not alive yet.
+    """
     thread = getattr(crewai_event_bus, "_loop_thread", None)
-    return thread is not None and not thread.is_alive() and not crewai_event_bus._shutting_down
+    began = thread is not None and thread.ident is not None and not crewai_event_bus._shutting_down
+    return began and thread not in threading.enumerate()
 
 
 def refuses_a_second_use(executor_class: type) -> bool:

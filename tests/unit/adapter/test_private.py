@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 from crewai import Agent, Crew, Task
@@ -65,6 +66,24 @@ def test_the_event_threads_are_known_to_be_lost_in_a_forked_child():
     if pid == 0:
         os._exit(0 if private.events_are_lost() else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_events_that_another_thread_is_just_starting_are_not_lost(monkeypatch):
+    """While CrewAI starts its thread, that is not alive yet: a run beside it must not be refused."""
+    gate = threading.Event()
+
+    class Starting(threading.Thread):
+        def is_alive(self) -> bool:
+            return False
+
+    thread = Starting(target=gate.wait, args=(10,))
+    monkeypatch.setattr(private.crewai_event_bus, "_loop_thread", thread)
+    assert not private.events_are_lost()
+    thread.start()
+    assert not private.events_are_lost()
+    gate.set()
+    thread.join()
+    assert private.events_are_lost()
 
 
 def test_an_output_file_is_written_as_crewai_writes_it(tmp_path, monkeypatch):
