@@ -22,6 +22,7 @@ from crew_repo.hashing.state import (
     tree_of,
     written_attributes,
     written_by,
+    written_in,
     written_names,
 )
 
@@ -44,8 +45,12 @@ def accounts(cls: type) -> frozenset[str]:
 
 @functools.lru_cache(maxsize=4096)
 def written_at_work(cls: type) -> frozenset[str]:
-    """The attributes of a tool or an LLM that its work writes, whoever else may set them."""
-    return frozenset().union(*(written_by(function, owner) for function, owner in _work(cls)))
+    """The attributes of a tool or an LLM that its work writes, whoever else may set them.
+
+    Of a library's class it is not known what its work is: there every method's attributes count as written by it.
+    """
+    library = [written_in(base) for base in cls.__mro__ if not is_own_class(base)]
+    return frozenset().union(*library, *(written_by(function, owner) for function, owner in _work(cls)))
 
 
 def _work(cls: type) -> list[tuple[FunctionType, str]]:

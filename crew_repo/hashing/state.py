@@ -26,6 +26,7 @@ __all__ = [
     "tree_of",
     "written_attributes",
     "written_by",
+    "written_in",
     "written_names",
 ]
 
@@ -51,12 +52,15 @@ def written_attributes(cls: type) -> frozenset[str]:
     Constructors and pydantic validators do not count: what they set is configuration. `self.calls += 1`,
     `self.log.append(x)`, `self.seen[k] = v`, `type(self).calls += 1` and `next(self.answers)` all do.
     """
-    written: set[str] = set()
-    for base in cls.__mro__:
-        if base.__module__ != "builtins":
-            for member in list(vars(base).values()):
-                written |= _written_by_method(base, member)
-    return frozenset(written)
+    return frozenset().union(*map(written_in, cls.__mro__))
+
+
+@functools.lru_cache(maxsize=4096)
+def written_in(cls: type) -> frozenset[str]:
+    """Those that the methods of this class itself write."""
+    if cls.__module__ == "builtins":
+        return frozenset()
+    return frozenset().union(*(_written_by_method(cls, member) for member in list(vars(cls).values())))
 
 
 def _written_by_method(cls: type, member: Any) -> frozenset[str]:

@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from crew_repo.hashing import _kept, accounts, hash_callable, hash_value, run_under_way
+from crew_repo.hashing import _kept, accounts, hash_callable, hash_value, run_under_way, written_at_work
 from tests.unit.hashing.conftest import Project
 
 TOOL = """
@@ -176,6 +176,22 @@ def test_accounts_are_what_the_work_only_adds_to():
     """An attribute that the work reads, in whatever method, is no account; nor is any, if the object is handed on."""
     assert accounts(Work) == {"calls", "log", "last", "cache"}
     assert accounts(HandsItselfOn) == frozenset()
+
+
+class Configured(Work):
+    """Its work is `call`, whatever `configure` is told."""
+
+    def configure(self, tone: str) -> None:
+        self.tone = tone
+
+
+def test_what_work_writes_is_told_from_what_an_object_is_told(monkeypatch):
+    """Of a user's class; of a library's, whose work is not known, all that its methods write is its own affair."""
+    assert written_at_work(Configured) == {"calls", "log", "last", "cache", "index"}
+    monkeypatch.setattr(Configured, "__module__", "json")
+    written_at_work.cache_clear()
+    assert written_at_work(Configured) == {"calls", "log", "last", "cache", "index", "tone"}
+    written_at_work.cache_clear()
 
 
 def test_nothing_is_kept_of_objects_that_are_gone():
