@@ -40,7 +40,7 @@ class Describer:
 
     def __init__(self, view: CrewView, memo: Memo | None = None) -> None:
         self._view = view
-        self._memo: Memo = {} if memo is None else memo
+        self._memo = memo or Memo()
         self._agents: dict[tuple[int, str], Definition] = {}
         self._tools: dict[tuple[int, ...], Definition] = {}
         self._crew: Definition | None = None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 from weakref import WeakKeyDictionary
 
@@ -33,14 +33,19 @@ __all__ = ["Memo", "Parts", "endpoint", "is_crewais"]
 _PACKAGE = "crewai."
 
 
-Memo: TypeAlias = "dict[tuple[str, int], tuple[Any, Hashed]]"
+@dataclass(slots=True)
+class Memo:
+    """What was hashed in one run or plan: code by its identity, which is kept alive, and texts."""
+
+    code: dict[tuple[str | None, int, object], tuple[Any, Hashed]] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
 
 
 class Parts:
     """A definition in the making."""
 
     def __init__(self, memo: Memo | None = None) -> None:
-        self.memo: Memo = {} if memo is None else memo
+        self.memo = memo or Memo()
         self._components: dict[str, Component] = {}
         self._opaque: dict[str, Opaque] = {}
 
@@ -71,7 +76,10 @@ class Parts:
 
     def text(self, path: str, text: str, *, acts: bool = True, keep: bool = True) -> None:
         """A text; `keep` says whether it may be stored, so that a diff can show it."""
-        self.hash(path, text_hash(text), acts=acts, text=text if keep else None)
+        sha256 = self.memo.texts.get(text)
+        if sha256 is None:
+            sha256 = self.memo.texts[text] = text_hash(text)
+        self.hash(path, sha256, acts=acts, text=text if keep else None)
 
     def json(self, path: str, value: Any) -> None:
         """Plain JSON data that this package made itself."""
@@ -99,11 +107,16 @@ class Parts:
         self._remembered(path, cls, hash_class)
 
     def _remembered(self, path: str, code: Any, hasher: Callable[[Any, str], Hashed]) -> None:
-        """Code is hashed once per run or plan: within one, nobody changes what it refers to."""
-        key = (path, id(code))
-        if key not in self.memo:
-            self.memo[key] = (code, hasher(code, path))
-        self.hashed(path, self.memo[key][1])
+        """Code is hashed once per run or plan: within one, nobody changes what it refers to.
+
+        Where all of it could be hashed, that holds wherever it stands; else what is opaque is named by where it is.
+        """
+        anywhere, here = (None, id(code), hasher), (path, id(code), hasher)
+        found = self.memo.code.get(anywhere) or self.memo.code.get(here)
+        if found is None:
+            found = (code, hasher(code, path))
+            self.memo.code[here if found[1].opaque else anywhere] = found
+        self.hashed(path, found[1])
 
     def hashed(self, path: str, hashed: Hashed) -> None:
         """A part with what of it could not be hashed."""

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from crew_repo.errors import UnhashableError
 
-__all__ = ["FORMAT", "SCALARS", "Encoded", "JsonValue", "canonical", "digest", "encode_json", "seal"]
+__all__ = ["FORMAT", "SCALARS", "Encoded", "JsonValue", "canonical", "digest", "encode_json", "encode_text", "seal"]
 
 FORMAT: int = 1
 
@@ -50,7 +50,7 @@ def encode_json(value: JsonValue) -> Encoded:
     if isinstance(value, (list, tuple)):
         return ["list", *map(encode_json, value)]
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return ["dict", *([_text(key), encode_json(value[key])] for key in sorted(value))]
+        return ["dict", *([encode_text(key), encode_json(value[key])] for key in sorted(value))]
     for kind, scalar in SCALARS.items():
         if isinstance(value, kind):
             return scalar(value)
@@ -61,7 +61,8 @@ def _same(value: Any) -> Encoded:
     return value  # type: ignore[no-any-return]
 
 
-def _text(value: str) -> Encoded:
+def encode_text(value: str) -> Encoded:
+    """A text; half a surrogate pair, which UTF-8 has no bytes for, by its UTF-16."""
     if value.isascii():
         return str(value)
     try:
@@ -86,7 +87,7 @@ def _bytes(value: bytes) -> Encoded:
 
 
 SCALARS: dict[type, Callable[[Any], Encoded]] = {
-    str: _text,
+    str: encode_text,
     bool: _same,
     int: _int,
     NoneType: _same,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from operator import attrgetter
 
-from crew_repo.hashing._canonical import digest
+from crew_repo.hashing._canonical import digest, encode_text, seal
 from crew_repo.model import Component, StoredResult
 
 __all__ = ["context_hash", "definition_hash", "input_hash", "output_hash", "text_hash"]
@@ -24,7 +24,7 @@ def context_hash(context: str) -> str:
 def definition_hash(components: Iterable[Component]) -> str:
     """The hash of the components that act, whatever their order. Their `text` is not in it."""
     acting = sorted((c for c in components if c.acts), key=attrgetter("path", "sha256"))
-    return digest("definition", [[c.path, c.sha256] for c in acting])
+    return seal("definition", ["list", *(["list", encode_text(c.path), c.sha256] for c in acting)])
 
 
 def input_hash(definition_hash: str, context_hash: str, occurrence: int) -> str:

@@ -114,7 +114,7 @@ class Session:
         self._plans: dict[int, str] = {}
         self._owner = this_owner()
         self._secrets = adapter.secrets_of(crew)
-        self._memo: adapter.Memo = {}
+        self._memo = adapter.Memo()
         self.under_way = ExitStack()  # whoever starts the session closes it
         self._works = False
 
