@@ -39,7 +39,7 @@ def as_if_first(crew: Crew, task: Task, agent: Any) -> Iterator[Any]:
         agent.tools_results = []
     description = task.description
     try:
-        with _own_executor(agent, graph.crew_agents(crew)) as alone:
+        with _own_executor(agent, graph.agents_of(crew, task)) as alone:
             yield alone
     finally:
         if task.description.startswith(description):  # a text that the user's own code put there stays

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from crewai import Crew, Process, Task
@@ -14,6 +14,7 @@ from crewai.tasks.task_output import TaskOutput
 from crewai.utilities.formatter import aggregate_raw_outputs_from_task_outputs
 
 __all__ = [
+    "agents_of",
     "condition_says",
     "context_tasks",
     "crew_agents",
@@ -70,8 +71,16 @@ def own_agent(crew: Crew, task: Task) -> BaseAgent | None:
 
 def crew_agents(crew: Crew) -> list[BaseAgent]:
     """Every agent that may act: the crew's, its tasks', its manager; each once."""
-    found = [*crew.agents, *(task.agent for task in crew.tasks), crew.manager_agent]
-    return list({id(agent): agent for agent in found if agent is not None}.values())
+    return _each_once([*crew.agents, *(task.agent for task in crew.tasks), crew.manager_agent])
+
+
+def agents_of(crew: Crew, task: Task) -> list[BaseAgent]:
+    """The agents that may act on one task: its own, the crew's, whom it may delegate to, and the manager; each once."""
+    return _each_once([task.agent, *crew.agents, crew.manager_agent])
+
+
+def _each_once(agents: Iterable[BaseAgent | None]) -> list[BaseAgent]:
+    return list({id(agent): agent for agent in agents if agent is not None}.values())
 
 
 def crew_llms(crew: Crew) -> list[Any]:

@@ -145,7 +145,7 @@ class Texts:
 
     def __init__(self, crew: Crew, task: Task) -> None:
         self._task, self._description = task, task.description
-        parts = [(task, ("expected_output",)), *((agent, _AGENT_TEXTS) for agent in graph.crew_agents(crew))]
+        parts = [(task, ("expected_output",)), *((agent, _AGENT_TEXTS) for agent in graph.agents_of(crew, task))]
         self._texts = [(part, name, getattr(part, name)) for part, names in parts for name in names]
 
     def unchanged(self) -> bool:
