@@ -78,6 +78,8 @@ def restore_output(result: StoredResult, task: Task, context: str) -> TaskOutput
 
 
 def _difference(output: TaskOutput, result: StoredResult, task: Task, context: str) -> str | None:
+    if output.pydantic is None and output.json_dict is None and result.raw is output.raw:
+        return None  # a text comes back as it is
     try:
         return _different_part(output, restore_output(result, task, context))
     except (NotRestorable, ValueError) as error:
