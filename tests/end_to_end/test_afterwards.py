@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import crewai
+import pytest
 from crewai import LLM, Agent, Crew, Process, Task
 from crewai.tasks.task_output import TaskOutput
 from crewai.types.usage_metrics import UsageMetrics
@@ -54,13 +55,21 @@ def test_a_manager_made_of_another_llm_does_not_answer(repo: StateRepository) ->
 
 def test_a_kickoff_before_or_after_runs_as_without_the_repository(repo: StateRepository, model: PromptModel) -> None:
     """Plain kickoffs between the runs find the crew as they would find it after a plain one, and the other way round."""
-    crew = managed(model, model)
-    for _ in range(2):
-        crew.kickoff({"topic": "x"})
-        repo.run(crew, {"topic": "x"})
+    crew, plain = managed(model, model), managed(model, model)
+    plain.kickoff({"topic": "x"})
+    crew.kickoff({"topic": "x"})
+    repo.run(crew, {"topic": "x"})
+    model.forget()
+    try:
+        plain.kickoff({"topic": "x"})
+    except Exception as error:  # noqa: BLE001 - CrewAI 1.13 says of the manager that it made that it has tools
+        with pytest.raises(type(error), match=str(error)):
+            crew.kickoff({"topic": "x"})
+        return
+    asked = list(model.calls)
     model.forget()
     crew.kickoff({"topic": "x"})
-    assert model.called_for() == ["one", "any"]
+    assert model.calls == asked
     assert "Writer, Editor" in model.calls[-1]
 
 

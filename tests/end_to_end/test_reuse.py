@@ -29,6 +29,7 @@ from crew_repo.errors import StoreBusyError, StoreError
 from tests import crews
 from tests.crews import NEW_NOTES, NOTES
 from tests.models import PromptModel
+from tests.plain import kickoff
 
 
 def chain(model: PromptModel, length: int = 3, **first: Any) -> Crew:
@@ -231,7 +232,7 @@ def test_an_output_that_a_guardrail_made_no_text_is_recorded_and_not_served(repo
     worker = crews.agent(model)
     tasks = [crews.task("check", "{notes}", worker, guardrail=guardrail), crews.task("draft", "x", worker, context=[])]
     crew = Crew(agents=[worker], tasks=tasks)
-    plain = crew.kickoff(NOTES)
+    plain = kickoff(crew, NOTES)
     assert raws(repo.run(crew, NOTES)) == raws(plain)
     again = repo.run(crew, NOTES)
     assert (again.run.executed, again.run.reused, raws(again)) == (["check"], ["draft"], raws(plain))
@@ -282,7 +283,7 @@ def test_tasks_that_a_callback_adds_are_executed_and_said_not_to_be_recorded(rep
         crew.before_kickoff_callbacks.append(add)
         return crew
 
-    plain = raws(build().kickoff(NOTES))
+    plain = raws(kickoff(build(), NOTES))
     assert raws(repo.run(build(), NOTES)) == plain
     assert repo.run(build(), NOTES).run.reused == ["step-1"]
     assert "tasks were added to the crew" in caplog.text

@@ -15,6 +15,8 @@ from crewai.tasks.conditional_task import ConditionalTask
 from crewai.tools import BaseTool, tool
 from hypothesis import strategies as st
 
+from tests.plain import JOINS_FORGET
+
 VARIABLES = ("claim", "line")
 VALUES = ("x", 1, "1", "{line}")
 TOOLS = ((), ("look",), ("look", "count"), ("count", "look"), ("limit 1",), ("limit 2",))
@@ -177,6 +179,8 @@ def tidy(shape: Shape) -> Shape:
     made = [_without_unreadable(at, step, made) for at, step in enumerate(made)]
     while len(made) > 1 and made[-1].is_async and made[-2].is_async:
         made[-2] = replace(made[-2], is_async=False)
+    if JOINS_FORGET:
+        made[-1] = replace(made[-1], is_async=False)
     return replace(shape, steps=tuple(made))
 
 
@@ -190,6 +194,8 @@ def _tidy_step(at: int, step: Step, before: Sequence[Step]) -> Step:
     condition = step.condition if at else None
     running = pending(before)
     is_async = step.is_async and condition is None and all(before[other].worker != step.worker for other in running)
+    if JOINS_FORGET:  # then only async tasks at the beginning lose nothing
+        is_async = is_async and all(other.is_async for other in before)
     if is_async and context:
         context = tuple(c for c in context if c not in running)
     return replace(step, context=context, condition=condition, is_async=is_async)
