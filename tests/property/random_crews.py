@@ -191,10 +191,10 @@ def _tidy_step(at: int, step: Step, before: Sequence[Step]) -> Step:
             return _tidy_step(at, replace(step, again=None), before)
         return replace(meant, again=step.again)
     context = None if step.context is None else tuple(c for c in step.context if c < at)
-    condition = step.condition if at else None
     running = pending(before)
+    condition = step.condition if at and not (JOINS_FORGET and running) else None
     is_async = step.is_async and condition is None and all(before[other].worker != step.worker for other in running)
-    if JOINS_FORGET:  # then only async tasks at the beginning lose nothing
+    if JOINS_FORGET:  # then only async tasks at the beginning, joined by a task without a condition, lose nothing
         is_async = is_async and all(other.is_async for other in before)
     if is_async and context:
         context = tuple(c for c in context if c not in running)
