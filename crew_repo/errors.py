@@ -15,6 +15,7 @@ CrewRepoError
 |   |-- NewerSchemaError        it was written by a newer crew_repo
 |   |-- StoreBusyError          another process held the write lock for too long
 |   |-- StoreFullError          no space was left to save what was finished
+|   |-- RunGoneError            the run that this belongs to was deleted from it meanwhile
 |   |-- ForkedConnectionError   a parent's connection used in a forked child
 |   `-- ImportFormatError       what import_json was given is not an export
 `-- UnhashableError             something that cannot be hashed where that was demanded
@@ -33,8 +34,8 @@ __all__ = [
     "MissingInputError",
     "NewerSchemaError",
     "NotACrewError",
-    "NotFullyHashedWarning",
     "PolicyError",
+    "RunGoneError",
     "StoreBusyError",
     "StoreError",
     "StoreFullError",
@@ -111,6 +112,10 @@ class StoreFullError(StoreError):
     """No space was left to save a record; what had been saved before is intact."""
 
 
+class RunGoneError(StoreError):
+    """The run that something belongs to was deleted while it went on; a finished task is kept all the same."""
+
+
 class ForkedConnectionError(StoreError):
     """A connection that belongs to the parent process was used in a forked child."""
 
@@ -121,7 +126,3 @@ class ImportFormatError(StoreError, ValueError):
 
 class UnhashableError(CrewRepoError, TypeError):
     """A value that cannot be hashed, where the caller demanded a hash."""
-
-
-class NotFullyHashedWarning(UserWarning):
-    """A task has a part that cannot be hashed, and so runs every time."""

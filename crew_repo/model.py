@@ -7,7 +7,7 @@ Times are aware `datetime` objects in UTC, durations are seconds, hashes are 64 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from html import escape
@@ -223,11 +223,13 @@ class Record(NewRecord):
     """A finished task as the store keeps it.
 
     `retired` is None for a record that may be served, else why it may not: "invalidated", "deleted",
-    "superseded". Components of a stored record carry their text where it was stored.
+    "superseded". Components of a stored record carry their text where it was stored. `damage`: what of the row could
+    not be read; such a record is never served.
     """
 
     record_id: int = 0
     retired: str | None = None
+    damage: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -534,7 +536,8 @@ class TaskState:
 class TaskHead:
     """What the store knows of a task by its name: for explaining, never for serving.
 
-    `record` is the newest record of that name, retired or not. `outcome` is what the last run did with it.
+    `record` is the one that the last run executed or reused, else the newest of that name, retired or not. `outcome`
+    is what that run did with it.
     """
 
     task_name: str
@@ -585,8 +588,3 @@ class PruneReport:
     texts: int
     bytes_before: int
     bytes_after: int
-
-
-def with_status(run: RunRecord, status: RunStatus) -> RunRecord:
-    """The same run with another status."""
-    return replace(run, status=status)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from crew_repo.errors import AttachError, InputError
 from crew_repo.model import Plan, Problem, PruneReport, Record, RunRecord, TaskState
 from crew_repo.policy import TaskPolicy, merge_policies
-from crew_repo.settings import resolve_url
+from crew_repo.settings import check_limits, check_seconds, checked_workflow, resolve_url
 
 if TYPE_CHECKING:
     from crewai import Crew
@@ -72,11 +72,16 @@ class StateRepository:
 
     - `policies`: a TaskPolicy by task name, for every run of this repository (`"*"` for all tasks).
     - `share_across_workflows`: serve a record of any workflow, not only of the one that runs.
-    - `lease_seconds`: how long a process that was killed on another machine holds up others.
+    - `lease_seconds`: how long a process that was killed on another machine holds up others, at least 1; it is
+      renewed four times in that time.
     - `busy_timeout_seconds`: how long a write waits for another process's write.
     - `verbose`: show each task on standard error; None shows it if that is a terminal.
 
-    Raises StoreOpenError if the target cannot be opened, NewerSchemaError if a newer version wrote it.
+    Opening an older state brings it up to date (a copy of the file is kept); opening one that is not there creates a
+    file with the first run, and on PostgreSQL the tables at once.
+
+    Raises StoreOpenError if the target cannot be opened, NewerSchemaError if a newer version wrote it, InputError for
+    a setting that makes no sense.
     """
 
     def __init__(
@@ -93,6 +98,8 @@ class StateRepository:
         self._policies = dict(policies or {})
         merge_policies(self._policies)
         self._share = share_across_workflows
+        check_seconds("lease_seconds", lease_seconds, least=1.0)
+        check_seconds("busy_timeout_seconds", busy_timeout_seconds, least=0.0)
         self._lease_seconds = lease_seconds
         self._busy_timeout_seconds = busy_timeout_seconds
         self._verbose = verbose
@@ -147,9 +154,15 @@ class StateRepository:
         Returns what kickoff returns; a CrewOutput carries the RunRecord as `.run`. With `crew.stream` it is the
         stream, and the run happens when that is read. Exceptions of the crew are recorded and raised as they are.
 
+        - `input_files`: files that go with the prompts, by name, as in kickoff; their content counts.
         - `workflow_id`: the business key (a claim number); records are served within it. Default: the crew's name.
         - `force`: names of tasks to execute whatever is stored, or True for all.
+        - `policies`: a TaskPolicy by task name, for this run; those of the repository hold for the other tasks.
         - `fire_callbacks`: call the callbacks of reused tasks too.
+
+        Raises InputError before any model is called: NotACrewError, UnknownTaskError, MissingInputError,
+        BadInputValueError, CheckpointError, PolicyError, and AttachError if the crew is being run already. Raises
+        StoreError if the state cannot be written: what was paid for is then written later, see `close`.
         """
         crew, options = self._prepare(crew, inputs, workflow_id, force, policies, fire_callbacks, arguments)
         if crew.stream:
@@ -168,7 +181,11 @@ class StateRepository:
         fire_callbacks: bool = False,
         **arguments: Any,
     ) -> RecordedOutput:
-        """`run` on CrewAI's native async kickoff."""
+        """`run` on CrewAI's native async kickoff.
+
+        While it waits for another process's work, the event loop goes on. Its own writes are made on it: each takes
+        about a millisecond, and waits for other writers of the same file up to `busy_timeout_seconds`.
+        """
         crew, options = self._prepare(crew, inputs, workflow_id, force, policies, fire_callbacks, arguments)
         if crew.stream:
             return await self._astream(crew, inputs, input_files, options)  # type: ignore[no-any-return]
@@ -331,7 +348,9 @@ class StateRepository:
         executor: Executor | None = None,
         max_workers: int | None = None,
         on_error: OnError = "raise",
-        **options: Any,
+        force: bool | str | Iterable[str] = (),
+        policies: Mapping[str, TaskPolicy] | None = None,
+        input_files: Mapping[str, Any] | None = None,
     ) -> list[Any]:
         """Run a crew for each of many inputs; the results in their order.
 
@@ -343,7 +362,7 @@ class StateRepository:
         - `executor`: any `concurrent.futures.Executor`; then the crew is built in the worker, from a function of a
           module or a name. Default: `max_workers` threads (4).
         - `on_error`: "raise" the first exception after what runs has finished, or "keep" each in its place.
-        - `options`: `force`, `policies` and `input_files` as in `run`.
+        - `force`, `policies` and `input_files`: as in `run`, for every item.
         """
         return list(
             self.iter_for_each(
@@ -353,7 +372,9 @@ class StateRepository:
                 executor=executor,
                 max_workers=max_workers,
                 on_error=on_error,
-                **options,
+                force=force,
+                policies=policies,
+                input_files=input_files,
             )
         )
 
@@ -366,10 +387,12 @@ class StateRepository:
         executor: Executor | None = None,
         max_workers: int | None = None,
         on_error: OnError = "raise",
-        **options: Any,
+        force: bool | str | Iterable[str] = (),
+        policies: Mapping[str, TaskPolicy] | None = None,
+        input_files: Mapping[str, Any] | None = None,
     ) -> Iterator[Any]:
         """`run_for_each`, one result at a time: inputs may be a generator, memory does not grow with their number."""
-        from crew_repo.runner.batch import Worker, check_on_error, items_of, run_items, worker_count
+        from crew_repo.runner.batch import Worker, check_on_error, item_options, items_of, run_items, worker_count
         from crew_repo.runner.progress import Progress
         from crew_repo.runner.sources import CrewSource
 
@@ -381,7 +404,7 @@ class StateRepository:
         total = len(inputs_list) if isinstance(inputs_list, Sized) else None
         return run_items(
             items_of(inputs_list, workflow_ids),
-            Worker(self, source, options),
+            Worker(self, source, item_options(force, policies, input_files)),
             executor=executor,
             max_workers=workers,
             on_error=on_error,
@@ -396,11 +419,13 @@ class StateRepository:
         workflow_ids: Iterable[str] | None = None,
         max_workers: int | None = None,
         on_error: OnError = "raise",
-        **options: Any,
+        force: bool | str | Iterable[str] = (),
+        policies: Mapping[str, TaskPolicy] | None = None,
+        input_files: Mapping[str, Any] | None = None,
     ) -> list[Any]:
         """`run_for_each` on CrewAI's native async kickoff, at most `max_workers` (4) at a time on this event loop."""
         from crew_repo.runner.abatch import arun_items
-        from crew_repo.runner.batch import check_on_error, items_of, worker_count
+        from crew_repo.runner.batch import check_on_error, item_options, items_of, worker_count
         from crew_repo.runner.progress import Progress
         from crew_repo.runner.sources import CrewSource
 
@@ -410,7 +435,7 @@ class StateRepository:
             self,
             CrewSource(crew),
             items_of(inputs_list, workflow_ids),
-            options,
+            item_options(force, policies, input_files),
             max_workers=worker_count(max_workers),
             on_error=on_error,
             progress=Progress(total, visible=self._verbose),
@@ -428,9 +453,9 @@ class StateRepository:
     ) -> Plan:
         """What `run` would do with the same arguments, and why.
 
-        Calls no model, writes nothing, opens no connection and leaves the crew as it is. Of the user's own code it
-        calls the before-kickoff callbacks, on a copy of the inputs, and the conditions of conditional tasks, since
-        both decide what the prompts say. Global hooks are not called.
+        Calls no model, writes nothing, asks no server (but PostgreSQL for the state) and leaves the crew as it is. Of
+        the user's own code it calls the before-kickoff callbacks, on a copy of the inputs, and the conditions of
+        conditional tasks, since both decide what the prompts say. Global hooks are not called.
         """
         from crew_repo import adapter
         from crew_repo.runner.planner import make_plan
@@ -484,7 +509,7 @@ class StateRepository:
 
     def get_output(self, task_name: str, workflow_id: str | None = None) -> StoredOutput | None:
         """The present output of a task, or None if there is none. Without a workflow: the newest of any."""
-        record = self._store.shown_record(task_name, workflow_id)
+        record = self._store.shown_record(task_name, checked_workflow(workflow_id))
         if record is None:
             return None
         output = StoredOutput(record.result.raw)
@@ -493,11 +518,11 @@ class StateRepository:
 
     def history(self, task_name: str, workflow_id: str | None = None) -> list[Record]:
         """Every record of a task, newest first, also those that are no longer served."""
-        return self._store.history(task_name, workflow_id)
+        return self._store.history(task_name, checked_workflow(workflow_id))
 
     def runs(self, workflow_id: str | None = None, *, limit: int | None = None) -> list[RunRecord]:
         """The runs, newest first. A run whose process was killed is "interrupted"."""
-        return self._store.list_runs(workflow_id, limit)
+        return self._store.list_runs(checked_workflow(workflow_id), limit)
 
     def show(self, run_id: str) -> RunRecord:
         """One run with all its tasks. Raises UnknownRunError if there is none of that ID."""
@@ -507,7 +532,7 @@ class StateRepository:
 
     def tasks(self, workflow_id: str | None = None) -> list[TaskState]:
         """The present state of every task: the rows of `task_state`."""
-        return self._store.states(workflow_id)
+        return self._store.states(checked_workflow(workflow_id))
 
     def invalidate(
         self, task_name: str | Iterable[str], workflow_id: str | None = None, *, downstream: bool = False
@@ -518,13 +543,14 @@ class StateRepository:
         Raises UnknownTaskError with the names that are stored.
         """
         from crew_repo.runner.options import check_names
+        from crew_repo.staleness import with_downstream
 
         names = [task_name] if isinstance(task_name, str) else list(task_name)
-        check_names(names, self._store.task_names(workflow_id), "invalidate")
-        if downstream:
-            workflows = [workflow_id] if workflow_id else self._store.workflow_ids()
-            return sum(self._invalidate_below(names, each) for each in workflows)
-        return self._store.invalidate(names, workflow_id)
+        check_names(names, self._store.task_names(checked_workflow(workflow_id)), "invalidate")
+        if not downstream:
+            return self._store.invalidate({workflow_id: names})
+        workflows = [workflow_id] if workflow_id is not None else self._store.workflow_ids()
+        return self._store.invalidate({each: with_downstream(names, self._store.heads(each)) for each in workflows})
 
     def verify(self) -> list[Problem]:
         """Every record whose stored parts do not give its hashes again. Empty: all is as it was written."""
@@ -536,7 +562,9 @@ class StateRepository:
         """Delete old records and what only they need, and give the space back; what was, or would be, deleted.
 
         `keep_last`: how many records to keep per task and workflow. `older_than`: delete only what is older.
+        Raises InputError for a negative number or age.
         """
+        check_limits(keep_last, older_than)
         return self._store.prune(keep_last=keep_last, older_than=older_than, dry_run=dry_run)
 
     def export_json(self, file: str | os.PathLike[str] | None = None) -> str:
@@ -556,11 +584,6 @@ class StateRepository:
         from crew_repo.runner.exporting import read_export
 
         return self._store.import_json(read_export(source))
-
-    def _invalidate_below(self, names: list[str], workflow_id: str) -> int:
-        from crew_repo.staleness import with_downstream
-
-        return self._store.invalidate(with_downstream(names, self._store.heads(workflow_id)), workflow_id)
 
 
 def _reopen(

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
+from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from crew_repo.errors import StoreOpenError
+from crew_repo.errors import InputError, StoreOpenError
 
-__all__ = ["DEFAULT_FILE", "URL_VARIABLE", "package_version", "resolve_url"]
+__all__ = [
+    "DEFAULT_FILE",
+    "URL_VARIABLE",
+    "check_limits",
+    "check_seconds",
+    "checked_workflow",
+    "package_version",
+    "resolve_url",
+]
 
 URL_VARIABLE = "CREW_REPO_URL"
 DEFAULT_FILE = "crew_state.db"
+_MEMORY = re.compile(r":memory:$|sqlite(\+pysqlite)?:(//$|///:memory:)")
 
 
 def package_version() -> str:
@@ -32,11 +44,32 @@ def resolve_url(target: str | os.PathLike[str] | None) -> str:
     chosen = os.fspath(chosen) if isinstance(chosen, os.PathLike) else chosen
     if not isinstance(chosen, str) or not chosen or "\0" in chosen:
         raise StoreOpenError(f"The target of a StateRepository is {target!r}; give a path or a SQLAlchemy URL")
-    if chosen == ":memory:" or chosen.startswith("sqlite:///:memory:") or chosen == "sqlite://":
+    if _MEMORY.match(chosen):
         raise StoreOpenError("A database in memory would lose everything with the process; give a path")
     if "://" in chosen:
         return _absolute(chosen)
     return f"sqlite:///{Path(chosen).expanduser().absolute()}"
+
+
+def check_seconds(name: str, given: object, *, least: float) -> None:
+    """Raise InputError for what is no number of seconds."""
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or not least <= given < math.inf:
+        raise InputError(f"{name} is {given!r}; give a number of seconds, at least {least:g}")
+
+
+def check_limits(keep_last: object, older_than: object) -> None:
+    """Raise InputError for what says neither how many records to keep nor how old they may be."""
+    if keep_last is not None and (type(keep_last) is not int or keep_last < 0):
+        raise InputError(f"keep_last is {keep_last!r}; give how many records to keep of each task, 0 or more")
+    if older_than is not None and (not isinstance(older_than, timedelta) or older_than < timedelta(0)):
+        raise InputError(f"older_than is {older_than!r}; give an age, such as timedelta(days=90)")
+
+
+def checked_workflow(workflow_id: object) -> str | None:
+    """The workflow ID, or None for all. Raises InputError for anything but a text."""
+    if workflow_id is None or (isinstance(workflow_id, str) and workflow_id.strip()):
+        return workflow_id
+    raise InputError(f"workflow_id is {workflow_id!r}; give a non-empty text, such as a claim number, or None for all")
 
 
 def _from_environment() -> str:
@@ -53,5 +86,7 @@ def _absolute(url: str) -> str:
         return "postgresql+psycopg://" + url.split("://", 1)[1]
     for prefix in ("sqlite:///", "sqlite+pysqlite:///"):
         if url.startswith(prefix):
+            if "?" in url:
+                raise StoreOpenError(f"{url}: a SQLite URL takes no options here; give the plain path")
             return f"sqlite:///{Path(url.removeprefix(prefix)).absolute()}"
     return url

@@ -172,6 +172,8 @@ def _retired(_: Current, record: Record, __: datetime) -> Reason | None:
 
 
 def _altered(current: Current, record: Record, _: datetime) -> Reason | None:
+    if record.damage:
+        return Reason(ReasonKind.ALTERED, detail=record.damage)
     if output_hash(record.result) == record.output_hash and record.input_hash == current.input_hash:
         return None
     return Reason(ReasonKind.ALTERED, detail=f"record {record.record_id} does not match its hash")
@@ -180,7 +182,7 @@ def _altered(current: Current, record: Record, _: datetime) -> Reason | None:
 def _expired(current: Current, record: Record, now: datetime) -> Reason | None:
     age = now - record.completed_at
     limit = current.policy.max_age
-    if limit is None or age <= limit:
+    if limit is None or age <= limit or record.damage:
         return None
     return Reason(ReasonKind.EXPIRED, detail=f"{age.total_seconds():.0f} s old, max_age {limit.total_seconds():.0f} s")
 
@@ -215,6 +217,8 @@ def _is_missing(reasons: tuple[Reason, ...]) -> bool:
 def _why_missing(current: Current, head: TaskHead | None) -> tuple[Reason, ...]:
     if head is None or head.record is None:
         return (_why_never(head),)
+    if head.record.damage:
+        return (Reason(ReasonKind.ALTERED, detail=head.record.damage),)
     if head.record.hash_format != FORMAT:
         detail = f"recorded with hash format {head.record.hash_format}, this version has {FORMAT}"
         return (Reason(ReasonKind.HASH_FORMAT, detail=detail),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 
 _HOME = tempfile.mkdtemp(prefix="crew-repo-tests-")
@@ -23,6 +24,11 @@ import pytest  # noqa: E402
 
 from crew_repo import StateRepository  # noqa: E402
 from tests.models import PromptModel  # noqa: E402
+
+
+def pytest_unconfigure() -> None:
+    """The tests' home folder goes with them."""
+    shutil.rmtree(_HOME, ignore_errors=True)
 
 
 @pytest.fixture

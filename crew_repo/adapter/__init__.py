@@ -34,7 +34,7 @@ from crew_repo.adapter.kickoff import (
 )
 from crew_repo.adapter.outputs import NotRestorable, restore_output, store_output
 from crew_repo.adapter.parts import Memo
-from crew_repo.adapter.secrets import secrets_of
+from crew_repo.adapter.secrets import secret_inputs, secrets_of
 from crew_repo.adapter.serving import fire_callbacks, restore_file, serve
 from crew_repo.adapter.usage import UsageTracker
 from crew_repo.adapter.view import CrewView, TaskView, Texts, live_task, live_view, planned_view, said_to
@@ -79,6 +79,7 @@ __all__ = [
     "restore_file",
     "restore_output",
     "said_to",
+    "secret_inputs",
     "secrets_of",
     "serve",
     "skipped_output",

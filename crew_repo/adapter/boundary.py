@@ -23,6 +23,7 @@ Execute = Callable[..., Any]
 
 
 _EXECUTE_ASYNC = Task.execute_async
+_EXECUTES = ("execute_sync", "execute_async", "aexecute_sync")
 
 
 class Handler(Protocol):
@@ -41,7 +42,7 @@ class Handler(Protocol):
         """Wait for the lease; the output, if somebody else finished the work meanwhile."""
 
     async def aclaim(self, ticket: Any) -> TaskOutput | None:
-        """The same without blocking the event loop."""
+        """The same; while it waits, the event loop goes on."""
 
     def execution(self, ticket: Any) -> Any:
         """A context manager around the execution.
@@ -60,15 +61,17 @@ class Handler(Protocol):
 def overridden(crew: Crew, handler: Handler) -> Iterator[None]:
     """Meet every task of the crew at its boundary."""
     tasks = list({id(task): task for task in crew.tasks}.values())
-    for task in tasks:
-        for name, override in _overrides(task, handler).items():
-            object.__setattr__(task, name, override)
+    overrides = [_overrides(task, handler) for task in tasks]
+    before = [{name: task.__dict__[name] for name in _EXECUTES if name in task.__dict__} for task in tasks]
+    for task, override in zip(tasks, overrides, strict=True):
+        task.__dict__.update(override)
     try:
         yield
     finally:
-        for task in tasks:
-            for name in ("execute_sync", "execute_async", "aexecute_sync"):
+        for task, own in zip(tasks, before, strict=True):
+            for name in _EXECUTES:
                 task.__dict__.pop(name, None)
+            task.__dict__.update(own)
 
 
 def _overrides(task: Task, handler: Handler) -> dict[str, Execute]:
@@ -82,7 +85,8 @@ def _overrides(task: Task, handler: Handler) -> dict[str, Execute]:
 
     def sync(agent: BaseAgent | None = None, context: str | None = None, tools: Any = None) -> TaskOutput:
         ticket = handler.arrive(task, agent, context or "")
-        return handler.served(ticket) or _execute(execute_sync, ticket, context, tools)
+        served = handler.served(ticket)
+        return served if served is not None else _execute(execute_sync, ticket, context, tools)
 
     def _execute(execute: Execute, ticket: Any, context: str | None, tools: Any) -> TaskOutput:
         claimed = handler.claim(ticket)
@@ -95,7 +99,9 @@ def _overrides(task: Task, handler: Handler) -> dict[str, Execute]:
     async def native(agent: BaseAgent | None = None, context: str | None = None, tools: Any = None) -> TaskOutput:
         handler.astarted()
         ticket = handler.arrive(task, agent, context or "")
-        served = await handler.aserved(ticket) or await handler.aclaim(ticket)
+        served = await handler.aserved(ticket)
+        if served is None:
+            served = await handler.aclaim(ticket)
         if served is not None:
             return served
         with handler.execution(ticket) as (record, worker):

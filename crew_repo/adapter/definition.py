@@ -25,6 +25,7 @@ from crew_repo.adapter import fields, graph, private
 from crew_repo.adapter.knowledge import add_embedder, add_knowledge, add_skills, given_sources
 from crew_repo.adapter.llms import add_llm
 from crew_repo.adapter.parts import Memo, Parts, is_crewais
+from crew_repo.adapter.secrets import secret_inputs
 from crew_repo.adapter.tools import add_remote, add_tools
 from crew_repo.adapter.view import CrewView, TaskView
 from crew_repo.hashing import is_secret, is_secret_name, model_state
@@ -41,6 +42,7 @@ class Describer:
     def __init__(self, view: CrewView, memo: Memo | None = None) -> None:
         self._view = view
         self._memo = memo or Memo()
+        self._memo.hidden |= secret_inputs(view.inputs)
         self._agents: dict[tuple[int, str], Definition] = {}
         self._tools: dict[tuple[int, ...], Definition] = {}
         self._crew: Definition | None = None
@@ -97,23 +99,9 @@ class Describer:
         found = [(g, f"guardrail#{n}" if len(many) > 1 else "guardrail") for n, g in enumerate(many, 1)]
         found = [pair for pair in [*found, (task.guardrail, "guardrail")] if pair[0] is not None]
         for guardrail, path in found:
-            self._add_guardrail(parts, path, guardrail, worker)
+            _add_guardrail(parts, path, guardrail, worker)
         if found and task.guardrail_max_retries != 3:
             parts.value("guardrail.max_retries", task.guardrail_max_retries)
-
-    @staticmethod
-    def _add_guardrail(parts: Parts, path: str, guardrail: Any, worker: BaseAgent | None) -> None:
-        if isinstance(guardrail, str):
-            parts.text(f"{path}.text", guardrail)
-            add_llm(parts, f"{path}.llm", getattr(worker, "llm", None))
-        elif is_crewais(type(guardrail)):
-            parts.text(f"{path}.text", str(getattr(guardrail, "description", type(guardrail).__name__)))
-            add_llm(parts, f"{path}.llm", getattr(guardrail, "llm", None))
-            for name in ("context", "threshold"):
-                if getattr(guardrail, name, None) is not None:
-                    parts.value(f"{path}.{name}", getattr(guardrail, name))
-        else:
-            parts.callable(f"{path}.source", guardrail)
 
     def _add_files(self, parts: Parts, task: Task) -> None:
         own = getattr(task, "input_files", None) or {}
@@ -249,7 +237,7 @@ def _add_agent_extras(parts: Parts, prefix: str, agent: BaseAgent, view: CrewVie
         add_remote(parts, f"{prefix}.", "a2a", remotes if isinstance(remotes, list) else [remotes])
     guardrail = getattr(agent, "guardrail", None)
     if guardrail is not None:
-        Describer._add_guardrail(parts, f"{prefix}.guardrail", guardrail, agent)
+        _add_guardrail(parts, f"{prefix}.guardrail", guardrail, agent)
     executor = getattr(agent, "executor_class", None)
     if isinstance(executor, type) and executor is not Agent.model_fields["executor_class"].default:
         parts.cls(f"{prefix}.executor_class", executor)
@@ -269,6 +257,20 @@ def _add_own_texts(parts: Parts, prefix: str, item: Task | BaseAgent) -> None:
     texts = private.prompt_texts(given)
     if texts is not None and texts != private.prompt_texts(get_i18n()):
         parts.value(f"{prefix}.i18n", texts)
+
+
+def _add_guardrail(parts: Parts, path: str, guardrail: Any, worker: BaseAgent | None) -> None:
+    if isinstance(guardrail, str):
+        parts.text(f"{path}.text", guardrail)
+        add_llm(parts, f"{path}.llm", getattr(worker, "llm", None))
+    elif is_crewais(type(guardrail)):
+        parts.text(f"{path}.text", str(getattr(guardrail, "description", type(guardrail).__name__)))
+        add_llm(parts, f"{path}.llm", getattr(guardrail, "llm", None))
+        for name in ("context", "threshold"):
+            if getattr(guardrail, name, None) is not None:
+                parts.value(f"{path}.{name}", getattr(guardrail, name))
+    else:
+        parts.callable(f"{path}.source", guardrail)
 
 
 def _add_planning(parts: Parts, path: str, config: Any) -> None:

@@ -25,7 +25,6 @@ from crew_repo.model import StoredResult
 __all__ = ["NotRestorable", "restore_output", "store_output"]
 
 _SHORTEST_CONTEXT = 64
-_SHORTEST_SECRET = 8
 _CONTEXT = {"crew_repo": "context"}
 
 
@@ -38,15 +37,16 @@ def store_output(
 ) -> tuple[StoredResult, str | None]:
     """The output as it is stored, and why it could not be restored (None if it can).
 
-    Of the secrets, none is kept in the messages, where a tool's error may have named it.
+    Of the secrets, none is kept in the messages, where a tool's error may have named it, nor in what was asked; the
+    answer itself stays as it is.
     Whatever the user's classes raise here, the task is paid for: it is stored, and not served.
     """
     result = StoredResult(
         raw=output.raw if isinstance(output.raw, str) else str(output.raw),
         agent=output.agent,
         name=output.name,
-        description=output.description,
-        expected_output=output.expected_output,
+        description=_without(secrets, output.description),
+        expected_output=_without(secrets, output.expected_output),
         output_format=str(output.output_format.value),
         pydantic_json=_dump_model(output.pydantic),
         json_dict_json=_dump_dict(output.json_dict, task),
@@ -176,11 +176,10 @@ def _dump_messages(messages: list[Any], context: str, secrets: Collection[str]) 
 
 
 def _without(secrets: Collection[str], value: Any) -> Any:
-    """The same JSON, with `[secret]` for each secret in its texts; short ones are words like others."""
+    """The same JSON, with `[secret]` for each secret in its texts."""
     if isinstance(value, str):
         for secret in secrets:
-            if len(secret) >= _SHORTEST_SECRET and secret in value:
-                value = value.replace(secret, "[secret]")
+            value = value.replace(secret, "[secret]")
         return value
     if isinstance(value, list):
         return [_without(secrets, item) for item in value]

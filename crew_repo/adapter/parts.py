@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -31,14 +32,40 @@ from crew_repo.model import Component, Definition, Opaque
 __all__ = ["Memo", "Parts", "endpoint", "is_crewais"]
 
 _PACKAGE = "crewai."
+_PIECE = 1 << 20  # bytes of a file read at a time
+_SETTLED_SECONDS = 2.0  # coarser than the time stamps of any file system in use
 
 
 @dataclass(slots=True)
 class Memo:
-    """What was hashed in one run or plan: code by its identity, which is kept alive, and texts."""
+    """What was hashed in one run or plan: code by its identity, which is kept alive, texts, and files.
+
+    A text with something `hidden` in it is hashed, and not kept.
+    """
 
     code: dict[tuple[str | None, int, object], tuple[Any, Hashed]] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
+    files: dict[str, tuple[tuple[int, ...], str]] = field(default_factory=dict)
+    hidden: set[str] = field(default_factory=set)
+
+    def file(self, file: Path) -> str:
+        """The SHA-256 of a file's content, read again if the file may have changed since. Raises OSError.
+
+        As git does, a file that was written just now is not trusted to get another time with its next change.
+        """
+        found = file.stat()
+        mark = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        known = self.files.get(str(file))
+        if known is not None and known[0] == mark:
+            return known[1]
+        settled = time.time() - max(found.st_mtime, found.st_ctime) > _SETTLED_SECONDS
+        with file.open("rb") as content:
+            sha256 = hashlib.sha256()
+            while piece := content.read(_PIECE):
+                sha256.update(piece)
+        if settled:
+            self.files[str(file)] = (mark, sha256.hexdigest())
+        return sha256.hexdigest()
 
 
 class Parts:
@@ -79,6 +106,7 @@ class Parts:
         sha256 = self.memo.texts.get(text)
         if sha256 is None:
             sha256 = self.memo.texts[text] = text_hash(text)
+        keep = keep and not any(secret in text for secret in self.memo.hidden)
         self.hash(path, sha256, acts=acts, text=text if keep else None)
 
     def json(self, path: str, value: Any) -> None:
@@ -142,7 +170,7 @@ class Parts:
     def file(self, path: str, file: Path) -> None:
         """The content of a file; a missing one is an ingredient as well."""
         try:
-            sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+            sha256 = self.memo.file(file)
         except FileNotFoundError:
             sha256 = "missing"
         except OSError as error:
@@ -184,7 +212,7 @@ def _default_of(field: FieldInfo) -> Callable[[], object]:
 
 
 def _is_default(value: object, default: object) -> bool:
-    """Whether a value says the same as the default; False and None and () all say no."""
+    """Whether a value says the same as the default: None, () and {} all say nothing, which False and 0 do not."""
     if not value and not default and value != 0:
         return True
     return type(value) is type(default) and bool(value == default)
@@ -198,7 +226,7 @@ def is_crewais(cls: type) -> bool:
 def endpoint(url: str, *, query: bool = False) -> str:
     """Scheme, host, port and path of a URL, without user or fragment; with its query minus secrets if asked."""
     parts = urlsplit(url if "://" in url else f"//{url}")
-    host = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
+    host = parts.netloc.rpartition("@")[2].lower()
     plain = f"{parts.scheme}://{host}{parts.path.rstrip('/')}"
     kept = sorted((k, "" if is_secret_name(k) else v) for k, v in parse_qsl(parts.query, keep_blank_values=True))
     return f"{plain}?{urlencode(kept)}" if query and kept else plain

@@ -18,7 +18,6 @@ __all__ = [
     "crew_inputs",
     "crew_memory",
     "events_are_lost",
-    "forget_inputs",
     "forget_tool_results",
     "keeps_conversation",
     "members",
@@ -28,7 +27,6 @@ __all__ = [
     "refuses_a_second_use",
     "renew_guardrails",
     "save_output_file",
-    "set_original_text",
     "usage_tracker",
 ]
 
@@ -38,11 +36,6 @@ _MISSING: Any = object()
 def crew_inputs(crew: Crew) -> dict[str, Any]:
     """The inputs after the before-kickoff callbacks and INPUT hooks: the boundary reads variables from them."""
     return getattr(crew, "_inputs", None) or {}
-
-
-def forget_inputs(crew: Crew) -> None:
-    """Forget an earlier kickoff's inputs. Only for a copy: CrewAI itself keeps them when inputs are None."""
-    crew._inputs = None
 
 
 def forget_tool_results(agent: BaseAgent) -> None:
@@ -61,11 +54,6 @@ def original_text(item: Task | BaseAgent, field: str) -> str | None:
     original: str | None = getattr(item, f"_original_{field}", None)
     text: str | None = getattr(item, field)
     return text if original is None else original
-
-
-def set_original_text(item: Task | BaseAgent, field: str, text: str | None) -> None:
-    """Put a template back as it was before a kickoff."""
-    setattr(item, f"_original_{field}", text)
 
 
 def keeps_conversation(executor: object) -> bool:

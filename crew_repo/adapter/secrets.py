@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -13,9 +13,9 @@ from pydantic import BaseModel, SecretStr
 from crew_repo.adapter import graph, private
 from crew_repo.hashing import is_secret_name
 
-__all__ = ["secrets_of"]
+__all__ = ["secret_inputs", "secrets_of"]
 
-_SHORTEST = 6
+_SHORTEST = 6  # characters; what is shorter stands in a text by chance
 _DEEPEST = 4
 _DEEPEST_IN_CLIENTS = 2  # a client of a library holds its keys near, and much else below
 
@@ -29,6 +29,12 @@ def secrets_of(crew: Crew) -> set[str]:
         holders += [*(agent.tools or []), *(getattr(agent, "mcps", None) or []), getattr(agent, "embedder", None)]
     for holder in {id(holder): holder for holder in holders}.values():
         found.update(_inside("", holder, _DEEPEST))
+    return {secret for secret in found if len(secret) >= _SHORTEST}
+
+
+def secret_inputs(inputs: Mapping[str, Any]) -> set[str]:
+    """What the inputs hold under a secret's name: it goes into the prompt, and not into the state."""
+    found = (word for name, value in inputs.items() if is_secret_name(name) for word in _words(str(value)))
     return {secret for secret in found if len(secret) >= _SHORTEST}
 
 

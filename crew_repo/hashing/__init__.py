@@ -31,7 +31,7 @@ from crew_repo.hashing import _annotations, _callables, _classes, _objects, _plu
 from crew_repo.hashing._accounts import accounts, written_at_work
 from crew_repo.hashing._canonical import FORMAT, JsonValue, digest
 from crew_repo.hashing._dispatch import register_hasher, unregister_hasher
-from crew_repo.hashing._kept import kept_values, run_under_way
+from crew_repo.hashing._kept import Work, kept_values
 from crew_repo.hashing._pydantic import model_state
 from crew_repo.hashing._records import context_hash, definition_hash, input_hash, output_hash, text_hash
 from crew_repo.hashing._secret_names import is_secret_name
@@ -41,6 +41,7 @@ __all__ = [
     "FORMAT",
     "Hashed",
     "JsonValue",
+    "Work",
     "accounts",
     "context_hash",
     "definition_hash",
@@ -55,7 +56,6 @@ __all__ = [
     "model_state",
     "output_hash",
     "register_hasher",
-    "run_under_way",
     "text_hash",
     "unregister_hasher",
     "written_at_work",

@@ -7,7 +7,6 @@ their values are left out of the hash. Whoever else reads them has them in a has
 from __future__ import annotations
 
 import ast
-import functools
 from collections.abc import Iterator
 from types import FunctionType
 
@@ -20,6 +19,7 @@ from crew_repo.hashing.state import (
     is_constructor,
     mangled,
     tree_of,
+    weakly_cached,
     written_attributes,
     written_by,
     written_in,
@@ -31,7 +31,7 @@ __all__ = ["accounts", "state_names", "written_at_work"]
 _ENTRIES = frozenset({"_run", "_arun", "run", "arun", "call", "acall", "invoke", "ainvoke", "func"})
 
 
-@functools.lru_cache(maxsize=4096)
+@weakly_cached
 def accounts(cls: type) -> frozenset[str]:
     """The attributes of a tool or an LLM that its work only adds to. Its work is what the library calls on it."""
     read: set[str] = set()
@@ -43,7 +43,7 @@ def accounts(cls: type) -> frozenset[str]:
     return written_attributes(cls) - read
 
 
-@functools.lru_cache(maxsize=4096)
+@weakly_cached
 def written_at_work(cls: type) -> frozenset[str]:
     """The attributes of a tool or an LLM that its work writes, whoever else may set them.
 
@@ -80,7 +80,7 @@ def _attributes_read(function: FunctionType, owner: str) -> set[str] | None:
     return {mangled(name, owner) for name in found if name is not None}
 
 
-@functools.lru_cache(maxsize=16384)
+@weakly_cached
 def state_names(function: FunctionType) -> frozenset[str]:
     """The global and free variables that a function writes and also reads."""
     written, tree = written_names(function), tree_of(function)

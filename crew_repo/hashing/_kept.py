@@ -5,7 +5,9 @@ stale. Left out, `tool.load("a.csv")` and `tool.load("b.csv")` would be one tool
 first seen, and that hash stays for as long as nobody but a run changes the value: what it is when a run ends is noted,
 and if it is something else later, somebody has set it, and what it was set to counts from then on.
 
-While a run is under way in this process, changes count as the run's. Nothing here outlives the objects themselves.
+From when a run has hashed a value until the run ends, changes of it count as the run's work: all that a task works with
+is hashed before the task is executed. What other runs hash is no affair of this one's. Nothing here outlives the
+objects themselves.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from crew_repo.hashing._canonical import Encoded
     from crew_repo.hashing._walker import Walker
 
-__all__ = ["Kept", "kept_members", "kept_values", "run_under_way"]
+__all__ = ["Kept", "Work", "kept_members", "kept_values"]
 
 Read = Callable[[Any], Mapping[str, object]]
 
@@ -49,7 +51,7 @@ class _Seen(NamedTuple):
 class _Owner:
     """What is known of the written values of one object: as they were given, and as the last run left them."""
 
-    __slots__ = ("given", "last", "object", "read")
+    __slots__ = ("given", "last", "object", "read", "works")
 
     def __init__(self, owner: object, read: Read) -> None:
         key = id(owner)
@@ -57,6 +59,41 @@ class _Owner:
         self.read = read
         self.given: dict[str, _Seen] = {}
         self.last: dict[str, _Seen] = {}
+        self.works: set[Work] = set()
+
+
+class Work:
+    """What one run does to the objects that it works with: to all whose values were hashed under `hashing`."""
+
+    def __init__(self) -> None:
+        self._owners: set[_Owner] = set()
+        self._ended = False
+
+    @contextmanager
+    def hashing(self) -> Iterator[None]:
+        """What this thread hashes meanwhile is what the run works with from here on."""
+        outer, _local.work = _local.work, self
+        try:
+            yield
+        finally:
+            _local.work = outer
+
+    def takes_up(self, owner: _Owner) -> None:
+        """Changes of this object are the run's from here on."""
+        with _lock:
+            if not self._ended:
+                self._owners.add(owner)
+                owner.works.add(self)
+
+    def end(self) -> None:
+        """The run is over: what its objects hold by now is what it has left; calling it again does nothing."""
+        with _lock:
+            self._ended, owners, self._owners = True, self._owners, set()
+        for owner in owners:
+            _note_end(owner)
+        with _lock:
+            for owner in owners:
+                owner.works.discard(self)
 
 
 class _Local(threading.local):
@@ -65,30 +102,14 @@ class _Local(threading.local):
     def __init__(self) -> None:
         self.under_way: set[int] = set()
         self.found: dict[tuple[int, str], _Seen] = {}
+        self.work: Work | None = None
 
 
 _ABSENT = _Seen(Hashed("absent"))
 _UNDER_WAY = _Seen(Hashed("under way"))
 _owners: dict[int, _Owner] = {}
 _local = _Local()
-_runs = 0
 _lock = threading.Lock()
-
-
-@contextmanager
-def run_under_way() -> Iterator[None]:
-    """For the length of a run: what is written meanwhile is the run's work, and no change of anybody's."""
-    global _runs
-    with _lock:
-        _runs += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _runs -= 1
-            ended = list(_owners.values()) if _runs == 0 else []
-        for owner in ended:
-            _note_end(owner)
 
 
 def _note_end(owner: _Owner) -> None:
@@ -104,10 +125,12 @@ def kept_values(owner: object, names: Iterable[str], read: Read, path: str) -> d
     known = _owner(owner, read)
     if known is None:  # nothing can be remembered of it
         return {name: seen.hashed for name, seen in _see(owner, names, read, path).items()}
-    unknown = [name for name in names if not _runs or name not in known.given]
+    unknown = [name for name in names if not known.works or name not in known.given]
     for name, now in _see(owner, unknown, read, path).items():
         if not now.same_as(known.last.get(name)):
             known.given[name] = known.last[name] = now
+    if _local.work is not None:
+        _local.work.takes_up(known)
     return {name: known.given[name].hashed for name in names}
 
 

@@ -12,9 +12,10 @@ import ast
 import functools
 import inspect
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FunctionType
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 __all__ = [
     "MUTATORS",
@@ -24,6 +25,7 @@ __all__ = [
     "is_constructor",
     "mangled",
     "tree_of",
+    "weakly_cached",
     "written_attributes",
     "written_by",
     "written_in",
@@ -45,7 +47,28 @@ _CONSTRUCTORS = frozenset(
 )
 
 
-@functools.lru_cache(maxsize=4096)
+Key = TypeVar("Key")
+Rest = ParamSpec("Rest")
+Found = TypeVar("Found")
+
+
+def weakly_cached(
+    compute: Callable[Concatenate[Key, Rest], Found],
+) -> Callable[Concatenate[Key, Rest], Found]:
+    """Computed once for each class or function, for as long as it lives: closures hold objects of the user's."""
+    cache: WeakKeyDictionary[Any, dict[Any, Found]] = WeakKeyDictionary()
+
+    @functools.wraps(compute)
+    def cached(key: Key, /, *rest: Rest.args, **names: Rest.kwargs) -> Found:
+        known = cache.setdefault(key, {})
+        if rest not in known:
+            known[rest] = compute(key, *rest, **names)
+        return known[rest]
+
+    return cached
+
+
+@weakly_cached
 def written_attributes(cls: type) -> frozenset[str]:
     """The attributes that the methods of a class (and of its bases, where they have source) write on their object.
 
@@ -55,7 +78,7 @@ def written_attributes(cls: type) -> frozenset[str]:
     return frozenset().union(*map(written_in, cls.__mro__))
 
 
-@functools.lru_cache(maxsize=4096)
+@weakly_cached
 def written_in(cls: type) -> frozenset[str]:
     """Those that the methods of this class itself write."""
     if cls.__module__ == "builtins":
@@ -99,7 +122,7 @@ def _validates(cls: type, name: str) -> bool:
     return any(name in getattr(decorators, kind, ()) for kind in kinds)
 
 
-@functools.lru_cache(maxsize=16384)
+@weakly_cached
 def written_by(function: FunctionType, class_name: str) -> frozenset[str]:
     """The attributes that one method of a class writes on its object, or on its class."""
     tree = tree_of(function)
@@ -120,7 +143,7 @@ def mangled(name: str, class_name: str) -> str:
     return f"_{class_name.lstrip('_')}{name}" if private else name
 
 
-@functools.lru_cache(maxsize=16384)
+@weakly_cached
 def written_names(function: FunctionType) -> frozenset[str]:
     """The global and free variables that a function (or one nested in it) writes: `name` or `name.attribute`.
 

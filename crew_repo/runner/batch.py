@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from crew_repo.errors import InputError
+from crew_repo.policy import TaskPolicy, merge_policies
 from crew_repo.runner.progress import Progress
 from crew_repo.runner.sources import CrewSource
 
-__all__ = ["Item", "OnError", "Worker", "check_on_error", "items_of", "run_items", "worker_count"]
+__all__ = ["Item", "OnError", "Worker", "check_on_error", "item_options", "items_of", "run_items", "worker_count"]
 
 OnError: TypeAlias = Literal["raise", "keep"]
 _AHEAD = 2  # items submitted per worker, so that none waits for the next
@@ -67,6 +68,15 @@ def _numbered(inputs_list: Iterable[Any], ids: Iterator[str] | None) -> Iterator
         yield Item(number, inputs, workflow_id)
     if ids is not None and next(ids, None) is not None:
         raise InputError("There are more workflow_ids than inputs")
+
+
+def item_options(
+    force: bool | str | Iterable[str], policies: Mapping[str, TaskPolicy] | None, input_files: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What every item is run with; whether the names fit, each item's crew says. Raises PolicyError."""
+    merge_policies(policies)
+    names = force if isinstance(force, (bool, str)) else tuple(force)  # each item reads them
+    return {"force": names, "policies": policies, "input_files": input_files}
 
 
 def run_items(

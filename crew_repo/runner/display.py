@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from crew_repo.model import Decision, Outcome, RunRecord, TaskRun
 
 __all__ = ["Display", "plural"]
 
+log = logging.getLogger("crew_repo")
+
 _COLORS = {Outcome.REUSED: "32", Outcome.EXECUTED: "36", Outcome.FAILED: "31", Outcome.INTERRUPTED: "31"}
 
 
@@ -19,6 +22,7 @@ class Display:
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
+        self._terminal = stream is not None and stream.isatty()
         self._width = 4
         self._lock = threading.Lock()
 
@@ -63,13 +67,17 @@ class Display:
         )
 
     def _colored(self, word: str, color: str) -> str:
-        terminal = self._stream is not None and self._stream.isatty()
-        return f"\x1b[{color}m{word}\x1b[0m" if terminal else word
+        return f"\x1b[{color}m{word}\x1b[0m" if self._terminal else word
 
     def _line(self, text: str) -> None:
-        if self._stream is not None:
-            with self._lock:
-                print(text, file=self._stream, flush=True)
+        """A terminal that is gone must not stop what costs money: the run goes on without being shown."""
+        with self._lock:
+            if self._stream is not None:
+                try:
+                    print(text, file=self._stream, flush=True)
+                except (OSError, ValueError) as error:  # a broken pipe, a closed file
+                    self._stream = None
+                    log.warning("the run is no longer shown, since nothing can be written there: %s", error)
 
 
 def _what_of(note: TaskRun) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from crew_repo.errors import ImportFormatError
 
@@ -11,9 +12,17 @@ __all__ = ["read_export", "write_private"]
 
 
 def write_private(file: Path, text: str) -> None:
-    """Write a text that only its owner may read."""
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
-        out.write(text)
+    """Write a text that only its owner may read: all of it, or what was there stays as it was."""
+    target = file.resolve()
+    with NamedTemporaryFile("w", dir=target.parent, encoding="utf-8", delete=False) as out:  # of mode 600
+        part = Path(out.name)
+        try:
+            out.write(text)
+            out.close()
+            part.replace(target)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
 
 
 def read_export(source: str | os.PathLike[str]) -> str:

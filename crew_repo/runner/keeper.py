@@ -81,9 +81,10 @@ class Keeper:
         """What could not be written down, since the store was full or out of reach, is tried again.
 
         A finished task, which is paid for; a lease that could not be given back, and a run that could not be ended:
-        this process lives on, so nobody would take them for those of a dead one. The next runs here write it first,
-        and what is owed until then is written when the repository is closed, or the process ends.
+        this process lives on, so nobody would take them for those of a dead one. The next runs here write it before
+        their first task, and what is owed until then is written when the repository is closed, or the process ends.
         """
+        self._check_fork()
         with self._lock:
             self._owed.append(_Debt(what, writing, _TRIES))
             atexit.unregister(self.settle)

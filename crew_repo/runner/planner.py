@@ -61,7 +61,7 @@ class Walk:
         self._describer = adapter.Describer(view)
         self._scope = None if options.share else options.workflow_id
         self._heads: dict[str, TaskHead] = store.heads(options.workflow_id)
-        self._possible: set[str] | None = None
+        self._possible: dict[str, bool] = {}
         self._seen: list[_Seen] = []
         self._arrivals: dict[str, dict[int, _Arrival]] = {}
         self._places: dict[int, list[int]] = {}
@@ -146,9 +146,10 @@ class Walk:
 
     def _unknown(self, view: adapter.TaskView, current: Current, unsure: list[_Seen]) -> _Seen:
         """`unsure`: the tasks before it that may turn out to be equal, and take the record that this one would get."""
-        if self._possible is None:
-            self._possible = self._store.definitions(self._scope)
-        possible = current.definition_hash in self._possible
+        wanted = current.definition_hash
+        possible = self._possible.get(wanted)
+        if possible is None:
+            possible = self._possible[wanted] = self._store.has_definition(wanted, self._scope)
         above = [seen for seen in self._upstreams(view) if seen.raw is None]
         upstream = tuple(_upstream_reason(seen) for seen in above + [seen for seen in unsure if seen not in above])
         return _Seen(decide_unknown(current, possible, upstream, self._heads.get(view.name)), None)

@@ -9,7 +9,7 @@ from typing import Any
 
 from crew_repo import adapter
 from crew_repo.errors import AttachError
-from crew_repo.model import RunRecord, RunStatus
+from crew_repo.model import RunRecord
 from crew_repo.runner.session import Session
 
 __all__ = ["arun_session", "attach_record", "exclusive", "run_session"]
@@ -23,16 +23,9 @@ def run_session(
 ) -> Any:
     """Kick the crew off under this session; the result carries the RunRecord as `.run` where it can."""
     adapter.check_process()
-    with exclusive(crew, session.run_id), session.under_way:
-        session.start()
-        try:
+    with exclusive(crew, session.run_id):
+        with session.recorded():
             result = _kickoff(session, crew, inputs, input_files)
-        except Exception as error:
-            session.fail(RunStatus.FAILED, error)
-            raise
-        except BaseException as error:
-            session.fail(RunStatus.INTERRUPTED, error)
-            raise
         return attach_record(result, session.finish())
 
 
@@ -55,16 +48,9 @@ async def arun_session(
 ) -> Any:
     """The same with CrewAI's native async kickoff."""
     adapter.check_process()
-    with exclusive(crew, session.run_id), session.under_way:
-        session.start()
-        try:
+    with exclusive(crew, session.run_id):
+        with session.recorded():
             result = await _akickoff(session, crew, inputs, input_files)
-        except Exception as error:
-            session.fail(RunStatus.FAILED, error)
-            raise
-        except BaseException as error:
-            session.fail(RunStatus.INTERRUPTED, error)
-            raise
         return attach_record(result, session.finish())
 
 

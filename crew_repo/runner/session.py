@@ -11,15 +11,15 @@ import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
 from crew_repo import adapter
-from crew_repo.errors import StoreError
-from crew_repo.hashing import FORMAT, output_hash, run_under_way
+from crew_repo.errors import RunGoneError, StoreError
+from crew_repo.hashing import FORMAT, Work, output_hash
 from crew_repo.model import (
     Claim,
     Decision,
@@ -75,6 +75,7 @@ class Ticket:
     output: Any = None
     lease: Lease | None = None
     started_at: datetime = field(default_factory=utc_now)
+    written: bool = False  # what came of it, or owed
 
 
 class Session:
@@ -115,21 +116,39 @@ class Session:
         self._owner = this_owner()
         self._secrets = adapter.secrets_of(crew)
         self._memo = adapter.Memo()
-        self.under_way = ExitStack()  # whoever starts the session closes it
-        self._works = False
+        self._work = Work()
 
     # The run as a whole.
 
-    def start(self) -> None:
-        """Write the run down before anything is executed."""
+    @contextmanager
+    def recorded(self) -> Iterator[None]:
+        """Around the kickoff: writes the run down before anything is executed, and how it ended if it raises."""
+        try:
+            self._start()
+            try:
+                self._look()
+                yield
+            except Exception as error:
+                self._fail(RunStatus.FAILED, error)
+                raise
+            except BaseException as error:
+                self._fail(RunStatus.INTERRUPTED, error)
+                raise
+        finally:
+            self._work.end()
+
+    def _start(self) -> None:
         log.info("run %s of workflow %r: %s", self.run_id, self.workflow_id, ", ".join(self._names))
         self._store.start_run(
             self.run_id, self.workflow_id, self._crew_name, utc_now(), self._owner, adapter.facts()
         )
+        self._keeper.hold_run(self.run_id)
+
+    def _look(self) -> None:
+        """What is known before the first task."""
         self._keeper.pay_owed()
         self._heads = self._store.heads(self.workflow_id)
         self._known = self._store.live_hashes(self._scope)
-        self._keeper.hold_run(self.run_id)
         self._usage.start()
         self._display.started(self.run_id, self.workflow_id, self._names)
 
@@ -141,7 +160,7 @@ class Session:
         self._say_finished(record)
         return record
 
-    def fail(self, status: RunStatus, error: BaseException) -> None:
+    def _fail(self, status: RunStatus, error: BaseException) -> None:
         """The same of a run that an error has ended: that is on its way, which an unreachable store must not hide."""
         try:
             record = self._write(f"the end of run {self.run_id}", self._ending(status, error))
@@ -172,11 +191,13 @@ class Session:
         self._display.finished(record)
 
     def _write(self, what: str, writing: Callable[[], Any]) -> Any:
-        """Write it now, or owe it and say so."""
+        """Write it now, or owe it and say so; an interrupt may have come before it was written, or after."""
         try:
             return writing()
-        except StoreError:
-            self._keeper.owe(what, writing)
+        except BaseException as error:
+            writable = isinstance(error, StoreError) and not isinstance(error, RunGoneError)
+            if writable or not isinstance(error, Exception):
+                self._keeper.owe(what, writing)
             raise
 
     def wait_for_async(self) -> None:
@@ -215,7 +236,6 @@ class Session:
         self._notice_new_tasks()
         texts = adapter.Texts(self._crew, task)
         view, current = self._current(task, context)
-        self._begin_work()
         record = self._find(current.input_hash)
         decision = decide(current, record, self._heads.get(view.name), utc_now())
         if not decision.fresh:
@@ -235,13 +255,6 @@ class Session:
                             "run, and not recorded. Add them before run is called.", self.run_id)  # fmt: skip
             self._tasks, self._names = tasks, adapter.task_names(self._crew)
 
-    def _begin_work(self) -> None:
-        """From the first arrival on, what tools and models write on themselves is this run's work."""
-        with self._lock:
-            if not self._works:
-                self._works = True
-                self.under_way.enter_context(run_under_way())
-
     def _find(self, input_hash: str) -> Record | None:
         """The record, if there was one when the run began; claiming the lease sees what was finished since."""
         if self._known is not None and input_hash not in self._known:
@@ -253,7 +266,9 @@ class Session:
         position = self._position(task)
         view = adapter.live_task(task, self._names[position], position, self._plans)
         policy = self._options.policies.of(view.name)
-        definition = adapter.Describer(live, self._memo).describe(view, policy)
+        with self._work.hashing():
+            definition = adapter.Describer(live, self._memo).describe(view, policy)
+        self._secrets |= self._memo.hidden
         current = current_state(
             view.name,
             view.position,
@@ -342,7 +357,7 @@ class Session:
         return self.served(ticket)
 
     async def aclaim(self, ticket: Ticket) -> Any | None:
-        """The same without blocking the event loop."""
+        """The same; while it waits, the event loop goes on."""
         seconds = _FIRST_WAIT_SECONDS
         while not self._try_claim(ticket):
             await asyncio.sleep(seconds)
@@ -420,7 +435,7 @@ class Session:
                 with adapter.as_if_first(self._crew, ticket.view.original, ticket.agent) as worker:
                     yield record, worker
             except BaseException as error:
-                if not tried:
+                if not (tried if isinstance(error, Exception) else ticket.written):
                     self._settle(ticket, error, time.perf_counter() - began, meter.so_far())
                 raise
             finally:
@@ -453,6 +468,7 @@ class Session:
         with self._lock:
             buffered, self._buffered = self._buffered, []
         write = partial(self._store.save_finished, ticket.lease, new, note, buffered)
+        ticket.written = True
         kept: Record = self._write(f"task {new.task_name} of run {self.run_id}, which is paid for,", write)
         self._note(replace(note, record_id=kept.record_id), buffer=False)
         if kept.output_hash != new.output_hash and kept.run_id != self.run_id:

@@ -22,10 +22,10 @@ def serve_all(
 ) -> Any | None:
     """The CrewOutput with its RunRecord if every task is fresh, else None and nothing is written.
 
-    Callbacks of tasks are not fired and no events are emitted; a crew with after-kickoff callbacks is left to a
-    real run, since they may turn the result into something else.
+    Callbacks of tasks are not fired and no events are emitted; a crew with kickoff callbacks is left to a real run,
+    which calls each once, and may come to something else by them.
     """
-    if crew.after_kickoff_callbacks or options.fire_callbacks:
+    if crew.before_kickoff_callbacks or crew.after_kickoff_callbacks or options.fire_callbacks:
         return None
     walk = Walk(store, adapter.planned_view(crew, adapter.planned_inputs(crew, inputs), files), options)
     decisions = walk.decisions()

@@ -12,7 +12,7 @@ from sqlalchemy.types import TypeDecorator
 
 from crew_repo.errors import StoreError
 
-__all__ = ["Identity", "PlainText", "UtcText", "utc_text", "utc_time"]
+__all__ = ["DamagedTime", "Identity", "PlainText", "UtcText", "utc_text", "utc_time"]
 
 _EXAMPLE = "2026-11-23T10:11:12.345678Z"
 _MARK = "\uffff"  # a noncharacter: valid in UTF-8 and in PostgreSQL, and in no text that anybody wrote
@@ -37,6 +37,8 @@ def restored(text: str) -> str:
 
 def utc_text(moment: datetime) -> str:
     """2026-11-23T10:11:12.345678Z: sorts as text, and always has microseconds. A naive time is refused."""
+    if isinstance(moment, DamagedTime):
+        return moment.text
     if moment.tzinfo is None:
         raise ValueError(f"A time without a time zone cannot be stored: {moment!r}; use datetime.now(timezone.utc)")
     return moment.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
@@ -49,6 +51,19 @@ def utc_time(text: str) -> datetime:
     except (AttributeError, ValueError):
         raise StoreError(f"The state has {text!r} where a time should be; write it like {_EXAMPLE}") from None
     return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
+
+
+class DamagedTime(datetime):
+    """What stands where a time should be, in `text`: a row can be read, and says itself what is wrong with it."""
+
+    text: str
+
+    @classmethod
+    def of(cls, text: object) -> DamagedTime:
+        """As old as can be, since nothing may be served, or be waited for, because of it."""
+        made = cls(1, 1, 2, tzinfo=timezone.utc)
+        made.text = str(text)
+        return made
 
 
 class PlainText(TypeDecorator[str]):
@@ -79,5 +94,8 @@ class UtcText(TypeDecorator[datetime]):
         return None if value is None else utc_text(value)
 
     def process_result_value(self, value: Any, _dialect: Dialect) -> datetime | None:
-        """From text."""
-        return None if value is None else utc_time(value)
+        """From text; what is no time is for the reader of the row to refuse."""
+        try:
+            return None if value is None else utc_time(value)
+        except StoreError:
+            return DamagedTime.of(value)

@@ -6,8 +6,9 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
-from sqlalchemy import Connection, Engine, StaticPool, create_engine
+from sqlalchemy import Connection, Engine, QueuePool, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -83,6 +84,11 @@ class Database:
             yield connection
             self.dialect.commit(connection)
 
+    def measure_clock(self) -> None:
+        """How far the clock of the database is ahead of this host's, which may have been set meanwhile."""
+        with self.reading() as connection:
+            self.clock_ahead_seconds = self.dialect.clock_ahead_seconds(connection)
+
     def compact(self) -> None:
         """Give the space of deleted rows back."""
         with self._entered(), self._lock, self._errors():
@@ -146,7 +152,8 @@ class Database:
                     engine.dispose()
                     return None
                 ensure_schema(self.dialect, engine)
-                self._measure_clock(engine)
+                with engine.connect() as connection:
+                    self.clock_ahead_seconds = self.dialect.clock_ahead_seconds(connection)
         except BaseException:
             engine.dispose()
             raise
@@ -157,9 +164,6 @@ class Database:
         with engine.connect() as connection:
             return self.dialect.version(connection) is None
 
-    def _measure_clock(self, engine: Engine) -> None:
-        with engine.connect() as connection:
-            self.clock_ahead_seconds = self.dialect.clock_ahead_seconds(connection)
 
     @contextmanager
     def _entered(self) -> Iterator[None]:
@@ -198,5 +202,7 @@ class Database:
             raise StoreBusyError(busy) from error
 
 
+@lru_cache(maxsize=1)
 def _empty() -> Engine:
-    return create_engine("sqlite+pysqlite://", creator=empty_sqlite, poolclass=StaticPool)
+    """What a state that does not exist yet reads like; its statements are compiled once per process."""
+    return create_engine("sqlite+pysqlite://", creator=empty_sqlite, poolclass=QueuePool, max_overflow=-1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable
 from weakref import WeakSet
 
@@ -24,18 +25,25 @@ class ForkGate:
     def __init__(self, on_fork: Callable[[], None]) -> None:
         self._on_fork = on_fork
         self._torn = False
+        self._forking = False
         self._pid = os.getpid()
-        self._inside: set[int] = set()
+        self._inside: Counter[int] = Counter()
         self._changed = threading.Condition(threading.Lock())
         _GATES.add(self)
 
     def __enter__(self) -> None:
         with self._changed:
-            self._inside.add(threading.get_ident())
+            me = threading.get_ident()
+            while self._forking and me not in self._inside:
+                self._changed.wait()
+            self._inside[me] += 1
 
     def __exit__(self, *_: object) -> None:
         with self._changed:
-            self._inside.discard(threading.get_ident())
+            me = threading.get_ident()
+            self._inside[me] -= 1
+            if not self._inside[me]:
+                del self._inside[me]
             self._changed.notify_all()
 
     @property
@@ -46,6 +54,7 @@ class ForkGate:
     def before_fork(self) -> None:
         """Nobody enters from here on. Close what is idle, unless somebody stays inside for too long."""
         self._changed.acquire()
+        self._forking = True  # waiting lets the lock go
         forking = threading.get_ident()
         if forking in self._inside or not self._changed.wait_for(lambda: not self._inside, _WAIT_SECONDS):
             self._torn = True
@@ -54,12 +63,14 @@ class ForkGate:
 
     def after_in_parent(self) -> None:
         """Go on as before."""
-        self._torn = False
+        self._torn = self._forking = False
+        self._changed.notify_all()
         self._changed.release()
 
     def after_in_child(self) -> None:
         """Go on with a lock of its own: the other threads of the parent are not here."""
-        self._inside = set()
+        self._inside = Counter()
+        self._forking = False
         self._changed = threading.Condition(threading.Lock())
         if not self._torn:
             self._pid = os.getpid()

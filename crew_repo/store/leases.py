@@ -70,7 +70,7 @@ def claim(
     `shared`: whoever does the same work in another workflow counts as well.
     """
     scope = None if shared else work[0]
-    tx.dialect.lock_work(tx.connection, scope or "", work[1])
+    tx.dialect.lock_work(tx.connection, work[1])
     if take_finished and is_finished(tx, scope, work[1]):
         return Claim(record=live_record(tx, scope, work[1]))
     for held in tx.rows(_HELD_ELSEWHERE, {"w": work[0], "i": work[1]}).all() if shared else ():

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects.postgresql import insert
 
-from crew_repo.errors import StoreBusyError, StoreError, StoreFullError, StoreOpenError
+from crew_repo.errors import RunGoneError, StoreBusyError, StoreError, StoreFullError, StoreOpenError
 from crew_repo.store.dialect import Dialect
 
 __all__ = ["PostgreSQL"]
@@ -26,7 +26,7 @@ _STATES: dict[str, tuple[type[StoreError], str]] = {
     "53300": (StoreBusyError, "has no connection left; raise max_connections, or use fewer workers"),
     "25006": (StoreError, "is read-only; use the primary server, or a role that may write"),
     "42501": (StoreError, "does not allow this to this role; grant it CREATE, SELECT, INSERT, UPDATE and DELETE"),
-    "23503": (StoreError, "does not have the run that this belongs to: it was deleted meanwhile; run again"),
+    "23503": (RunGoneError, "does not have the run that this belongs to: it was deleted meanwhile; run again"),
     "42P01": (StoreError, "lacks a table of this version; it was changed by hand"),
 }
 
@@ -61,7 +61,7 @@ class PostgreSQL(Dialect):
     def engine(self) -> Engine:
         """A connection that the server has dropped is noticed and replaced before it is used."""
         engine = create_engine(self._url, pool_pre_ping=True, pool_size=4, max_overflow=12, pool_timeout=60)
-        milliseconds = int(self.busy_timeout_seconds * 1000)
+        milliseconds = max(1, int(self.busy_timeout_seconds * 1000))  # 0 would mean: wait for ever
 
         @event.listens_for(engine, "connect")
         def _limit_waiting(connection: Any, _: object) -> None:
@@ -69,6 +69,11 @@ class PostgreSQL(Dialect):
             connection.commit()
 
         return engine
+
+    def begin(self, connection: Connection, *, writing: bool, durable: bool) -> None:  # noqa: ARG002
+        """Several reads see one state; who writes sees, under its locks, what others have just committed."""
+        if not writing:
+            connection.execution_options(isolation_level="REPEATABLE READ")
 
     def version(self, connection: Connection) -> int | None:
         """The one row of the version table, if there is one."""
@@ -95,8 +100,8 @@ class PostgreSQL(Dialect):
         connection.execute(_LOCK, {"key": _number(*key)})
 
     def lock_writers(self, connection: Connection) -> None:
-        """Writers wait; readers go on."""
-        connection.execute(text('LOCK TABLE run, task_run, record, "text" IN SHARE ROW EXCLUSIVE MODE'))
+        """Writers wait; readers go on. The order is that in which `save_finished` writes, else both would deadlock."""
+        connection.execute(text('LOCK TABLE "text", record, task_run, run IN SHARE ROW EXCLUSIVE MODE'))
 
     def clock_ahead_seconds(self, connection: Connection) -> float:
         """Leases go by the server's clock, which all hosts share."""

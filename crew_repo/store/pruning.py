@@ -6,7 +6,8 @@ Which records go:
 - older_than: those that were neither written nor reused since then, the present ones too: that task runs again;
 - both: those that fit both.
 The record that `task_state` shows goes only by older_than alone. Runs go by the same two options, unless they are
-running or `task_state` shows something of theirs that stays. Texts go with the last record that needs them.
+running, or something of theirs still is (a thread that nobody could stop), or `task_state` shows something of theirs
+that stays. Texts go with the last record that needs them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, func, select, tuple_, update
 
 from crew_repo.model import RunStatus
-from crew_repo.store.tables import RECORD, RUN, TASK_RUN, TASK_STATE, TEXT
+from crew_repo.store.tables import LEASE, RECORD, RUN, TASK_RUN, TASK_STATE, TEXT
 from crew_repo.store.transaction import Transaction, chunks
 
 __all__ = ["Victims", "delete_victims", "find_victims"]
@@ -58,7 +59,12 @@ def find_victims(tx: Transaction, keep_last: int | None, older_than: timedelta |
     kept = set() if before is not None and keep_last is None else {row["record_id"] for row in shown}
     records = [record_id for record_id in _old_records(tx, keep_last, before) if record_id not in kept]
     gone = set(records)
-    anchors = {row["run_id"] for row in shown if before is None or row["record_id"] not in {*gone, None}}
+    anchors = set(tx.connection.scalars(select(LEASE.c.run_id)))
+    anchors |= {
+        row["run_id"]
+        for row in shown
+        if before is None or (row["record_id"] is not None and row["record_id"] not in gone)
+    }
     runs = [run_id for run_id in _old_runs(tx, keep_last, before) if run_id not in anchors]
     tasks = [(row["workflow_id"], row["task_name"]) for row in shown if row["record_id"] in gone]
     return Victims(records, runs, _orphans(tx, gone), tasks)

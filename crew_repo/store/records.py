@@ -8,19 +8,18 @@ from typing import Any
 from sqlalchemy import bindparam, func, or_, select, update
 
 from crew_repo.model import Component, NewRecord, Record
-from crew_repo.store.rows import RECORD_COLUMNS, hashes_of, record_of, record_row
+from crew_repo.store.rows import RECORD_COLUMNS, hashes_in, record_of, record_or_damaged, record_row
 from crew_repo.store.tables import RECORD, TASK_RUN, TASK_STATE, TEXT
 from crew_repo.store.transaction import Transaction, chunks
 
 __all__ = [
     "add_record",
     "add_texts",
-    "definitions",
+    "has_definition",
     "history",
     "is_finished",
     "live_hashes",
     "live_record",
-    "live_records",
     "newest_ids",
     "overtaken",
     "records_by_id",
@@ -32,12 +31,6 @@ _OF_WORKFLOW = RECORD.c.workflow_id == bindparam("w")
 _BY_INPUT = select(*RECORD_COLUMNS).where(_LIVE, RECORD.c.input_hash == bindparam("i"))
 _BY_INPUT_HERE = _BY_INPUT.where(_OF_WORKFLOW)
 _BY_INPUT_ANYWHERE = _BY_INPUT.order_by(RECORD.c.record_id.desc()).limit(1)
-_BY_INPUTS = (
-    select(*RECORD_COLUMNS)
-    .where(_LIVE, RECORD.c.input_hash.in_(bindparam("inputs", expanding=True)))
-    .order_by(RECORD.c.record_id)
-)
-_BY_INPUTS_HERE = _BY_INPUTS.where(_OF_WORKFLOW)
 _BY_IDS = select(*RECORD_COLUMNS).where(RECORD.c.record_id.in_(bindparam("ids", expanding=True)))
 _NEWEST = select(RECORD.c.task_name, func.max(RECORD.c.record_id)).where(_OF_WORKFLOW).group_by(RECORD.c.task_name)
 _TEXTS = select(TEXT.c.sha256, TEXT.c.body).where(TEXT.c.sha256.in_(bindparam("hashes", expanding=True)))
@@ -52,12 +45,12 @@ _FENCE = select(RECORD.c.fence).where(_OF_WORKFLOW, RECORD.c.input_hash == bindp
 
 
 def live_record(tx: Transaction, workflow_id: str | None, input_hash: str) -> Record | None:
-    """The record that may be served for this input hash; without a workflow, the newest of any."""
+    """The record that may be served for this input hash, damaged or not; without a workflow, the newest of any."""
     if workflow_id is None:
         row = tx.rows(_BY_INPUT_ANYWHERE, {"i": input_hash}).first()
     else:
         row = tx.rows(_BY_INPUT_HERE, {"i": input_hash, "w": workflow_id}).first()
-    return None if row is None else record_of(row)
+    return None if row is None else record_or_damaged(row)
 
 
 def is_finished(tx: Transaction, workflow_id: str | None, input_hash: str) -> bool:
@@ -65,16 +58,6 @@ def is_finished(tx: Transaction, workflow_id: str | None, input_hash: str) -> bo
     if workflow_id is None:
         return tx.number(_IS_FINISHED, {"i": input_hash}) is not None
     return tx.number(_IS_FINISHED_HERE, {"w": workflow_id, "i": input_hash}) is not None
-
-
-def live_records(tx: Transaction, workflow_id: str | None, input_hashes: Sequence[str]) -> dict[str, Record]:
-    """The same for many, without their components."""
-    found = {}
-    for some in chunks(input_hashes):
-        statement = _BY_INPUTS if workflow_id is None else _BY_INPUTS_HERE
-        for row in tx.rows(statement, {"inputs": some} if workflow_id is None else {"inputs": some, "w": workflow_id}):
-            found[row["input_hash"]] = record_of(row, components=False)
-    return found
 
 
 def live_hashes(tx: Transaction, workflow_id: str | None, limit: int) -> set[str] | None:
@@ -86,11 +69,17 @@ def live_hashes(tx: Transaction, workflow_id: str | None, limit: int) -> set[str
     return found if len(found) <= limit else None
 
 
-def records_by_id(tx: Transaction, record_ids: Iterable[int], *, texts: bool) -> dict[int, Record]:
-    """Records, retired or not; with the texts of their components if asked."""
+def records_by_id(
+    tx: Transaction, record_ids: Iterable[int], *, texts: bool, damaged: bool = False
+) -> dict[int, Record]:
+    """Records, retired or not; with the texts of their components if asked.
+
+    A damaged one is a StoreError, unless those are wanted too.
+    """
     rows = [row for some in chunks(sorted(record_ids)) for row in tx.rows(_BY_IDS, {"ids": some})]
     bodies = _texts_of(tx, rows) if texts else {}
-    return {row["record_id"]: record_of(row, texts=bodies) for row in rows}
+    read = record_or_damaged if damaged else record_of
+    return {row["record_id"]: read(row, texts=bodies) for row in rows}
 
 
 def newest_ids(tx: Transaction, workflow_id: str) -> dict[str, int]:
@@ -107,19 +96,17 @@ def history(tx: Transaction, task_name: str, workflow_id: str | None) -> list[Re
     return sorted(records, key=lambda record: (record.completed_at, record.record_id), reverse=True)
 
 
-def definitions(tx: Transaction, workflow_id: str | None, definition_hash: str | None = None) -> set[str]:
-    """The definition hashes of the records that may be served; or just the one that is asked for, if it is there."""
-    wanted = select(RECORD.c.definition_hash).where(_LIVE).distinct()
+def has_definition(tx: Transaction, workflow_id: str | None, definition_hash: str) -> bool:
+    """Whether a record of this definition may be served."""
+    wanted = select(RECORD.c.record_id).where(_LIVE, RECORD.c.definition_hash == definition_hash).limit(1)
     if workflow_id is not None:
         wanted = wanted.where(RECORD.c.workflow_id == workflow_id)
-    if definition_hash is not None:
-        wanted = wanted.where(RECORD.c.definition_hash == definition_hash)
-    return set(tx.connection.scalars(wanted))
+    return tx.connection.scalar(wanted) is not None
 
 
 def _texts_of(tx: Transaction, rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """The texts that are stored of the components of these records, by their hashes."""
-    hashes = sorted({sha256 for row in rows for part in hashes_of(row) for sha256 in part.values()})
+    hashes = sorted({sha256 for row in rows for sha256 in hashes_in(row)})
     return {sha256: body for some in chunks(hashes) for sha256, body in tx.execute(_TEXTS, {"hashes": some})}
 
 

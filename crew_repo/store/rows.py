@@ -25,6 +25,7 @@ from crew_repo.model import (
     TaskState,
     Usage,
 )
+from crew_repo.store.columns import DamagedTime
 from crew_repo.store.owners import pid_of
 from crew_repo.store.tables import RECORD, RUN, TASK_RUN, TASK_STATE
 
@@ -36,8 +37,9 @@ __all__ = [
     "components_of",
     "failure_of",
     "failure_row",
-    "hashes_of",
+    "hashes_in",
     "record_of",
+    "record_or_damaged",
     "record_row",
     "run_of",
     "run_row",
@@ -64,6 +66,7 @@ _PLAIN = (
     "occurrence", "output_hash", "started_at", "completed_at", "duration_seconds", "hash_format", "not_restorable",
     "origin",
 )  # fmt: skip
+_WHOLE = ("position", "occurrence", "hash_format")
 _ERROR = ("error_type", "error_message", "error_traceback")
 _NOTE = (
     "run_id", "workflow_id", "task_name", "position", "input_hash", "record_id", "started_at", "finished_at",
@@ -95,11 +98,12 @@ def record_row(record: NewRecord) -> dict[str, Any]:
     return row
 
 
-def record_of(row: Mapping[str, Any], *, components: bool = True, texts: Mapping[str, str] | None = None) -> Record:
-    """The record in a row; its components with the texts that are given, or no components, which is quicker."""
+def record_of(row: Mapping[str, Any], *, texts: Mapping[str, str] | None = None) -> Record:
+    """The record in a row; its components with the texts that are given. StoreError if it is damaged."""
+    _check_numbers(row)
     return Record(
         **{name: row[name] for name in _PLAIN},
-        components=components_of(row, texts or {}) if components else (),
+        components=components_of(row, texts or {}),
         result=StoredResult(**{member: row[column] for column, member in _RESULT.items()}),
         usage=_usage_of(row),
         record_id=row["record_id"],
@@ -107,16 +111,52 @@ def record_of(row: Mapping[str, Any], *, components: bool = True, texts: Mapping
     )
 
 
+def record_or_damaged(row: Mapping[str, Any], *, texts: Mapping[str, str] | None = None) -> Record:
+    """The same; of a damaged one what can be read, and its `damage`. It stands in for no answer, and only explains."""
+    try:
+        return record_of(row, texts=texts)
+    except StoreError as error:
+        damage = str(error)
+    plain = {name: row[name] for name in _PLAIN}
+    plain.update({name: 0 for name in (*_WHOLE, "duration_seconds") if not _is_number(row[name])})
+    return Record(**plain, components=(), result=StoredResult(raw=""), usage=Usage(), record_id=row["record_id"],
+                  retired=row["retired"], damage=damage)  # fmt: skip
+
+
+def _check_numbers(row: Mapping[str, Any]) -> None:
+    odd = [name for name in _WHOLE if type(row[name]) is not int]
+    odd += [] if _is_number(row["duration_seconds"]) else ["duration_seconds"]
+    odd += [name for name in ("started_at", "completed_at") if isinstance(row[name], DamagedTime)]
+    if odd:
+        held = ", ".join(f"{name} {getattr(row[name], 'text', row[name])!r}" for name in odd)
+        raise StoreError(
+            f"Record {row['record_id']} was changed: {held} is not what was written there; "
+            "delete that row of the table record, and its task runs again"
+        )
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float)
+
+
 def components_of(row: Mapping[str, Any], texts: Mapping[str, str]) -> tuple[Component, ...]:
     """Those that act, then those that explain. Raises StoreError if a person or a disk has damaged them."""
-    acting, explaining = hashes_of(row)
+    acting, explaining = _hashes_of(row)
     return (
         *[Component(path, sha256, True, texts.get(sha256)) for path, sha256 in acting.items()],
         *[Component(path, sha256, False, texts.get(sha256)) for path, sha256 in explaining.items()],
     )
 
 
-def hashes_of(row: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+def hashes_in(row: Mapping[str, Any]) -> Iterable[str]:
+    """The hashes of all components; none where they cannot be read."""
+    try:
+        return [sha256 for part in _hashes_of(row) for sha256 in part.values()]
+    except StoreError:
+        return ()
+
+
+def _hashes_of(row: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
     """The hashes by path of the components that act, and of those that explain."""
     try:
         acting, explaining = json.loads(row["components"]), json.loads(row["explanations"])
@@ -150,6 +190,7 @@ def task_run_of(row: Mapping[str, Any]) -> TaskRun:
 
 
 def _task_run_of(row: Mapping[str, Any]) -> TaskRun:
+    _check_times(row, "started_at", "finished_at")
     return TaskRun(
         **{name: row[name] for name in _NOTE},
         outcome=Outcome(row["status"]),
@@ -177,7 +218,21 @@ def run_row(
 
 
 def run_of(row: Mapping[str, Any], tasks: Sequence[TaskRun], status: RunStatus | None = None) -> RunRecord:
-    """The run in a row, with its tasks in order; `status` where the row is out of date, so that its tasks count."""
+    """The run in a row, with its tasks in order; `status` where the row is out of date, so that its tasks count.
+
+    Raises StoreError if a person or a disk has damaged it.
+    """
+    try:
+        _check_times(row, "started_at", "finished_at")
+        return _run_of(row, tasks, status)
+    except (TypeError, ValueError) as error:
+        raise StoreError(
+            f"Run {row['run_id']} cannot be read ({error}); mend that row of the table run, or delete it "
+            "and its rows of task_run"
+        ) from error
+
+
+def _run_of(row: Mapping[str, Any], tasks: Sequence[TaskRun], status: RunStatus | None) -> RunRecord:
     if status is not None:
         row = {**row, "tokens_spent": sum(task.usage.total_tokens for task in tasks),
                "tokens_saved": sum(task.tokens_saved for task in tasks),
@@ -198,8 +253,21 @@ def run_of(row: Mapping[str, Any], tasks: Sequence[TaskRun], status: RunStatus |
 
 
 def state_of(row: Mapping[str, Any]) -> TaskState:
-    """A row of the view."""
+    """A row of the view. Raises StoreError if a person or a disk has damaged what it shows."""
+    try:
+        _check_times(row, "completed_at")
+    except ValueError as error:
+        raise StoreError(
+            f"The state of task {row['task_name']} in workflow {row['workflow_id']} cannot be read ({error}); "
+            "verify() names the record, or mend that row of the table task_run"
+        ) from error
     return TaskState(**row)
+
+
+def _check_times(row: Mapping[str, Any], *names: str) -> None:
+    for name in names:
+        if isinstance(row[name], DamagedTime):
+            raise ValueError(f"its {name} is no time: {row[name].text!r}")
 
 
 def failure_of(row: Mapping[str, Any]) -> Failure | None:

@@ -71,16 +71,19 @@ def start_run(
 
 
 def save_finished(
-    tx: Transaction, lease: Lease | None, new: NewRecord, task_run: TaskRun, buffered: Sequence[TaskRun]
+    tx: Transaction, lease: Lease | None, new: NewRecord, notes: Sequence[TaskRun]
 ) -> Record:
-    """Keep a finished task. Who was overtaken keeps it as superseded, and goes on with the other's record."""
-    tx.dialect.lock_work(tx.connection, new.workflow_id, new.input_hash)
+    """Keep a finished task, and notes, the last of them on it.
+
+    Who was overtaken keeps it as superseded, and goes on with the other's record.
+    """
+    tx.dialect.lock_work(tx.connection, new.input_hash)  # of any workflow, since `claim` may look at all of them
     ours = lease is None or give_up(tx, lease)
     theirs = None if ours or lease is None else overtaken(tx, new, lease.fence)
     fence = None if lease is None else lease.fence
     record = add_record(tx, new, fence=fence, retired=None if theirs is None else "superseded")
     answer = theirs or record
-    _note(tx, [*buffered, replace(task_run, record_id=answer.record_id)])
+    _note(tx, [*notes[:-1], *(replace(note, record_id=answer.record_id) for note in notes[-1:])])
     return answer
 
 
@@ -135,7 +138,7 @@ def heads(tx: Transaction, workflow_id: str, *, texts: bool) -> dict[str, TaskHe
     shown = {row["task_name"]: row for row in tx.rows(_SHOWN, {"w": workflow_id})}
     lost = {lease["task_name"] for lease in gone_leases(tx, workflow_id)}
     last = {name: row["record_id"] for name, row in shown.items() if row["record_id"] is not None}
-    records = records_by_id(tx, {*newest.values(), *last.values()}, texts=texts)
+    records = records_by_id(tx, {*newest.values(), *last.values()}, texts=texts, damaged=True)
     found = {}
     for name in [*newest, *(name for name in {**shown, **dict.fromkeys(lost)} if name not in newest)]:
         record = records.get(last.get(name, 0)) or records.get(newest.get(name, 0))

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, QueuePool, Table, create_engine
 from sqlalchemy.dialects.sqlite import insert, pysqlite
 
-from crew_repo.errors import StoreBusyError, StoreError, StoreFullError, StoreOpenError
+from crew_repo.errors import RunGoneError, StoreBusyError, StoreError, StoreFullError, StoreOpenError
 from crew_repo.store.dialect import Dialect, Row, Turns
 from crew_repo.store.prepared import Prepared
 
@@ -36,8 +36,8 @@ _MESSAGES = (
      "sqlite3 {path} .recover | sqlite3 recovered.db"),
     ("not a database", StoreOpenError, "is no SQLite file, or its first page is damaged; give another path"),
     ("unable to open", StoreOpenError, "cannot be opened; look at the permissions of the file and its folder"),
-    ("foreign key", StoreError, "does not have the run that this belongs to: the file was deleted, replaced or pruned "
-     "while the run went on; run again"),
+    ("foreign key", RunGoneError, "does not have the run that this belongs to: the file was deleted, replaced or "
+     "pruned while the run went on; run again"),
     ("no such", StoreError, "lacks a table or column of this version; it was changed by hand or is damaged"),
     ("utf-8", StoreError, "has text that is no UTF-8; it is damaged: restore a copy, or delete the row"),
 )  # fmt: skip
@@ -81,21 +81,23 @@ class SQLite(Dialect):
             return False
 
     def create(self) -> None:
-        """Only this user may read it; SQLite gives its -wal and -shm files the same mode."""
+        """Only this user may read it, also if it was there, and empty; SQLite gives -wal and -shm the same mode."""
         try:
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         except FileExistsError:
-            pass
+            found = self.path.stat()
+            if found.st_size == 0 and found.st_uid == os.geteuid():
+                self.path.chmod(0o600)
         except OSError as error:
             raise StoreOpenError(f"{self.path} cannot be created: {error.strerror}; give another path") from error
 
     def identity(self) -> object:
-        """The file's device and inode, or None when it is gone."""
+        """The file's device and inode, and how it may be opened by now; None when it is gone."""
         try:
             found = self.path.stat()
         except FileNotFoundError:
             return None
-        return found.st_dev, found.st_ino
+        return found.st_dev, found.st_ino, self._mode()
 
     def engine(self) -> Engine:
         """Connections are kept, each used by one thread at a time; opening never creates the file."""
@@ -105,17 +107,20 @@ class SQLite(Dialect):
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self._uri(), uri=True, timeout=self.busy_timeout_seconds, isolation_level=None, check_same_thread=False
+            f"{self.path.as_uri()}?mode={self._mode()}",
+            uri=True,
+            timeout=self.busy_timeout_seconds,
+            isolation_level=None,
+            check_same_thread=False,
         )
         connection.execute("PRAGMA foreign_keys=ON")
         return connection
 
-    def _uri(self) -> str:
-        """A file that nobody here can write, and that has no journal, is read as it is, without locks."""
+    def _mode(self) -> str:
+        """A file that this user cannot write is read without locks while nobody has it open for writing (no -wal)."""
         if os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK):
-            return f"{self.path.as_uri()}?mode=rw"
-        unchanging = not Path(f"{self.path}-wal").exists()
-        return f"{self.path.as_uri()}?mode=ro" + ("&immutable=1" if unchanging else "")
+            return "rw"
+        return "ro" if Path(f"{self.path}-wal").exists() else "ro&immutable=1"
 
     def version(self, connection: Connection) -> int | None:
         """SQLite's user_version; a file that has tables but not our mark belongs to another program."""

@@ -9,6 +9,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
+from crew_repo.errors import RunGoneError
 from crew_repo.model import (
     Claim,
     Failure,
@@ -91,7 +92,8 @@ class Store:
             runs.start_run(tx, run_id, workflow_id, crew_name, started_at, owner, facts)
 
     def heartbeat(self, run_ids: Sequence[str], leases_held: Sequence[Lease]) -> None:
-        """Renew runs and leases, as far as they are still ours."""
+        """Renew runs and leases, as far as they are still ours; the clock that they go by is compared anew."""
+        self._database.measure_clock()
         with self._writing() as tx:
             leases.heartbeat(tx, run_ids, leases_held)
 
@@ -146,10 +148,15 @@ class Store:
         """Keep a finished task, which nothing can undo; returns the record to go on with.
 
         That is the other's if this lease was taken over and the other finished first; ours is then kept as
-        superseded.
+        superseded. If the run was deleted meanwhile, the record is kept without it, and RunGoneError is raised.
         """
-        with self._writing(durable=True) as tx:
-            return runs.save_finished(tx, lease, new, task_run, buffered)
+        try:
+            with self._writing(durable=True) as tx:
+                return runs.save_finished(tx, lease, new, [*buffered, task_run])
+        except RunGoneError:
+            with self._writing(durable=True) as tx:
+                runs.save_finished(tx, lease, new, [])
+            raise
 
     def save_failed(self, lease: Lease | None, task_run: TaskRun, buffered: Sequence[TaskRun] = ()) -> None:
         """Keep a failure, and let others try."""
@@ -167,8 +174,8 @@ class Store:
     def find_record(self, input_hash: str, workflow_id: str | None) -> Record | None:
         """The record that may be served for this input hash; without a workflow, the newest of any.
 
-        Its output is returned as it is: whether it still gives its output hash is the caller's to check. Its
-        components are without their texts.
+        Its output is returned as it is: whether it still gives its output hash, and has no `damage`, is the caller's
+        to check. Its components are without their texts.
         """
         with self._reading() as tx:
             return records.live_record(tx, workflow_id, input_hash)
@@ -178,11 +185,6 @@ class Store:
         with self._reading() as tx:
             return records.live_hashes(tx, workflow_id, limit)
 
-    def find_records(self, input_hashes: Sequence[str], workflow_id: str | None) -> dict[str, Record]:
-        """The same for many at once, by input hash, and without their components."""
-        with self._reading() as tx:
-            return records.live_records(tx, workflow_id, input_hashes)
-
     def heads(self, workflow_id: str, *, texts: bool = True) -> dict[str, TaskHead]:
         """Per task name what is known of it: the record of its last run, else its newest, and how that run went."""
         with self._reading() as tx:
@@ -191,12 +193,7 @@ class Store:
     def has_definition(self, definition_hash: str, workflow_id: str | None) -> bool:
         """Whether a record of this definition may be served, for some context."""
         with self._reading() as tx:
-            return bool(records.definitions(tx, workflow_id, definition_hash))
-
-    def definitions(self, workflow_id: str | None) -> set[str]:
-        """The definition hashes of all records that may be served."""
-        with self._reading() as tx:
-            return records.definitions(tx, workflow_id)
+            return records.has_definition(tx, workflow_id, definition_hash)
 
     # Asking.
 
@@ -242,10 +239,10 @@ class Store:
 
     # Keeping it in order.
 
-    def invalidate(self, task_names: Sequence[str], workflow_id: str | None) -> int:
-        """Retire what may be served of these tasks, so that they run again; the number of records."""
+    def invalidate(self, task_names: Mapping[str | None, Sequence[str]]) -> int:
+        """Retire what may be served of these tasks, by workflow (None: in all); the number of records."""
         with self._writing(durable=True) as tx:
-            return records.retire(tx, task_names, workflow_id)
+            return sum(records.retire(tx, names, workflow_id) for workflow_id, names in task_names.items())
 
     def verify(self) -> list[Problem]:
         """Everything whose stored parts do not give its hash again; empty if all is as it was written."""
@@ -283,14 +280,11 @@ class Store:
         return PruneReport(len(victims.records), len(victims.runs), len(victims.texts), before, after)
 
     def export_json(self) -> Iterator[str]:
-        """The whole state as lines of JSON, each ending in a newline."""
+        """The whole state at one moment as lines of JSON, each ending in a newline."""
         yield transfer.HEADER + "\n"
-        for table in transfer.TABLES:
-            lines, after = self._export_page(table, None)
-            yield from lines
-            while after is not None:
-                lines, after = self._export_page(table, after)
-                yield from lines
+        with self._reading() as tx:
+            for table in transfer.TABLES:
+                yield from transfer.export_lines(tx, table)
 
     def import_json(self, lines: str | Iterable[str]) -> int:
         """Take over an export, all or nothing; the number of records that were not here yet."""
@@ -302,10 +296,6 @@ class Store:
         self._database.compact()
         with self._reading() as tx:
             return tx.dialect.bytes_used(tx.connection)
-
-    def _export_page(self, table: Any, after: Any) -> tuple[list[str], Any]:
-        with self._reading() as tx:
-            return transfer.export_page(tx, table, after)
 
     def _text_pages(self) -> Iterator[dict[str, str]]:
         after: str | None = ""

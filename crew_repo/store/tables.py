@@ -95,6 +95,7 @@ class Record(_Base, table=True):
     __table_args__ = (
         Index("record_live", "input_hash", "workflow_id", unique=True, sqlite_where=_LIVE, postgresql_where=_LIVE),
         Index("record_by_task", "workflow_id", "task_name", "record_id"),
+        Index("record_by_definition", "definition_hash", "workflow_id", sqlite_where=_LIVE, postgresql_where=_LIVE),
         {"sqlite_autoincrement": True},
     )
 

@@ -23,7 +23,7 @@ from crew_repo.store.tables import RECORD, RUN, TASK_RUN, TEXT
 from crew_repo.store.transaction import Transaction, chunks
 from crew_repo.store.verifying import altered_texts, what_is_wrong
 
-__all__ = ["HEADER", "TABLES", "Export", "export_page", "import_export"]
+__all__ = ["HEADER", "TABLES", "Export", "export_lines", "import_export"]
 
 HEADER = json.dumps({"crew_repo_export": 1})
 TABLES = (TEXT, RUN, RECORD, TASK_RUN)
@@ -60,13 +60,15 @@ class Export:
         self.rows[table.name].append(row)
 
 
-def export_page(tx: Transaction, table: Table, after: Any) -> tuple[list[str], Any]:
-    """Some lines of a table, and the key after which the next page begins; None at the end."""
+def export_lines(tx: Transaction, table: Table) -> Iterator[str]:
+    """A table, one line per row, read page by page."""
     key = next(iter(table.primary_key))
     wanted = select(table).order_by(key).limit(_PAGE)
-    rows = tx.rows(wanted if after is None else wanted.where(key > after)).all()
-    lines = [json.dumps({table.name: row}, default=_utc, ensure_ascii=True) + "\n" for row in map(dict, rows)]
-    return lines, rows[-1][key.name] if len(rows) == _PAGE else None
+    rows = tx.rows(wanted).all()
+    while rows:
+        for row in rows:
+            yield json.dumps({table.name: dict(row)}, default=_utc, ensure_ascii=True) + "\n"
+        rows = tx.rows(wanted.where(key > rows[-1][key.name])).all()
 
 
 def import_export(tx: Transaction, export: Export) -> int:

@@ -11,7 +11,7 @@ import pytest
 
 from crew_repo.errors import StoreError
 from crew_repo.model import Claim, NewRecord, Outcome, RunStatus
-from crew_repo.store import Store
+from crew_repo.store import Store, leases
 from crew_repo.store.owners import this_owner
 from tests.conformance.kit import DEAD, ELSEWHERE, Clock, Kit, new_record, task_run
 
@@ -49,6 +49,29 @@ def test_shared_work_is_waited_for_in_any_workflow(kit: Kit) -> None:
     claim = _claim(kit.store, there, shared=True)
     assert claim.record is not None
     assert claim.record.record_id == kept.record_id
+
+
+def test_shared_work_is_not_saved_while_another_workflow_claims_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the two meet, the second gets the record or waits: it is never told to do the same work again."""
+    with Store(url) as one, Store(url) as two:
+        here = new_record(run_id=Kit(one).start(run_id="here"))
+        there = replace(here, workflow_id="claim-2", run_id=Kit(two).start("claim-2", run_id="there"))
+        lease = _claim(one, here, shared=True).lease
+        saving = threading.Thread(target=one.save_finished, args=(lease, here, task_run(here)))
+        is_finished = leases.is_finished
+
+        def looks(*arguments: Any) -> bool:
+            found = is_finished(*arguments)
+            if not saving.ident:
+                saving.start()
+                saving.join(0.5)  # time to be saved, if nothing holds it up
+            return found
+
+        monkeypatch.setattr(leases, "is_finished", looks)
+        claim = _claim(two, there, shared=True)
+        saving.join()
+        assert claim.lease is None
+        assert _claim(two, there, shared=True).record is not None
 
 
 def test_work_that_is_not_shared_is_done_in_each_workflow(kit: Kit) -> None:

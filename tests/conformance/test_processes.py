@@ -70,6 +70,25 @@ def test_forks_wait_for_transactions(kit: Kit) -> None:
     assert len(kit.finish(run_id).executed) == 60
 
 
+def test_a_fork_does_not_wait_for_threads_that_come_after_it(kit: Kit) -> None:
+    """While many threads read one transaction after the other, none begins while a fork waits, and the child works."""
+    kit.run(new_record())
+    stop = threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            kit.store.history("extract")
+
+    threads = [threading.Thread(target=read) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    statuses = [_in_child(lambda: kit.store.history("extract")) for _ in range(3)]
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert statuses == [0] * 3
+
+
 def test_a_fork_in_the_middle_of_a_transaction_is_refused(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
     """The child gets a clear error, and the parent goes on."""
     monkeypatch.setattr(forks, "_WAIT_SECONDS", 0.1)

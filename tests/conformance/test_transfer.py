@@ -22,7 +22,7 @@ def filled(kit: Kit) -> Kit:
     kit.store.save_failed(None, failed)
     kit.finish(run_id, RunStatus.FAILED, tasks=[replace(task_run(kept[0], Outcome.REUSED), run_id=run_id,
                                                         record_id=kept[0].record_id)])  # fmt: skip
-    kit.store.invalidate(["draft"], None)
+    kit.store.invalidate({None: ["draft"]})
     return kit
 
 
@@ -143,3 +143,17 @@ def test_a_run_that_was_going_on_is_interrupted_elsewhere_and_says_what_it_had_d
         (run,) = other.list_runs()
         assert (run.status, run.executed) == (RunStatus.INTERRUPTED, ["extract"])
         assert run.tokens_spent == record.usage.total_tokens > 0
+
+
+def test_an_export_is_of_one_moment(kit: Kit, other_url: str) -> None:
+    """What is saved while it is read is not in it, or all of it is: each record with its run and its texts."""
+    kit.run(new_record())
+    lines = []
+    for line in kit.store.export_json():
+        lines.append(line)
+        if '"text"' in line[:8] and len(lines) == 2:
+            kit.run(new_record("late", template="Late"))
+    with Store(other_url) as other:
+        other.import_json(lines)
+        assert [state.task_name for state in other.states()] == ["extract"]
+        assert other.history("late") == []

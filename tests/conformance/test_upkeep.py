@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from crew_repo.model import Outcome
-from crew_repo.store import Store
+from crew_repo.errors import StoreError
+from crew_repo.model import Outcome, RunStatus
+from crew_repo.store import Store, records
 from tests.conformance.kit import Clock, Kit, new_record, now, task_run
 
 
 def test_what_is_as_it_was_written_has_no_problem(kit: Kit) -> None:
     """Also with retired records and strange texts."""
     kit.run(new_record(raw="\x00\ud83d"), new_record("draft", template="D\uffff", position=1))
-    kit.store.invalidate(["draft"], None)
+    kit.store.invalidate({None: ["draft"]})
     assert kit.store.verify() == []
 
 
@@ -27,7 +29,7 @@ def test_what_is_as_it_was_written_has_no_problem(kit: Kit) -> None:
         ("tool_failures", "[]"), ("name", "x"), ("expected_output", "x"), ("output_format", "json"),
         ("json_dict", "{}"), ("output_hash", "0"), ("components", '{"a":"b"}'), ("components", "no json"),
         ("components", "[1]"), ("components", '{"a":1}'), ("context_hash", "0"), ("definition_hash", "0"), ("input_hash", "0"), ("occurrence", 3),
-        ("hash_format", 999),
+        ("hash_format", 999), ("started_at", "yesterday"), ("completed_at", "yesterday"),
     ],
 )  # fmt: skip
 def test_every_altered_column_is_named(kit: Kit, sql: Any, column: str, value: Any) -> None:
@@ -37,6 +39,34 @@ def test_every_altered_column_is_named(kit: Kit, sql: Any, column: str, value: A
     problems = kit.store.verify()
     assert {problem.record_id for problem in problems} == {kept.record_id}
     assert {(problem.workflow_id, problem.task_name) for problem in problems} == {("claim-1", "extract")}
+
+
+@pytest.mark.parametrize(("column", "value"), [("components", "[]"), ("completed_at", "yesterday")])
+def test_a_damaged_record_stands_in_no_other_tasks_way(kit: Kit, sql: Any, column: str, value: str) -> None:
+    """It says what is wrong with it and is never served; the other tasks of its workflow are found as before."""
+    damaged, sound = kit.run(new_record(), new_record("draft", template="D", position=1))
+    sql(f"UPDATE record SET {column} = :value WHERE task_name = 'extract'", value=value)
+    found = kit.store.find_record(damaged.input_hash, "claim-1")
+    assert found is not None
+    assert found.damage is not None
+    assert f"Record {damaged.record_id} " in found.damage
+    heads = kit.store.heads("claim-1")
+    assert (heads["extract"].record.damage, heads["draft"].record.damage) == (found.damage, None)  # type: ignore[union-attr]
+    assert kit.store.find_record(sound.input_hash, "claim-1").damage is None  # type: ignore[union-attr]
+    with pytest.raises(StoreError, match="delete that row"):
+        kit.store.history("extract")
+    assert kit.store.prune(dry_run=True).records == 0
+
+
+@pytest.mark.parametrize("table", ["run", "task_run"])
+def test_a_damaged_time_of_a_run_is_named(kit: Kit, sql: Any, table: str) -> None:
+    """Reading the runs says which row cannot be read, and what to do; the tasks are served all the same."""
+    (kept,) = kit.run(new_record())
+    sql(f"UPDATE {table} SET finished_at = 'yesterday'")
+    with pytest.raises(StoreError, match=r"run-1.*'yesterday'.*row of"):
+        kit.store.list_runs()
+    assert kit.store.find_record(kept.input_hash, "claim-1") is not None
+    assert kit.store.heads("claim-1")["extract"].record is not None
 
 
 def test_an_altered_text_is_named(kit: Kit, sql: Any) -> None:
@@ -64,7 +94,7 @@ def test_pruning_deletes_what_may_not_be_served(kit: Kit) -> None:
     """Without options: retired records go, live ones and all runs stay."""
     _runs(kit, "a", "b")
     kit.run(new_record("draft", template="D"))
-    kit.store.invalidate(["draft"], None)
+    kit.store.invalidate({None: ["draft"]})
     kit.run(new_record("draft", template="D"))
     report = kit.store.prune()
     assert (report.records, report.runs, report.texts) == (1, 0, 0)
@@ -137,3 +167,32 @@ def test_running_runs_are_not_pruned(kit: Kit) -> None:
     """However old: it may still be at work."""
     kit.store.start_run("old", "claim-1", "claims", now() - timedelta(days=400), kit.owner, {})
     assert kit.store.prune(older_than=timedelta(days=1)).runs == 0
+
+
+def test_a_run_whose_work_goes_on_is_not_pruned(kit: Kit) -> None:
+    """An interrupted run whose thread nobody could stop: what that pays for is still recorded."""
+    run_id = kit.start()
+    record = new_record(run_id=run_id)
+    lease = kit.lease(record)
+    kit.finish(run_id, RunStatus.INTERRUPTED, going_on=[lease.fence])
+    assert kit.store.prune(older_than=timedelta(0)).runs == 0
+    kit.store.save_finished(lease, record, task_run(record))
+    assert kit.store.find_record(record.input_hash, "claim-1") is not None
+
+
+def test_pruning_and_saving_wait_for_each_other(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes second waits, and neither is refused: a finished task is paid for."""
+    with Store(url) as one, Store(url) as two, ThreadPoolExecutor(1) as pool:
+        record = new_record(run_id=Kit(one).start())
+        lease = Kit(one).lease(record)
+        add_texts, pruning = records.add_texts, []
+
+        def adds(*arguments: Any) -> None:
+            add_texts(*arguments)
+            pruning.append(pool.submit(two.prune, keep_last=0))
+            wait(pruning, 0.3)  # time to take the locks that it can get
+
+        monkeypatch.setattr(records, "add_texts", adds)
+        one.save_finished(lease, record, task_run(record))
+        assert pruning[0].result().records == 0
+        assert one.find_record(record.input_hash, "claim-1") is not None

@@ -19,6 +19,7 @@ from crew_repo import (
     CheckpointError,
     CrewRepoError,
     ForkedConnectionError,
+    InputError,
     MissingInputError,
     NewerSchemaError,
     NotACrewError,
@@ -88,6 +89,22 @@ BAD_CALLS = {
     ),
     "an empty workflow": (CrewRepoError, "workflow_id", lambda repo, crew: repo.run(crew, NOTES, workflow_id=" ")),
     "an unknown argument": (TypeError, "unexpected keyword argument 'forse'", lambda repo, crew: repo.run(crew, forse=1)),
+    "a workflow that is no text": (InputError, "workflow_id is 5", lambda repo, crew: repo.runs(5)),
+    "the output in no workflow": (InputError, "or None for all", lambda repo, crew: repo.get_output("draft", "")),
+    "invalidate in no workflow": (InputError, "workflow_id is ''", lambda repo, crew: repo.invalidate("draft", "")),
+    "records to keep that are no number": (InputError, "keep_last is 'x'", lambda repo, crew: repo.prune(keep_last="x")),
+    "fewer than no records to keep": (InputError, "0 or more", lambda repo, crew: repo.prune(keep_last=-5)),
+    "an age that is no timedelta": (InputError, "timedelta", lambda repo, crew: repo.prune(older_than=3)),
+    "an unknown argument of a batch": (
+        TypeError,
+        "unexpected keyword argument 'forse'",
+        lambda repo, crew: repo.run_for_each(lambda: crew, [NOTES], on_error="keep", forse=["draft"]),
+    ),
+    "a policy of a batch that is none": (
+        PolicyError,
+        "give a TaskPolicy",
+        lambda repo, crew: repo.run_for_each(lambda: crew, [NOTES], on_error="keep", policies={"draft": 1}),
+    ),
     "plan of no crew": (NotACrewError, "Expected a crewai.Crew", lambda repo, crew: repo.plan(None)),
 }
 
@@ -184,10 +201,26 @@ def test_a_file_of_a_newer_version_is_left_alone(repo, model, crew):
         StateRepository(path)
 
 
-def test_memory_is_no_place_for_state():
+@pytest.mark.parametrize("target", [":memory:", "sqlite://", "sqlite:///:memory:", "sqlite+pysqlite:///:memory:"])
+def test_memory_is_no_place_for_state(target):
     """An in-memory database would lose everything with the process."""
     with pytest.raises(StoreOpenError, match="give a path"):
-        StateRepository(":memory:")
+        StateRepository(target)
+
+
+def test_a_url_with_options_makes_no_file_of_that_name(tmp_path):
+    """What the driver of SQLite would take from a URL is not taken for a part of the path."""
+    with pytest.raises(StoreOpenError, match="give the plain path"):
+        StateRepository(f"sqlite:///{tmp_path}/state.db?mode=ro")
+
+
+@pytest.mark.parametrize("settings", [{"lease_seconds": 0}, {"lease_seconds": "60"}, {"busy_timeout_seconds": -1},
+                                      {"busy_timeout_seconds": float("inf")}])  # fmt: skip
+def test_a_setting_that_makes_no_sense_is_refused(tmp_path, settings):
+    """By its name, and before a file is made."""
+    with pytest.raises(InputError, match=f"{next(iter(settings))} is .*number of seconds"):
+        StateRepository(tmp_path / "state.db", **settings)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_environment_names_the_default(tmp_path, monkeypatch):

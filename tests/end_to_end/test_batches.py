@@ -200,12 +200,16 @@ def test_no_transaction_is_open_while_a_model_works(repo):
 def test_at_most_max_workers_run_at_once(repo):
     """Bounded concurrency, and it is used."""
     now, most = 0, 0
+    two = threading.Event()
 
     def slow(prompt: str) -> str:
         nonlocal now, most
         with _lock:
             now, most = now + 1, max(most, now + 1)
-        time.sleep(0.3)
+            if now == 2:
+                two.set()
+        two.wait(30)
+        time.sleep(0.1)  # for a fourth to come, if it could
         with _lock:
             now -= 1
         return "done"

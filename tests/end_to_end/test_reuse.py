@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -259,14 +260,16 @@ def test_deleting_a_row_by_hand_runs_exactly_that_task(repo, model):
     assert repo.run(chain(model), NOTES).run.executed == ["step-2"]
 
 
-def test_a_token_count_edited_into_a_word_is_a_clear_error(repo, model):
-    """The error names the run, the task and the remedy, and nothing is executed."""
+def test_a_token_count_edited_into_a_word_costs_that_task_alone(repo, model):
+    """Its record counts as altered, which says what is wrong with it; asking for it is a clear error."""
     repo.run(chain(model), NOTES)
-    model.forget()
     sql(repo, "UPDATE record SET total_tokens = 'many' WHERE task_name = 'step-2'")
     with pytest.raises(StoreError, match="on task step-2 is no number"):
-        repo.run(chain(model), NOTES)
-    assert model.calls == []
+        repo.history("step-2")
+    plan = repo.plan(chain(model), NOTES)
+    assert (plan.missing, plan["step-2"].reasons[0].kind.value) == (["step-2"], "altered")
+    assert "is no number" in str(plan["step-2"].reasons[0])
+    assert repo.run(chain(model), NOTES).run.executed == ["step-2"]
 
 
 @pytest.mark.parametrize("at", [0, 1], ids=["before", "after"])
@@ -405,7 +408,7 @@ def leak(_: str) -> str:
 
 def test_tokens_are_credited_to_the_right_task_though_async_tasks_share_a_model(repo):
     """Two async tasks on one LLM object: each record has the tokens of its own calls."""
-    model = PromptModel(model="m", script={"<<short>>": slow, "<<long>>": slow})
+    model = PromptModel(model="m", script=together(2))
     a, b = crews.agent(model, "A"), crews.agent(model, "B")
     tasks = [
         crews.task("short", "x", a, async_execution=True),
@@ -414,7 +417,9 @@ def test_tokens_are_credited_to_the_right_task_though_async_tasks_share_a_model(
     ]
     run = repo.run(Crew(agents=[a, b], tasks=tasks)).run
     tokens = {task.task_name: task.usage.total_tokens for task in run.tasks}
-    assert tokens["long"] - tokens["short"] in range(490, 520)
+    assert tokens == {
+        mark: sum(len(call.split()) + 5 for call in model.calls if f"<<{mark}>>" in call) for mark in tokens
+    }
     assert run.tokens_spent == sum(tokens.values())
     saved = repo.run(Crew(agents=[a, b], tasks=tasks)).run
     assert (saved.tokens_spent, saved.tokens_saved) == (0, run.tokens_spent)
@@ -422,7 +427,6 @@ def test_tokens_are_credited_to_the_right_task_though_async_tasks_share_a_model(
 
 def test_tokens_are_credited_to_the_right_run_though_crews_in_threads_share_a_model(repo):
     """Two crews at the same time on one LLM object: each run and task has what it has alone, and the LLM is left as it was."""
-    model = PromptModel(model="m", script={"<<short>>": slow, "<<long>>": slow})
 
     def build(name: str) -> Crew:
         a, b = crews.agent(model, "A"), crews.agent(model, "B")
@@ -436,20 +440,24 @@ def test_tokens_are_credited_to_the_right_run_though_crews_in_threads_share_a_mo
     def spent(run: Any) -> Any:
         return run.tokens_spent, [task.usage.total_tokens for task in run.tasks]
 
-    def later(name: str) -> Any:
-        time.sleep(0.15)
-        return repo.run(build(name)).run
-
+    model = PromptModel(model="m", script=together(2))
     alone = spent(repo.run(build("alone")).run)
+    model.script = together(4)
     with ThreadPoolExecutor() as pool:
-        one, two = pool.submit(lambda: repo.run(build("one")).run), pool.submit(later, "two")
+        one, two = (pool.submit(lambda name: repo.run(build(name)).run, name) for name in ("one", "two"))
     assert (spent(one.result()), spent(two.result())) == (alone, alone)
     assert [name for name in model.__dict__ if "track" in name] == []
 
 
-def slow(_: str) -> str:
-    time.sleep(0.3)
-    return "done"
+def together(number: int) -> dict[str, Any]:
+    """A script that answers two tasks, in so many threads, when all of them are asked."""
+    barrier = threading.Barrier(number)
+
+    def answer(_: str) -> str:
+        barrier.wait(30)
+        return "done"
+
+    return {"<<short>>": answer, "<<long>>": answer}
 
 
 def test_the_run_and_its_tasks_are_logged_before_they_are_saved(repo, model, caplog):

@@ -286,9 +286,10 @@ def test_recursion_ends_and_still_shows_edits(project, text):
 
 
 def test_a_thousand_functions_that_know_each_other_are_hashed_in_linear_time(project):
-    """Neither a long chain of calls nor a dense net of them exhausts the stack or the day."""
+    """Neither a long chain of calls nor a dense net of them exhausts the stack or the day, and the last one counts."""
     chain = "".join(f"def f{n}():\n    return f{n + 1}(), f{n // 2}()\n" for n in range(1000))
-    hash_of(project, chain + "def f1000():\n    return 1\nsearch = f0\n")
+    ends = [f"def f1000():\n    return {number}\nsearch = f0\n" for number in (1, 2)]
+    assert hash_of(project, chain + ends[0]) != hash_of(project, chain + ends[1])
 
 
 @pytest.mark.parametrize(

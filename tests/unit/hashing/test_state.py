@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import gc
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
-from crew_repo.hashing import _kept, accounts, hash_callable, hash_value, run_under_way, written_at_work
+from crew_repo.hashing import Work, _kept, accounts, hash_callable, hash_value, written_at_work
 from tests.unit.hashing.conftest import Project
 
 TOOL = """
@@ -61,13 +65,23 @@ def test_what_a_method_is_told_acts(project, one, two):
     assert hash_of(project, one) != hash_of(project, two)
 
 
+@contextmanager
+def run_with(tool: Any) -> Iterator[None]:
+    """A run that has hashed what it works with."""
+    work = Work()
+    with work.hashing():
+        hash_callable(tool, "tool")
+    yield
+    work.end()
+
+
 def test_what_a_run_writes_is_no_change(project):
     """A counter, a cache and a connection differ after a run; the next run is asked the same."""
     project.write(crewmodule=TOOL)
     tool = project.load("crewmodule").tool
     before = hash_callable(tool, "tool")
     for _ in range(2):
-        with run_under_way():
+        with run_with(tool):
             tool("q")
             assert hash_callable(tool, "tool") == before
         assert hash_callable(tool, "tool") == before
@@ -78,15 +92,45 @@ def test_what_somebody_sets_between_runs_is_a_change(project):
     project.write(crewmodule=TOOL)
     tool = project.load("crewmodule").tool
     hashes = [hash_callable(tool, "tool").sha256]
-    with run_under_way():
+    with run_with(tool):
         tool("q")
     for table in "ab":
         tool.configure(table=table)
         hashes.append(hash_callable(tool, "tool").sha256)
-        with run_under_way():
+        with run_with(tool):
             tool("q")
         assert hash_callable(tool, "tool").sha256 == hashes[-1]
     assert len(set(hashes)) == 3
+
+
+def test_what_somebody_sets_while_another_run_goes_on_is_a_change(project):
+    """A run answers for what it has hashed, and until it ends; of another tool it knows nothing."""
+    project.write(crewmodule=TOOL)
+    module = project.load("crewmodule")
+    tool, other = module.Tool(), module.Tool()
+    before = hash_callable(tool, "tool")
+    with run_with(other):
+        tool.configure(table="b")
+        changed = hash_callable(tool, "tool")
+        assert changed != before
+        with run_with(tool):
+            tool("q")
+        assert hash_callable(tool, "tool") == changed
+    tool.configure(table="c")
+    assert hash_callable(tool, "tool") not in (before, changed)
+
+
+def test_a_tool_of_two_runs_is_at_work_until_the_second_ends(project):
+    """What the one that goes on writes after the other has ended is no change either."""
+    project.write(crewmodule=TOOL)
+    tool = project.load("crewmodule").tool
+    before = hash_callable(tool, "tool")
+    with run_with(tool):
+        with run_with(tool):
+            tool("q")
+        tool("q")
+        assert hash_callable(tool, "tool") == before
+    assert hash_callable(tool, "tool") == before
 
 
 def test_what_cannot_be_hashed_is_told_from_its_like(project):
@@ -94,7 +138,7 @@ def test_what_cannot_be_hashed_is_told_from_its_like(project):
     project.write(crewmodule=TOOL)
     tool = project.load("crewmodule").tool
     assert hash_callable(tool, "tool").opaque == ()
-    with run_under_way():
+    with run_with(tool):
         tool.configure(table=iter([1]))
     assert hash_callable(tool, "tool").opaque == ()
     tool.configure(table=iter([1]))
@@ -130,7 +174,7 @@ def test_a_global_that_a_function_fills_counts_as_it_was_given(project):
     project.write(crewmodule=text)
     search = project.load("crewmodule").search
     before = hash_callable(search, "f")
-    with run_under_way():
+    with run_with(search):
         search("b")
     assert hash_callable(search, "f") == before
     project.write(crewmodule=text.replace("'a': 1", "'a': 2"))
@@ -146,7 +190,7 @@ def test_a_counter_that_nobody_reads_never_acts(project):
     assert hash_callable(search, "f") == before
 
 
-class Work:
+class Duty:
     """What the library calls is `call`."""
 
     def call(self, prompt: str) -> str:
@@ -165,7 +209,7 @@ class Work:
         return self.log
 
 
-class HandsItselfOn(Work):
+class HandsItselfOn(Duty):
     """Whoever is given the object may read all of it."""
 
     def call(self, prompt: str) -> str:
@@ -174,24 +218,20 @@ class HandsItselfOn(Work):
 
 def test_accounts_are_what_the_work_only_adds_to():
     """An attribute that the work reads, in whatever method, is no account; nor is any, if the object is handed on."""
-    assert accounts(Work) == {"calls", "log", "last", "cache"}
+    assert accounts(Duty) == {"calls", "log", "last", "cache"}
     assert accounts(HandsItselfOn) == frozenset()
 
 
-class Configured(Work):
+class Configured(Duty):
     """Its work is `call`, whatever `configure` is told."""
 
     def configure(self, tone: str) -> None:
         self.tone = tone
 
 
-def test_what_work_writes_is_told_from_what_an_object_is_told(monkeypatch):
-    """Of a user's class; of a library's, whose work is not known, all that its methods write is its own affair."""
+def test_what_work_writes_is_told_from_what_an_object_is_told():
+    """What `configure` is told is no work of the model's."""
     assert written_at_work(Configured) == {"calls", "log", "last", "cache", "index"}
-    monkeypatch.setattr(Configured, "__module__", "json")
-    written_at_work.cache_clear()
-    assert written_at_work(Configured) == {"calls", "log", "last", "cache", "index", "tone"}
-    written_at_work.cache_clear()
 
 
 def test_nothing_is_kept_of_objects_that_are_gone():
@@ -204,3 +244,16 @@ def test_nothing_is_kept_of_objects_that_are_gone():
     del tool
     gc.collect()
     assert key not in _kept._owners
+
+
+def test_hashing_keeps_nothing_alive(project):
+    """Closures hold connections and data frames of the user's: nothing here outlives them."""
+    project.write(crewmodule=TOOL + "\ndef make(tool):\n    def search(q):\n        tool.calls += 1\n        return tool(q)\n    return search\n")
+    module = project.load("crewmodule")
+    tool = module.Tool()
+    gone = weakref.ref(tool)
+    search = module.make(tool)
+    hash_callable(search, "f")
+    del tool, search
+    gc.collect()
+    assert gone() is None

@@ -166,11 +166,15 @@ def test_sharing_does_not_show():
 
 
 def test_sharing_is_not_paid_for():
-    """Thirty levels of doubling are thirty objects."""
-    value: list[object] = []
-    for _ in range(30):
-        value = [value, value]
-    sha(value)
+    """Thirty levels of doubling are thirty objects; each of them counts."""
+
+    def doubled(value: object) -> object:
+        for _ in range(30):
+            value = [value, value]
+        return value
+
+    assert sha(doubled(1)) == sha(doubled(1))
+    assert sha(doubled(1)) != sha(doubled(2))
 
 
 def test_cycles_end_and_still_show_what_is_in_them():

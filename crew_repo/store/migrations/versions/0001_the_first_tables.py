@@ -90,6 +90,7 @@ def _create_record() -> None:
     )
     _create_partial_index("record_live", "record", ["input_hash", "workflow_id"], "retired IS NULL", unique=True)
     op.create_index("record_by_task", "record", ["workflow_id", "task_name", "record_id"])
+    _create_partial_index("record_by_definition", "record", ["definition_hash", "workflow_id"], "retired IS NULL")
 
 
 def _create_task_run() -> None:
