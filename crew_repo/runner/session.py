@@ -123,19 +123,17 @@ class Session:
     @contextmanager
     def recorded(self) -> Iterator[None]:
         """Around the kickoff: writes the run down before anything is executed, and how it ended if it raises."""
+        self._start()
         try:
-            self._start()
-            try:
+            with self._work.under_way():
                 self._look()
                 yield
-            except Exception as error:
-                self._fail(RunStatus.FAILED, error)
-                raise
-            except BaseException as error:
-                self._fail(RunStatus.INTERRUPTED, error)
-                raise
-        finally:
-            self._work.end()
+        except Exception as error:
+            self._fail(RunStatus.FAILED, error)
+            raise
+        except BaseException as error:
+            self._fail(RunStatus.INTERRUPTED, error)
+            raise
 
     def _start(self) -> None:
         log.info("run %s of workflow %r: %s", self.run_id, self.workflow_id, ", ".join(self._names))
