@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from crew_repo.adapter import embedded as embedded
 from crew_repo.adapter.boundary import Handler, overridden
 from crew_repo.adapter.copies import copy_crew, output_of
 from crew_repo.adapter.definition import Describer

@@ -29,7 +29,7 @@ from crew_repo.hashing import (
 )
 from crew_repo.model import Component, Definition, Opaque
 
-__all__ = ["Memo", "Parts", "endpoint", "is_crewais"]
+__all__ = ["Memo", "Parts", "endpoint", "is_crewais", "is_default"]
 
 _PACKAGE = "crewai."
 _PIECE = 1 << 20  # bytes of a file read at a time
@@ -186,7 +186,7 @@ class Parts:
                 continue
             if kind is Kind.TEXT:
                 self.text(f"{prefix}.{name}", str(value))
-            elif not _is_default(value, default()):
+            elif not is_default(value, default()):
                 self.value(f"{prefix}.{name}", value)
 
 
@@ -211,7 +211,7 @@ def _default_of(field: FieldInfo) -> Callable[[], object]:
     return partial(field.get_default, call_default_factory=True, validated_data={})
 
 
-def _is_default(value: object, default: object) -> bool:
+def is_default(value: object, default: object) -> bool:
     """Whether a value says the same as the default: None, () and {} all say nothing, which False and 0 do not."""
     if not value and not default and value != 0:
         return True

@@ -30,28 +30,35 @@ from typing import Any
 from crew_repo.hashing import _annotations, _callables, _classes, _objects, _plumbing, _pydantic, _values  # noqa: F401
 from crew_repo.hashing._accounts import accounts, written_at_work
 from crew_repo.hashing._canonical import FORMAT, JsonValue, digest
-from crew_repo.hashing._dispatch import register_hasher, unregister_hasher
-from crew_repo.hashing._kept import Work, kept_values
+from crew_repo.hashing._dispatch import handles, handles_marked, register_hasher, unregister_hasher
+from crew_repo.hashing._kept import Work, kept_members, kept_values
 from crew_repo.hashing._pydantic import model_state
 from crew_repo.hashing._records import context_hash, definition_hash, input_hash, output_hash, text_hash
 from crew_repo.hashing._secret_names import is_secret_name
-from crew_repo.hashing._walker import Hashed, is_secret, walk
+from crew_repo.hashing._state import instance_state
+from crew_repo.hashing._walker import Hashed, Steps, Walker, is_secret, walk
 
 __all__ = [
     "FORMAT",
     "Hashed",
     "JsonValue",
+    "Steps",
+    "Walker",
     "Work",
     "accounts",
     "context_hash",
     "definition_hash",
     "digest",
+    "handles",
+    "handles_marked",
     "hash_callable",
     "hash_class",
     "hash_value",
     "input_hash",
+    "instance_state",
     "is_secret",
     "is_secret_name",
+    "kept_members",
     "kept_values",
     "model_state",
     "output_hash",
