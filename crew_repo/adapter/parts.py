@@ -21,6 +21,7 @@ from crew_repo.hashing import (
     digest,
     hash_callable,
     hash_class,
+    hash_model_class,
     hash_value,
     is_secret_name,
     kept_values,
@@ -157,6 +158,10 @@ class Parts:
     def opaque(self, path: str, why: str) -> None:
         """A part that cannot be hashed."""
         self._opaque[path] = Opaque(path, why)
+
+    def model_class(self, path: str, cls: type) -> None:
+        """The class of a language model."""
+        self._remembered(path, cls, hash_model_class)
 
     def schema(self, path: str, model: type[BaseModel]) -> None:
         """A pydantic class: its JSON schema, and its source, since a validator leaves the schema equal."""
