@@ -79,6 +79,7 @@ def _running(walker: Walker, value: object, path: str) -> list[Encoded]:
     *("sqlalchemy.engine.base.Engine", "sqlalchemy.engine.base.Connection", "sqlalchemy.orm.session.Session"),
     *("sqlalchemy.ext.asyncio.engine.AsyncEngine", "sqlalchemy.ext.asyncio.session.AsyncSession"),
     *("psycopg._connection_base.BaseConnection", "psycopg2.extensions.connection", "sqlite3.Connection"),
+    *("crew_repo.repository.StateRepository", "crew_repo.store.store.Store"),
     *("elasticsearch._sync.client.Elasticsearch", "qdrant_client.qdrant_client.QdrantClient"),
     *("chromadb.api.client.SharedSystemClient", "pymysql.connections.Connection", "neo4j._sync.driver.Driver"),
 )
