@@ -267,6 +267,27 @@ def test_what_cannot_be_hashed_is_named_and_runs_every_time(repo, model, caplog)
     assert reruns(repo, with_client(model, "a"), policies=policies) == []
 
 
+@pytest.mark.parametrize("inside", ["", "[0]", "[0].lines"])
+def test_the_path_in_a_warning_can_be_ignored_as_it_stands(repo, model, inside):
+    """A path in a list has brackets: it names that part, and what it is in names it too."""
+
+    def build() -> Crew:
+        return two_tasks(model, worker={"tools": [Reader(client=[Opaque("a")])]})
+
+    assert next(iter(repo.plan(build(), NOTES))).reasons[0].component == "tool:reader.client[0].lines"
+    policies = {"*": TaskPolicy(ignore=(f"tool:reader.client{inside}",))}
+    repo.run(build(), NOTES, policies=policies)
+    assert reruns(repo, build(), policies=policies) == []
+
+
+def test_an_ignored_path_ignores_no_other(repo, model):
+    """Of two parts of a list, the one that is not named is still opaque."""
+    crew = two_tasks(model, worker={"tools": [Reader(client=[Opaque("a"), Opaque("b")])]})
+    policies = {"*": TaskPolicy(ignore=("tool:reader.client[0]",))}
+    [first, _] = repo.plan(crew, NOTES, policies=policies)
+    assert [r.component for r in first.reasons if r.kind is ReasonKind.NOT_HASHABLE] == ["tool:reader.client[1].lines"]
+
+
 def test_a_registered_hasher_decides(repo, model):
     """It says what of a type counts."""
     register_hasher(Opaque, lambda value: value.name)
