@@ -92,6 +92,8 @@ def merge_policies(*layers: Mapping[str, TaskPolicy] | None) -> Policies:
     """Later layers win, task by task (the run's policies over the repository's)."""
     merged: dict[str, TaskPolicy] = {}
     for layer in layers:
+        if layer is not None and not isinstance(layer, Mapping):
+            raise PolicyError(f"policies is {layer!r}; give a dict of TaskPolicy by task name")
         for name, policy in (layer or {}).items():
             if not isinstance(policy, TaskPolicy):
                 members = ", ".join(field.name for field in fields(TaskPolicy))
