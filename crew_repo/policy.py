@@ -63,11 +63,11 @@ class TaskPolicy:
         A path as it stands in a reason names that part and what is in it, brackets and all; fnmatch would read
         `[0]` as a set of characters.
         """
-        return any(path == pattern or _is_inside(path, pattern) or fnmatchcase(path, pattern) for pattern in self.ignore)
+        return any(_is_at_or_in(path, pattern) or fnmatchcase(path, pattern) for pattern in self.ignore)
 
 
-def _is_inside(path: str, outer: str) -> bool:
-    return path.startswith((f"{outer}.", f"{outer}["))
+def _is_at_or_in(path: str, outer: str) -> bool:
+    return path == outer or path.startswith((f"{outer}.", f"{outer}["))
 
 
 DEFAULT = TaskPolicy()

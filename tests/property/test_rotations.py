@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -186,6 +187,46 @@ def test_declared_files_count_by_content(repo, model, tmp_path):
     for number, file in enumerate(files):
         file.write_text(f"changed {number}")
         assert reruns(repo, two_tasks(model), policies=policies) == ["draft"]
+
+
+def writing_and_reading(model: PromptModel, text: str) -> Crew:
+    """The first task writes a file, which a tool of the last one reads; in between one reads nothing."""
+    one = agent(model)
+    tasks = [task("analyze", text, one, output_file="notes.txt"), task("other", "x", one, context=[])]
+    return Crew(agents=[one], tasks=[*tasks, task("draft", "look", one, context=[])])
+
+
+def test_a_declared_file_that_an_upstream_writes_is_known_only_then(repo, model):
+    """While its writer is not fresh, the task may rerun, and the reason names the writer."""
+    policies = {"draft": TaskPolicy(files=("notes.txt",))}
+    repo.run(writing_and_reading(model, "a"), NOTES, policies=policies)
+    assert reruns(repo, writing_and_reading(model, "a"), policies=policies) == []
+    plan = repo.plan(writing_and_reading(model, "b"), NOTES, policies=policies)
+    assert (plan.stale, plan.may_rerun, plan.fresh) == (["analyze"], ["draft"], ["other"])
+    assert [reason.component for reason in plan["draft"].reasons] == ["upstream:analyze"]
+    assert reruns(repo, writing_and_reading(model, "b"), policies=policies) == ["analyze", "draft"]
+
+
+@pytest.mark.parametrize("batch", [False, True], ids=["run", "batch"])
+@pytest.mark.parametrize("found", [None, "by hand", "of b"])
+def test_a_declared_file_that_an_upstream_restores_counts_as_restored(repo, model, found, batch):
+    """A run writes the file of a reused task anew where it is missing or another: that text is what is read."""
+    policies = {"draft": TaskPolicy(files=("notes.txt",))}
+    answers = {}
+    for text in ("a", "b"):
+        answers[text] = repo.run(writing_and_reading(model, text), NOTES, policies=policies).tasks_output[0].raw
+    file = Path("notes.txt")
+    if found is None:
+        file.unlink()
+    else:
+        file.write_text(found if found == "by hand" else answers["b"])
+    assert repo.plan(writing_and_reading(model, "a"), NOTES, policies=policies).all_fresh
+    if batch:
+        [result] = repo.run_for_each(lambda: writing_and_reading(model, "a"), [NOTES], policies=policies)
+        assert result.run.executed == []
+    else:
+        assert reruns(repo, writing_and_reading(model, "a"), policies=policies) == []
+    assert file.read_text() == answers["a"]
 
 
 def test_forced_tasks_run(repo, model):
