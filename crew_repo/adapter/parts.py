@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,11 +23,13 @@ from crew_repo.hashing import (
     hash_class,
     hash_model_class,
     hash_value,
+    is_secret,
     is_secret_name,
     kept_values,
     model_state,
     text_hash,
 )
+from crew_repo.hashing.state import written_attributes
 from crew_repo.model import Component, Definition, Opaque
 
 __all__ = ["Memo", "Parts", "endpoint", "is_crewais", "is_default"]
@@ -127,6 +129,17 @@ class Parts:
         for name, hashed in kept_values(owner, sorted(names), model_state, path).items():
             self.hashed(f"{path}.{name.lstrip('_')}", hashed)
 
+    def own(self, path: str, owner: object, names: Iterable[str], *, besides: Collection[str] = ()) -> None:
+        """What an object of the user's class holds under these names, but for secrets, under `path`.
+
+        What its own methods write counts as it was given, or not at all where that is `besides`.
+        """
+        values, written = model_state(owner), written_attributes(type(owner))
+        own = {name for name in names if name in values and not is_secret(name, values[name])}
+        for name in sorted(own - written):
+            self.member(f"{path}.{name.lstrip('_')}", values[name])
+        self.kept(path, owner, (own & written).difference(besides))
+
     def callable(self, path: str, function: Callable[..., Any]) -> None:
         """A function, by what it does."""
         self._remembered(path, function, hash_callable)
@@ -172,8 +185,11 @@ class Parts:
             self.json(f"{path}.schema", {"no schema": type(error).__name__})
         self.cls(f"{path}.source", model)
 
-    def file(self, path: str, file: Path) -> None:
-        """The content of a file; a missing one is an ingredient as well."""
+    def file(self, path: str, file: Path, *, text: str | None = None) -> None:
+        """The content of a file, or the text that will be in it; a missing one is an ingredient as well."""
+        if text is not None:
+            written = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+            return self.hash(path, digest("file", written))
         try:
             sha256 = self.memo.file(file)
         except FileNotFoundError:

@@ -148,7 +148,14 @@ class Session:
         self._heads = self._store.heads(self.workflow_id)
         self._known = self._store.live_hashes(self._scope)
         self._usage.start()
+        self._take_up()
         self._display.started(self.run_id, self.workflow_id, self._names)
+
+    def _take_up(self) -> None:
+        """What a kickoff fills before the first task is its work; what a callback sets before it is the user's."""
+        if not self._crew.before_kickoff_callbacks:
+            with self._work.hashing():
+                adapter.take_up(self._crew)
 
     def finish(self) -> RunRecord:
         """Write down that the run is complete, and what was reused since the last record."""
