@@ -34,7 +34,7 @@ from crew_repo.adapter.kickoff import (
 )
 from crew_repo.adapter.outputs import NotRestorable, restore_output, store_output
 from crew_repo.adapter.parts import Memo
-from crew_repo.adapter.secrets import secret_inputs, secrets_of
+from crew_repo.adapter.secrets import secret_inputs, secrets_of, without_secrets
 from crew_repo.adapter.serving import fire_callbacks, restore_file, serve
 from crew_repo.adapter.usage import UsageTracker
 from crew_repo.adapter.view import CrewView, TaskView, Texts, live_task, live_view, planned_view, said_to
@@ -85,4 +85,5 @@ __all__ = [
     "skipped_output",
     "store_output",
     "task_names",
+    "without_secrets",
 ]

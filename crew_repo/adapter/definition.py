@@ -28,7 +28,7 @@ from crew_repo.adapter.parts import Memo, Parts, is_crewais
 from crew_repo.adapter.secrets import secret_inputs
 from crew_repo.adapter.tools import add_remote, add_tools
 from crew_repo.adapter.view import CrewView, TaskView
-from crew_repo.hashing import is_secret, is_secret_name, model_state
+from crew_repo.hashing import handing_over, is_secret_name, left_out, model_state
 from crew_repo.hashing.state import written_attributes
 from crew_repo.model import Definition
 from crew_repo.policy import TaskPolicy
@@ -48,7 +48,11 @@ class Describer:
         self._crew: Definition | None = None
 
     def describe(self, view: TaskView, policy: TaskPolicy) -> Definition:
-        """The definition of one task under its policy; what the policy ignores is left out."""
+        """The definition of one task under its policy; what the policy ignores is left out, and so are secrets."""
+        with handing_over(self._memo.hidden):
+            return _without_ignored(self._describe(view, policy).storable(), policy)
+
+    def _describe(self, view: TaskView, policy: TaskPolicy) -> Parts:
         parts = Parts(self._memo)
         self._add_task(parts, view)
         self._add_explanations(parts, view)
@@ -60,7 +64,7 @@ class Describer:
             parts.extend(self._agent(view.worker, "agent", policy, own_tools=not view.task.tools))
             if getattr(view.worker, "allow_delegation", False):
                 self._add_coworkers(parts, [a for a in self._view.agents if a is not view.worker], policy)
-        return _without_ignored(parts.definition(), policy)
+        return parts
 
     def _add_task(self, parts: Parts, view: TaskView) -> None:
         task = view.task
@@ -221,7 +225,7 @@ def _own_names(item: BaseModel, base: type[BaseModel]) -> set[str]:
 def _add_own_members(parts: Parts, prefix: str, item: BaseModel, base: type[BaseModel]) -> None:
     """What the user's subclass holds beside what CrewAI's class does; what it writes itself, as it was given."""
     values, written = model_state(item), written_attributes(type(item))
-    own = {name for name in _own_names(item, base) if name in values and not is_secret(name, values[name])}
+    own = {name for name in _own_names(item, base) if name in values and not left_out(name, values[name])}
     for name in sorted(own - written):
         parts.member(f"{prefix}.{name.lstrip('_')}", values[name])
     parts.kept(prefix, item, own & written)

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from crew_repo.adapter import fields
 from crew_repo.adapter.parts import Parts, endpoint, is_crewais
-from crew_repo.hashing import accounts, is_secret, is_secret_name, model_state
+from crew_repo.hashing import accounts, is_secret_name, left_out, model_state
 from crew_repo.hashing.state import written_attributes
 
 __all__ = ["add_remote", "add_tools"]
@@ -64,7 +64,7 @@ def _add_fields(parts: Parts, path: str, tool: BaseTool) -> None:
     """The tool's own fields, but not secrets; what its own methods write counts as it was given."""
     values, written = model_state(tool), written_attributes(type(tool))
     known = {*BaseTool.model_fields, *BaseTool.__private_attributes__, "func"}
-    own = {name for name in values if name not in known and not is_secret(name, values[name])}
+    own = {name for name in values if name not in known and not left_out(name, values[name])}
     for name in sorted(own - written):
         parts.member(f"{path}.{name.lstrip('_')}", values[name])
     parts.kept(path, tool, (own & written) - accounts(type(tool)))
@@ -108,10 +108,10 @@ def _without_secrets(args: Sequence[str]) -> list[str]:
     """Command line arguments with the values of secret options taken out."""
     kept: list[str] = []
     for arg in args:
-        option, equals, _ = arg.partition("=")
-        if kept and kept[-1].startswith("-") and is_secret_name(kept[-1].strip("-").replace("-", "_")):
+        option, equals, value = arg.partition("=")
+        if kept and kept[-1].startswith("-") and left_out(kept[-1].strip("-").replace("-", "_"), arg):
             kept.append("")
         else:
-            secret = equals and is_secret_name(option.strip("-").replace("-", "_"))
+            secret = equals and left_out(option.strip("-").replace("-", "_"), value)
             kept.append(f"{option}=" if secret else arg)
     return kept

@@ -35,7 +35,8 @@ from crew_repo.hashing._kept import Work, kept_values
 from crew_repo.hashing._pydantic import model_state
 from crew_repo.hashing._records import context_hash, definition_hash, input_hash, output_hash, text_hash
 from crew_repo.hashing._secret_names import is_secret_name
-from crew_repo.hashing._walker import Hashed, is_secret, walk
+from crew_repo.hashing._secrets import handing_over, secrets_in, spoken
+from crew_repo.hashing._walker import Hashed, is_secret, left_out, walk
 
 __all__ = [
     "FORMAT",
@@ -46,6 +47,7 @@ __all__ = [
     "context_hash",
     "definition_hash",
     "digest",
+    "handing_over",
     "hash_callable",
     "hash_class",
     "hash_value",
@@ -53,9 +55,12 @@ __all__ = [
     "is_secret",
     "is_secret_name",
     "kept_values",
+    "left_out",
     "model_state",
     "output_hash",
     "register_hasher",
+    "secrets_in",
+    "spoken",
     "text_hash",
     "unregister_hasher",
     "written_at_work",
