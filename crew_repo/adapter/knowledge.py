@@ -10,6 +10,7 @@ from typing import Any
 from crewai.knowledge.source.base_knowledge_source import BaseKnowledgeSource
 
 from crew_repo.adapter.parts import Parts, is_crewais
+from crew_repo.hashing import left_out
 
 __all__ = ["add_embedder", "add_knowledge", "add_skills", "given_sources"]
 
@@ -44,7 +45,7 @@ def _name(source: BaseKnowledgeSource) -> str:
 
 def _add_source(parts: Parts, path: str, source: BaseKnowledgeSource) -> None:
     for name, value in source.__dict__.items():
-        if name in _NOT_CONTENT or (name == "content" and not value):
+        if name in _NOT_CONTENT or left_out(name, value) or (name == "content" and not value):
             continue
         if name == "content" and isinstance(value, dict):
             value = {Path(file).name: text for file, text in value.items()}
