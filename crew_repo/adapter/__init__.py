@@ -34,7 +34,7 @@ from crew_repo.adapter.kickoff import (
 )
 from crew_repo.adapter.outputs import NotRestorable, restore_output, store_output
 from crew_repo.adapter.parts import Memo
-from crew_repo.adapter.secrets import secret_inputs, secrets_of, without_secrets
+from crew_repo.adapter.secrets import secret_inputs, secrets_of, secrets_of_error, without_secrets
 from crew_repo.adapter.serving import fire_callbacks, restore_file, serve
 from crew_repo.adapter.usage import UsageTracker
 from crew_repo.adapter.view import CrewView, TaskView, Texts, live_task, live_view, planned_view, said_to
@@ -81,6 +81,7 @@ __all__ = [
     "said_to",
     "secret_inputs",
     "secrets_of",
+    "secrets_of_error",
     "serve",
     "skipped_output",
     "store_output",

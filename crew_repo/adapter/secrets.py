@@ -7,15 +7,17 @@ closures, clients) are handed over when that code is hashed.
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Collection, Iterator, Mapping
+from types import FrameType
 from typing import Any
 
 from crewai import Crew
 
 from crew_repo.adapter import graph
-from crew_repo.hashing import is_secret_name, secrets_in, spoken
+from crew_repo.hashing import is_own_function, is_secret_name, may_hold_secrets, secrets_in, spoken
 
-__all__ = ["secret_inputs", "secrets_of", "without_secrets"]
+__all__ = ["secret_inputs", "secrets_of", "secrets_of_error", "without_secrets"]
 
 
 def secrets_of(crew: Crew) -> set[str]:
@@ -27,6 +29,15 @@ def secret_inputs(inputs: Mapping[str, Any]) -> set[str]:
     """What the inputs hold under a secret's name: it goes into the prompt, and not into the state."""
     secret = {name: value for name, value in inputs.items() if is_secret_name(name)}
     return {form for name, value in secret.items() for form in spoken(str(value)) | secrets_in(value, name)}
+
+
+def secrets_of_error(error: BaseException) -> set[str]:
+    """What the user's code that raised it held under a secret's name: that of callbacks, say, is in no hash.
+
+    A library's code is looked into for its local variables alone: a request's headers, as they were sent.
+    """
+    held = [member for frame in _frames(error) for member in _held(frame)]
+    return {form for name, value in held if may_hold_secrets(name) for form in secrets_in(value, name)}
 
 
 def without_secrets(secrets: Collection[str], value: Any) -> Any:
@@ -51,6 +62,22 @@ def _holders(crew: Crew) -> list[Any]:
         holders += [*(agent.tools or []), *(getattr(agent, "mcps", None) or [])]
         holders += [getattr(agent, "embedder", None), getattr(agent, "a2a", None)]
     return list({id(holder): holder for holder in holders}.values())
+
+
+def _frames(error: BaseException) -> Iterator[FrameType]:
+    """Those of the error, and of the errors that it came of."""
+    pending, seen = [error], set[int]()
+    while pending:
+        each = pending.pop()
+        if id(each) not in seen:
+            seen.add(id(each))
+            yield from (frame for frame, _ in traceback.walk_tb(each.__traceback__))
+            pending += [other for other in (each.__cause__, each.__context__) if other is not None]
+
+
+def _held(frame: FrameType) -> list[tuple[str, Any]]:
+    own = is_own_function(frame.f_code, frame.f_globals)
+    return [*list(frame.f_locals.items()), *(list(frame.f_globals.items()) if own else ())]
 
 
 def _of_environment() -> Iterator[str]:

@@ -32,10 +32,11 @@ from crew_repo.hashing._accounts import accounts, written_at_work
 from crew_repo.hashing._canonical import FORMAT, JsonValue, digest
 from crew_repo.hashing._dispatch import register_hasher, unregister_hasher
 from crew_repo.hashing._kept import Work, kept_values
+from crew_repo.hashing._origin import is_own_function
 from crew_repo.hashing._pydantic import model_state
 from crew_repo.hashing._records import context_hash, definition_hash, input_hash, output_hash, text_hash
 from crew_repo.hashing._secret_names import is_secret_name
-from crew_repo.hashing._secrets import handing_over, secrets_in, spoken
+from crew_repo.hashing._secrets import handing_over, may_hold_secrets, secrets_in, spoken
 from crew_repo.hashing._walker import Hashed, is_secret, left_out, walk
 
 __all__ = [
@@ -52,10 +53,12 @@ __all__ = [
     "hash_class",
     "hash_value",
     "input_hash",
+    "is_own_function",
     "is_secret",
     "is_secret_name",
     "kept_values",
     "left_out",
+    "may_hold_secrets",
     "model_state",
     "output_hash",
     "register_hasher",

@@ -578,5 +578,6 @@ class Session:
 
     def _failure(self, error: BaseException) -> Failure:
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        message, text = adapter.without_secrets(self._memo.hidden, [str(error), text])
+        secrets = self._memo.hidden | adapter.secrets_of_error(error)
+        message, text = adapter.without_secrets(secrets, [str(error), text])
         return Failure(type(error).__qualname__, message, text)

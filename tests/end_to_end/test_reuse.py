@@ -490,6 +490,27 @@ def test_what_a_model_says_of_its_secrets_is_not_kept(repo, tmp_path):
     assert no_marks_in(tmp_path)
 
 
+def test_what_a_callback_says_of_its_secrets_is_not_kept(repo, model, tmp_path):
+    """Its code is in no hash; what it held is known from the error's traceback, also of an error that it came of."""
+
+    def send(headers: dict[str, str]) -> None:
+        raise Boom(f"401, was sent {headers}")
+
+    def callback(_: Any) -> None:
+        try:
+            send({"X-Tenant": "MARK-header"})
+        except Boom as error:
+            raise Boom(f"{error}, {API_KEY}") from None
+
+    worker = crews.agent(model)
+    crew = Crew(agents=[worker], tasks=[crews.task("step", "{notes}", worker, callback=callback)])
+    with pytest.raises(Boom, match="MARK-header.*MARK-global"):
+        repo.run(crew, NOTES)
+    assert "[secret]" in sql(repo, "SELECT error_message FROM run")[0][0]
+    repo.close()
+    assert no_marks_in(tmp_path)
+
+
 def test_no_explanatory_text_has_a_secret(repo, model, tmp_path):
     """A description into which somebody has written the key that a tool reads is hashed, and not kept."""
     worker = crews.agent(model, tools=[with_closure()])
