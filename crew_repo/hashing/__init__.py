@@ -16,7 +16,8 @@ What counts:
 - What code writes on its own objects, as it was given and not as runs have left it (`_kept`); what a tool only adds to
   and never reads does not count, nor does what a model writes as it answers (`_accounts`).
 
-What does not count, and cannot be seen: the values of what is named like a secret (`_secret_names`) or is a SecretStr;
+What does not count, and cannot be seen: the values of what is named like a secret (`_secret_names`) or is a SecretStr,
+and the passwords in URLs (`handing_over` tells the caller what they were, who keeps them out of what is stored);
 environment variables whose names are made at run time; names that only the text of an `eval` or `exec` mentions;
 changes at run time of modules that a function imports itself or passes around whole, whose files count instead; the
 subclasses of a class; what a weak reference leads to; the state of locks, loggers and threads.

@@ -26,7 +26,7 @@ _DEEPEST = 4
 _DEEPEST_IN_CLIENTS = 2  # a client of a library holds its keys near, and much else below
 _SECRET, _HEADER, _QUERY = "secret", "header", "query"
 
-_USER = re.compile(r"(\w*)://([^/@\s?#:]*)(?::([^/@\s?#]*))?@")
+_USER = re.compile(r"(?<!\w)(\w*)://([^/@\s?#:]*)(?::([^/@\s?#]*))?@")
 _PASSWORD = re.compile(r"(://[^/@\s?#:]*):[^/@\s?#]*(?=@)")
 _PARAMETER = re.compile(r"[?&]([^=&#\s?]+)=([^&#\s'\"]+)")
 _KEY_PARAMETER = re.compile(r"(.*[-_])?(key|sig|signature)|code", re.IGNORECASE)
