@@ -35,7 +35,7 @@ from crew_repo.adapter.kickoff import (
 )
 from crew_repo.adapter.outputs import NotRestorable, restore_output, store_output
 from crew_repo.adapter.parts import Memo
-from crew_repo.adapter.secrets import secret_inputs, secrets_of
+from crew_repo.adapter.secrets import secret_inputs, secrets_of, secrets_of_error, without_secrets
 from crew_repo.adapter.serving import file_text, fire_callbacks, output_file, restore_file, says, serve
 from crew_repo.adapter.usage import UsageTracker
 from crew_repo.adapter.view import CrewView, TaskView, Texts, live_task, live_view, planned_view, said_to
@@ -85,9 +85,11 @@ __all__ = [
     "says",
     "secret_inputs",
     "secrets_of",
+    "secrets_of_error",
     "serve",
     "skipped_output",
     "store_output",
     "take_up",
     "task_names",
+    "without_secrets",
 ]

@@ -29,7 +29,7 @@ from crew_repo.adapter.secrets import secret_inputs
 from crew_repo.adapter.skills import add_skills
 from crew_repo.adapter.tools import add_remote, add_tools
 from crew_repo.adapter.view import CrewView, TaskView
-from crew_repo.hashing import accounts, is_secret_name
+from crew_repo.hashing import accounts, handing_over, is_secret_name
 from crew_repo.model import Definition
 from crew_repo.policy import TaskPolicy
 
@@ -52,14 +52,18 @@ class Describer:
     def describe(
         self, view: TaskView, policy: TaskPolicy, *, written: Mapping[Path, str] | None = None
     ) -> Definition:
-        """The definition of one task under its policy; what the policy ignores is left out.
+        """The definition of one task under its policy; what the policy ignores is left out, and so are secrets.
 
         `written`: the text that will stand in a file by the time that the task is executed, where that is known.
         """
+        with handing_over(self._memo.hidden):
+            return _without_ignored(self._describe(view, policy, written or {}).storable(), policy)
+
+    def _describe(self, view: TaskView, policy: TaskPolicy, written: Mapping[Path, str]) -> Parts:
         parts = Parts(self._memo)
         self._add_task(parts, view)
         self._add_explanations(parts, view)
-        self._add_policy(parts, policy, written or {})
+        self._add_policy(parts, policy, written)
         parts.extend(self._crew_parts())
         if graph.is_hierarchical(self._view.crew):
             self._add_hierarchy(parts, view, policy)
@@ -68,7 +72,7 @@ class Describer:
         coworkers = self._coworkers(view)
         if coworkers is not None:
             self._add_coworkers(parts, coworkers, policy)
-        return _without_ignored(parts.definition(), policy)
+        return parts
 
     def _add_task(self, parts: Parts, view: TaskView) -> None:
         task = view.task

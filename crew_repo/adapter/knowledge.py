@@ -10,7 +10,7 @@ from typing import Any
 from crewai.knowledge.source.base_knowledge_source import BaseKnowledgeSource
 
 from crew_repo.adapter.parts import Parts, is_crewais
-from crew_repo.hashing import accounts, model_state
+from crew_repo.hashing import accounts, left_out, model_state
 
 __all__ = ["add_embedder", "add_knowledge", "add_own_of_source", "given_sources"]
 
@@ -46,7 +46,7 @@ def _name(source: BaseKnowledgeSource) -> str:
 def _add_source(parts: Parts, path: str, source: BaseKnowledgeSource) -> None:
     own = _own_names(source)
     for name, value in source.__dict__.items():
-        if name in own or name in _NOT_CONTENT or (name == "content" and not value):
+        if name in own or name in _NOT_CONTENT or left_out(name, value) or (name == "content" and not value):
             continue
         if name == "content" and isinstance(value, dict):
             value = {Path(file).name: text for file, text in value.items()}

@@ -20,6 +20,7 @@ from crewai.tasks.task_output import TaskOutput
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
+from crew_repo.adapter.secrets import without_secrets
 from crew_repo.model import StoredResult
 
 __all__ = ["NotRestorable", "restore_output", "store_output"]
@@ -46,8 +47,8 @@ def store_output(
         raw=output.raw if isinstance(output.raw, str) else str(output.raw),
         agent=output.agent,
         name=output.name,
-        description=_without(secrets, output.description),
-        expected_output=_without(secrets, output.expected_output),
+        description=without_secrets(secrets, output.description),
+        expected_output=without_secrets(secrets, output.expected_output),
         output_format=str(output.output_format.value),
         pydantic_json=_dump_model(output.pydantic),
         json_dict_json=_dump_dict(output.json_dict, task),
@@ -170,24 +171,13 @@ def _dump_failures(output: TaskOutput, secrets: Collection[str]) -> str | None:
     if not failures:
         return None
     plain = TypeAdapter(list[Any]).dump_python(failures, mode="json", fallback=str)
-    return json.dumps(_without(secrets, plain), ensure_ascii=False)
+    return json.dumps(without_secrets(secrets, plain), ensure_ascii=False)
 
 
 def _dump_messages(messages: list[Any], context: str, secrets: Collection[str]) -> str:
     plain = to_jsonable_python(messages, bytes_mode="base64", fallback=_type_only)
     shortened = [_without_context(message, context) for message in plain]
-    return json.dumps(_without(secrets, shortened), ensure_ascii=False)
-
-
-def _without(secrets: Collection[str], value: Any) -> Any:
-    """The same JSON, with `[secret]` for each secret in its texts."""
-    if isinstance(value, str):
-        for secret in secrets:
-            value = value.replace(secret, "[secret]")
-        return value
-    if isinstance(value, list):
-        return [_without(secrets, item) for item in value]
-    return {key: _without(secrets, item) for key, item in value.items()} if isinstance(value, dict) else value
+    return json.dumps(without_secrets(secrets, shortened), ensure_ascii=False)
 
 
 def _type_only(value: object) -> str:

@@ -23,9 +23,9 @@ from crew_repo.hashing import (
     hash_class,
     hash_model_class,
     hash_value,
-    is_secret,
     is_secret_name,
     kept_values,
+    left_out,
     model_state,
     text_hash,
 )
@@ -43,13 +43,13 @@ _SETTLED_SECONDS = 2.0  # coarser than the time stamps of any file system in use
 class Memo:
     """What was hashed in one run or plan: code by its identity, which is kept alive, texts, and files.
 
-    A text with something `hidden` in it is hashed, and not kept.
+    A text with something `hidden` in it is hashed, and not kept: secrets, as far as they are known. No `repr` has them.
     """
 
     code: dict[tuple[str | None, int, object], tuple[Any, Hashed]] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     files: dict[str, tuple[tuple[int, ...], str]] = field(default_factory=dict)
-    hidden: set[str] = field(default_factory=set)
+    hidden: set[str] = field(default_factory=set, repr=False)
 
     def file(self, file: Path) -> str:
         """The SHA-256 of a file's content, read again if the file may have changed since. Raises OSError.
@@ -83,6 +83,14 @@ class Parts:
         """What was collected."""
         return Definition(tuple(self._components.values()), tuple(self._opaque.values()))
 
+    def storable(self) -> Definition:
+        """The same, without the texts that have something hidden in them."""
+        hidden = tuple(self.memo.hidden)
+        for path, component in self._components.items():
+            if component.text is not None and any(secret in component.text for secret in hidden):
+                self._components[path] = replace(component, text=None)
+        return self.definition()
+
     def extend(self, other: Definition, *, skip: Callable[[str], bool] | None = None) -> None:
         """Take over everything of another definition, but for the components whose paths are to be skipped."""
         for component in other.components:
@@ -109,7 +117,6 @@ class Parts:
         sha256 = self.memo.texts.get(text)
         if sha256 is None:
             sha256 = self.memo.texts[text] = text_hash(text)
-        keep = keep and not any(secret in text for secret in self.memo.hidden)
         self.hash(path, sha256, acts=acts, text=text if keep else None)
 
     def json(self, path: str, value: Any) -> None:
@@ -135,7 +142,7 @@ class Parts:
         What its own methods write counts as it was given, or not at all where that is `besides`.
         """
         values, written = model_state(owner), written_attributes(type(owner))
-        own = {name for name in names if name in values and not is_secret(name, values[name])}
+        own = {name for name in names if name in values and not left_out(name, values[name])}
         for name in sorted(own - written):
             self.member(f"{path}.{name.lstrip('_')}", values[name])
         self.kept(path, owner, (own & written).difference(besides))

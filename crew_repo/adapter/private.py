@@ -14,7 +14,6 @@ from crewai import Crew, Task
 from crewai.agents.agent_builder.base_agent import BaseAgent
 from crewai.crews.utils import _resolve_crew_skills
 from crewai.events.event_bus import crewai_event_bus
-from pydantic import BaseModel
 
 __all__ = [
     "crew_inputs",
@@ -23,7 +22,6 @@ __all__ = [
     "forget_tool_results",
     "keeps_conversation",
     "loaded_skills",
-    "members",
     "original_text",
     "plan_crew",
     "prompt_texts",
@@ -117,9 +115,3 @@ def renew_guardrails(task: Task) -> None:
 def save_output_file(task: Task, content: object) -> None:
     """Write a task's `output_file` as CrewAI does after an execution."""
     task._save_file(content)
-
-
-def members(item: BaseModel) -> dict[str, Any]:
-    """The fields of a pydantic object, its private attributes too: an LLM keeps what it was given in both."""
-    held = [getattr(item, name, None) for name in ("__dict__", "__pydantic_private__")]
-    return {name: value for part in held if isinstance(part, dict) for name, value in part.items()}  # a mock has none

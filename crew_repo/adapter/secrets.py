@@ -1,88 +1,87 @@
-"""Values that must not reach the state file, whoever speaks them out: keys, headers, passwords."""
+"""Values that must not reach the state file, whoever speaks them out: keys, headers, passwords.
+
+What is found here is what a crew's objects hold, and the environment; the secrets that code leads to (globals,
+closures, clients) are handed over when that code is hashed.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import traceback
+from collections.abc import Collection, Iterator, Mapping
+from types import FrameType
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from crewai import Crew
-from pydantic import BaseModel, SecretStr
 
-from crew_repo.adapter import graph, private
-from crew_repo.hashing import is_secret_name
+from crew_repo.adapter import graph
+from crew_repo.hashing import is_own_function, is_secret_name, may_hold_secrets, secrets_in, spoken
 
-__all__ = ["secret_inputs", "secrets_of"]
-
-_SHORTEST = 6  # characters; what is shorter stands in a text by chance
-_DEEPEST = 4
-_DEEPEST_IN_CLIENTS = 2  # a client of a library holds its keys near, and much else below
+__all__ = ["secret_inputs", "secrets_of", "secrets_of_error", "without_secrets"]
 
 
 def secrets_of(crew: Crew) -> set[str]:
     """What the crew's LLMs, tools, servers and embedders hold of secrets, and the environment under a secret's name."""
-    found = set(_environment())
-    holders: list[Any] = [*graph.crew_llms(crew), crew.embedder]
-    holders += [tool for task in crew.tasks for tool in task.tools or []]
-    for agent in graph.crew_agents(crew):
-        holders += [*(agent.tools or []), *(getattr(agent, "mcps", None) or []), getattr(agent, "embedder", None)]
-    for holder in {id(holder): holder for holder in holders}.values():
-        found.update(_inside("", holder, _DEEPEST))
-    return {secret for secret in found if len(secret) >= _SHORTEST}
+    return {*_of_environment(), *(secret for holder in _holders(crew) for secret in secrets_in(holder))}
 
 
 def secret_inputs(inputs: Mapping[str, Any]) -> set[str]:
     """What the inputs hold under a secret's name: it goes into the prompt, and not into the state."""
-    found = (word for name, value in inputs.items() if is_secret_name(name) for word in _words(str(value)))
-    return {secret for secret in found if len(secret) >= _SHORTEST}
+    secret = {name: value for name, value in inputs.items() if is_secret_name(name)}
+    return {form for name, value in secret.items() for form in spoken(str(value)) | secrets_in(value, name)}
 
 
-def _environment() -> Iterator[str]:
+def secrets_of_error(error: BaseException) -> set[str]:
+    """What the user's code that raised it held under a secret's name: that of callbacks, say, is in no hash.
+
+    A library's code is looked into for its local variables alone: a request's headers, as they were sent.
+    """
+    held = [member for frame in _frames(error) for member in _held(frame)]
+    return {form for name, value in held if may_hold_secrets(name) for form in secrets_in(value, name)}
+
+
+def without_secrets(secrets: Collection[str], value: Any) -> Any:
+    """The same JSON, with `[secret]` for each secret in its texts."""
+    return _without(sorted(secrets, key=len, reverse=True), value)  # the longest first: others are parts of it
+
+
+def _without(secrets: list[str], value: Any) -> Any:
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, "[secret]")
+        return value
+    if isinstance(value, list):
+        return [_without(secrets, item) for item in value]
+    return {key: _without(secrets, item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _holders(crew: Crew) -> list[Any]:
+    holders: list[Any] = [*graph.crew_llms(crew), crew.embedder]
+    holders += [tool for task in crew.tasks for tool in task.tools or []]
+    for agent in graph.crew_agents(crew):
+        holders += [*(agent.tools or []), *(getattr(agent, "mcps", None) or [])]
+        holders += [getattr(agent, "embedder", None), getattr(agent, "a2a", None)]
+    return list({id(holder): holder for holder in holders}.values())
+
+
+def _frames(error: BaseException) -> Iterator[FrameType]:
+    """Those of the error, and of the errors that it came of."""
+    pending, seen = [error], set[int]()
+    while pending:
+        each = pending.pop()
+        if id(each) not in seen:
+            seen.add(id(each))
+            yield from (frame for frame, _ in traceback.walk_tb(each.__traceback__))
+            pending += [other for other in (each.__cause__, each.__context__) if other is not None]
+
+
+def _held(frame: FrameType) -> list[tuple[str, Any]]:
+    own = is_own_function(frame.f_code, frame.f_globals)
+    return [*list(frame.f_locals.items()), *(list(frame.f_globals.items()) if own else ())]
+
+
+def _of_environment() -> Iterator[str]:
+    """What stands under a secret's name, and the passwords in URLs whatever their names."""
     for name, value in os.environ.items():
-        if is_secret_name(name):
-            yield from _words(value)
-
-
-def _inside(name: str, value: Any, depth: int, *, header: bool = False) -> Iterator[str]:
-    """The secrets in a value that is called `name`; under `headers`, every value counts."""
-    if isinstance(value, SecretStr):
-        yield from _words(value.get_secret_value())
-    elif isinstance(value, str):
-        yield from _words(value) if header or is_secret_name(name) else _of_url(value)
-    elif depth > 0:
-        if not isinstance(value, (BaseModel, dict, list, tuple, set, frozenset)):
-            depth = min(depth, _DEEPEST_IN_CLIENTS)
-        for inner_name, inner in _members(name, value):
-            yield from _inside(inner_name, inner, depth - 1, header=header or "header" in name.lower())
-
-
-def _members(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        yield from ((str(key), item) for key, item in value.items())
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        yield from ((name, item) for item in value)
-    elif isinstance(value, BaseModel):
-        yield from private.members(value).items()
-    elif type(value).__module__ != "builtins" and not isinstance(value, type):
-        yield from getattr(value, "__dict__", {}).items()
-
-
-def _words(text: str) -> Iterator[str]:
-    """The text, and what stands in it beside a scheme: `Bearer ...`."""
-    yield text
-    yield from text.split()[1:]
-
-
-def _of_url(text: str) -> Iterator[str]:
-    """The password in a URL, and the secrets in its query."""
-    if "://" not in text:
-        return
-    try:
-        parts = urlsplit(text)
-        password = parts.password
-    except ValueError:
-        return
-    if password:
-        yield password
-    yield from (value for name, value in parse_qsl(parts.query) if is_secret_name(name))
+        if is_secret_name(name) or "://" in value:
+            yield from secrets_in(value, name)

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from crew_repo.adapter import fields
 from crew_repo.adapter.parts import Parts, endpoint, is_crewais
-from crew_repo.hashing import accounts, is_secret_name, model_state
+from crew_repo.hashing import accounts, is_secret_name, left_out, model_state
 
 __all__ = ["add_remote", "add_tools"]
 
@@ -107,10 +107,10 @@ def _without_secrets(args: Sequence[str]) -> list[str]:
     """Command line arguments with the values of secret options taken out."""
     kept: list[str] = []
     for arg in args:
-        option, equals, _ = arg.partition("=")
-        if kept and kept[-1].startswith("-") and is_secret_name(kept[-1].strip("-").replace("-", "_")):
+        option, equals, value = arg.partition("=")
+        if kept and kept[-1].startswith("-") and left_out(kept[-1].strip("-").replace("-", "_"), arg):
             kept.append("")
         else:
-            secret = equals and is_secret_name(option.strip("-").replace("-", "_"))
+            secret = equals and left_out(option.strip("-").replace("-", "_"), value)
             kept.append(f"{option}=" if secret else arg)
     return kept

@@ -17,7 +17,8 @@ What counts:
 - What code writes on its own objects, as it was given and not as runs have left it (`_kept`); what a tool only adds to
   and never reads does not count, nor does what a model writes as it answers (`_accounts`).
 
-What does not count, and cannot be seen: the values of what is named like a secret (`_secret_names`) or is a SecretStr;
+What does not count, and cannot be seen: the values of what is named like a secret (`_secret_names`) or is a SecretStr,
+and the passwords in URLs (`handing_over` tells the caller what they were, who keeps them out of what is stored);
 environment variables whose names are made at run time; names that only the text of an `eval` or `exec` mentions;
 changes at run time of modules that a function imports itself or passes around whole, whose files count instead; the
 subclasses of a class; what a weak reference leads to; the state of locks, loggers and threads.
@@ -35,11 +36,13 @@ from crew_repo.hashing._canonical import FORMAT, JsonValue, digest
 from crew_repo.hashing._dispatch import handles, handles_marked, register_hasher, unregister_hasher
 from crew_repo.hashing._failing import only_failing
 from crew_repo.hashing._kept import Work, kept_members, kept_values
+from crew_repo.hashing._origin import is_own_function
 from crew_repo.hashing._pydantic import model_state
 from crew_repo.hashing._records import context_hash, definition_hash, input_hash, output_hash, text_hash
 from crew_repo.hashing._secret_names import is_secret_name
+from crew_repo.hashing._secrets import handing_over, may_hold_secrets, secrets_in, spoken
 from crew_repo.hashing._state import instance_state
-from crew_repo.hashing._walker import Hashed, Steps, Walker, is_secret, walk
+from crew_repo.hashing._walker import Hashed, Steps, Walker, is_secret, left_out, walk
 
 _BASE = re.compile(r"^(\[\d+\])*\.?")  # where a member of a base class stands
 
@@ -54,6 +57,7 @@ __all__ = [
     "context_hash",
     "definition_hash",
     "digest",
+    "handing_over",
     "handles",
     "handles_marked",
     "hash_callable",
@@ -62,14 +66,19 @@ __all__ = [
     "hash_value",
     "input_hash",
     "instance_state",
+    "is_own_function",
     "is_secret",
     "is_secret_name",
     "kept_members",
     "kept_values",
+    "left_out",
+    "may_hold_secrets",
     "model_state",
     "only_failing",
     "output_hash",
     "register_hasher",
+    "secrets_in",
+    "spoken",
     "text_hash",
     "unregister_hasher",
     "written_at_work",

@@ -116,4 +116,4 @@ def _as_import(name: str) -> Import:
 
 def _without_user(value: str) -> str:
     """A URL without the user and password in it."""
-    return re.sub(r"(?<=://)[^/@\s]*@", "", value)
+    return re.sub(r"(?<=://)[^/@\s?#]*@", "", value)

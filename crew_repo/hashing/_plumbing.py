@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from crew_repo.hashing._canonical import Encoded
 from crew_repo.hashing._dispatch import handles, handles_named
 from crew_repo.hashing._origin import qualified_name
+from crew_repo.hashing._secrets import hand_over
 
 if TYPE_CHECKING:
     from crew_repo.hashing._walker import Parts, Steps, Walker
@@ -48,6 +49,7 @@ def _stateless(_walker: Walker, value: object, _path: str) -> list[Encoded]:
 )
 def _http_client(_: Walker, value: Any, path: str) -> Parts:
     """Connections, headers and timeouts come and go; where it talks to stays, and what it always asks."""
+    hand_over(value)
     address = getattr(value, "base_url", None)
     place = [str(getattr(address, part, "")) for part in ("scheme", "host", "port", "path")] if address else []
     asked = getattr(value, "params", None)
@@ -84,6 +86,7 @@ def _running(walker: Walker, value: object, path: str) -> list[Encoded]:
     *("chromadb.api.client.SharedSystemClient", "pymysql.connections.Connection", "neo4j._sync.driver.Driver"),
 )
 def _database_client(walker: Walker, value: object, path: str) -> list[Encoded]:
+    hand_over(value)
     return walker.hidden(value, path, "stands for data that is kept elsewhere")
 
 

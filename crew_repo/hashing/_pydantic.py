@@ -12,6 +12,7 @@ from crew_repo.hashing._dispatch import handles_named
 from crew_repo.hashing._kept import kept_members
 from crew_repo.hashing._origin import is_own_class, is_own_function, own_written_attributes, qualified_name
 from crew_repo.hashing._secret_names import is_secret_name
+from crew_repo.hashing._secrets import hand_over
 from crew_repo.hashing._state import instance_state
 
 if TYPE_CHECKING:
@@ -111,5 +112,6 @@ def _undefined(_walker: Walker, value: object, _path: str) -> list[Encoded]:
 
 
 @handles_named("pydantic.types.SecretStr", "pydantic.types.SecretBytes", "pydantic.types.Secret")
-def _secret(_walker: Walker, _value: object, _path: str) -> list[Encoded]:
+def _secret(_walker: Walker, value: object, _path: str) -> list[Encoded]:
+    hand_over(value)
     return ["secret"]

@@ -18,9 +18,10 @@ from crew_repo.hashing._canonical import SCALARS, Encoded, seal
 from crew_repo.hashing._dispatch import handler_for
 from crew_repo.hashing._origin import qualified_name
 from crew_repo.hashing._secret_names import is_password_name, is_secret_name
+from crew_repo.hashing._secrets import hand_over, may_hold_secrets, without_password
 from crew_repo.model import Opaque
 
-__all__ = ["Hashed", "Parts", "Steps", "Walker", "is_secret", "walk"]
+__all__ = ["Hashed", "Parts", "Steps", "Walker", "is_secret", "left_out", "walk"]
 
 Part: TypeAlias = "tuple[object, str]"
 Parts: TypeAlias = "Generator[Part, Encoded, list[Encoded]]"
@@ -85,6 +86,9 @@ class Walker:
     def _known(self, value: object) -> Encoded:
         scalar = SCALARS.get(type(value))
         if scalar is not None:
+            if type(value) is str and "://" in value:
+                hand_over(value)
+                value = without_password(value)
             return scalar(value)
         index = self._open.get(id(value))
         if index is not None and self._frame is not None:
@@ -148,7 +152,7 @@ class Walker:
         for name, value in sorted(values, key=_name):
             where = f"{path}.{name}"
             if not self.skips(where):
-                part = ["secret"] if is_secret(name, value) else (yield value, where)
+                part = ["secret"] if left_out(name, value) else (yield value, where)
                 encoded.append([SCALARS[str](name), part])
         return encoded
 
@@ -173,6 +177,14 @@ def is_secret(name: str, value: object) -> bool:
     if not is_secret_name(name) or isinstance(value, (*_CODE, bool)):
         return False
     return not isinstance(value, (int, float)) or is_password_name(name)
+
+
+def left_out(name: str, value: object) -> bool:
+    """The same, for what hashes: the secrets in a named part, and in headers, go to whoever keeps them out of texts."""
+    if not may_hold_secrets(name):
+        return False
+    hand_over(value, name)
+    return is_secret(name, value)
 
 
 def _name(member: tuple[str, object]) -> str:

@@ -114,8 +114,7 @@ class Session:
         self._planning = bool(crew.planning)
         self._plans: dict[int, str] = {}
         self._owner = this_owner()
-        self._secrets = adapter.secrets_of(crew)
-        self._memo = adapter.Memo()
+        self._memo = adapter.Memo(hidden=adapter.secrets_of(crew))
         self._work = Work()
 
     # The run as a whole.
@@ -273,7 +272,6 @@ class Session:
         policy = self._options.policies.of(view.name)
         with self._work.hashing():
             definition = adapter.Describer(live, self._memo).describe(view, policy)
-        self._secrets |= self._memo.hidden
         current = current_state(
             view.name,
             view.position,
@@ -482,7 +480,7 @@ class Session:
 
     def _new_record(self, ticket: Ticket, output: Any, seconds: float, usage: Usage) -> NewRecord:
         result, not_restorable = adapter.store_output(
-            output, ticket.view.original, ticket.context, self._secrets
+            output, ticket.view.original, ticket.context, self._memo.hidden
         )
         if not ticket.texts.unchanged():
             not_restorable = "its task or an agent was rewritten while it ran, by another run that shares it"
@@ -585,9 +583,6 @@ class Session:
 
     def _failure(self, error: BaseException) -> Failure:
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        return Failure(type(error).__qualname__, self._without_secrets(str(error)), self._without_secrets(text))
-
-    def _without_secrets(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "[secret]")
-        return text
+        secrets = self._memo.hidden | adapter.secrets_of_error(error)
+        message, text = adapter.without_secrets(secrets, [str(error), text])
+        return Failure(type(error).__qualname__, message, text)

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import requests
 from crewai import LLM, Crew
 from crewai.events.event_bus import crewai_event_bus
 from crewai.events.types.task_events import TaskCompletedEvent, TaskFailedEvent, TaskStartedEvent
-from crewai.tools import BaseTool
+from crewai.tools import BaseTool, tool
 from pydantic import BaseModel, SecretStr, field_validator
 
 from crew_repo import Outcome, RunStatus, StateRepository
@@ -400,6 +401,144 @@ def test_what_a_tool_says_of_its_secrets_is_not_kept(repo, monkeypatch, tmp_path
     assert repo.get_output("step") == "done"
     repo.close()
     assert [file.name for file in tmp_path.glob("state.db*") if b"MARK-" in file.read_bytes()] == []
+
+
+API_KEY = "MARK-global"
+HEADERS = {"Authorization": "Bearer MARK-bearer", "X-Tenant": "MARK-tenant"}
+CLIENT = Client()
+DSN = "postgresql://user:MARK-password@host/db"
+
+
+def with_globals() -> BaseTool:
+    """A function that reads what its module holds."""
+
+    @tool("leaky")
+    def leaky() -> str:
+        """Fails."""
+        raise Boom(f"401 for {API_KEY}, {HEADERS}, {CLIENT.api_key}, could not connect to {DSN}")
+
+    return leaky
+
+
+def with_closure(api_key: str = "MARK-closure") -> BaseTool:
+    """A function that was given its key."""
+
+    @tool("leaky")
+    def leaky() -> str:
+        """Fails."""
+        raise Boom(f"401 for {api_key}")
+
+    return leaky
+
+
+class Leaky(BaseTool):
+    """Holds a key in its class, and another in the headers of its session."""
+
+    API_KEY: ClassVar[str] = "MARK-class"
+    name: str = "leaky"
+    description: str = "Fails."
+    session: Any = None
+
+    def _run(self) -> str:
+        raise Boom(f"403, was sent {dict(self.session.headers)} {self.session.auth} {self.API_KEY}")
+
+
+def with_session() -> BaseTool:
+    """With a session whose headers are a mapping that is no dict."""
+    session = requests.Session()
+    session.headers["X-Key"], session.auth = "MARK-session", ("username", "MARK-auth")
+    return Leaky(session=session)
+
+
+def no_marks_in(folder: Path) -> bool:
+    return not [file.name for file in folder.glob("state.db*") if b"MARK-" in file.read_bytes()]
+
+
+@pytest.mark.parametrize("make", [with_globals, with_closure, with_session])
+def test_what_a_tool_says_of_the_secrets_that_its_code_leads_to_is_not_kept(repo, tmp_path, make):
+    """Secrets in globals, closures, classes, clients and sessions are in no message or failure that is kept."""
+    model = PromptModel(model="m", script={"MARK-": "done", "<<step>>": "Action: leaky\nAction Input: {}"})
+
+    def crew() -> Crew:
+        return Crew(agents=[one := crews.agent(model, tools=[make()])], tasks=[crews.task("step", "{notes}", one)])
+
+    repo.run(crew(), NOTES)
+    assert any("MARK-" in call for call in model.calls)
+    assert no_marks_in(tmp_path)
+    assert "[secret]" in sql(repo, "SELECT messages FROM record")[0][0]
+    assert repo.run(crew(), NOTES).run.reused == ["step"]
+    repo.close()
+    assert no_marks_in(tmp_path)
+
+
+class LeakyModel(PromptModel):
+    """Fails with the key that its module holds, and with everything in its URL."""
+
+    def answer(self, prompt: str) -> str:
+        raise Boom(f"401 for {API_KEY} at {self.base_url} with MARK-in-query, MARK-parameter")
+
+
+def test_what_a_model_says_of_its_secrets_is_not_kept(repo, tmp_path):
+    """A key in a global of its module or in its URL's query is in no error kept."""
+    model = LeakyModel(model="m", base_url="https://host/v1?key=MARK-in-query", default_query={"code": "MARK-parameter"})
+    worker = crews.agent(model, max_retry_limit=0)
+    with pytest.raises(Boom, match="MARK-global"):
+        repo.run(Crew(agents=[worker], tasks=[crews.task("step", "{notes}", worker)]), NOTES)
+    assert "[secret]" in sql(repo, "SELECT error_message FROM task_run")[0][0]
+    assert no_marks_in(tmp_path)
+    repo.close()
+    assert no_marks_in(tmp_path)
+
+
+def test_what_a_callback_says_of_its_secrets_is_not_kept(repo, model, tmp_path):
+    """Its code is in no hash; what it held is known from the error's traceback, also of an error that it came of."""
+
+    def send(headers: dict[str, str]) -> None:
+        raise Boom(f"401, was sent {headers}")
+
+    def callback(_: Any) -> None:
+        try:
+            send({"X-Tenant": "MARK-header"})
+        except Boom as error:
+            raise Boom(f"{error}, {API_KEY}") from None
+
+    worker = crews.agent(model)
+    crew = Crew(agents=[worker], tasks=[crews.task("step", "{notes}", worker, callback=callback)])
+    with pytest.raises(Boom, match="MARK-header.*MARK-global"):
+        repo.run(crew, NOTES)
+    assert "[secret]" in sql(repo, "SELECT error_message FROM run")[0][0]
+    repo.close()
+    assert no_marks_in(tmp_path)
+
+
+def test_no_explanatory_text_has_a_secret(repo, model, tmp_path):
+    """A description into which somebody has written the key that a tool reads is hashed, and not kept."""
+    worker = crews.agent(model, tools=[with_closure()])
+    repo.run(Crew(agents=[worker], tasks=[crews.task("step", "use MARK-closure", worker)]))
+    assert repo.get_output("step").startswith("answer")
+    repo.close()
+    assert no_marks_in(tmp_path)
+
+
+class Connected(BaseTool):
+    name: str = "connected"
+    description: str = "Looks something up."
+    dsn: str
+
+    def _run(self) -> str:
+        return self.dsn
+
+
+def test_a_password_in_a_url_that_is_rotated_makes_nothing_stale(repo, model):
+    """Where a tool connects to counts; with which password does not."""
+
+    def crew(dsn: str) -> Crew:
+        worker = crews.agent(model, tools=[Connected(dsn=dsn)])
+        return Crew(agents=[worker], tasks=[crews.task("step", "{notes}", worker)])
+
+    repo.run(crew("postgresql://user:one-password@host/db"), NOTES)
+    assert repo.plan(crew("postgresql://user:two-password@host/db"), NOTES).all_fresh
+    assert repo.plan(crew("postgresql://user:one-password@other/db"), NOTES).stale == ["step"]
 
 
 def leak(_: str) -> str:
