@@ -21,7 +21,7 @@ __all__ = ["secret_inputs", "secrets_of", "secrets_of_error", "without_secrets"]
 
 
 def secrets_of(crew: Crew) -> set[str]:
-    """What the crew's LLMs, tools, servers and embedders hold of secrets, and the environment under a secret's name."""
+    """What the crew's LLMs, tools, servers, sources and embedders hold of secrets, and what the environment does."""
     return {*_of_environment(), *(secret for holder in _holders(crew) for secret in secrets_in(holder))}
 
 
@@ -56,10 +56,11 @@ def _without(secrets: list[str], value: Any) -> Any:
 
 
 def _holders(crew: Crew) -> list[Any]:
-    holders: list[Any] = [*graph.crew_llms(crew), crew.embedder]
+    holders: list[Any] = [*graph.crew_llms(crew), crew.embedder, *(crew.knowledge_sources or [])]
     holders += [tool for task in crew.tasks for tool in task.tools or []]
     for agent in graph.crew_agents(crew):
-        holders += [*(agent.tools or []), *(getattr(agent, "mcps", None) or [])]
+        for name in ("tools", "mcps", "knowledge_sources"):
+            holders += getattr(agent, name, None) or []
         holders += [getattr(agent, "embedder", None), getattr(agent, "a2a", None)]
     return list({id(holder): holder for holder in holders}.values())
 
