@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, get_origin
 from crew_repo.hashing._canonical import Encoded
 from crew_repo.hashing._dispatch import handles
 from crew_repo.hashing._kept import kept_members
-from crew_repo.hashing._origin import is_own_class, is_own_function, own_written_attributes, qualified_name
+from crew_repo.hashing._origin import is_compiled, is_own_class, is_own_function, qualified_name
 from crew_repo.hashing._pydantic import declarations, own_post_init
+from crew_repo.hashing.state import own_written_attributes
 
 if TYPE_CHECKING:
     from crew_repo.hashing._walker import Parts, Steps, Walker
@@ -66,7 +67,7 @@ def _is_named(kind: type) -> bool:
     found: Any = sys.modules.get(kind.__module__)
     for name in kind.__qualname__.split("."):
         found = getattr(found, name, None)
-    return found is kind or not hasattr(sys.modules.get(kind.__module__), "__file__")
+    return found is kind or (not hasattr(sys.modules.get(kind.__module__), "__file__") and is_compiled(kind))
 
 
 def _live_class(walker: Walker, kind: type, path: str) -> Parts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import weakref
 from collections.abc import Iterator
@@ -183,7 +184,9 @@ def test_a_global_that_a_function_fills_counts_as_it_was_given(project):
 
 def test_a_counter_that_nobody_reads_never_acts(project):
     """What a function only adds to, it may have added to outside of a run as well."""
-    project.write(crewmodule="calls, log = 0, []\ndef search(q):\n    global calls\n    calls += 1\n    log.append(q)\n")
+    project.write(
+        crewmodule="calls, log = 0, []\ndef search(q):\n    global calls\n    calls += 1\n    log.append(q)\n"
+    )
     search = project.load("crewmodule").search
     before = hash_callable(search, "f")
     search("b")
@@ -222,6 +225,274 @@ def test_accounts_are_what_the_work_only_adds_to():
     assert accounts(HandsItselfOn) == frozenset()
 
 
+def through_wraps(function: Any) -> Any:
+    """A decorator that looks at the object itself."""
+
+    @functools.wraps(function)
+    def wrapper(self: Any) -> Any:
+        return self.mode, function(self)
+
+    return wrapper
+
+
+class Moded:
+    """What `set_mode` is told, `call` may read in many ways."""
+
+    mode = ""
+
+    def set_mode(self, mode: str) -> None:
+        self.mode = mode
+
+    def look(self, _: object = None) -> Any:
+        return self.mode
+
+
+class InComprehension(Moded):
+    def call(self) -> Any:
+        return [self.look(each) for each in "ab"]
+
+
+class InGenerator(Moded):
+    def call(self) -> Any:
+        return list(self.look(each) for each in "ab")  # noqa: C400
+
+
+class InLambda(Moded):
+    def call(self) -> Any:
+        return list(map(lambda each: self.look(each), "ab"))  # noqa: C417
+
+
+class InCoroutine(Moded):
+    def call(self) -> Any:
+        async def main() -> Any:
+            return self.look()
+
+        return main
+
+
+class ByDecorator(Moded):
+    @through_wraps
+    def call(self) -> Any:
+        return 1
+
+
+class ByCachedProperty(Moded):
+    @functools.cached_property
+    def rendered(self) -> Any:
+        return self.mode
+
+    def call(self) -> Any:
+        return self.rendered
+
+
+class ByPartialMethod(Moded):
+    looks = functools.partialmethod(Moded.look, None)
+
+    def call(self) -> Any:
+        return self.looks()
+
+
+class ByDict(Moded):
+    def call(self) -> Any:
+        return self.__dict__["mode"]
+
+
+class ByVars(Moded):
+    def call(self) -> Any:
+        return vars(self)["mode"]
+
+
+class ByGetattr(Moded):
+    def call(self) -> Any:
+        return getattr(self, "mode")  # noqa: B009
+
+
+class ByPrivate(Moded):
+    def call(self) -> Any:
+        return self.__pydantic_private__["mode"]  # type: ignore[attr-defined]
+
+
+class ByDump(Moded):
+    def call(self) -> Any:
+        return self.model_dump()  # type: ignore[attr-defined]
+
+
+class ByArguments(Moded):
+    def call(*arguments: Any) -> Any:  # type: ignore[misc]
+        return arguments[0].mode
+
+
+class ByPart(Moded):
+    def __init__(self) -> None:
+        self.part = functools.partial(getattr, self)
+
+    def call(self) -> Any:
+        return self.part("mode")
+
+
+class ByPositionalOnly(Moded):
+    def call(self, /) -> Any:
+        return self.mode
+
+
+@pytest.mark.parametrize("cls", Moded.__subclasses__())
+def test_what_might_be_read_is_no_account(cls):
+    """What an object was told acts, in whatever way its work may come to read it."""
+    assert accounts(cls) == frozenset()
+
+
+class Counted(Moded):
+    def call(self) -> Any:
+        return 1
+
+
+class CountedByDecorator:
+    """The decorator counts, and nobody reads."""
+
+    def counts(function: Any) -> Any:  # type: ignore[misc]
+        @functools.wraps(function)
+        def wrapper(self: Any) -> Any:
+            self.calls += 1
+            return function(self)
+
+        return wrapper
+
+    @counts  # type: ignore[arg-type]
+    def call(self) -> Any:
+        return 1
+
+    def logs(self) -> None:
+        [self.note(each) for each in "ab"]
+
+    def note(self, each: str) -> None:
+        self.log.append(each)
+
+    def acall(self) -> None:
+        self.logs()
+
+
+def test_what_decorators_and_helpers_write_is_written_at_work():
+    """A decorator's counter and a log that is kept through a comprehension are as much the model's work."""
+    assert accounts(Counted) == {"mode"}
+    assert written_at_work(CountedByDecorator) == {"calls", "log"}
+
+
+INSTALLED_TOOL = """
+class Tool:
+    def __init__(self, top_k=3):
+        self.top_k, self.calls = top_k, 0
+
+    def set_top_k(self, top_k):
+        self.top_k = top_k
+
+    def call(self):
+        self.calls += 1
+        return self.top_k
+"""
+
+
+def test_an_installed_class_is_read_like_the_users(project):
+    """What a library's tool is told, and reads, is no account; what a library's model is told is not its work."""
+    project.install(faketools=INSTALLED_TOOL)
+    project.write(crewmodule="import faketools\n\nclass Own(faketools.Tool):\n    pass\n")
+    module = project.load("crewmodule")
+    for cls in (module.Own, module.faketools.Tool):
+        assert accounts(cls) == {"calls"}
+        assert written_at_work(cls) == {"calls"}
+
+
+INSTALLED_MODEL = """
+from pydantic import BaseModel, PrivateAttr
+
+class Index(BaseModel):
+    _docs: list = PrivateAttr(default_factory=list)
+    _mode: str = PrivateAttr("plain")
+
+    def add(self, doc):
+        self._docs.append(doc)
+        return self
+
+    def __call__(self, q):
+        self._mode = q
+        return self._docs, self._mode
+"""
+
+
+def test_private_attributes_of_an_installed_model_count_as_they_were_given(project):
+    """A library's object in a tool's field answers by what it was told, and a run's work on it is no change."""
+    project.install(fakemodel=INSTALLED_MODEL)
+    index = project.load("fakemodel").Index
+    assert hash_value(index().add("a"), "v") == hash_value(index().add("a"), "v")
+    assert hash_value(index().add("a"), "v") != hash_value(index().add("b"), "v")
+    held = index().add("a")
+    before = hash_value(held, "v")
+    work = Work()
+    with work.hashing():
+        hash_value(held, "v")
+    held("other")
+    assert hash_value(held, "v") == before
+    work.end()
+    assert hash_value(held, "v") == before
+
+
+def test_a_private_attribute_that_a_newer_library_adds_changes_no_hash(project):
+    """As long as it holds its plain default, as with fields."""
+    project.install(fakemodel=INSTALLED_MODEL)
+    before = hash_value(project.load("fakemodel").Index(), "v")
+    project.install(fakemodel=INSTALLED_MODEL.replace("_mode: str", "_new: int = PrivateAttr(1)\n    _mode: str"))
+    assert hash_value(project.load("fakemodel").Index(), "v") == before
+
+
+def test_a_class_without_source_has_no_accounts(project):
+    """Whoever cannot be read may read anything."""
+    namespace: dict[str, Any] = {}
+    exec(INSTALLED_TOOL, namespace)
+    assert accounts(namespace["Tool"]) == frozenset()
+    mixed = type("Mixed", (namespace["Tool"], Duty), {"__module__": __name__})
+    assert accounts(mixed) == frozenset()
+
+
+MEMOIZED = """
+import functools
+
+def memoize(function):
+    cache = {}
+
+    @functools.wraps(function)
+    def wrapper(q):
+        if q not in cache:
+            cache[q] = function(q)
+        return cache[q]
+    return wrapper
+
+@memoize
+def search(q):
+    return q
+"""
+
+
+def test_a_cache_in_a_decorator_counts_as_it_was_given(project):
+    """`functools.wraps` makes the decorator's function look like the one that it wraps; each has its own source."""
+    project.write(crewmodule=MEMOIZED)
+    search = project.load("crewmodule").search
+    before = hash_callable(search, "f")
+    with run_with(search):
+        search("b")
+    assert hash_callable(search, "f") == before
+    project.write(crewmodule=MEMOIZED.replace("return q\n", "return [q]\n"))
+    assert hash_callable(project.load("crewmodule").search, "f") != before
+
+
+def test_a_lambda_that_fills_a_cache_is_read_like_a_function(project):
+    """Its source is found by its line."""
+    project.write(crewmodule="cache = {}\nsearch = lambda q: cache.setdefault(q, 1)\n")
+    search = project.load("crewmodule").search
+    before = hash_callable(search, "f")
+    with run_with(search):
+        search("b")
+    assert hash_callable(search, "f") == before
+
+
 class Configured(Duty):
     """Its work is `call`, whatever `configure` is told."""
 
@@ -248,7 +519,10 @@ def test_nothing_is_kept_of_objects_that_are_gone():
 
 def test_hashing_keeps_nothing_alive(project):
     """Closures hold connections and data frames of the user's: nothing here outlives them."""
-    project.write(crewmodule=TOOL + "\ndef make(tool):\n    def search(q):\n        tool.calls += 1\n        return tool(q)\n    return search\n")
+    project.write(
+        crewmodule=TOOL
+        + "\ndef make(tool):\n    def search(q):\n        tool.calls += 1\n        return tool(q)\n    return search\n"
+    )
     module = project.load("crewmodule")
     tool = module.Tool()
     gone = weakref.ref(tool)
