@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from types import CodeType, FunctionType
@@ -37,6 +38,7 @@ __all__ = [
     "weakly_cached",
     "written_attributes",
     "written_by",
+    "written_from_outside",
     "written_in",
     "written_in_module",
     "written_names",
@@ -238,6 +240,19 @@ def written_in_module(code: CodeType, namespace: Mapping[str, Any]) -> frozenset
     """The globals that any function in the file of this one writes, as `written_names` says them."""
     with suppress(SyntaxError, ValueError, RecursionError):
         return _written_in_file(file_of(code.co_filename, namespace))
+    return frozenset()
+
+
+@weakly_cached
+def written_from_outside(cls: type) -> frozenset[str]:
+    """The attributes of the user's class that functions of its module write on it: `Stats.calls += 1`."""
+    namespace = vars(sys.modules.get(cls.__module__, cls))
+    filename = namespace.get("__file__")
+    if not is_own_class(cls) or not isinstance(filename, str):
+        return frozenset()
+    with suppress(SyntaxError, ValueError, RecursionError):
+        names = (name.partition(".") for name in _written_in_file(file_of(filename, namespace)))
+        return frozenset(attribute for head, _, attribute in names if head == cls.__name__ and attribute)
     return frozenset()
 
 

@@ -193,6 +193,162 @@ def test_a_counter_that_nobody_reads_never_acts(project):
     assert hash_callable(search, "f") == before
 
 
+STATE = """
+cache, calls, _client, seen = {"a": 1}, 0, None, []
+unread = [0]
+
+class Stats:
+    calls = 0
+
+class Totals:
+    def __init__(self):
+        self.calls, self.rate = 0, 3
+
+    def text(self):
+        return f"{self.calls} {self.rate}"
+
+totals = Totals()
+
+def put(key, value):
+    global calls
+    calls += 1
+    cache[key] = value
+    seen.append(key)
+    unread.append(key)
+    totals.calls += 1
+
+def get(key):
+    return cache.get(key), calls, len(seen)
+
+def client():
+    global _client
+    if _client is None:
+        _client = {"connected": 1}
+    return _client
+
+def remembered(q, known={"a": 1}, *, more=[1]):
+    known[q] = more.append(q)
+    return known, more
+
+def counted():
+    counted.calls += 1
+    return counted.calls
+counted.calls = 1
+
+class Tool:
+    def _one(self, q):
+        Stats.calls += 1
+        return get(q)
+
+    def __call__(self, q):
+        put(q, 1)
+        return self._one(q), totals.text(), str(_client or client()), remembered(q), counted(), Stats.calls
+
+tool = Tool()
+"""
+
+
+def test_what_functions_of_a_module_share_counts_as_it_was_given(project):
+    """A cache that one fills and another reads, a counter, a client made at the first call: runs change no hash."""
+    project.write(crewmodule=STATE)
+    module = project.load("crewmodule")
+    for some in (module.tool, module.get, module.remembered, module.counted, module.Tool):
+        before = hash_callable(some, "f")
+        with run_with(some):
+            module.tool("q")
+            assert hash_callable(some, "f") == before
+        assert hash_callable(some, "f") == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "cache['a'] = 2",
+        "calls = 7",
+        "_client = {}",
+        "seen.append(1)",
+        "Stats.calls = 7",
+        "totals.calls = 7",
+        "totals.rate = 4",
+        "remembered.__defaults__[0]['a'] = 2",
+        "remembered.__kwdefaults__['more'].append(2)",
+        "counted.calls = 7",
+    ],
+)
+def test_what_functions_of_a_module_share_acts(project, change):
+    """What a cache or a counter is given before anything is called, or between runs, may act."""
+    project.write(crewmodule=STATE)
+    module = project.load("crewmodule")
+    before = hash_callable(module.tool, "f")
+    with run_with(module.tool):
+        module.tool("q")
+    exec(change, vars(module))
+    assert hash_callable(module.tool, "f") != before
+    project.write(crewmodule=f"{STATE}{change}\n")
+    assert hash_callable(project.load("crewmodule").tool, "f") != before
+
+
+def test_what_no_function_of_a_module_reads_never_acts(project):
+    """It is left out, wherever it is written."""
+    project.write(crewmodule=STATE)
+    module = project.load("crewmodule")
+    before = hash_callable(module.put, "f")
+    module.unread.append(1)
+    module.cache["b"] = 1
+    assert hash_callable(module.put, "f") == before
+    before = hash_callable(module.tool, "f")
+    module.unread.append(1)
+    assert hash_callable(module.tool, "f") == before
+
+
+@pytest.mark.parametrize(
+    "made, old, new",
+    [
+        ("counts = type('Counts', (dict,), {'calls': 0})(a=1)", "a=1", "a=2"),
+        ("from types import SimpleNamespace\ncounts = SimpleNamespace(calls=0, a=1)", "a=1", "a=2"),
+        ("def counts(): return 1\ncounts.calls = 0", "return 1", "return 2"),
+    ],
+)
+def test_what_is_written_on_an_object_does_not_hide_the_rest_of_it(project, made, old, new):
+    """A counter on a dict or on a function leaves its contents and its code in the hash."""
+    text = "def search(q):\n    counts.calls += 1\n    return counts\n"
+    project.write(crewmodule=f"{made}\n{text}")
+    before = hash_callable(project.load("crewmodule").search, "f")
+    project.write(crewmodule=f"{made.replace(old, new)}\n{text}")
+    assert hash_callable(project.load("crewmodule").search, "f") != before
+
+
+def test_a_method_may_read_what_a_function_writes_on_its_object(project):
+    """`settings.mode = ...` acts, where the object is used otherwise."""
+    text = """
+        class Settings:
+            def text(self):
+                return self.mode
+        settings = Settings()
+        settings.mode = "a"
+        def search(q):
+            if q:
+                settings.mode = q
+            return settings.text()
+        """
+    project.write(crewmodule=text)
+    before = hash_callable(project.load("crewmodule").search, "f")
+    project.write(crewmodule=text.replace('"a"', '"b"'))
+    assert hash_callable(project.load("crewmodule").search, "f") != before
+
+
+def test_state_of_a_module_goes_with_it(project):
+    """What is remembered of a global does not keep its module alive, nor the global."""
+    project.write(crewmodule=STATE)
+    module = project.load("crewmodule")
+    hash_callable(module.tool, "f")
+    gone = [weakref.ref(module), weakref.ref(module.tool), weakref.ref(module.get)]
+    project.forget("crewmodule")
+    del module
+    gc.collect()
+    assert [some() for some in gone] == [None] * 3
+
+
 class Duty:
     """What the library calls is `call`."""
 
