@@ -97,11 +97,17 @@ def _called(member: Any) -> list[FunctionType] | None:
     parts = (member.fget, member.fset, member.fdel) if isinstance(member, property) else (member,)
     called: list[FunctionType] = []
     for part in parts:
-        if isinstance(part, FunctionType):
-            called += [part] if not _is_core(part) else [some for some in functions_of(part) if not _is_core(some)]
+        if isinstance(part, FunctionType) and not _is_core(part):
+            called.append(part)
+        elif isinstance(part, FunctionType) or _is_pydantics(part):  # it calls the user's with the same object
+            called += [some for some in functions_of(part) if not _is_core(some)]
         elif hasattr(type(part), "__get__") and not isinstance(part, (*_SLOTS, type(None))):
             return None
     return called
+
+
+def _is_pydantics(member: object) -> bool:
+    return type(member).__module__.partition(".")[0] == "pydantic"
 
 
 def _is_core(function: FunctionType) -> bool:

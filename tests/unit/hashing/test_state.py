@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, PrivateAttr, computed_field
 
 from crew_repo.hashing import Work, _kept, accounts, hash_callable, hash_value, written_at_work
 from tests.unit.hashing.conftest import Project
@@ -555,6 +556,33 @@ def test_an_installed_class_is_read_like_the_users(project):
     for cls in (module.Own, module.faketools.Tool):
         assert accounts(cls) == {"calls"}
         assert written_at_work(cls) == {"calls"}
+
+
+class ModelDuty(BaseModel):
+    """What pydantic itself does with an object is no reading of its counters."""
+
+    mode: str = ""
+    calls: int = 0
+    _log: list[str] = PrivateAttr(default_factory=list)
+    _shown: str = PrivateAttr("")
+
+    def model_post_init(self, _: object) -> None:
+        self._log = []
+
+    @computed_field
+    def shown(self) -> str:
+        return self._shown
+
+    def call(self, prompt: str) -> str:
+        self.calls += 1
+        self._log.append(prompt)
+        self._shown = prompt
+        return self.mode + str(self.shown)
+
+
+def test_a_model_of_pydantic_keeps_accounts():
+    """Its counter and its log are accounts; what a computed field shows is none."""
+    assert accounts(ModelDuty) == {"calls", "_log"}
 
 
 INSTALLED_MODEL = """
