@@ -20,7 +20,8 @@ class TaskPolicy:
 
     - `max_age`: a record older than this is stale (a live web search).
     - `always`: execute in every run.
-    - `ignore`: patterns of component paths that do not count, such as `"agent.backstory"` or `"tool:*.source"`.
+    - `ignore`: paths of components that do not count, with what is in them, such as `"agent.backstory"`, or patterns
+      of paths, such as `"tool:*.source"`.
       A part that cannot be hashed may be ignored too; its path is in the warning.
     - `salt`: any text; a new one makes the record stale (a model that was retrained under its old name).
     - `files`: files that a tool reads by itself; their content counts.
@@ -57,8 +58,16 @@ class TaskPolicy:
             raise PolicyError(f"{name} is {getattr(self, name)!r}; it can be {' or '.join(map(repr, allowed))}")
 
     def ignores(self, path: str) -> bool:
-        """Whether a component of this path does not count."""
-        return any(fnmatchcase(path, pattern) or path.startswith(pattern + ".") for pattern in self.ignore)
+        """Whether a component of this path does not count.
+
+        A path as it stands in a reason names that part and what is in it, brackets and all; fnmatch would read
+        `[0]` as a set of characters.
+        """
+        return any(_is_at_or_in(path, pattern) or fnmatchcase(path, pattern) for pattern in self.ignore)
+
+
+def _is_at_or_in(path: str, outer: str) -> bool:
+    return path == outer or path.startswith((f"{outer}.", f"{outer}["))
 
 
 DEFAULT = TaskPolicy()
@@ -83,6 +92,8 @@ def merge_policies(*layers: Mapping[str, TaskPolicy] | None) -> Policies:
     """Later layers win, task by task (the run's policies over the repository's)."""
     merged: dict[str, TaskPolicy] = {}
     for layer in layers:
+        if layer is not None and not isinstance(layer, Mapping):
+            raise PolicyError(f"policies is {layer!r}; give a dict of TaskPolicy by task name")
         for name, policy in (layer or {}).items():
             if not isinstance(policy, TaskPolicy):
                 members = ", ".join(field.name for field in fields(TaskPolicy))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from crew_repo.errors import AttachError, InputError
 from crew_repo.model import Plan, Problem, PruneReport, Record, RunRecord, TaskState
 from crew_repo.policy import TaskPolicy, merge_policies
-from crew_repo.settings import check_limits, check_seconds, checked_workflow, resolve_url
+from crew_repo.settings import check_limits, check_seconds, checked_name, checked_workflow, resolve_url
 
 if TYPE_CHECKING:
     from crewai import Crew
@@ -52,11 +52,13 @@ class StoredOutput(str):
 
     @property
     def json_dict(self) -> Any:
-        """The JSON output of a task with `output_json`, else None."""
+        """The JSON output of a task with `output_json`, with dates and decimals as JSON has them; else None."""
         import json
 
-        text = self.record.result.json_dict_json
-        return None if text is None else json.loads(text)
+        stored = json.loads(self.record.result.json_dict_json or "null")
+        if isinstance(stored, list):  # what the task's own class has to read: see adapter.outputs
+            return stored[1] if len(stored) > 1 else None
+        return stored
 
     @property
     def pydantic_json(self) -> str | None:
@@ -95,8 +97,7 @@ class StateRepository:
         verbose: bool | None = None,
     ) -> None:
         self.url = resolve_url(target)
-        self._policies = dict(policies or {})
-        merge_policies(self._policies)
+        self._policies = dict(merge_policies(policies).by_name)
         self._share = share_across_workflows
         check_seconds("lease_seconds", lease_seconds, least=1.0)
         check_seconds("busy_timeout_seconds", busy_timeout_seconds, least=0.0)
@@ -509,7 +510,7 @@ class StateRepository:
 
     def get_output(self, task_name: str, workflow_id: str | None = None) -> StoredOutput | None:
         """The present output of a task, or None if there is none. Without a workflow: the newest of any."""
-        record = self._store.shown_record(task_name, checked_workflow(workflow_id))
+        record = self._store.shown_record(checked_name(task_name), checked_workflow(workflow_id))
         if record is None:
             return None
         output = StoredOutput(record.result.raw)
@@ -518,7 +519,7 @@ class StateRepository:
 
     def history(self, task_name: str, workflow_id: str | None = None) -> list[Record]:
         """Every record of a task, newest first, also those that are no longer served."""
-        return self._store.history(task_name, checked_workflow(workflow_id))
+        return self._store.history(checked_name(task_name), checked_workflow(workflow_id))
 
     def runs(self, workflow_id: str | None = None, *, limit: int | None = None) -> list[RunRecord]:
         """The runs, newest first. A run whose process was killed is "interrupted"."""
@@ -542,10 +543,10 @@ class StateRepository:
         `downstream` retires those of the tasks after it too, as far as they read it. Without a workflow: in all.
         Raises UnknownTaskError with the names that are stored.
         """
-        from crew_repo.runner.options import check_names
+        from crew_repo.runner.options import check_names, names_in
         from crew_repo.staleness import with_downstream
 
-        names = [task_name] if isinstance(task_name, str) else list(task_name)
+        names = names_in(task_name, "task_name")
         check_names(names, self._store.task_names(checked_workflow(workflow_id)), "invalidate")
         if not downstream:
             return self._store.invalidate({workflow_id: names})

@@ -16,6 +16,7 @@ __all__ = [
     "URL_VARIABLE",
     "check_limits",
     "check_seconds",
+    "checked_name",
     "checked_workflow",
     "package_version",
     "resolve_url",
@@ -70,6 +71,13 @@ def checked_workflow(workflow_id: object) -> str | None:
     if workflow_id is None or (isinstance(workflow_id, str) and workflow_id.strip()):
         return workflow_id
     raise InputError(f"workflow_id is {workflow_id!r}; give a non-empty text, such as a claim number, or None for all")
+
+
+def checked_name(task_name: object) -> str:
+    """The name of a task. Raises InputError for anything but a text."""
+    if isinstance(task_name, str):
+        return task_name
+    raise InputError(f"task_name is {task_name!r}; give the name of a task, as tasks() lists them")
 
 
 def _from_environment() -> str:

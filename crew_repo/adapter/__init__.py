@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from crew_repo.adapter import embedded as embedded
 from crew_repo.adapter.boundary import Handler, overridden
 from crew_repo.adapter.copies import copy_crew, output_of
-from crew_repo.adapter.definition import Describer
+from crew_repo.adapter.definition import Describer, take_up
 from crew_repo.adapter.executions import as_if_first
 from crew_repo.adapter.graph import (
     condition_says,
@@ -35,7 +36,7 @@ from crew_repo.adapter.kickoff import (
 from crew_repo.adapter.outputs import NotRestorable, restore_output, store_output
 from crew_repo.adapter.parts import Memo
 from crew_repo.adapter.secrets import secret_inputs, secrets_of
-from crew_repo.adapter.serving import fire_callbacks, restore_file, serve
+from crew_repo.adapter.serving import file_text, fire_callbacks, output_file, restore_file, says, serve
 from crew_repo.adapter.usage import UsageTracker
 from crew_repo.adapter.view import CrewView, TaskView, Texts, live_task, live_view, planned_view, said_to
 
@@ -59,6 +60,7 @@ __all__ = [
     "copy_crew",
     "crew_llms",
     "facts",
+    "file_text",
     "files_in",
     "fire_callbacks",
     "has_memory",
@@ -68,6 +70,7 @@ __all__ = [
     "kickoff",
     "live_task",
     "live_view",
+    "output_file",
     "output_of",
     "overridden",
     "plan_crew",
@@ -79,10 +82,12 @@ __all__ = [
     "restore_file",
     "restore_output",
     "said_to",
+    "says",
     "secret_inputs",
     "secrets_of",
     "serve",
     "skipped_output",
     "store_output",
+    "take_up",
     "task_names",
 ]

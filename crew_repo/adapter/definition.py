@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from crewai import Agent, Task
+from crewai import Agent, Crew, Task
 from crewai.agents.agent_builder.base_agent import BaseAgent
 from crewai.llms.base_llm import BaseLLM
 from crewai.tasks.conditional_task import ConditionalTask
@@ -22,18 +22,20 @@ from crewai.utilities.i18n import get_i18n
 from pydantic import BaseModel
 
 from crew_repo.adapter import fields, graph, private
-from crew_repo.adapter.knowledge import add_embedder, add_knowledge, add_skills, given_sources
+from crew_repo.adapter.knowledge import add_embedder, add_knowledge, add_own_of_source, given_sources
 from crew_repo.adapter.llms import add_llm
 from crew_repo.adapter.parts import Memo, Parts, is_crewais
 from crew_repo.adapter.secrets import secret_inputs
+from crew_repo.adapter.skills import add_skills
 from crew_repo.adapter.tools import add_remote, add_tools
 from crew_repo.adapter.view import CrewView, TaskView
-from crew_repo.hashing import is_secret, is_secret_name, model_state
-from crew_repo.hashing.state import written_attributes
+from crew_repo.hashing import accounts, is_secret_name
 from crew_repo.model import Definition
 from crew_repo.policy import TaskPolicy
 
-__all__ = ["Describer"]
+__all__ = ["Describer", "take_up"]
+
+_AGENT_TEXTS = ("role", "goal", "backstory")
 
 
 class Describer:
@@ -47,19 +49,25 @@ class Describer:
         self._tools: dict[tuple[int, ...], Definition] = {}
         self._crew: Definition | None = None
 
-    def describe(self, view: TaskView, policy: TaskPolicy) -> Definition:
-        """The definition of one task under its policy; what the policy ignores is left out."""
+    def describe(
+        self, view: TaskView, policy: TaskPolicy, *, written: Mapping[Path, str] | None = None
+    ) -> Definition:
+        """The definition of one task under its policy; what the policy ignores is left out.
+
+        `written`: the text that will stand in a file by the time that the task is executed, where that is known.
+        """
         parts = Parts(self._memo)
         self._add_task(parts, view)
         self._add_explanations(parts, view)
-        self._add_policy(parts, policy)
+        self._add_policy(parts, policy, written or {})
         parts.extend(self._crew_parts())
         if graph.is_hierarchical(self._view.crew):
             self._add_hierarchy(parts, view, policy)
         elif view.worker is not None:
             parts.extend(self._agent(view.worker, "agent", policy, own_tools=not view.task.tools))
-            if getattr(view.worker, "allow_delegation", False):
-                self._add_coworkers(parts, [a for a in self._view.agents if a is not view.worker], policy)
+        coworkers = self._coworkers(view)
+        if coworkers is not None:
+            self._add_coworkers(parts, coworkers, policy)
         return _without_ignored(parts.definition(), policy)
 
     def _add_task(self, parts: Parts, view: TaskView) -> None:
@@ -74,7 +82,7 @@ class Describer:
         self._add_trigger(parts, view)
         if type(task) not in (Task, ConditionalTask):
             parts.cls("task.source", type(task))
-            _add_own_members(parts, "task", task, ConditionalTask)
+            parts.own("task", task, _own_names(task, ConditionalTask))
 
     def _tools_of(self, tools: Sequence[Any] | None) -> Definition:
         """A list of tools is described once, however many tasks have it."""
@@ -119,24 +127,32 @@ class Describer:
         """Templates and the inputs that they name: they say what changed; the effective text is what counts."""
         templates = [(view.original, "task", name) for name in ("description", "expected_output")]
         if isinstance(view.worker, BaseAgent):
-            templates += [(view.worker, "agent", name) for name in ("role", "goal", "backstory")]  # type: ignore[misc]
+            templates += [(view.worker, "agent", name) for name in _AGENT_TEXTS]  # type: ignore[misc]
         for item, prefix, name in templates:
             template = private.original_text(item, name) or ""
-            variables = graph.variables(template) & set(self._view.inputs)
-            for variable in variables:
-                value = str(self._view.inputs[variable])
-                parts.text(f"input:{variable}", value, acts=False, keep=not is_secret_name(variable))
-            if variables:
+            if self._add_inputs(parts, template):
                 parts.text(f"{prefix}.{name}.template", template, acts=False)
+        for coworker in self._coworkers(view) or []:
+            for name in _AGENT_TEXTS:
+                self._add_inputs(parts, private.original_text(coworker, name))
         reads = graph.reads(self._view.crew, self._view.names, view.position)
         parts.text("task.reads", json.dumps(reads), acts=False)
 
+    def _add_inputs(self, parts: Parts, template: str | None) -> bool:
+        """The inputs that a template names, and whether it names any."""
+        variables = graph.variables(template) & set(self._view.inputs)
+        for variable in variables:
+            value = str(self._view.inputs[variable])
+            parts.text(f"input:{variable}", value, acts=False, keep=not is_secret_name(variable))
+        return bool(variables)
+
     @staticmethod
-    def _add_policy(parts: Parts, policy: TaskPolicy) -> None:
+    def _add_policy(parts: Parts, policy: TaskPolicy, written: Mapping[Path, str]) -> None:
         if policy.salt is not None:
             parts.text("policy.salt", policy.salt)
         for file in policy.files:
-            parts.file(f"file:{Path(file).name}", Path(file))
+            text = written.get(Path(file).resolve()) if written else None
+            parts.file(f"file:{Path(file).name}", Path(file), text=text)
 
     def _crew_parts(self) -> Definition:
         if self._crew is None:
@@ -147,7 +163,11 @@ class Describer:
 
     def _add_crew(self, parts: Parts) -> None:
         crew = self._view.crew
-        parts.fields("crew", crew, fields.CREW)
+        own = _own_names(crew, Crew)
+        parts.fields("crew", crew, fields.CREW, skip=own)
+        if not is_crewais(type(crew)):
+            parts.cls("crew.source", type(crew))
+            _add_own_of_crew(parts, crew)
         if crew.planning:
             parts.json("crew.planning", True)
             add_llm(parts, "crew.planning_llm", crew.planning_llm)
@@ -156,8 +176,7 @@ class Describer:
         if sources:
             add_embedder(parts, "crew.embedder", crew.embedder)
         add_memory(parts, "crew.memory", crew.memory)
-        if getattr(crew, "skills", None):
-            add_skills(parts, "crew.", crew.skills)
+        add_skills(parts, "crew.", crew.skills)
 
     def _add_hierarchy(self, parts: Parts, view: TaskView, policy: TaskPolicy) -> None:
         crew = self._view.crew
@@ -166,12 +185,17 @@ class Describer:
             parts.extend(self._agent(self._view.manager, "manager", policy, own_tools=True))
         else:
             add_llm(parts, "manager.llm", crew.manager_llm)
-            if crew.prompt_file:
-                parts.file("manager.prompt_file", Path(crew.prompt_file))
+            _add_prompt_file(parts, "manager.prompt_file", crew.prompt_file)
         if view.worker is not None:
             parts.extend(self._agent(view.worker, "agent", policy, own_tools=True))
-        else:
-            self._add_coworkers(parts, self._view.agents, policy)
+
+    def _coworkers(self, view: TaskView) -> list[BaseAgent] | None:
+        """The agents that the task may be handed to, or that its own may ask; None where it has no way to."""
+        if graph.is_hierarchical(self._view.crew):
+            return list(self._view.agents) if view.worker is None else None
+        if not getattr(view.worker, "allow_delegation", False):
+            return None
+        return [agent for agent in self._view.agents if agent is not view.worker]
 
     def _add_coworkers(self, parts: Parts, agents: Sequence[BaseAgent], policy: TaskPolicy) -> None:
         counted: Counter[str] = Counter()
@@ -209,22 +233,29 @@ def add_agent(parts: Parts, prefix: str, agent: BaseAgent, view: CrewView, polic
             parts.text(f"{prefix}.date", datetime.now().strftime(date_format))
     if not is_crewais(type(agent)):
         parts.cls(f"{prefix}.source", type(agent))
-        _add_own_members(parts, prefix, agent, Agent)
+        parts.own(prefix, agent, _own_names(agent, Agent))
 
 
 def _own_names(item: BaseModel, base: type[BaseModel]) -> set[str]:
-    """The fields and private attributes that the user's subclass of an agent or a task adds."""
+    """The fields and private attributes that the user's subclass of a crew, an agent or a task adds."""
     declared = {*type(item).model_fields, *type(item).__private_attributes__}
     return declared - {*base.model_fields, *base.__private_attributes__}
 
 
-def _add_own_members(parts: Parts, prefix: str, item: BaseModel, base: type[BaseModel]) -> None:
-    """What the user's subclass holds beside what CrewAI's class does; what it writes itself, as it was given."""
-    values, written = model_state(item), written_attributes(type(item))
-    own = {name for name in _own_names(item, base) if name in values and not is_secret(name, values[name])}
-    for name in sorted(own - written):
-        parts.member(f"{prefix}.{name.lstrip('_')}", values[name])
-    parts.kept(prefix, item, own & written)
+def _add_own_of_crew(parts: Parts, crew: Crew) -> None:
+    parts.own("crew", crew, _own_names(crew, Crew), besides=accounts(type(crew)))
+
+
+def take_up(crew: Crew) -> None:
+    """Hash what a kickoff may write on the user's own objects before the first task: its crew, and its sources.
+
+    Called in a run's hashing, so that a cache which fills then counts as the run's work.
+    """
+    parts = Parts()
+    _add_own_of_crew(parts, crew)
+    for owner in [crew, *graph.crew_agents(crew)]:
+        for source in given_sources(owner) or []:
+            add_own_of_source(parts, "knowledge", source)
 
 
 def _add_agent_extras(parts: Parts, prefix: str, agent: BaseAgent, view: CrewView) -> None:
@@ -247,7 +278,7 @@ def _add_agent_extras(parts: Parts, prefix: str, agent: BaseAgent, view: CrewVie
     if sources:
         add_embedder(parts, f"{prefix}.embedder", getattr(agent, "embedder", None) or view.crew.embedder)
     add_memory(parts, f"{prefix}.memory", agent.memory)
-    add_skills(parts, f"{prefix}.", getattr(agent, "skills", None), besides=getattr(view.crew, "skills", None))
+    add_skills(parts, f"{prefix}.", getattr(agent, "skills", None), besides=view.crew.skills)
     _add_training(parts, prefix, view)
 
 
@@ -257,6 +288,17 @@ def _add_own_texts(parts: Parts, prefix: str, item: Task | BaseAgent) -> None:
     texts = private.prompt_texts(given)
     if texts is not None and texts != private.prompt_texts(get_i18n()):
         parts.value(f"{prefix}.i18n", texts)
+
+
+def _add_prompt_file(parts: Parts, path: str, file: str | None) -> None:
+    """The texts that CrewAI has of a prompt file, which it reads once in a process, where they are not its own."""
+    try:
+        texts = private.prompt_texts(get_i18n(prompt_file=file))
+    except Exception as error:  # noqa: BLE001 - what CrewAI raises for a file that is missing or no JSON
+        parts.opaque(path, f"{file} cannot be read: {error}")
+    else:
+        if texts != private.prompt_texts(get_i18n()):
+            parts.value(path, texts)
 
 
 def _add_guardrail(parts: Parts, path: str, guardrail: Any, worker: BaseAgent | None) -> None:

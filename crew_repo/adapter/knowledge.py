@@ -1,17 +1,18 @@
-"""The components of knowledge and skills: their content, wherever it lies."""
+"""The components of knowledge: its content, wherever it lies."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from crewai.knowledge.source.base_knowledge_source import BaseKnowledgeSource
 
 from crew_repo.adapter.parts import Parts, is_crewais
+from crew_repo.hashing import accounts, model_state
 
-__all__ = ["add_embedder", "add_knowledge", "add_skills", "given_sources"]
+__all__ = ["add_embedder", "add_knowledge", "add_own_of_source", "given_sources"]
 
 _NOT_CONTENT = frozenset(
     ["chunks", "chunk_embeddings", "storage", "collection_name", "file_path", "file_paths", "safe_file_paths"]
@@ -43,8 +44,9 @@ def _name(source: BaseKnowledgeSource) -> str:
 
 
 def _add_source(parts: Parts, path: str, source: BaseKnowledgeSource) -> None:
+    own = _own_names(source)
     for name, value in source.__dict__.items():
-        if name in _NOT_CONTENT or (name == "content" and not value):
+        if name in own or name in _NOT_CONTENT or (name == "content" and not value):
             continue
         if name == "content" and isinstance(value, dict):
             value = {Path(file).name: text for file, text in value.items()}
@@ -53,38 +55,31 @@ def _add_source(parts: Parts, path: str, source: BaseKnowledgeSource) -> None:
         parts.file(f"{path}.file:{file.name}", file)
     if not is_crewais(type(source)):
         parts.cls(f"{path}.source", type(source))
+        add_own_of_source(parts, path, source)
+        for file in _own_files(source, own):
+            parts.file(f"{path}.file:{file.name}", file)
+
+
+def add_own_of_source(parts: Parts, path: str, source: BaseKnowledgeSource) -> None:
+    """What the user's own class of source holds beside what CrewAI's does."""
+    parts.own(path, source, _own_names(source), besides=accounts(type(source)))
+
+
+def _own_names(source: BaseKnowledgeSource) -> set[str]:
+    """What the user's own class holds beside what CrewAI's does; `content` means the same in both."""
+    known = next(base for base in type(source).__mro__ if is_crewais(base))
+    inherited = {*known.model_fields, *known.__private_attributes__, "content"}  # type: ignore[attr-defined]
+    return model_state(source).keys() - inherited
+
+
+def _own_files(source: BaseKnowledgeSource, own: set[str]) -> list[Path]:
+    """The files that it names as CrewAI's classes do: what they say counts, beside where they are."""
+    given = [getattr(source, name) for name in ("file_path", "file_paths") if name in own]
+    named = [item for value in given for item in (value if isinstance(value, (list, tuple)) else [value])]
+    return [Path(item) for item in named if isinstance(item, (str, Path))]
 
 
 def add_embedder(parts: Parts, path: str, embedder: Any) -> None:
     """The embedder's provider and parameters, without keys."""
     if embedder is not None:
         parts.value(path, embedder)
-
-
-def add_skills(
-    parts: Parts, prefix: str, skills: Iterable[Any] | None, *, besides: Iterable[Any] | None = None
-) -> None:
-    """Each skill by the text of its SKILL.md; a registry reference by its name, since a plan asks no network.
-
-    `besides`: skills of the crew, described there; a kickoff puts them among each agent's own.
-    """
-    described = {file for skill in besides or [] for file in _skill_files(skill)}
-    for number, skill in enumerate(skills or [], start=1):
-        files = _skill_files(skill)
-        for file in files:
-            if file not in described:
-                parts.file(f"{prefix}skill:{file.parent.name}", file)
-        if not files and isinstance(skill, (str, Path)):
-            parts.text(f"{prefix}skill:{number}", str(skill))
-        elif not files:
-            parts.value(f"{prefix}skill:{number}", skill)
-
-
-def _skill_files(skill: Any) -> list[Path]:
-    """The SKILL.md files in the folders of a folder, or that of a loaded skill; none for a text."""
-    if isinstance(skill, str) and (skill.startswith("@") or "\n" in skill):
-        return []
-    if isinstance(skill, (str, Path)):
-        return sorted(file.resolve() for file in Path(skill).glob("*/SKILL.md"))
-    own = Path(getattr(skill, "path", None) or "") / "SKILL.md"
-    return [own.resolve()] if own.is_file() and getattr(skill, "path", None) else []

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from crew_repo.adapter import fields
 from crew_repo.adapter.parts import Parts, endpoint, is_crewais
-from crew_repo.hashing import is_secret, model_state, written_at_work
+from crew_repo.hashing import is_secret, model_state, only_failing, written_at_work
 
 __all__ = ["add_llm"]
 
@@ -19,8 +19,9 @@ _ACTING_WORDS = {
     *("model", "engine", "deployment", "provider", "version", "api", "url", "uri", "base", "host", "endpoint"),
     *("region", "temperature", "seed", "tokens", "prompt", "system"),
 }
+_OWN_PLUMBING = {"timeout", "max_retries", "retries", "stream", "callbacks", "interceptor", "verbose"}
 _ENDPOINTS = ("base_url", "api_base", "endpoint", "account_url")
-# What CrewAI's executor adds to an LLM's stop words for the ReAct loop before 1.10; it is not the user's.
+# What CrewAI's executor adds to an LLM's stop words for the ReAct loop; it is not the user's.
 _REACT_STOP = "\nObservation:"
 
 
@@ -101,9 +102,10 @@ def _own_fields(llm: BaseLLM) -> set[str]:
 def _add_custom(parts: Parts, path: str, llm: BaseLLM) -> None:
     """The user's own LLM class: its source, and its own fields, but not what it writes as it answers.
 
-    A count of its calls, a log, a queue of scripted answers or a connection is no parameter that it is asked with; what
-    its other methods write (`configure`) is. Of the environment it reads keys, proxies, log files and switches, as
-    CrewAI's own LLMs do; only what says by its name which model answers, where and how, acts.
+    A count of its calls, a log, a queue of scripted answers or a connection is no parameter that it is asked with, nor
+    is a switch that only lets it fail; what its other methods write (`configure`) is. Of the environment it reads keys,
+    proxies, log files and switches, as CrewAI's own LLMs do; only what says by its name which model answers, where and
+    how, acts.
     """
     own = Parts(parts.memo)
     _add_code(own, path, llm)
@@ -116,12 +118,17 @@ def _is_plumbing_variable(path: str) -> bool:
 
 
 def _add_code(parts: Parts, path: str, llm: BaseLLM) -> None:
-    parts.cls(f"{path}.source", type(llm))
+    parts.model_class(f"{path}.source", type(llm))
     known = set(type(llm).model_fields) - _own_fields(llm)
     values = model_state(llm)
-    own = {name for name in values if not _is_inherited(name, known) and not _is_plumbing(name, values[name])}
-    for name in sorted(own - written_at_work(type(llm))):
+    own = {name for name in values if not _is_inherited(name, known) and not _is_own_plumbing(name, values[name])}
+    for name in sorted(own - written_at_work(type(llm)) - only_failing(type(llm)).attributes):
         parts.member(f"{path}.{name}", values[name])
+
+
+def _is_own_plumbing(name: str, value: object) -> bool:
+    """Of a user's own class, whose other names are its own: `model_id` and `role` may well act."""
+    return name in _OWN_PLUMBING or name in _ENDPOINTS or is_secret(name, value) or name.endswith("headers")
 
 
 def _is_inherited(name: str, known: set[str]) -> bool:

@@ -26,6 +26,7 @@ __all__ = ["NotRestorable", "restore_output", "store_output"]
 
 _SHORTEST_CONTEXT = 64
 _CONTEXT = {"crew_repo": "context"}
+_TYPED, _NOT_JSON = "typed", "not JSON"
 
 
 class NotRestorable(Exception):
@@ -132,7 +133,10 @@ def _first(error: Exception) -> str:
 
 
 def _dump_dict(values: dict[str, Any] | None, task: Task) -> str | None:
-    """As JSON; a dict with dates or decimals through the task's own class, which can tell them again."""
+    """As JSON; a dict with dates or decimals through the task's own class, which can tell them again.
+
+    That is noted by a list around it: whatever keys a user's class has, a dict is a dict.
+    """
     if values is None:
         return None
     with suppress(Exception):  # values that are not JSON, or cannot be compared: numpy's, say
@@ -140,22 +144,22 @@ def _dump_dict(values: dict[str, Any] | None, task: Task) -> str | None:
         if json.loads(plain) == values:
             return plain
     if task.output_json is None:
-        return json.dumps({"crew_repo": "not JSON"})
+        return json.dumps([_NOT_JSON])
     try:
         typed = task.output_json.model_validate(values).model_dump_json(round_trip=True)
     except Exception:  # noqa: BLE001 - validators and serializers are the user's own code
-        return json.dumps({"crew_repo": "not JSON"})
-    return json.dumps({"crew_repo": "typed", "value": json.loads(typed)}, ensure_ascii=False)
+        return json.dumps([_NOT_JSON])
+    return json.dumps([_TYPED, json.loads(typed)], ensure_ascii=False)
 
 
 def _load_dict(text: str | None, task: Task) -> dict[str, Any] | None:
-    values: dict[str, Any] | None = None if text is None else json.loads(text)
-    if values is None or "crew_repo" not in values:
-        return values
-    if values.get("crew_repo") != "typed" or task.output_json is None:
+    stored: dict[str, Any] | list[Any] | None = None if text is None else json.loads(text)
+    if not isinstance(stored, list):
+        return stored
+    if stored[0] != _TYPED or task.output_json is None:
         raise NotRestorable("its json_dict has values that are not JSON")
     try:
-        return task.output_json.model_validate(values["value"]).model_dump()
+        return task.output_json.model_validate(stored[1]).model_dump()
     except Exception as error:
         message = f"{task.output_json.__qualname__} no longer accepts what is stored: {_first(error)}"
         raise NotRestorable(message) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,15 +21,18 @@ from crew_repo.hashing import (
     digest,
     hash_callable,
     hash_class,
+    hash_model_class,
     hash_value,
+    is_secret,
     is_secret_name,
     kept_values,
     model_state,
     text_hash,
 )
+from crew_repo.hashing.state import written_attributes
 from crew_repo.model import Component, Definition, Opaque
 
-__all__ = ["Memo", "Parts", "endpoint", "is_crewais"]
+__all__ = ["Memo", "Parts", "endpoint", "is_crewais", "is_default"]
 
 _PACKAGE = "crewai."
 _PIECE = 1 << 20  # bytes of a file read at a time
@@ -126,6 +129,17 @@ class Parts:
         for name, hashed in kept_values(owner, sorted(names), model_state, path).items():
             self.hashed(f"{path}.{name.lstrip('_')}", hashed)
 
+    def own(self, path: str, owner: object, names: Iterable[str], *, besides: Collection[str] = ()) -> None:
+        """What an object of the user's class holds under these names, but for secrets, under `path`.
+
+        What its own methods write counts as it was given, or not at all where that is `besides`.
+        """
+        values, written = model_state(owner), written_attributes(type(owner))
+        own = {name for name in names if name in values and not is_secret(name, values[name])}
+        for name in sorted(own - written):
+            self.member(f"{path}.{name.lstrip('_')}", values[name])
+        self.kept(path, owner, (own & written).difference(besides))
+
     def callable(self, path: str, function: Callable[..., Any]) -> None:
         """A function, by what it does."""
         self._remembered(path, function, hash_callable)
@@ -158,6 +172,10 @@ class Parts:
         """A part that cannot be hashed."""
         self._opaque[path] = Opaque(path, why)
 
+    def model_class(self, path: str, cls: type) -> None:
+        """The class of a language model."""
+        self._remembered(path, cls, hash_model_class)
+
     def schema(self, path: str, model: type[BaseModel]) -> None:
         """A pydantic class: its JSON schema, and its source, since a validator leaves the schema equal."""
         try:
@@ -167,8 +185,11 @@ class Parts:
             self.json(f"{path}.schema", {"no schema": type(error).__name__})
         self.cls(f"{path}.source", model)
 
-    def file(self, path: str, file: Path) -> None:
-        """The content of a file; a missing one is an ingredient as well."""
+    def file(self, path: str, file: Path, *, text: str | None = None) -> None:
+        """The content of a file, or the text that will be in it; a missing one is an ingredient as well."""
+        if text is not None:
+            written = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+            return self.hash(path, digest("file", written))
         try:
             sha256 = self.memo.file(file)
         except FileNotFoundError:
@@ -186,7 +207,7 @@ class Parts:
                 continue
             if kind is Kind.TEXT:
                 self.text(f"{prefix}.{name}", str(value))
-            elif not _is_default(value, default()):
+            elif not is_default(value, default()):
                 self.value(f"{prefix}.{name}", value)
 
 
@@ -211,7 +232,7 @@ def _default_of(field: FieldInfo) -> Callable[[], object]:
     return partial(field.get_default, call_default_factory=True, validated_data={})
 
 
-def _is_default(value: object, default: object) -> bool:
+def is_default(value: object, default: object) -> bool:
     """Whether a value says the same as the default: None, () and {} all say nothing, which False and 0 do not."""
     if not value and not default and value != 0:
         return True

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from crewai import Crew, Task
 from crewai.agents.agent_builder.base_agent import BaseAgent
+from crewai.crews.utils import _resolve_crew_skills
 from crewai.events.event_bus import crewai_event_bus
 from pydantic import BaseModel
 
@@ -20,6 +22,7 @@ __all__ = [
     "events_are_lost",
     "forget_tool_results",
     "keeps_conversation",
+    "loaded_skills",
     "members",
     "original_text",
     "plan_crew",
@@ -54,6 +57,11 @@ def original_text(item: Task | BaseAgent, field: str) -> str | None:
     original: str | None = getattr(item, f"_original_{field}", None)
     text: str | None = getattr(item, field)
     return text if original is None else original
+
+
+def loaded_skills(skills: list[Any]) -> list[Any]:
+    """The skills of a crew as its kickoff loads them, once for all agents: from their folders, where they are paths."""
+    return _resolve_crew_skills(SimpleNamespace(skills=skills)) or []  # type: ignore[arg-type]
 
 
 def keeps_conversation(executor: object) -> bool:

@@ -17,7 +17,7 @@ from crewai.tasks.task_output import TaskOutput
 
 from crew_repo.adapter import private
 
-__all__ = ["fire_callbacks", "restore_file", "serve"]
+__all__ = ["file_text", "fire_callbacks", "output_file", "restore_file", "says", "serve"]
 
 
 def serve(task: Task, agent: BaseAgent | None, context: str, output: TaskOutput) -> None:
@@ -36,17 +36,28 @@ def serve(task: Task, agent: BaseAgent | None, context: str, output: TaskOutput)
 
 def restore_file(task: Task, output: TaskOutput) -> None:
     """Write the task's output file, if it has one and it is missing or says something else."""
-    if not task.output_file:
-        return
-    content = _file_content(output)
-    text = json.dumps(content, ensure_ascii=False, indent=2) if isinstance(content, dict) else str(content)
-    file = Path(task.output_file).expanduser().resolve()
+    file = output_file(task)
+    if file is not None and not says(file, file_text(output)):
+        private.save_output_file(task, _file_content(output))
+
+
+def says(file: Path, text: str) -> bool:
+    """Whether a file is there with this text."""
     try:
-        same = file.read_text(encoding="utf-8") == text
+        return file.read_text(encoding="utf-8") == text
     except (OSError, UnicodeDecodeError):
-        same = False
-    if not same:
-        private.save_output_file(task, content)
+        return False
+
+
+def output_file(task: Task) -> Path | None:
+    """Where the task writes its output, if it does."""
+    return Path(task.output_file).expanduser().resolve() if task.output_file else None
+
+
+def file_text(output: TaskOutput) -> str:
+    """What CrewAI writes into the output file of a task with this output."""
+    content = _file_content(output)
+    return json.dumps(content, ensure_ascii=False, indent=2) if isinstance(content, dict) else str(content)
 
 
 def _file_content(output: TaskOutput) -> Any:

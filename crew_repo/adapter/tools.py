@@ -6,15 +6,17 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from crewai.tools.base_tool import BaseTool
+from crewai.tools.base_tool import BaseTool, Tool
+from crewai.tools.structured_tool import CrewStructuredTool
 from pydantic import BaseModel
 
 from crew_repo.adapter import fields
 from crew_repo.adapter.parts import Parts, endpoint, is_crewais
-from crew_repo.hashing import accounts, is_secret, is_secret_name, model_state
-from crew_repo.hashing.state import written_attributes
+from crew_repo.hashing import accounts, is_secret_name, model_state
 
 __all__ = ["add_remote", "add_tools"]
+
+_WRAPPERS = (Tool, CrewStructuredTool)  # CrewAI's own, which do nothing but call their `func`
 
 
 def add_tools(parts: Parts, prefix: str, tools: Sequence[BaseTool] | None) -> None:
@@ -30,16 +32,15 @@ def add_tools(parts: Parts, prefix: str, tools: Sequence[BaseTool] | None) -> No
 
 
 def _add_tool(parts: Parts, path: str, tool: BaseTool) -> None:
-    func = getattr(tool, "func", None)
     parts.fields(path, tool, fields.TOOL, skip=_own_fields(tool))
     parts.json(f"{path}.args", _schema(tool.args_schema))
     _add_schema_source(parts, f"{path}.args_schema", tool.args_schema)
     if getattr(tool, "result_schema", None) is not None:
         parts.json(f"{path}.result", _schema(tool.result_schema))
         _add_schema_source(parts, f"{path}.result_schema", tool.result_schema)
-    if func is not None:
-        parts.callable(f"{path}.source", func)
-    else:
+    if isinstance(tool, _WRAPPERS):
+        parts.callable(f"{path}.source", tool.func)
+    if not isinstance(tool, _WRAPPERS) or not is_crewais(type(tool)):
         parts.cls(f"{path}.source", type(tool))
     _add_fields(parts, path, tool)
 
@@ -62,12 +63,10 @@ def _own_fields(tool: BaseTool) -> set[str]:
 
 def _add_fields(parts: Parts, path: str, tool: BaseTool) -> None:
     """The tool's own fields, but not secrets; what its own methods write counts as it was given."""
-    values, written = model_state(tool), written_attributes(type(tool))
-    known = {*BaseTool.model_fields, *BaseTool.__private_attributes__, "func"}
-    own = {name for name in values if name not in known and not is_secret(name, values[name])}
-    for name in sorted(own - written):
-        parts.member(f"{path}.{name.lstrip('_')}", values[name])
-    parts.kept(path, tool, (own & written) - accounts(type(tool)))
+    known = {*BaseTool.model_fields, *BaseTool.__private_attributes__}
+    if isinstance(tool, _WRAPPERS):
+        known.add("func")
+    parts.own(path, tool, model_state(tool).keys() - known, besides=accounts(type(tool)))
 
 
 def add_remote(parts: Parts, prefix: str, kind: str, remotes: Iterable[Any]) -> None:

@@ -13,6 +13,7 @@ What counts:
 - Environment variables that code reads by name, as they are by now; each is told apart (`Hashed.environment`). Of those
   that a user's model reads, the adapter counts what names the model, its endpoint or a parameter, not its switches.
 - Classes by their bases, fields in their order, methods and attributes; objects by class and attributes.
+- Of a model, not what only decides whether a call fails, or how long it takes (`_failing`): an answer was given.
 - What code writes on its own objects, as it was given and not as runs have left it (`_kept`); what a tool only adds to
   and never reads does not count, nor does what a model writes as it answers (`_accounts`).
 
@@ -24,36 +25,49 @@ subclasses of a class; what a weak reference leads to; the state of locks, logge
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from crew_repo.hashing import _annotations, _callables, _classes, _objects, _plumbing, _pydantic, _values  # noqa: F401
 from crew_repo.hashing._accounts import accounts, written_at_work
 from crew_repo.hashing._canonical import FORMAT, JsonValue, digest
-from crew_repo.hashing._dispatch import register_hasher, unregister_hasher
-from crew_repo.hashing._kept import Work, kept_values
+from crew_repo.hashing._dispatch import handles, handles_marked, register_hasher, unregister_hasher
+from crew_repo.hashing._failing import only_failing
+from crew_repo.hashing._kept import Work, kept_members, kept_values
 from crew_repo.hashing._pydantic import model_state
 from crew_repo.hashing._records import context_hash, definition_hash, input_hash, output_hash, text_hash
 from crew_repo.hashing._secret_names import is_secret_name
-from crew_repo.hashing._walker import Hashed, is_secret, walk
+from crew_repo.hashing._state import instance_state
+from crew_repo.hashing._walker import Hashed, Steps, Walker, is_secret, walk
+
+_BASE = re.compile(r"^(\[\d+\])*\.?")  # where a member of a base class stands
 
 __all__ = [
     "FORMAT",
     "Hashed",
     "JsonValue",
+    "Steps",
+    "Walker",
     "Work",
     "accounts",
     "context_hash",
     "definition_hash",
     "digest",
+    "handles",
+    "handles_marked",
     "hash_callable",
     "hash_class",
+    "hash_model_class",
     "hash_value",
     "input_hash",
+    "instance_state",
     "is_secret",
     "is_secret_name",
+    "kept_members",
     "kept_values",
     "model_state",
+    "only_failing",
     "output_hash",
     "register_hasher",
     "text_hash",
@@ -75,6 +89,14 @@ def hash_value(
 def hash_callable(function: Callable[..., Any], path: str) -> Hashed:
     """Hash a function, or whatever else can be called, by what it does."""
     return walk("callable", function, path)
+
+
+def hash_model_class(cls: type, path: str) -> Hashed:
+    """Hash the class of a language model, but for what only decides whether a call of it fails (see `_failing`)."""
+    left_out = {*only_failing(cls).attributes, *only_failing(cls).variables}
+    if not left_out:
+        return hash_class(cls, path)
+    return walk("class", cls, path, lambda inner: _BASE.sub("", inner) in left_out)
 
 
 def hash_class(cls: type, path: str) -> Hashed:

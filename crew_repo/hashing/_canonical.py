@@ -1,4 +1,4 @@
-"""Canonical JSON and the sealing of pre-images: the only place that calls SHA-256."""
+"""Canonical JSON and the sealing of pre-images: the only place that hashes them."""
 
 from __future__ import annotations
 

@@ -12,12 +12,21 @@ from crew_repo.hashing._state import instance_state
 if TYPE_CHECKING:
     from crew_repo.hashing._walker import Parts, Steps, Walker
 
-__all__ = ["Handler", "handler_for", "handles", "handles_named", "register_hasher", "unregister_hasher"]
+__all__ = [
+    "Handler",
+    "handler_for",
+    "handles",
+    "handles_marked",
+    "handles_named",
+    "register_hasher",
+    "unregister_hasher",
+]
 
 Handler: TypeAlias = "Callable[[Walker, Any, str], Steps]"
 
 _by_type: dict[type, Handler] = {}
 _by_name: dict[str, Handler] = {}
+_by_mark: dict[str, Handler] = {}
 _contents: set[Handler] = set()
 _registered: dict[type, Callable[[Any], object]] = {}
 _found: WeakKeyDictionary[type, Handler] = WeakKeyDictionary()
@@ -43,6 +52,16 @@ def handles_named(*names: str) -> Callable[[Handler], Handler]:
 
     def declare(handler: Handler) -> Handler:
         _by_name.update(dict.fromkeys(names, handler))
+        return handler
+
+    return declare
+
+
+def handles_marked(attribute: str) -> Callable[[Handler], Handler]:
+    """Declare the handler of classes that carry this attribute, which a decorator has put on them."""
+
+    def declare(handler: Handler) -> Handler:
+        _by_mark[attribute] = handler
         return handler
 
     return declare
@@ -75,7 +94,8 @@ def _find(kind: type) -> Handler:
     for base in kind.__mro__:
         if base in _registered:
             return _by_registration(base, _registered[base])
-        handler = _by_type.get(base) or _by_name.get(qualified_name(base))
+        marked = next((handler for mark, handler in _by_mark.items() if mark in vars(base)), None)
+        handler = marked or _by_type.get(base) or _by_name.get(qualified_name(base))
         if handler is not None:
             return _with_state(handler) if handler in _contents and base is not kind else handler
     raise TypeError(kind)  # not reached: object has a handler

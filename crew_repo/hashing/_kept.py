@@ -6,8 +6,9 @@ first seen, and that hash stays for as long as nobody but a run changes the valu
 and if it is something else later, somebody has set it, and what it was set to counts from then on.
 
 From when a run has hashed a value until the run ends, changes of it count as the run's work: all that a task works with
-is hashed before the task is executed. What other runs hash is no affair of this one's. Nothing here outlives the
-objects themselves.
+is hashed before the task is executed. What other runs hash is no affair of this one's; and for a run within a run (a
+tool that kicks off a crew), what the outer one has done before is what it was given. Nothing here outlives the objects
+themselves.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crew_repo.hashing._dispatch import handles
@@ -66,8 +68,18 @@ class Work:
     """What one run does to the objects that it works with: to all whose values were hashed under `hashing`."""
 
     def __init__(self) -> None:
-        self._owners: set[_Owner] = set()
+        self._given: dict[_Owner, dict[str, _Seen]] = {}
         self._ended = False
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """For the length of the run, in its context; then what its objects hold is what it has left."""
+        token = _within.set(_within.get() | {self})
+        try:
+            yield
+        finally:
+            _within.reset(token)
+            self._end()
 
     @contextmanager
     def hashing(self) -> Iterator[None]:
@@ -78,18 +90,22 @@ class Work:
         finally:
             _local.work = outer
 
-    def takes_up(self, owner: _Owner) -> None:
-        """Changes of this object are the run's from here on."""
+    def given(self, owner: _Owner) -> Mapping[str, _Seen]:
+        """What the run has taken up of this object."""
+        return self._given.get(owner, {})
+
+    def takes_up(self, owner: _Owner, given: Mapping[str, _Seen]) -> None:
+        """Changes of these values are the run's from here on."""
         with _lock:
             if not self._ended:
-                self._owners.add(owner)
+                self._given[owner] = {**given, **self._given.get(owner, {})}
                 owner.works.add(self)
 
-    def end(self) -> None:
-        """The run is over: what its objects hold by now is what it has left; calling it again does nothing."""
+    def _end(self) -> None:
         with _lock:
-            self._ended, owners, self._owners = True, self._owners, set()
-        for owner in owners:
+            self._ended, owners, self._given = True, self._given, {}
+        for owner, given in owners.items():
+            owner.given.update(given)
             _note_end(owner)
         with _lock:
             for owner in owners:
@@ -109,6 +125,7 @@ _ABSENT = _Seen(Hashed("absent"))
 _UNDER_WAY = _Seen(Hashed("under way"))
 _owners: dict[int, _Owner] = {}
 _local = _Local()
+_within: ContextVar[frozenset[Work]] = ContextVar("crew_repo_works", default=frozenset())
 _lock = threading.Lock()
 
 
@@ -125,13 +142,17 @@ def kept_values(owner: object, names: Iterable[str], read: Read, path: str) -> d
     known = _owner(owner, read)
     if known is None:  # nothing can be remembered of it
         return {name: seen.hashed for name, seen in _see(owner, names, read, path).items()}
-    unknown = [name for name in names if not known.works or name not in known.given]
+    work = _local.work
+    taken = {} if work is None else work.given(known)
+    at_work = known.works - _within.get() - {work}
+    unknown = [name for name in names if name not in taken and not (at_work and name in known.given)]
     for name, now in _see(owner, unknown, read, path).items():
         if not now.same_as(known.last.get(name)):
             known.given[name] = known.last[name] = now
-    if _local.work is not None:
-        _local.work.takes_up(known)
-    return {name: known.given[name].hashed for name in names}
+    given = {name: taken.get(name) or known.given[name] for name in names}
+    if work is not None:
+        work.takes_up(known, given)
+    return {name: seen.hashed for name, seen in given.items()}
 
 
 def _owner(owner: object, read: Read) -> _Owner | None:

@@ -38,6 +38,10 @@ def _with_what_the_user_adds(handler: Callable[[Walker, Any, str], Steps]) -> Ca
     return handle
 
 
+def _library_class(kind: type) -> type:
+    return next(base for base in kind.__mro__ if not is_own_class(base))
+
+
 def _derived(walker: Walker, value: Any, path: str, steps: Steps) -> Parts:
     contents = steps if isinstance(steps, list) else (yield from steps)
     kind = yield type(value), path
@@ -65,7 +69,7 @@ def _derived(walker: Walker, value: Any, path: str, steps: Steps) -> Parts:
 )
 @_with_what_the_user_adds
 def _stateless(_walker: Walker, value: object, _path: str) -> list[Encoded]:
-    return ["stateless", qualified_name(type(value))]
+    return ["stateless", qualified_name(_library_class(type(value)))]
 
 
 @handles_named(
@@ -83,7 +87,7 @@ def _http_client(_: Walker, value: Any, path: str) -> Parts:
     parameters = [(yield asked, f"{path}.params")] if asked else []
     transport = getattr(value, "_transport", None)  # httpx: one that asks no server answers itself
     answered = [(yield transport, f"{path}.transport")] if _answers_itself(type(transport)) else []
-    return ["http client", qualified_name(type(value)), *place, *parameters, *answered]
+    return ["http client", qualified_name(_library_class(type(value))), *place, *parameters, *answered]
 
 
 def _answers_itself(kind: type) -> bool:

@@ -28,6 +28,7 @@ __all__ = [
     "attribute_of",
     "dotted_name",
     "first_argument",
+    "function_of",
     "functions_of",
     "is_constructor",
     "live_tree_of",
@@ -141,6 +142,12 @@ def functions_of(member: Any) -> list[FunctionType]:
             if isinstance(some, FunctionType):
                 found[id(some)] = some
     return list(found.values())
+
+
+def function_of(member: Any) -> Any:
+    """The function that was written for a member of a class, if it has one: the innermost."""
+    functions = functions_of(member)
+    return functions[-1] if functions else member
 
 
 def _held_by(member: Any) -> list[Any]:

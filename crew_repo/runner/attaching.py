@@ -112,10 +112,13 @@ def _plain(kickoff: Run, crew: Any, inputs: Any, *, input_files: Any) -> Any:
 
 
 def _override(crew: Any, run: Run, arun: ARun) -> None:
-    """With `stream`, CrewAI's own kickoff only makes the stream, and comes back here, with `stream` off, to fill it."""
+    """With `stream`, CrewAI's own kickoff only makes the stream, and comes back here, with `stream` off, to fill it.
 
-    def kickoff(inputs: Any = None, input_files: Any = None, **rest: Any) -> Any:
-        adapter.refuse_checkpoint(rest)
+    They take what CrewAI's own take, and nothing else: a misspelt `inputs` is a TypeError.
+    """
+
+    def kickoff(inputs: Any = None, input_files: Any = None, from_checkpoint: Any = None) -> Any:
+        adapter.refuse_checkpoint({"from_checkpoint": from_checkpoint})
         if crew.stream:
             return adapter.kickoff(crew, inputs, input_files)
         if isinstance(inputs, Reading):
@@ -123,8 +126,8 @@ def _override(crew: Any, run: Run, arun: ARun) -> None:
             return inputs.run(crew, inputs.inputs, input_files=input_files)
         return run(crew, inputs, input_files=input_files)
 
-    async def akickoff(inputs: Any = None, input_files: Any = None, **rest: Any) -> Any:
-        adapter.refuse_checkpoint(rest)
+    async def akickoff(inputs: Any = None, input_files: Any = None, from_checkpoint: Any = None) -> Any:
+        adapter.refuse_checkpoint({"from_checkpoint": from_checkpoint})
         if crew.stream:
             return await adapter.akickoff(crew, inputs, input_files)
         if isinstance(inputs, Reading):

@@ -10,7 +10,7 @@ from crew_repo.model import RunRecord
 from crew_repo.policy import Policies
 from crew_repo.store import Store
 
-__all__ = ["RunOptions", "check_names", "check_policies", "check_workflow_id", "forced_names", "found_run"]
+__all__ = ["RunOptions", "check_names", "check_policies", "check_workflow_id", "forced_names", "found_run", "names_in"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,18 @@ def forced_names(force: bool | str | Iterable[str], known: Sequence[str]) -> fro
         return None
     if force is False or force is None:
         return frozenset()
-    names = [force] if isinstance(force, str) else list(force)
+    names = names_in(force, "force", "task names, or True for all")
     check_names(names, known, "force")
     return frozenset(names)
+
+
+def names_in(given: str | Iterable[str], what: str, wanted: str = "the name of a task, or several") -> list[str]:
+    """One name, or several, as a list. Raises InputError for what is neither."""
+    if isinstance(given, str):
+        return [given]
+    if not isinstance(given, Iterable):
+        raise InputError(f"{what} is {given!r}; give {wanted}")
+    return list(given)
 
 
 def check_names(names: Iterable[str], known: Iterable[str], what: str) -> None:
@@ -68,6 +77,8 @@ def check_workflow_id(given: object, crew_name: str | None) -> str:
 
 def found_run(run_id: str, store: Store) -> RunRecord:
     """The run, or UnknownRunError with the newest ones there are."""
+    if not isinstance(run_id, str):
+        raise InputError(f"run_id is {run_id!r}; give the run_id of a run, a text, as runs() lists them")
     found = store.get_run(run_id)
     if found is None:
         newest = ", ".join(run.run_id for run in store.list_runs(None, 3)) or "none yet"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -65,6 +66,8 @@ class Walk:
         self._seen: list[_Seen] = []
         self._arrivals: dict[str, dict[int, _Arrival]] = {}
         self._places: dict[int, list[int]] = {}
+        self._written: dict[Path, str] = {}
+        self._writers: dict[Path, list[_Seen]] = {}
         for task in view.tasks:
             self._places.setdefault(id(task.original), []).append(task.position)
 
@@ -81,8 +84,22 @@ class Walk:
     def decisions(self) -> tuple[Decision, ...]:
         """Decide about each task, in order. Call it once."""
         for view in self._view.tasks:
-            self._seen.append(self._walk(view))
+            seen = self._walk(view)
+            self._seen.append(seen)
+            self._note_file(view, seen)
         return tuple(seen.decision for seen in self._seen)
+
+    def _note_file(self, view: adapter.TaskView, seen: _Seen) -> None:
+        """What a run will have written by the time it comes to the next task, or that it is not known yet."""
+        file = adapter.output_file(view.task)
+        if file is None or seen.skipped:
+            return
+        if seen.output is None:
+            self._writers.setdefault(file, []).append(seen)
+        else:
+            text = adapter.file_text(seen.output)
+            if file in self._written or not adapter.says(file, text):
+                self._written[file] = text
 
     def _walk(self, view: adapter.TaskView) -> _Seen:
         condition = self._condition(view)
@@ -94,7 +111,7 @@ class Walk:
         current = self._current(view, context)
         arrival = _Arrival(None if context is None else current.context_hash, certain=condition is True)
         equal = self._equal_before(view, current, arrival)
-        unsure = [self._seen[at] for at, same in equal.items() if same is None]
+        unsure = [self._seen[at] for at, same in equal.items() if same is None] + self._file_writers(view)
         if context is None or condition is None or unsure:
             return self._unknown(view, current, unsure)
         return self._known(view, current.at_occurrence(sum(map(bool, equal.values()))), context)
@@ -106,9 +123,14 @@ class Walk:
         earlier[view.position] = arrival
         return equal
 
+    def _file_writers(self, view: adapter.TaskView) -> list[_Seen]:
+        """The tasks before it that may yet write something else into a file that its policy names."""
+        files = self._options.policies.of(view.name).files if self._writers else ()
+        return [seen for file in files for seen in self._writers.get(Path(file).resolve(), [])]
+
     def _current(self, view: adapter.TaskView, context: str | None) -> Current:
         policy = self._options.policies.of(view.name)
-        definition = self._describer.describe(view, policy)
+        definition = self._describer.describe(view, policy, written=self._written)
         return current_state(
             view.name,
             view.position,
@@ -145,7 +167,10 @@ class Walk:
         return self._store.find_record(current.input_hash, self._scope)
 
     def _unknown(self, view: adapter.TaskView, current: Current, unsure: list[_Seen]) -> _Seen:
-        """`unsure`: the tasks before it that may turn out to be equal, and take the record that this one would get."""
+        """`unsure`: the tasks before it that may turn out to be equal, and take the record that this one would get.
+
+        Or that may write a file which it reads.
+        """
         wanted = current.definition_hash
         possible = self._possible.get(wanted)
         if possible is None:

@@ -123,19 +123,17 @@ class Session:
     @contextmanager
     def recorded(self) -> Iterator[None]:
         """Around the kickoff: writes the run down before anything is executed, and how it ended if it raises."""
+        self._start()
         try:
-            self._start()
-            try:
+            with self._work.under_way():
                 self._look()
                 yield
-            except Exception as error:
-                self._fail(RunStatus.FAILED, error)
-                raise
-            except BaseException as error:
-                self._fail(RunStatus.INTERRUPTED, error)
-                raise
-        finally:
-            self._work.end()
+        except Exception as error:
+            self._fail(RunStatus.FAILED, error)
+            raise
+        except BaseException as error:
+            self._fail(RunStatus.INTERRUPTED, error)
+            raise
 
     def _start(self) -> None:
         log.info("run %s of workflow %r: %s", self.run_id, self.workflow_id, ", ".join(self._names))
@@ -150,7 +148,14 @@ class Session:
         self._heads = self._store.heads(self.workflow_id)
         self._known = self._store.live_hashes(self._scope)
         self._usage.start()
+        self._take_up()
         self._display.started(self.run_id, self.workflow_id, self._names)
+
+    def _take_up(self) -> None:
+        """What a kickoff fills before the first task is its work; what a callback sets before it is the user's."""
+        if not self._crew.before_kickoff_callbacks:
+            with self._work.hashing():
+                adapter.take_up(self._crew)
 
     def finish(self) -> RunRecord:
         """Write down that the run is complete, and what was reused since the last record."""

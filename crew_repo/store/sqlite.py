@@ -43,6 +43,7 @@ _MESSAGES = (
 )  # fmt: skip
 
 
+_SHORTEST = 16  # bytes: the text that every SQLite file begins with
 _PREPARED = Prepared(pysqlite.dialect())
 
 
@@ -70,6 +71,8 @@ class SQLite(Dialect):
         if self.path.exists():
             if not os.access(self.path, os.R_OK):
                 raise StoreOpenError(f"{self.path} may not be read by this user; change its permissions")
+            if 0 < self.path.stat().st_size < _SHORTEST:  # SQLite would take it for an empty one, and write over it
+                raise StoreOpenError(f"{self.path} is no SQLite file; give another path")
         elif not os.access(self.path.parent, os.W_OK | os.X_OK):
             raise StoreOpenError(f"{self.path.parent} is not writable by this user; give another path")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import os
 import signal
 import sqlite3
@@ -87,6 +89,36 @@ BAD_CALLS = {
         "without it",
         lambda repo, crew: repo.attach(crew).kickoff(NOTES, from_checkpoint=object()),
     ),
+    "an argument that an attached crew's kickoff has not": (
+        TypeError,
+        "unexpected keyword argument 'input'",
+        lambda repo, crew: repo.attach(crew).kickoff(input=NOTES),
+    ),
+    "an argument that an attached crew's akickoff has not": (
+        TypeError,
+        "unexpected keyword argument 'bogus'",
+        lambda repo, crew: asyncio.run(repo.attach(crew).akickoff(NOTES, bogus=1)),
+    ),
+    "force that is no name": (InputError, "force is 5; give task names", lambda repo, crew: repo.run(crew, NOTES, force=5)),
+    "policies that are no dict": (
+        PolicyError,
+        "policies is 5; give a dict",
+        lambda repo, crew: repo.run(crew, NOTES, policies=5),
+    ),
+    "policies of a repository that are no dict": (
+        PolicyError,
+        "policies is 5; give a dict",
+        lambda repo, crew: StateRepository("other.db", policies=5),
+    ),
+    "policies of an attached crew that are no dict": (
+        PolicyError,
+        "policies is 5; give a dict",
+        lambda repo, crew: repo.attach(crew, policies=5),
+    ),
+    "a run that is no text": (InputError, "run_id is 5; give the run_id", lambda repo, crew: repo.show(5)),
+    "a task to invalidate that is no text": (InputError, "task_name is 5; give the name", lambda repo, crew: repo.invalidate(5)),
+    "the output of a task that is no text": (InputError, "task_name is 5; give", lambda repo, crew: repo.get_output(5)),
+    "the history of a task that is no text": (InputError, "task_name is 5; give", lambda repo, crew: repo.history(5)),
     "an empty workflow": (CrewRepoError, "workflow_id", lambda repo, crew: repo.run(crew, NOTES, workflow_id=" ")),
     "an unknown argument": (TypeError, "unexpected keyword argument 'forse'", lambda repo, crew: repo.run(crew, forse=1)),
     "a workflow that is no text": (InputError, "workflow_id is 5", lambda repo, crew: repo.runs(5)),
@@ -187,6 +219,32 @@ def test_a_file_that_is_not_sqlite_is_left_alone(tmp_path):
     with pytest.raises(StoreOpenError, match="notes.txt"):
         StateRepository(file)
     assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("size", [1, 15, 16, 99, 100])
+def test_a_file_that_is_too_short_for_sqlite_is_left_alone(tmp_path, size):
+    """SQLite takes a few bytes for an empty file of its own, and would write over them."""
+    file = tmp_path / "notes.txt"
+    file.write_text("x" * size)
+    with pytest.raises(StoreOpenError, match=r"notes.txt is no SQLite file.*give another path"):
+        StateRepository(file)
+    assert file.read_text() == "x" * size
+
+
+def test_an_empty_file_counts_as_none(tmp_path, crew):
+    """What `tempfile` and `touch` leave becomes the state file."""
+    file = tmp_path / "state.db"
+    file.touch()
+    with StateRepository(file) as repository:
+        assert repository.run(crew, NOTES).run.executed == ["analyze", "draft"]
+
+
+@pytest.mark.parametrize("name", ["kickoff", "akickoff"])
+def test_an_attached_crew_takes_every_argument_of_crewais_own(repo, crew, name):
+    """By the same names and in the same order, in every CrewAI; another one is refused."""
+    own = inspect.signature(getattr(Crew, name)).parameters
+    taken = inspect.signature(getattr(repo.attach(crew), name)).parameters
+    assert list(taken)[: len(own) - 1] == [argument for argument in own if argument != "self"]
 
 
 def test_a_file_of_a_newer_version_is_left_alone(repo, model, crew):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from crewai import Crew
 from crewai.tools import BaseTool, tool
+from pydantic import BaseModel
 
 from crew_repo import TaskPolicy
 from tests import crews
@@ -111,6 +112,36 @@ def test_a_response_model_is_an_ingredient_and_comes_back(repo):
     again = repo.run(build(crews.Party), NOTES)
     assert (model.calls, again.tasks_output[0].model_dump()) == ([], first.tasks_output[0].model_dump())
     assert repo.plan(build(crews.Coverage), NOTES).stale == ["check"]
+
+
+class Marked(BaseModel):
+    """Has the keys that a storage might think of as its own."""
+
+    crew_repo: str
+    value: dict[str, str] = {}
+
+
+@pytest.mark.parametrize("said", ['{"crew_repo": "x"}', '{"crew_repo": "typed", "value": {"crew_repo": "not JSON"}}'])
+def test_a_json_output_may_have_any_keys(repo, said):
+    """An `output_json` class whose fields are called as this package is comes back as it was."""
+    model = PromptModel(model="m", script={"<<check>>": said})
+
+    def build() -> Crew:
+        worker = crews.agent(model)
+        return Crew(agents=[worker], tasks=[crews.task("check", "{notes}", worker, output_json=Marked)])
+
+    first = repo.run(build(), NOTES)
+    model.forget()
+    again = repo.run(build(), NOTES)
+    assert (model.calls, again.run.reused, again.json_dict) == ([], ["check"], first.json_dict)
+    assert repo.get_output("check").json_dict == first.json_dict == Marked.model_validate_json(said).model_dump()
+
+
+def test_a_json_output_that_is_asked_for_is_plain(repo):
+    """`get_output` gives dates as JSON has them, without the class that a run would make them with."""
+    model = PromptModel(model="m", script={"<<check>>": '{"name": "Ada", "born": "1970-01-02"}'})
+    repo.run(crews.output_json_in_the_middle(model), NOTES)
+    assert repo.get_output("check").json_dict == {"name": "Ada", "born": "1970-01-02"}
 
 
 class Forgetful:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -188,6 +189,46 @@ def test_declared_files_count_by_content(repo, model, tmp_path):
         assert reruns(repo, two_tasks(model), policies=policies) == ["draft"]
 
 
+def writing_and_reading(model: PromptModel, text: str) -> Crew:
+    """The first task writes a file, which a tool of the last one reads; in between one reads nothing."""
+    one = agent(model)
+    tasks = [task("analyze", text, one, output_file="notes.txt"), task("other", "x", one, context=[])]
+    return Crew(agents=[one], tasks=[*tasks, task("draft", "look", one, context=[])])
+
+
+def test_a_declared_file_that_an_upstream_writes_is_known_only_then(repo, model):
+    """While its writer is not fresh, the task may rerun, and the reason names the writer."""
+    policies = {"draft": TaskPolicy(files=("notes.txt",))}
+    repo.run(writing_and_reading(model, "a"), NOTES, policies=policies)
+    assert reruns(repo, writing_and_reading(model, "a"), policies=policies) == []
+    plan = repo.plan(writing_and_reading(model, "b"), NOTES, policies=policies)
+    assert (plan.stale, plan.may_rerun, plan.fresh) == (["analyze"], ["draft"], ["other"])
+    assert [reason.component for reason in plan["draft"].reasons] == ["upstream:analyze"]
+    assert reruns(repo, writing_and_reading(model, "b"), policies=policies) == ["analyze", "draft"]
+
+
+@pytest.mark.parametrize("batch", [False, True], ids=["run", "batch"])
+@pytest.mark.parametrize("found", [None, "by hand", "of b"])
+def test_a_declared_file_that_an_upstream_restores_counts_as_restored(repo, model, found, batch):
+    """A run writes the file of a reused task anew where it is missing or another: that text is what is read."""
+    policies = {"draft": TaskPolicy(files=("notes.txt",))}
+    answers = {}
+    for text in ("a", "b"):
+        answers[text] = repo.run(writing_and_reading(model, text), NOTES, policies=policies).tasks_output[0].raw
+    file = Path("notes.txt")
+    if found is None:
+        file.unlink()
+    else:
+        file.write_text(found if found == "by hand" else answers["b"])
+    assert repo.plan(writing_and_reading(model, "a"), NOTES, policies=policies).all_fresh
+    if batch:
+        [result] = repo.run_for_each(lambda: writing_and_reading(model, "a"), [NOTES], policies=policies)
+        assert result.run.executed == []
+    else:
+        assert reruns(repo, writing_and_reading(model, "a"), policies=policies) == []
+    assert file.read_text() == answers["a"]
+
+
 def test_forced_tasks_run(repo, model):
     """Whatever is stored."""
     repo.run(two_tasks(model), NOTES)
@@ -265,6 +306,27 @@ def test_what_cannot_be_hashed_is_named_and_runs_every_time(repo, model, caplog)
     policies = {"*": TaskPolicy(ignore=("tool:reader.client",))}
     repo.run(with_client(model, "a"), NOTES, policies=policies)
     assert reruns(repo, with_client(model, "a"), policies=policies) == []
+
+
+@pytest.mark.parametrize("inside", ["", "[0]", "[0].lines"])
+def test_the_path_in_a_warning_can_be_ignored_as_it_stands(repo, model, inside):
+    """A path in a list has brackets: it names that part, and what it is in names it too."""
+
+    def build() -> Crew:
+        return two_tasks(model, worker={"tools": [Reader(client=[Opaque("a")])]})
+
+    assert next(iter(repo.plan(build(), NOTES))).reasons[0].component == "tool:reader.client[0].lines"
+    policies = {"*": TaskPolicy(ignore=(f"tool:reader.client{inside}",))}
+    repo.run(build(), NOTES, policies=policies)
+    assert reruns(repo, build(), policies=policies) == []
+
+
+def test_an_ignored_path_ignores_no_other(repo, model):
+    """Of two parts of a list, the one that is not named is still opaque."""
+    crew = two_tasks(model, worker={"tools": [Reader(client=[Opaque("a"), Opaque("b")])]})
+    policies = {"*": TaskPolicy(ignore=("tool:reader.client[0]",))}
+    [first, _] = repo.plan(crew, NOTES, policies=policies)
+    assert [r.component for r in first.reasons if r.kind is ReasonKind.NOT_HASHABLE] == ["tool:reader.client[1].lines"]
 
 
 def test_a_registered_hasher_decides(repo, model):

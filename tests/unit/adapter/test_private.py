@@ -141,3 +141,16 @@ def test_the_texts_around_a_tasks_own_can_be_read():
     """Without `I18N._prompts`, a prompt file of an agent's own would not be seen to change (CrewAI 1.13)."""
     assert private.prompt_texts(I18N())["slices"]["task"]
     assert private.prompt_texts(None) is None
+
+
+def test_the_skills_of_a_crew_can_be_loaded_as_its_kickoff_does(tmp_path):
+    """Without `_resolve_crew_skills`, the skills that a kickoff hands to the agents would look like their own."""
+    skill = tmp_path / "appraisal"
+    skill.mkdir()
+    (skill / "SKILL.md").write_text("---\nname: appraisal\ndescription: How to appraise.\n---\nLook.\n")
+    [loaded] = private.loaded_skills([tmp_path])
+    assert (loaded.name, private.loaded_skills([])) == ("appraisal", [])
+    crew = built()
+    crew.skills = [tmp_path]
+    crew.kickoff({"notes": "n", "adjuster": "a"})
+    assert crew.agents[0].skills == [loaded]

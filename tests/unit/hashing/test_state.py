@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,10 +72,15 @@ def test_what_a_method_is_told_acts(project, one, two):
 def run_with(tool: Any) -> Iterator[None]:
     """A run that has hashed what it works with."""
     work = Work()
+    with work.under_way():
+        assert hash_in(work, tool)
+        yield
+
+
+def hash_in(work: Work, tool: Any) -> Any:
+    """What a run hashes."""
     with work.hashing():
-        hash_callable(tool, "tool")
-    yield
-    work.end()
+        return hash_callable(tool, "tool")
 
 
 def test_what_a_run_writes_is_no_change(project):
@@ -83,9 +89,11 @@ def test_what_a_run_writes_is_no_change(project):
     tool = project.load("crewmodule").tool
     before = hash_callable(tool, "tool")
     for _ in range(2):
-        with run_with(tool):
+        work = Work()
+        with work.under_way():
+            assert hash_in(work, tool) == before
             tool("q")
-            assert hash_callable(tool, "tool") == before
+            assert hash_in(work, tool) == before
         assert hash_callable(tool, "tool") == before
 
 
@@ -123,16 +131,52 @@ def test_what_somebody_sets_while_another_run_goes_on_is_a_change(project):
 
 
 def test_a_tool_of_two_runs_is_at_work_until_the_second_ends(project):
-    """What the one that goes on writes after the other has ended is no change either."""
+    """What runs beside each other write is no change for either, nor for a third, before or after they end."""
     project.write(crewmodule=TOOL)
     tool = project.load("crewmodule").tool
     before = hash_callable(tool, "tool")
-    with run_with(tool):
+    going, end = threading.Event(), threading.Event()
+
+    def run() -> None:
         with run_with(tool):
-            tool("q")
+            going.set()
+            end.wait(30)
+
+    first = threading.Thread(target=run)
+    first.start()
+    going.wait(30)
+    tool("q")
+    second = Work()
+    with second.under_way():
+        assert hash_in(second, tool) == before
         tool("q")
-        assert hash_callable(tool, "tool") == before
+    tool("q")
     assert hash_callable(tool, "tool") == before
+    end.set()
+    first.join()
+    assert hash_callable(tool, "tool") == before
+
+
+def test_what_a_run_does_before_it_begins_another_is_given_to_that(project):
+    """A tool that loads a table and kicks off a crew that reads it: the inner run is asked about another table each
+    time, and the outer one, and the next like it, work with what they were given.
+    """
+    project.write(crewmodule=TOOL)
+    tool = project.load("crewmodule").tool
+    before = hash_callable(tool, "tool")
+    outer, found = Work(), []
+    with outer.under_way():
+        assert hash_in(outer, tool) == before
+        for table in "aba":
+            tool.configure(table=table)
+            inner = Work()
+            with inner.under_way():
+                found.append(hash_in(inner, tool).sha256)
+                tool("q")
+            assert hash_in(outer, tool) == before
+    assert hash_callable(tool, "tool") == before
+    assert found[0] == found[2]
+    assert len({before.sha256, *found}) == 3
 
 
 def test_what_cannot_be_hashed_is_told_from_its_like(project):
@@ -254,11 +298,12 @@ def test_what_functions_of_a_module_share_counts_as_it_was_given(project):
     project.write(crewmodule=STATE)
     module = project.load("crewmodule")
     for some in (module.tool, module.get, module.remembered, module.counted, module.Tool):
-        before = hash_callable(some, "f")
-        with run_with(some):
+        work, before = Work(), hash_callable(some, "tool")
+        with work.under_way():
+            assert hash_in(work, some) == before
             module.tool("q")
-            assert hash_callable(some, "f") == before
-        assert hash_callable(some, "f") == before
+            assert hash_in(work, some) == before
+        assert hash_callable(some, "tool") == before
 
 
 @pytest.mark.parametrize(
@@ -611,11 +656,12 @@ def test_private_attributes_of_an_installed_model_count_as_they_were_given(proje
     held = index().add("a")
     before = hash_value(held, "v")
     work = Work()
-    with work.hashing():
-        hash_value(held, "v")
-    held("other")
-    assert hash_value(held, "v") == before
-    work.end()
+    with work.under_way():
+        with work.hashing():
+            assert hash_value(held, "v") == before
+        held("other")
+        with work.hashing():
+            assert hash_value(held, "v") == before
     assert hash_value(held, "v") == before
 
 

@@ -1,0 +1,221 @@
+"""CrewAI's own objects where the user's code holds them: a tool that asks another agent or kicks off a crew, or a
+guardrail that is a method of a `@CrewBase` project. They are hashed by what acts, like those of the crew itself; not by
+their random ids, and not as a kickoff leaves them.
+"""
+
+from __future__ import annotations
+
+import ast
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any
+
+from crewai import Crew, Task
+from crewai.agents.agent_builder.base_agent import BaseAgent
+from crewai.llms.base_llm import BaseLLM
+from crewai.tools.base_tool import BaseTool
+from pydantic import BaseModel
+
+from crew_repo.adapter import fields, private, view
+from crew_repo.adapter.fields import Kind, kind_of
+from crew_repo.adapter.llms import add_llm
+from crew_repo.adapter.parts import Memo, Parts, is_crewais, is_default
+from crew_repo.adapter.tools import add_tools
+from crew_repo.hashing import handles, handles_marked, instance_state, kept_members, model_state
+from crew_repo.hashing.state import function_of, tree_of, written_attributes
+
+if TYPE_CHECKING:
+    from crew_repo.hashing import Steps, Walker
+
+__all__: list[str] = []
+
+# What a kickoff makes of other fields, or fills.
+_MADE = {"knowledge", "memory", "tasks_output"}
+_LLM_FIELDS = {"manager_llm", "planning_llm", "function_calling_llm"}
+# What `@CrewBase` keeps on a project; its decorated methods make crews, agents and tasks of it.
+_PROJECT = {
+    *("agents", "tasks", "agents_config", "tasks_config", "_all_methods", "__crew_metadata__", "_mcp_server_adapter"),
+    *("_kickoff", "_before_kickoff", "_after_kickoff", "_original_functions", "_original_tasks", "_original_agents"),
+}
+_ALL_BY_NAME = {"getattr", "vars", "__dict__", "__getattribute__"}
+
+
+class _Described(threading.local):
+    """The tools and LLMs that this thread describes, since one may lead back to itself."""
+
+    def __init__(self) -> None:
+        self.ids: set[int] = set()
+
+
+_described = _Described()
+
+
+@handles(BaseLLM)
+def _llm(walker: Walker, value: BaseLLM, path: str) -> Steps:
+    return _described_as(walker, "llm", value, path, lambda parts: add_llm(parts, path, value))
+
+
+@handles(BaseTool)
+def _tool(walker: Walker, value: BaseTool, path: str) -> Steps:
+    return _described_as(walker, "tool", value, path, lambda parts: add_tools(parts, f"{path}.", [value]))
+
+
+def _described_as(walker: Walker, kind: str, value: Any, path: str, describe: Any) -> Steps:
+    """By the components that it has where it is a crew's own."""
+    if id(value) in _described.ids:
+        return [kind, "itself"]
+    parts = Parts(Memo())
+    with _entered(value):
+        describe(parts)
+    definition = parts.definition()
+    walker.opaque.update((opaque.path, opaque.why) for opaque in definition.opaque)
+    named = [[component.path.removeprefix(path), component.sha256] for component in definition.components]
+    return [kind, *named]
+
+
+@contextmanager
+def _entered(value: object) -> Iterator[None]:
+    _described.ids.add(id(value))
+    try:
+        yield
+    finally:
+        _described.ids.discard(id(value))
+
+
+@handles(BaseAgent)
+def _agent(walker: Walker, value: BaseAgent, path: str) -> Steps:
+    return _item(walker, "agent", value, fields.AGENT, path)
+
+
+@handles(Task)
+def _task(walker: Walker, value: Task, path: str) -> Steps:
+    return _item(walker, "task", value, fields.TASK, path)
+
+
+@handles(Crew)
+def _crew(walker: Walker, value: Crew, path: str) -> Steps:
+    left = {"manager_agent"} if view.generated_manager(value) else set()
+    return _item(walker, "crew", value, fields.CREW, path, left)
+
+
+def _item(
+    walker: Walker, kind: str, item: Any, table: Mapping[str, Kind], path: str, left: set[str] | None = None
+) -> Steps:
+    """Fields that act and differ from their defaults, texts by their templates; what a subclass of the user's adds."""
+    cls = (yield type(item), path) if not is_crewais(type(item)) else type(item).__qualname__
+    held = {**dict(_acting(item, table, left or set())), **_own(item)}
+    return [kind, cls, *(yield from walker.members(held.items(), path))]
+
+
+def _acting(item: BaseModel, table: Mapping[str, Kind], left: set[str]) -> Iterator[tuple[str, object]]:
+    for name, field in type(item).model_fields.items():
+        what, value = kind_of(table, name), item.__dict__.get(name)
+        if what is Kind.PLUMBING or name in left or (name not in table and not is_crewais(type(item))):
+            continue
+        if name in _MADE:
+            value = value if isinstance(value, bool) else value is not None and type(value).__qualname__
+        elif what is Kind.TEXT:
+            value = private.original_text(item, name)  # type: ignore[arg-type]
+        elif name in _LLM_FIELDS:
+            value = _AnLLM(value) if isinstance(value, str) else value
+        if not is_default(value, field.get_default(call_default_factory=True, validated_data={})):
+            yield name, value
+
+
+def _own(item: BaseModel) -> dict[str, object]:
+    """What a subclass of the user's declares, but for what it writes itself."""
+    bases = [base for base in type(item).__mro__ if is_crewais(base) and issubclass(base, BaseModel)]
+    known = {name for base in bases for name in (*base.model_fields, *base.__private_attributes__)}
+    written = written_attributes(type(item))
+    return {
+        name: value
+        for name, value in model_state(item).items()
+        if name not in known and name not in written and name in _declared(type(item))
+    }
+
+
+def _declared(cls: type[BaseModel]) -> set[str]:
+    return {*cls.model_fields, *cls.__private_attributes__}
+
+
+class _AnLLM:
+    """The name of a model, of which CrewAI makes an LLM when it needs it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+@handles(_AnLLM)
+def _named_llm(walker: Walker, value: _AnLLM, path: str) -> Steps:
+    return _described_as(walker, "llm", value, path, lambda parts: add_llm(parts, path, value.name))
+
+
+@handles_marked("is_crew_class")
+def _project(walker: Walker, value: Any, path: str) -> Steps:
+    """A `@CrewBase` project: its own methods and attributes; its agents, tasks and files if those name them."""
+    methods = {
+        name: member
+        for base in reversed(type(value).__mro__)
+        for name, member in vars(base).items()
+        if name[:2] != "__" and not _is_machinery(member)
+    }
+    named = _named(methods.values())
+    held = {name: member for name, member in methods.items() if name not in _PROJECT}
+    for name, member in instance_state(value).items():
+        if name not in _PROJECT or named is None or name in named:
+            held[name] = member
+    made = {name: member for name, member in _made_by_project(type(value)).items() if named is None or name in named}
+    written = written_attributes(type(value)) & held.keys()
+    members = [(name, member) for name, member in {**made, **held}.items() if name not in written]
+    members += kept_members(value, written, instance_state, path) if written else []
+    return ["project", type(value).__qualname__, *(yield from walker.members(members, path))]
+
+
+def _is_machinery(member: Any) -> bool:
+    """Whether CrewAI's decorators have put it there."""
+    found = getattr(member, "__func__", member)
+    home = getattr(found, "__globals__", {}).get("__name__", "") or type(found).__module__
+    return f"{home}.".startswith("crewai.")
+
+
+def _made_by_project(cls: type) -> dict[str, Any]:
+    """The methods that CrewAI's decorators have wrapped: of an agent, a task, a crew."""
+    members = {name: member for base in reversed(cls.__mro__) for name, member in vars(base).items()}
+    return {
+        name: function_of(member) for name, member in members.items() if name[:2] != "__" and _is_machinery(member)
+    }
+
+
+def _named(members: Any) -> set[str] | None:
+    """The names that these functions mention, in code or as a text; None if any may read what it does not name."""
+    found: set[str] = set()
+    for function in filter(None, map(function_of, members)):
+        if isinstance(function, FunctionType):
+            if _hands_itself_on(function):
+                return None
+            found |= set(_mentioned(function.__code__))
+    return None if found & _ALL_BY_NAME else found
+
+
+def _hands_itself_on(function: FunctionType) -> bool:
+    """Whether a method lets others read all of its object, as far as its source says."""
+    tree = tree_of(function)
+    if tree is None:
+        return True
+    if not tree.args.args:
+        return False
+    me = tree.args.args[0].arg
+    loads = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == me]
+    bases = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    return any(id(node) not in bases for node in loads)
+
+
+def _mentioned(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, str):
+            yield constant
+        elif isinstance(constant, CodeType):
+            yield from _mentioned(constant)
