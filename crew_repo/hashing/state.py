@@ -44,6 +44,7 @@ __all__ = [
     "written_in_module",
     "written_names",
     "written_parameters",
+    "written_under_aliases",
 ]
 
 MUTATORS = frozenset(
@@ -116,7 +117,7 @@ def written_in(cls: type) -> frozenset[str]:
         return frozenset()
     return frozenset().union(
         *(
-            written_by(function, cls.__name__)
+            written_by(function, cls.__name__) | written_under_aliases(function, cls.__name__)
             for name, member in list(vars(cls).items())
             if not is_constructor(name) and not _validates(cls, name)
             for function in functions_of(member)
@@ -181,12 +182,31 @@ def written_by(function: FunctionType, class_name: str) -> frozenset[str]:
     owner = None if tree is None else first_argument(tree)
     if tree is None or owner is None:
         return frozenset()
-    written = set()
-    for target in _targets(tree):
-        attribute = attribute_of(target, {owner, class_name})
-        if attribute is not None:
-            written.add(mangled(attribute, class_name))
-    return frozenset(written)
+    found = (attribute_of(target, {owner, class_name}) for target in _targets(tree))
+    return frozenset(mangled(attribute, class_name) for attribute in found if attribute is not None)
+
+
+@weakly_cached
+def written_under_aliases(function: FunctionType, class_name: str) -> frozenset[str]:
+    """The attributes that a method changes under a name of its own, after `cache = self._cache`."""
+    tree = tree_of(function)
+    owner = None if tree is None else first_argument(tree)
+    if tree is None or owner is None:
+        return frozenset()
+    aliases = _aliases(tree, {owner, class_name})
+    changed = (target for target in _targets(tree) if not isinstance(target, ast.Name) or _was_mutated(target))
+    names = {(dotted_name(target) or "").partition(".")[0] for target in changed}
+    return frozenset(mangled(aliases[name], class_name) for name in names & aliases.keys())
+
+
+def _aliases(tree: FunctionNode, owners: set[str]) -> dict[str, str]:
+    """The names that stand for an attribute in a method: `cache = self._cache`."""
+    named = (
+        (node.targets[0].id, attribute_of(node.value, owners))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    )
+    return {name: attribute for name, attribute in named if attribute is not None}
 
 
 def first_argument(tree: FunctionNode) -> str | None:

@@ -14,6 +14,7 @@ import pytest
 from pydantic import BaseModel, PrivateAttr, computed_field
 
 from crew_repo.hashing import Work, _kept, accounts, hash_callable, hash_value, written_at_work
+from crew_repo.hashing.state import written_attributes
 from tests.unit.hashing.conftest import Project
 
 TOOL = """
@@ -601,6 +602,23 @@ def test_an_installed_class_is_read_like_the_users(project):
     for cls in (module.Own, module.faketools.Tool):
         assert accounts(cls) == {"calls"}
         assert written_at_work(cls) == {"calls"}
+
+
+class Aliased:
+    """What it calls `cache` is its own."""
+
+    def call(self, prompt: str) -> str:
+        cache, limit = self.cache, self.limit
+        counts = self.counts
+        counts[prompt] = limit
+        return cache.get(prompt)
+
+
+def test_what_is_written_under_another_name_is_written():
+    """A cache that a method fills under a name of its own is its state, and read; what a model is told, it may be too."""
+    assert written_attributes(Aliased) == {"counts"}
+    assert written_at_work(Aliased) == frozenset()
+    assert accounts(Aliased) == frozenset()
 
 
 class ModelDuty(BaseModel):
