@@ -52,9 +52,10 @@ def accounts(cls: type) -> frozenset[str]:
     source - there are none.
     """
     read: set[str] = set()
+    names = {"__class__", *(base.__name__ for base in cls.__mro__)}
     for member, owner in _work(cls, made=True):
         functions = _called(member)
-        seen = None if functions is None else [_attributes_read(function, owner) for function in functions]
+        seen = None if functions is None else [_attributes_read(function, owner, names) for function in functions]
         if seen is None or None in seen:
             return frozenset()
         read.update(*(names for names in seen if names))
@@ -114,7 +115,7 @@ def _is_core(function: FunctionType) -> bool:
     return is_core_module(str(function.__globals__.get("__name__")))
 
 
-def _attributes_read(function: FunctionType, owner: str) -> set[str] | None:
+def _attributes_read(function: FunctionType, owner: str, names: set[str]) -> set[str] | None:
     """The attributes of its object that a method reads; None if it hands the object on, or has no source."""
     tree = live_tree_of(function)
     if tree is None:
@@ -125,7 +126,7 @@ def _attributes_read(function: FunctionType, owner: str) -> set[str] | None:
     loads = _loads(tree)
     if any(isinstance(node, ast.Name) and node.id in {self_name, "locals", "vars", "eval", "exec"} for node in loads):
         return None
-    found = {name for node in loads for name in (attribute_of(node, {self_name, owner}), _of_super(node)) if name}
+    found = {name for node in loads for name in (attribute_of(node, {self_name, *names}), _of_super(node)) if name}
     return None if found & _SHOWS_ALL else {mangled(name, owner) for name in found}
 
 

@@ -533,6 +533,21 @@ class ByPart(Moded):
         return self.part("mode")
 
 
+class ByBase(Moded):
+    def call(self) -> Any:
+        return Moded.mode
+
+
+class ByCell(Moded):
+    def call(self) -> Any:
+        return __class__.mode  # type: ignore[name-defined]
+
+
+class BySuper(Moded):
+    def call(self) -> Any:
+        return super().mode
+
+
 class ByPositionalOnly(Moded):
     def call(self, /) -> Any:
         return self.mode
