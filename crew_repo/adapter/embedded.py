@@ -24,7 +24,7 @@ from crew_repo.adapter.llms import add_llm
 from crew_repo.adapter.parts import Memo, Parts, is_crewais, is_default
 from crew_repo.adapter.tools import add_tools
 from crew_repo.hashing import handles, handles_marked, instance_state, kept_members, model_state
-from crew_repo.hashing.state import function_of, tree_of, written_attributes
+from crew_repo.hashing.state import first_argument, function_of, live_tree_of, written_attributes
 
 if TYPE_CHECKING:
     from crew_repo.hashing import Steps, Walker
@@ -201,12 +201,10 @@ def _named(members: Any) -> set[str] | None:
 
 def _hands_itself_on(function: FunctionType) -> bool:
     """Whether a method lets others read all of its object, as far as its source says."""
-    tree = tree_of(function)
+    tree = live_tree_of(function)
     if tree is None:
         return True
-    if not tree.args.args:
-        return False
-    me = tree.args.args[0].arg
+    me = first_argument(tree)
     loads = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == me]
     bases = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     return any(id(node) not in bases for node in loads)

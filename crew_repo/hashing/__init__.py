@@ -15,7 +15,9 @@ What counts:
 - Classes by their bases, fields in their order, methods and attributes; objects by class and attributes.
 - Of a model, not what only decides whether a call fails, or how long it takes (`_failing`): an answer was given.
 - What code writes on its own objects, as it was given and not as runs have left it (`_kept`); what a tool only adds to
-  and never reads does not count, nor does what a model writes as it answers (`_accounts`).
+  and never reads does not count, nor does what a model writes as it answers (`_accounts`). So do the globals that
+  functions of the same module write, whoever of it reads them, and defaults and attributes of functions (`_globals`).
+- Of a client, a thread or another thing of plumbing that the user has derived a class of, what the user has added.
 
 What does not count, and cannot be seen: the values of what is named like a secret (`_secret_names`) or is a SecretStr,
 and the passwords in URLs (`handing_over` tells the caller what they were, who keeps them out of what is stored);

@@ -8,24 +8,21 @@ import types
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from crew_repo.hashing._accounts import state_names
 from crew_repo.hashing._asked import environment_said, modules_asked
 from crew_repo.hashing._bytecode import Chain
 from crew_repo.hashing._canonical import Encoded
 from crew_repo.hashing._dispatch import handles, handles_named
+from crew_repo.hashing._globals import closure_of, defaults_of, kept_state, left_out, without_written
 from crew_repo.hashing._imports import absolute_names, modules_digest, package_of
-from crew_repo.hashing._kept import kept_members
 from crew_repo.hashing._origin import is_own_function, is_own_module
 from crew_repo.hashing._source import Static, static_part
-from crew_repo.hashing._state import instance_state
-from crew_repo.hashing.state import written_names
+from crew_repo.hashing.state import written_parameters
 
 if TYPE_CHECKING:
     from crew_repo.hashing._walker import Parts, Steps, Walker
 
 __all__: list[str] = []
 
-_EMPTY_CELL = ("empty cell",)
 # What Python puts into every module; it says where code stands, not what it does.
 _MODULE_FACTS = frozenset(
     {
@@ -48,19 +45,20 @@ def _function(walker: Walker, value: types.FunctionType, path: str) -> Steps:
 
 def _own_function(walker: Walker, function: types.FunctionType, path: str) -> Parts:
     static = static_part(function.__code__, function.__globals__)
-    written = written_names(function)  # its counters and caches: what it also reads counts as it was given
-    state = state_names(function)
+    written = left_out(function, static.chains)
+    attributes = [member for member in vars(function).items() if f"{function.__name__}.{member[0]}" not in written]
     encoded: list[Encoded] = ["function", static.sha256]
     for name, members in (
-        ("defaults", _defaults(function)),
-        ("closure", [cell for cell in _closure(function) if cell[0] not in written]),
-        ("globals", list(_without_state(_referenced(function.__globals__, static.chains), written))),
+        ("defaults", [default for default in defaults_of(function) if default[0] not in written_parameters(function)]),
+        ("closure", [cell for cell in closure_of(function) if cell[0] not in written]),
+        ("globals", list(_without_state(_referenced(function.__globals__, static.chains), written, path))),
         ("annotations", function.__annotations__.items()),
-        ("attributes", vars(function).items()),
+        ("attributes", attributes),
     ):
         encoded.append([name, *(yield from walker.members(members, path))])
+    state = kept_state(function, static.chains, path)
     if state:
-        encoded.append(["state", *(yield from walker.members(kept_members(function, state, _written_now, path), path))])
+        encoded.append(["state", *(yield from walker.members(state, path))])
     return [*encoded, *_from_outside(walker, function, static, path)]
 
 
@@ -80,28 +78,10 @@ def _from_outside(walker: Walker, function: types.FunctionType, static: Static, 
 def _installed_wrapper(walker: Walker, function: types.FunctionType, path: str) -> Parts:
     """A wrapper that a library has put around something: named, and what it holds is hashed."""
     name = f"{function.__globals__.get('__name__')}.{function.__code__.co_name}"
-    held = {**dict(_defaults(function)), **dict(_closure(function))}
+    held = {**dict(defaults_of(function)), **dict(closure_of(function))}
     if "__wrapped__" in vars(function):
         held["__wrapped__"] = vars(function)["__wrapped__"]
     return ["wrapper", name, *(yield from walker.members(held.items(), path))]
-
-
-def _defaults(function: types.FunctionType) -> list[tuple[str, object]]:
-    code, defaults = function.__code__, function.__defaults__ or ()
-    names = code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount]
-    return [*zip(names, defaults, strict=True), *(function.__kwdefaults__ or {}).items()]
-
-
-def _closure(function: types.FunctionType) -> list[tuple[str, object]]:
-    cells = function.__closure__ or ()
-    return [(name, _contents(cell)) for name, cell in zip(function.__code__.co_freevars, cells, strict=True)]
-
-
-def _contents(cell: types.CellType) -> object:
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return _EMPTY_CELL
 
 
 def _referenced(namespace: dict[str, Any], chains: tuple[Chain, ...]) -> Iterator[tuple[str, object]]:
@@ -117,15 +97,14 @@ def _referenced(namespace: dict[str, Any], chains: tuple[Chain, ...]) -> Iterato
                 yield from _docstring(namespace[chain[0]], chain)
 
 
-def _without_state(held: Iterator[tuple[str, object]], state: frozenset[str]) -> Iterator[tuple[str, object]]:
-    """Leave out what the function writes: a global, or an attribute of one (`STATS.calls += 1`)."""
+def _without_state(
+    held: Iterator[tuple[str, object]], state: frozenset[str], path: str
+) -> Iterator[tuple[str, object]]:
+    """Leave out what is written: a global, or an attribute of one (`STATS.calls += 1`)."""
     for name, value in held:
-        written = {each.partition(".")[2] for each in state if each.startswith(f"{name}.")}
-        if name in state:
-            continue
-        if written and not isinstance(value, (type, types.ModuleType)) and hasattr(value, "__dict__"):
-            value = (type(value), {key: part for key, part in vars(value).items() if key not in written})
-        yield name, value
+        if name not in state:
+            written = {each.partition(".")[2] for each in state if each.startswith(f"{name}.")}
+            yield name, without_written(value, written, f"{path}.{name}")
 
 
 def _docstring(value: object, chain: Chain) -> Iterator[tuple[str, object]]:
@@ -134,19 +113,6 @@ def _docstring(value: object, chain: Chain) -> Iterator[tuple[str, object]]:
     for name in chain[1:end]:
         value = inspect.getattr_static(value, name, None)
     yield ".".join(chain[: end + 1]), getattr(value, "__doc__", None)
-
-
-def _written_now(function: types.FunctionType) -> dict[str, object]:
-    """What the names that a function writes stand for by now; `STATS.calls` is an attribute of a global."""
-    cells, now = dict(_closure(function)), {}
-    for dotted in written_names(function):
-        name, _, attribute = dotted.partition(".")
-        held = {**function.__globals__, **cells} if name in cells else function.__globals__
-        if attribute and name in held:
-            held, name = instance_state(held[name]), attribute
-        if name in held:
-            now[dotted] = held[name]
-    return now
 
 
 def _follow(value: object, chain: Chain) -> tuple[str, object]:

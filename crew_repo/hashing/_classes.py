@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, get_origin
 from crew_repo.hashing._canonical import Encoded
 from crew_repo.hashing._dispatch import handles
 from crew_repo.hashing._kept import kept_members
-from crew_repo.hashing._origin import is_own_class, is_own_function, own_written_attributes, qualified_name
+from crew_repo.hashing._origin import is_compiled, is_own_class, is_own_function, qualified_name
 from crew_repo.hashing._pydantic import declarations, own_post_init
+from crew_repo.hashing.state import own_written_attributes, written_from_outside
 
 if TYPE_CHECKING:
     from crew_repo.hashing._walker import Parts, Steps, Walker
@@ -66,7 +67,7 @@ def _is_named(kind: type) -> bool:
     found: Any = sys.modules.get(kind.__module__)
     for name in kind.__qualname__.split("."):
         found = getattr(found, name, None)
-    return found is kind or not hasattr(sys.modules.get(kind.__module__), "__file__")
+    return found is kind or (not hasattr(sys.modules.get(kind.__module__), "__file__") and is_compiled(kind))
 
 
 def _live_class(walker: Walker, kind: type, path: str) -> Parts:
@@ -113,7 +114,8 @@ def _unusual(declared: Any, usual: dict[str, object]) -> list[tuple[str, object]
 
 def _namespace(kind: type, path: str) -> Iterator[tuple[str, object]]:
     held = {name: value for name, value in vars(kind).items() if not _follows(kind, name, value)}
-    written = {name for name in own_written_attributes(kind) & held.keys() if not callable(held[name])}
+    from_anywhere = own_written_attributes(kind) | written_from_outside(kind)
+    written = {name for name in from_anywhere & held.keys() if not callable(held[name])}
     yield from kept_members(kind, written, vars, path)
     for name, value in held.items():
         if name == "model_post_init" and "__pydantic_decorators__" in vars(kind):

@@ -13,7 +13,7 @@ from types import FunctionType
 from typing import NamedTuple
 
 from crew_repo.hashing._origin import is_own_class, is_own_function
-from crew_repo.hashing.state import mangled, tree_of, weakly_cached
+from crew_repo.hashing.state import first_argument, live_tree_of, mangled, weakly_cached
 
 __all__ = ["OnlyFailing", "only_failing"]
 
@@ -54,12 +54,12 @@ def only_failing(cls: type) -> OnlyFailing:
     names = {method.places[0] for method in methods}
     for places, function, owner in methods:
         assert function is not None  # noqa: S101 - see above
-        tree = tree_of(function)
+        tree = live_tree_of(function)
         if tree is None or isinstance(tree, ast.Lambda) or _may_catch(tree, names):
             return OnlyFailing(frozenset(), frozenset())
         parts = [part for part in _failing_parts(tree.body) if not _is_of_the_context(part)]
         failing = {id(node) for part in parts for node in ast.walk(part)}
-        me = tree.args.args[0].arg if tree.args.args else ""
+        me = first_argument(tree) or ""
         if not _note_attributes(attributes, tree, me, owner, failing):
             attributes.acting.update(attributes.failing, ["*"])
         _note_variables(variables, tree, function, places, failing)

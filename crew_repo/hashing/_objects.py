@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from crew_repo.hashing._dispatch import handles, handles_named
 from crew_repo.hashing._kept import kept_members
-from crew_repo.hashing._origin import own_written_attributes
 from crew_repo.hashing._state import has_hidden_state, instance_state
+from crew_repo.hashing.state import own_written_attributes
 
 if TYPE_CHECKING:
     from crew_repo.hashing._walker import Parts, Steps, Walker

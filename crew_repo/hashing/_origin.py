@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import sys
 import sysconfig
@@ -9,22 +10,25 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import ClassMethodDescriptorType, CodeType, MethodDescriptorType, ModuleType, WrapperDescriptorType
 from typing import Any
 
-from crew_repo.hashing.state import written_attributes
-
 __all__ = [
+    "is_compiled",
+    "is_core_class",
+    "is_core_module",
     "is_own_class",
     "is_own_file",
     "is_own_function",
     "is_own_module",
-    "own_written_attributes",
     "qualified_name",
 ]
 
 _SITE_FOLDERS = frozenset({"site-packages", "dist-packages"})
 _STDLIB_FOLDERS = tuple({Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")})
+_CORE = frozenset({"abc", "builtins", "crewai", "pydantic", "pydantic_core", "typing", "typing_extensions"})
+_NATIVE = (MethodDescriptorType, WrapperDescriptorType, ClassMethodDescriptorType)
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made at run time
 _PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
 
 
@@ -47,8 +51,29 @@ def is_own_function(code: CodeType, namespace: Mapping[str, Any]) -> bool:
 
 
 def is_own_class(kind: type) -> bool:
-    """Whether a class is the user's: by the module that it says it is from."""
-    return is_own_module(str(kind.__module__))
+    """Whether a class is the user's: by the module that it says it is from.
+
+    A class that is made by `exec(source, {})` says that it is from `builtins`.
+    """
+    module = str(kind.__module__)
+    return not is_compiled(kind) if module == "builtins" else is_own_module(module)
+
+
+def is_core_class(kind: type) -> bool:
+    """Whether a class is Python's, pydantic's or CrewAI's: what its methods do with a subclass is known."""
+    return not is_own_class(kind) and is_core_module(str(kind.__module__))
+
+
+def is_core_module(name: str) -> bool:
+    """Whether a module of this name is one of those."""
+    return name.partition(".")[0] in _CORE
+
+
+def is_compiled(kind: type) -> bool:
+    """Whether a class is made by compiled code, and not by a class statement or a call of `type`."""
+    is_static = not kind.__flags__ & _HEAP_TYPE
+    native = (some for some in vars(kind).values() if isinstance(some, _NATIVE))
+    return is_static or getattr(builtins, kind.__name__, None) is kind or any(m.__objclass__ is kind for m in native)
 
 
 def is_own_module(name: str) -> bool:
@@ -113,8 +138,3 @@ def _recorded_names(dist_info: Path) -> Iterator[str]:
     with suppress(OSError):
         for line in (dist_info / "RECORD").read_text(errors="replace").splitlines():
             yield line.partition(",")[0].partition("/")[0].removesuffix(".py")
-
-
-def own_written_attributes(kind: type) -> frozenset[str]:
-    """The attributes that the methods of the user's own class write: its state (see hashing.state)."""
-    return written_attributes(kind) if is_own_class(kind) else frozenset()

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import types
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import Context, ContextVar, Token
 from os import environ
 from typing import TYPE_CHECKING, Any
 
 from crew_repo.hashing._canonical import Encoded
 from crew_repo.hashing._dispatch import handles, handles_named
-from crew_repo.hashing._origin import qualified_name
+from crew_repo.hashing._kept import kept_members
+from crew_repo.hashing._origin import is_own_class, qualified_name
 from crew_repo.hashing._secrets import hand_over
+from crew_repo.hashing._state import instance_state
+from crew_repo.hashing.state import assigned_in, own_written_attributes
 
 if TYPE_CHECKING:
     from crew_repo.hashing._walker import Parts, Steps, Walker
@@ -22,6 +26,32 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 _STANDARD_STREAMS = frozenset({"<stdin>", "<stdout>", "<stderr>"})
+
+
+def _with_what_the_user_adds(handler: Callable[[Walker, Any, str], Steps]) -> Callable[[Walker, Any, str], Steps]:
+    """Of the user's own subclass, its class and the fields that the library's classes do not have count as well."""
+
+    @functools.wraps(handler)
+    def handle(walker: Walker, value: Any, path: str) -> Steps:
+        steps = handler(walker, value, path)
+        return _derived(walker, value, path, steps) if any(map(is_own_class, type(value).__mro__)) else steps
+
+    return handle
+
+
+def _library_class(kind: type) -> type:
+    return next(base for base in kind.__mro__ if not is_own_class(base))
+
+
+def _derived(walker: Walker, value: Any, path: str, steps: Steps) -> Parts:
+    contents = steps if isinstance(steps, list) else (yield from steps)
+    kind = yield type(value), path
+    library = frozenset().union(*(assigned_in(base) for base in type(value).__mro__ if not is_own_class(base)))
+    written = own_written_attributes(type(value)) - library
+    held = {name: part for name, part in instance_state(value).items() if name not in library}
+    members = [(name, part) for name, part in held.items() if name not in written]
+    members += kept_members(value, written, instance_state, path) if written else []
+    return ["derived", kind, contents, *(yield from walker.members(members, path))]
 
 
 @handles(
@@ -38,8 +68,9 @@ _STANDARD_STREAMS = frozenset({"<stdin>", "<stdout>", "<stderr>"})
     *("loguru._logger.Logger", "structlog._config.BoundLoggerLazyProxy", "structlog._base.BoundLoggerBase"),
     *("rich.console.Console", "tqdm.std.tqdm", "opentelemetry.trace.Tracer"),
 )
+@_with_what_the_user_adds
 def _stateless(_walker: Walker, value: object, _path: str) -> list[Encoded]:
-    return ["stateless", qualified_name(type(value))]
+    return ["stateless", qualified_name(_library_class(type(value)))]
 
 
 @handles_named(
@@ -47,15 +78,22 @@ def _stateless(_walker: Walker, value: object, _path: str) -> list[Encoded]:
     *("httpx._client.BaseClient", "httpx.Client", "httpx.AsyncClient", "openai._base_client.BaseClient"),
     "anthropic._base_client.BaseClient",
 )
+@_with_what_the_user_adds
 def _http_client(_: Walker, value: Any, path: str) -> Parts:
-    """Connections, headers and timeouts come and go; where it talks to stays, and what it always asks."""
+    """Connections, headers and timeouts come and go; where it talks to stays, what it always asks, and who answers."""
     hand_over(value)
     address = getattr(value, "base_url", None)
     place = [str(getattr(address, part, "")) for part in ("scheme", "host", "port", "path")] if address else []
     asked = getattr(value, "params", None)
     asked = dict(asked) if isinstance(asked, Mapping) else asked
     parameters = [(yield asked, f"{path}.params")] if asked else []
-    return ["http client", qualified_name(type(value)), *place, *parameters]
+    transport = getattr(value, "_transport", None)  # httpx: one that asks no server answers itself
+    answered = [(yield transport, f"{path}.transport")] if _answers_itself(type(transport)) else []
+    return ["http client", qualified_name(_library_class(type(value))), *place, *parameters, *answered]
+
+
+def _answers_itself(kind: type) -> bool:
+    return is_own_class(kind) or kind.__name__ in {"MockTransport", "WSGITransport", "ASGITransport"}
 
 
 @handles(ContextVar)

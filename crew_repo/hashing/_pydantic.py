@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from crew_repo.hashing._canonical import SCALARS, Encoded
 from crew_repo.hashing._dispatch import handles_named
-from crew_repo.hashing._kept import kept_members
-from crew_repo.hashing._origin import is_own_class, is_own_function, own_written_attributes, qualified_name
+from crew_repo.hashing._kept import Kept, kept_members
+from crew_repo.hashing._origin import is_core_class, is_own_class, is_own_function, qualified_name
 from crew_repo.hashing._secret_names import is_secret_name
 from crew_repo.hashing._secrets import hand_over
 from crew_repo.hashing._state import instance_state
+from crew_repo.hashing._walker import walk
+from crew_repo.hashing.state import own_written_attributes
 
 if TYPE_CHECKING:
     from crew_repo.hashing._walker import Parts, Walker
@@ -30,6 +32,7 @@ def _model(walker: Walker, value: Any, path: str) -> Parts:
     written = own_written_attributes(type(value))
     held = [(name, part) for name, part in _values(value).items() if name not in written]
     held += kept_members(value, written, model_state, path) if written else []
+    held += _installed_private(value, path)
     return ["model", kind, *(yield from walker.members(held, path))]
 
 
@@ -46,6 +49,23 @@ def _values(value: Any) -> dict[str, Any]:
     private = value.__pydantic_private__ or {}
     values.update({name: private[name] for name in _own_private_names(type(value)) if name in private})
     return values
+
+
+def _installed_private(value: Any, path: str) -> list[tuple[str, object]]:
+    """The private attributes that a library's classes add, which are their own affair: as they were given.
+
+    Those that were given as they are declared are left out, as fields are. CrewAI's and pydantic's hold plumbing.
+    """
+    bases = (base for base in type(value).__mro__ if not is_own_class(base) and not is_core_class(base))
+    declared = {name: some for base in bases for name, some in _private_attributes(base).items()}
+    held = declared.keys() & (value.__pydantic_private__ or {})
+    plain = {name: walk("state", some.default, path).sha256 for name, some in declared.items() if _is_scalar(some)}
+    kept = kept_members(value, held, model_state, path) if held else []
+    return [(name, part) for name, part in kept if not isinstance(part, Kept) or part.hashed.sha256 != plain.get(name)]
+
+
+def _is_scalar(private: Any) -> bool:
+    return type(private.default) in SCALARS
 
 
 def model_state(value: Any) -> dict[str, Any]:

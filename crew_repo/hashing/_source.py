@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import functools
 import linecache
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from weakref import ref
 
 from crew_repo.hashing._asked import Asked, asked_names
@@ -15,7 +17,9 @@ from crew_repo.hashing._canonical import Encoded, canonical, seal
 from crew_repo.hashing._imports import Import
 from crew_repo.hashing._syntax import FunctionNode, encode_function
 
-__all__ = ["Static", "static_part"]
+__all__ = ["Found", "SourceFile", "Static", "file_of", "live_node", "node_at", "once_per_code", "static_part"]
+
+Computed = TypeVar("Computed")
 
 
 class Static(NamedTuple):
@@ -29,67 +33,99 @@ class Static(NamedTuple):
     modules: Asked
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
+    """A function in a file, and the code that it compiles to there."""
+
     line: int
     node: FunctionNode
     code: CodeType
 
 
-_statics: dict[int, tuple[ref[CodeType], Static]] = {}
-_files: dict[str, tuple[str, dict[str, list[_Found]]]] = {}
+class SourceFile:
+    """Every function in a file, by name."""
+
+    def __init__(self, text: str, filename: str) -> None:
+        self.text, self.functions = text, _index(text, filename)
 
 
-def static_part(code: CodeType, namespace: Mapping[str, Any]) -> Static:
-    """The static part of a function, computed once per code object.
+_files: dict[str, SourceFile] = {}
 
-    Kept by identity: equal code objects may come from different sources.
-    """
-    known = _statics.get(id(code))
-    if known is not None and known[0]() is code:
+
+def once_per_code(
+    compute: Callable[[CodeType, Mapping[str, Any]], Computed],
+) -> Callable[[CodeType, Mapping[str, Any]], Computed]:
+    """Kept by identity, for as long as the code lives: equal code objects may come from different sources."""
+    cache: dict[int, tuple[ref[CodeType], Computed]] = {}
+
+    @functools.wraps(compute)
+    def cached(code: CodeType, namespace: Mapping[str, Any]) -> Computed:
+        key = id(code)
+        known = cache.get(key)
+        if known is None or known[0]() is not code:
+            computed = compute(code, namespace)
+            known = cache[key] = (ref(code, lambda _: cache.pop(key, None)), computed)
         return known[1]
-    static = Static(
+
+    return cached
+
+
+@once_per_code
+def static_part(code: CodeType, namespace: Mapping[str, Any]) -> Static:
+    """The static part of a function, computed once per code object."""
+    return Static(
         seal("code", _encode(code, namespace)),
         global_chains(code),
         local_imports(code),
         asked_names(code, "environment"),
         asked_names(code, "module"),
     )
-    key = id(code)
-    _statics[key] = (ref(code, lambda _: _statics.pop(key, None)), static)
-    return static
 
 
 def _encode(code: CodeType, namespace: Mapping[str, Any]) -> Encoded:
-    try:
-        node = _find(code, namespace)
-        if node is not None:
+    node = live_node(code, namespace)
+    if node is not None:
+        with suppress(ValueError, RecursionError, KeyError):  # it is nested too deeply: the live code speaks
             return ["source", encode_function(node, keep_docstring=reads_docstring(code))]
-    except (SyntaxError, ValueError, RecursionError, KeyError):
-        pass  # a file that has become something else, or is nested too deeply: the live code speaks
     return ["bytecode", encode_code(code)]
 
 
-def _find(code: CodeType, namespace: Mapping[str, Any]) -> FunctionNode | None:
+@once_per_code
+def live_node(code: CodeType, namespace: Mapping[str, Any]) -> FunctionNode | None:
     """The function in the file whose code equals the live code, and if there are several, the one at its line."""
-    live = canonical(encode_code(code))
-    candidates = _functions_of(code.co_filename, namespace).get(code.co_name, [])
-    for found in sorted(candidates, key=lambda found: found.line != code.co_firstlineno):
-        if canonical(encode_code(found.code)) == live:
-            return found.node
+    with suppress(SyntaxError, ValueError, RecursionError, KeyError):  # the file may have become something else
+        live = canonical(encode_code(code))
+        for found in _candidates(code, namespace):
+            if canonical(encode_code(found.code)) == live:
+                return found.node
     return None
 
 
-def _functions_of(filename: str, namespace: Mapping[str, Any]) -> dict[str, list[_Found]]:
-    """Every function in a file, by name."""
+@once_per_code
+def node_at(code: CodeType, namespace: Mapping[str, Any]) -> FunctionNode | None:
+    """The function at the line of the live code, whose code may be another: tests and coverage rewrite it."""
+    with suppress(SyntaxError, ValueError, RecursionError, KeyError):
+        there = [found.node for found in _candidates(code, namespace) if found.line == code.co_firstlineno]
+        if len(there) == 1:
+            return there[0]
+    return live_node(code, namespace)
+
+
+def _candidates(code: CodeType, namespace: Mapping[str, Any]) -> list[Found]:
+    candidates = file_of(code.co_filename, namespace).functions.get(code.co_name, [])
+    return sorted(candidates, key=lambda found: found.line != code.co_firstlineno)
+
+
+def file_of(filename: str, namespace: Mapping[str, Any]) -> SourceFile:
+    """A file as it is by now, parsed once for each text that it has had; SyntaxError and its like are the caller's."""
     linecache.checkcache(filename)
     text = "".join(linecache.getlines(filename, dict(namespace)))
     known = _files.get(filename)
-    if known is None or known[0] != text:
-        known = _files[filename] = (text, _index(text, filename))
-    return known[1]
+    if known is None or known.text != text:
+        known = _files[filename] = SourceFile(text, filename)
+    return known
 
 
-def _index(text: str, filename: str) -> dict[str, list[_Found]]:
+def _index(text: str, filename: str) -> dict[str, list[Found]]:
     """Parse and compile a file once, and find the code of each function by its line and name.
 
     Compiled alone, a function would not have its free variables. Those that share line and name, as two lambdas on
@@ -100,18 +136,18 @@ def _index(text: str, filename: str) -> dict[str, list[_Found]]:
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
             places.setdefault((_first_line(node), getattr(node, "name", "<lambda>")), []).append(node)
-    index: dict[str, list[_Found]] = {}
+    index: dict[str, list[Found]] = {}
     for code in _codes(tree, filename):
         nodes = places.get((code.co_firstlineno, code.co_name), [])
         if len(nodes) == 1:
-            index.setdefault(code.co_name, []).append(_Found(code.co_firstlineno, nodes[0], code))
+            index.setdefault(code.co_name, []).append(Found(code.co_firstlineno, nodes[0], code))
     shared = [(line, node) for (line, _), nodes in places.items() if len(nodes) > 1 for node in nodes]
     moved = dict(enumerate(shared, text.count("\n") + 2))
     for number, (_, node) in moved.items():
         _move(node, number)
     for code in _codes(tree, filename) if moved else ():
         if code.co_firstlineno in moved:
-            index.setdefault(code.co_name, []).append(_Found(*moved[code.co_firstlineno], code))
+            index.setdefault(code.co_name, []).append(Found(*moved[code.co_firstlineno], code))
     return index
 
 

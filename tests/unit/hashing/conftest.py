@@ -28,6 +28,16 @@ class Project:
             path.write_text(textwrap.dedent(text))
             self.forget(name)
 
+    def install(self, **modules: str) -> None:
+        """Write modules of a library; it is installed, so `load` does not forget it."""
+        folder = self.folder / "site-packages"
+        folder.mkdir(exist_ok=True)
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
+        for name, text in modules.items():
+            (folder / f"{name}.py").write_text(textwrap.dedent(text))
+            self.forget(name)
+
     def forget(self, name: str) -> None:
         sys.modules.pop(name, None)
         importlib.invalidate_caches()
@@ -45,7 +55,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     loaded = Project(tmp_path)
     yield loaded
-    for path in tmp_path.glob("*.py"):
+    for path in tmp_path.rglob("*.py"):
         loaded.forget(path.stem)
 
 

@@ -14,6 +14,7 @@ import functools
 import json
 import pathlib
 import re
+import threading
 import typing
 import uuid
 from collections import deque
@@ -133,6 +134,41 @@ class Tool(typing.Generic[typing.TypeVar("T")]):
         return helper(x)
 
 
+STORE: dict[str, int] = {"a": 1}
+
+
+class Totals:
+    calls = 0
+
+    def __init__(self):
+        self.rate = 3
+
+
+TOTALS = Totals()
+
+
+def put(keys, seen={"b": 2}):  # noqa: B006
+    Totals.calls += 1
+    TOTALS.rate += 1
+    put.calls += 1
+    return [STORE.update({key: seen.setdefault(key, 1)}) for key in keys]
+
+
+put.calls = 0
+
+
+def get(key):
+    return STORE[key], TOTALS, Totals.calls, put
+
+
+class Local(threading.local):
+    def __init__(self, tenant):
+        self.tenant = tenant
+
+
+MADE: dict[str, type] = {}
+exec("class Made(dict):\n    rate = 3", MADE)
+
 PAIR = (lambda x: x + 1, lambda x: [x + 2, lambda: x])
 LOOP: list[object] = [1]
 LOOP.append({"loop": LOOP})
@@ -148,6 +184,7 @@ VALUES: dict[str, object] = {
     "more types": [typing.Annotated[int, 3], typing.Callable[[int], str], typing.Dict[str, int]],  # noqa: UP006
     "dataclass": Point(1, [2]),
     "namedtuple": Row(1),
+    "thread local": Local("a"),
     "enum": [Kind.ONE, Kind.TWO],
     "object": Tool("secret"),
     "secrets": {"api_key": "a", "max_tokens": 3, "headers": {"Authorization": "b"}},
@@ -161,6 +198,9 @@ FUNCTIONS: dict[str, Callable[..., object]] = {
     "recursive": recursive,
     "closure": closure(2),
     "cached": cached,
+    "put": put,
+    "get": get,
+    "lambda that stores": lambda key: STORE.pop(key),
     "lambda": lambda x: (x, RATE),
     "first of two": PAIR[0],
     "second of two": PAIR[1],
@@ -168,7 +208,7 @@ FUNCTIONS: dict[str, Callable[..., object]] = {
     "bound method": Tool("key").make,
     "builtin": len,
 }
-CLASSES = {kind.__name__: kind for kind in (Point, Row, Kind, Tool, dict)}
+CLASSES = {kind.__name__: kind for kind in (Point, Row, Kind, Tool, Totals, MADE["Made"], dict)}
 
 
 def records() -> dict[str, str]:

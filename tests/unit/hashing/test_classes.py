@@ -224,6 +224,20 @@ def test_opaque_fields_are_named_by_their_path():
     assert opaque.why.startswith("list_iterator (a builtins.list_iterator): ")
 
 
+def test_classes_made_by_exec_act_by_what_they_do():
+    """They say that they are from `builtins`, which has no such classes; those that it has are named."""
+
+    def made(base: str, name: str, rate: int) -> type:
+        namespace: dict[str, type] = {}
+        exec(f"class {name}({base}):\n    rate = {rate}\n    def __call__(self, x): return x * {rate}", namespace)
+        return namespace[name]
+
+    for base, name in (("object", "Tool"), ("dict", "Tool"), ("object", "dict"), ("object", "zip")):
+        hashes = [hash_class(made(base, name, rate), "c").sha256 for rate in (1, 1, 2)]
+        assert hashes[0] == hashes[1] != hashes[2]
+        assert hash_value(made(base, name, 1)(), "v") != hash_value(made(base, name, 2)(), "v")
+
+
 def test_monkeypatched_methods_act():
     """A class is hashed as it lives, not as its file tells it."""
 

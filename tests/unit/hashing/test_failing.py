@@ -2,49 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import time
-from contextlib import suppress
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
 from crew_repo.hashing import hash_model_class, only_failing
 from tests.unit.hashing.conftest import Project
-
-FAIL, MARKS, SCRIPT = True, ["t3"], {"fail": True}
-
-
-class Switched:
-    """Fails in many ways, and answers in one."""
-
-    broken: ClassVar[bool] = True
-
-    def __init__(self, fail_on: str | None = None, tone: str = "kind", delay: float = 0.0) -> None:
-        self.fail_on, self.tone, self.delay = fail_on, tone, delay
-        self.marks, self.fail_at, self.calls, self.error = ["t4"], 3, 0, RuntimeError("down")
-
-    def call(self, prompt: str) -> str:
-        self.calls += 1
-        time.sleep(self.delay)
-        if self.fail_on and self.fail_on in prompt:
-            self.fail_on = None
-            raise RuntimeError(f"no {self.fail_on}")
-        if type(self).broken or self.calls == self.fail_at:
-            raise self.error
-        for mark in self.marks:
-            if mark in prompt:
-                raise RuntimeError(mark)
-        if FAIL and any(mark in prompt for mark in MARKS):
-            os._exit(1)
-        elif SCRIPT["fail"]:
-            raise self.error
-        self._check(prompt)
-        return f"{self.tone} {prompt}"
-
-    def _check(self, prompt: str) -> None:
-        assert self.fail_at, prompt
+from tests.unit.hashing.switched import (
+    AlsoAnswers,
+    Catches,
+    HandsItselfOn,
+    LimitsContext,
+    Suppresses,
+    Switched,
+)
 
 
 def test_what_only_failing_looks_at_is_told_from_what_acts():
@@ -52,67 +24,6 @@ def test_what_only_failing_looks_at_is_told_from_what_acts():
     found = only_failing(Switched)
     assert found.attributes == {"broken", "calls", "delay", "error", "fail_at", "fail_on", "marks"}
     assert found.variables >= {"call.FAIL", "call.MARKS", "call.SCRIPT", "call.RuntimeError"}
-
-
-class Catches(Switched):
-    """Another method's failing may be caught here, and answered."""
-
-    def answer(self, prompt: str) -> str:
-        try:
-            return self.call(prompt)
-        except RuntimeError:
-            return "plan B"
-
-
-class Suppresses:
-    """Goes on after what it suppresses."""
-
-    fail = True
-
-    def call(self, prompt: str) -> str:
-        with suppress(ValueError):
-            if self.fail:
-                raise ValueError
-            return prompt
-        return "plan B"
-
-
-class HandsItselfOn:
-    """Whoever gets it may read all of it."""
-
-    fail = True
-
-    def call(self, prompt: str) -> str:
-        if self.fail:
-            raise ValueError
-        return str(vars(self))
-
-
-class AlsoAnswers:
-    """Each switch is looked at by an answer too."""
-
-    def call(self, prompt: str) -> str:
-        if self.mode == "fail":
-            raise ValueError
-        if self.quiet:
-            return ""
-        if self.short:
-            if prompt:
-                return prompt
-            raise ValueError
-        fail = self.fail
-        if fail:
-            raise ValueError
-        return self.mode
-
-
-class LimitsContext:
-    """CrewAI asks something else when the context is too long."""
-
-    def call(self, prompt: str) -> str:
-        if len(prompt) > self.limit:
-            raise ValueError("maximum context length exceeded")
-        return prompt
 
 
 @pytest.mark.parametrize("cls", [Catches, Suppresses, HandsItselfOn, AlsoAnswers, LimitsContext])

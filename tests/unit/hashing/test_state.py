@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import threading
 import weakref
@@ -10,8 +11,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, PrivateAttr, computed_field
 
 from crew_repo.hashing import Work, _kept, accounts, hash_callable, hash_value, written_at_work
+from crew_repo.hashing.state import written_attributes
 from tests.unit.hashing.conftest import Project
 
 TOOL = """
@@ -227,11 +230,170 @@ def test_a_global_that_a_function_fills_counts_as_it_was_given(project):
 
 def test_a_counter_that_nobody_reads_never_acts(project):
     """What a function only adds to, it may have added to outside of a run as well."""
-    project.write(crewmodule="calls, log = 0, []\ndef search(q):\n    global calls\n    calls += 1\n    log.append(q)\n")
+    project.write(
+        crewmodule="calls, log = 0, []\ndef search(q):\n    global calls\n    calls += 1\n    log.append(q)\n"
+    )
     search = project.load("crewmodule").search
     before = hash_callable(search, "f")
     search("b")
     assert hash_callable(search, "f") == before
+
+
+STATE = """
+cache, calls, _client, seen = {"a": 1}, 0, None, []
+unread = [0]
+
+class Stats:
+    calls = 0
+
+class Totals:
+    def __init__(self):
+        self.calls, self.rate = 0, 3
+
+    def text(self):
+        return f"{self.calls} {self.rate}"
+
+totals = Totals()
+
+def put(key, value):
+    global calls
+    calls += 1
+    cache[key] = value
+    seen.append(key)
+    unread.append(key)
+    totals.calls += 1
+
+def get(key):
+    return cache.get(key), calls, len(seen)
+
+def client():
+    global _client
+    if _client is None:
+        _client = {"connected": 1}
+    return _client
+
+def remembered(q, known={"a": 1}, *, more=[1]):
+    known[q] = more.append(q)
+    return known, more
+
+def counted():
+    counted.calls += 1
+    return counted.calls
+counted.calls = 1
+
+class Tool:
+    def _one(self, q):
+        Stats.calls += 1
+        return get(q)
+
+    def __call__(self, q):
+        put(q, 1)
+        return self._one(q), totals.text(), str(_client or client()), remembered(q), counted(), Stats.calls
+
+tool = Tool()
+"""
+
+
+def test_what_functions_of_a_module_share_counts_as_it_was_given(project):
+    """A cache that one fills and another reads, a counter, a client made at the first call: runs change no hash."""
+    project.write(crewmodule=STATE)
+    module = project.load("crewmodule")
+    for some in (module.tool, module.get, module.remembered, module.counted, module.Tool):
+        work, before = Work(), hash_callable(some, "tool")
+        with work.under_way():
+            assert hash_in(work, some) == before
+            module.tool("q")
+            assert hash_in(work, some) == before
+        assert hash_callable(some, "tool") == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "cache['a'] = 2",
+        "calls = 7",
+        "_client = {}",
+        "seen.append(1)",
+        "Stats.calls = 7",
+        "totals.calls = 7",
+        "totals.rate = 4",
+        "remembered.__defaults__[0]['a'] = 2",
+        "remembered.__kwdefaults__['more'].append(2)",
+        "counted.calls = 7",
+    ],
+)
+def test_what_functions_of_a_module_share_acts(project, change):
+    """What a cache or a counter is given before anything is called, or between runs, may act."""
+    project.write(crewmodule=STATE)
+    module = project.load("crewmodule")
+    before = hash_callable(module.tool, "f")
+    with run_with(module.tool):
+        module.tool("q")
+    exec(change, vars(module))
+    assert hash_callable(module.tool, "f") != before
+    project.write(crewmodule=f"{STATE}{change}\n")
+    assert hash_callable(project.load("crewmodule").tool, "f") != before
+
+
+def test_what_no_function_of_a_module_reads_never_acts(project):
+    """It is left out, wherever it is written."""
+    project.write(crewmodule=STATE)
+    module = project.load("crewmodule")
+    before = hash_callable(module.put, "f")
+    module.unread.append(1)
+    module.cache["b"] = 1
+    assert hash_callable(module.put, "f") == before
+    before = hash_callable(module.tool, "f")
+    module.unread.append(1)
+    assert hash_callable(module.tool, "f") == before
+
+
+@pytest.mark.parametrize(
+    "made, old, new",
+    [
+        ("counts = type('Counts', (dict,), {'calls': 0})(a=1)", "a=1", "a=2"),
+        ("from types import SimpleNamespace\ncounts = SimpleNamespace(calls=0, a=1)", "a=1", "a=2"),
+        ("def counts(): return 1\ncounts.calls = 0", "return 1", "return 2"),
+    ],
+)
+def test_what_is_written_on_an_object_does_not_hide_the_rest_of_it(project, made, old, new):
+    """A counter on a dict or on a function leaves its contents and its code in the hash."""
+    text = "def search(q):\n    counts.calls += 1\n    return counts\n"
+    project.write(crewmodule=f"{made}\n{text}")
+    before = hash_callable(project.load("crewmodule").search, "f")
+    project.write(crewmodule=f"{made.replace(old, new)}\n{text}")
+    assert hash_callable(project.load("crewmodule").search, "f") != before
+
+
+def test_a_method_may_read_what_a_function_writes_on_its_object(project):
+    """`settings.mode = ...` acts, where the object is used otherwise."""
+    text = """
+        class Settings:
+            def text(self):
+                return self.mode
+        settings = Settings()
+        settings.mode = "a"
+        def search(q):
+            if q:
+                settings.mode = q
+            return settings.text()
+        """
+    project.write(crewmodule=text)
+    before = hash_callable(project.load("crewmodule").search, "f")
+    project.write(crewmodule=text.replace('"a"', '"b"'))
+    assert hash_callable(project.load("crewmodule").search, "f") != before
+
+
+def test_state_of_a_module_goes_with_it(project):
+    """What is remembered of a global does not keep its module alive, nor the global."""
+    project.write(crewmodule=STATE)
+    module = project.load("crewmodule")
+    hash_callable(module.tool, "f")
+    gone = [weakref.ref(module), weakref.ref(module.tool), weakref.ref(module.get)]
+    project.forget("crewmodule")
+    del module
+    gc.collect()
+    assert [some() for some in gone] == [None] * 3
 
 
 class Duty:
@@ -266,6 +428,334 @@ def test_accounts_are_what_the_work_only_adds_to():
     assert accounts(HandsItselfOn) == frozenset()
 
 
+def through_wraps(function: Any) -> Any:
+    """A decorator that looks at the object itself."""
+
+    @functools.wraps(function)
+    def wrapper(self: Any) -> Any:
+        return self.mode, function(self)
+
+    return wrapper
+
+
+class Moded:
+    """What `set_mode` is told, `call` may read in many ways."""
+
+    mode = ""
+
+    def set_mode(self, mode: str) -> None:
+        self.mode = mode
+
+    def look(self, _: object = None) -> Any:
+        return self.mode
+
+
+class InComprehension(Moded):
+    def call(self) -> Any:
+        return [self.look(each) for each in "ab"]
+
+
+class InGenerator(Moded):
+    def call(self) -> Any:
+        return list(self.look(each) for each in "ab")  # noqa: C400
+
+
+class InLambda(Moded):
+    def call(self) -> Any:
+        return list(map(lambda each: self.look(each), "ab"))  # noqa: C417
+
+
+class InCoroutine(Moded):
+    def call(self) -> Any:
+        async def main() -> Any:
+            return self.look()
+
+        return main
+
+
+class ByDecorator(Moded):
+    @through_wraps
+    def call(self) -> Any:
+        return 1
+
+
+class ByCachedProperty(Moded):
+    @functools.cached_property
+    def rendered(self) -> Any:
+        return self.mode
+
+    def call(self) -> Any:
+        return self.rendered
+
+
+class ByPartialMethod(Moded):
+    looks = functools.partialmethod(Moded.look, None)
+
+    def call(self) -> Any:
+        return self.looks()
+
+
+class ByDict(Moded):
+    def call(self) -> Any:
+        return self.__dict__["mode"]
+
+
+class ByVars(Moded):
+    def call(self) -> Any:
+        return vars(self)["mode"]
+
+
+class ByGetattr(Moded):
+    def call(self) -> Any:
+        return getattr(self, "mode")  # noqa: B009
+
+
+class ByPrivate(Moded):
+    def call(self) -> Any:
+        return self.__pydantic_private__["mode"]  # type: ignore[attr-defined]
+
+
+class ByDump(Moded):
+    def call(self) -> Any:
+        return self.model_dump()  # type: ignore[attr-defined]
+
+
+class ByArguments(Moded):
+    def call(*arguments: Any) -> Any:  # type: ignore[misc]
+        return arguments[0].mode
+
+
+class ByPart(Moded):
+    def __init__(self) -> None:
+        self.part = functools.partial(getattr, self)
+
+    def call(self) -> Any:
+        return self.part("mode")
+
+
+class ByBase(Moded):
+    def call(self) -> Any:
+        return Moded.mode
+
+
+class ByCell(Moded):
+    def call(self) -> Any:
+        return __class__.mode  # type: ignore[name-defined]
+
+
+class BySuper(Moded):
+    def call(self) -> Any:
+        return super().mode
+
+
+class ByPositionalOnly(Moded):
+    def call(self, /) -> Any:
+        return self.mode
+
+
+@pytest.mark.parametrize("cls", Moded.__subclasses__())
+def test_what_might_be_read_is_no_account(cls):
+    """What an object was told acts, in whatever way its work may come to read it."""
+    assert accounts(cls) == frozenset()
+
+
+class Counted(Moded):
+    def call(self) -> Any:
+        return 1
+
+
+class CountedByDecorator:
+    """The decorator counts, and nobody reads."""
+
+    def counts(function: Any) -> Any:  # type: ignore[misc]
+        @functools.wraps(function)
+        def wrapper(self: Any) -> Any:
+            self.calls += 1
+            return function(self)
+
+        return wrapper
+
+    @counts  # type: ignore[arg-type]
+    def call(self) -> Any:
+        return 1
+
+    def logs(self) -> None:
+        [self.note(each) for each in "ab"]
+
+    def note(self, each: str) -> None:
+        self.log.append(each)
+
+    def acall(self) -> None:
+        self.logs()
+
+
+def test_what_decorators_and_helpers_write_is_written_at_work():
+    """A decorator's counter and a log that is kept through a comprehension are as much the model's work."""
+    assert accounts(Counted) == {"mode"}
+    assert written_at_work(CountedByDecorator) == {"calls", "log"}
+
+
+INSTALLED_TOOL = """
+class Tool:
+    def __init__(self, top_k=3):
+        self.top_k, self.calls = top_k, 0
+
+    def set_top_k(self, top_k):
+        self.top_k = top_k
+
+    def call(self):
+        self.calls += 1
+        return self.top_k
+"""
+
+
+def test_an_installed_class_is_read_like_the_users(project):
+    """What a library's tool is told, and reads, is no account; what a library's model is told is not its work."""
+    project.install(faketools=INSTALLED_TOOL)
+    project.write(crewmodule="import faketools\n\nclass Own(faketools.Tool):\n    pass\n")
+    module = project.load("crewmodule")
+    for cls in (module.Own, module.faketools.Tool):
+        assert accounts(cls) == {"calls"}
+        assert written_at_work(cls) == {"calls"}
+
+
+class Aliased:
+    """What it calls `cache` is its own."""
+
+    def call(self, prompt: str) -> str:
+        cache, limit = self.cache, self.limit
+        counts = self.counts
+        counts[prompt] = limit
+        return cache.get(prompt)
+
+
+def test_what_is_written_under_another_name_is_written():
+    """A cache that a method fills under a name of its own is its state, and read; what a model is told, it may be too."""
+    assert written_attributes(Aliased) == {"counts"}
+    assert written_at_work(Aliased) == frozenset()
+    assert accounts(Aliased) == frozenset()
+
+
+class ModelDuty(BaseModel):
+    """What pydantic itself does with an object is no reading of its counters."""
+
+    mode: str = ""
+    calls: int = 0
+    _log: list[str] = PrivateAttr(default_factory=list)
+    _shown: str = PrivateAttr("")
+
+    def model_post_init(self, _: object) -> None:
+        self._log = []
+
+    @computed_field
+    def shown(self) -> str:
+        return self._shown
+
+    def call(self, prompt: str) -> str:
+        self.calls += 1
+        self._log.append(prompt)
+        self._shown = prompt
+        return self.mode + str(self.shown)
+
+
+def test_a_model_of_pydantic_keeps_accounts():
+    """Its counter and its log are accounts; what a computed field shows is none."""
+    assert accounts(ModelDuty) == {"calls", "_log"}
+
+
+INSTALLED_MODEL = """
+from pydantic import BaseModel, PrivateAttr
+
+class Index(BaseModel):
+    _docs: list = PrivateAttr(default_factory=list)
+    _mode: str = PrivateAttr("plain")
+
+    def add(self, doc):
+        self._docs.append(doc)
+        return self
+
+    def __call__(self, q):
+        self._mode = q
+        return self._docs, self._mode
+"""
+
+
+def test_private_attributes_of_an_installed_model_count_as_they_were_given(project):
+    """A library's object in a tool's field answers by what it was told, and a run's work on it is no change."""
+    project.install(fakemodel=INSTALLED_MODEL)
+    index = project.load("fakemodel").Index
+    assert hash_value(index().add("a"), "v") == hash_value(index().add("a"), "v")
+    assert hash_value(index().add("a"), "v") != hash_value(index().add("b"), "v")
+    held = index().add("a")
+    before = hash_value(held, "v")
+    work = Work()
+    with work.under_way():
+        with work.hashing():
+            assert hash_value(held, "v") == before
+        held("other")
+        with work.hashing():
+            assert hash_value(held, "v") == before
+    assert hash_value(held, "v") == before
+
+
+def test_a_private_attribute_that_a_newer_library_adds_changes_no_hash(project):
+    """As long as it holds its plain default, as with fields."""
+    project.install(fakemodel=INSTALLED_MODEL)
+    before = hash_value(project.load("fakemodel").Index(), "v")
+    project.install(fakemodel=INSTALLED_MODEL.replace("_mode: str", "_new: int = PrivateAttr(1)\n    _mode: str"))
+    assert hash_value(project.load("fakemodel").Index(), "v") == before
+
+
+def test_a_class_without_source_has_no_accounts(project):
+    """Whoever cannot be read may read anything."""
+    namespace: dict[str, Any] = {}
+    exec(INSTALLED_TOOL, namespace)
+    assert accounts(namespace["Tool"]) == frozenset()
+    mixed = type("Mixed", (namespace["Tool"], Duty), {"__module__": __name__})
+    assert accounts(mixed) == frozenset()
+
+
+MEMOIZED = """
+import functools
+
+def memoize(function):
+    cache = {}
+
+    @functools.wraps(function)
+    def wrapper(q):
+        if q not in cache:
+            cache[q] = function(q)
+        return cache[q]
+    return wrapper
+
+@memoize
+def search(q):
+    return q
+"""
+
+
+def test_a_cache_in_a_decorator_counts_as_it_was_given(project):
+    """`functools.wraps` makes the decorator's function look like the one that it wraps; each has its own source."""
+    project.write(crewmodule=MEMOIZED)
+    search = project.load("crewmodule").search
+    before = hash_callable(search, "f")
+    with run_with(search):
+        search("b")
+    assert hash_callable(search, "f") == before
+    project.write(crewmodule=MEMOIZED.replace("return q\n", "return [q]\n"))
+    assert hash_callable(project.load("crewmodule").search, "f") != before
+
+
+def test_a_lambda_that_fills_a_cache_is_read_like_a_function(project):
+    """Its source is found by its line."""
+    project.write(crewmodule="cache = {}\nsearch = lambda q: cache.setdefault(q, 1)\n")
+    search = project.load("crewmodule").search
+    before = hash_callable(search, "f")
+    with run_with(search):
+        search("b")
+    assert hash_callable(search, "f") == before
+
+
 class Configured(Duty):
     """Its work is `call`, whatever `configure` is told."""
 
@@ -292,7 +782,10 @@ def test_nothing_is_kept_of_objects_that_are_gone():
 
 def test_hashing_keeps_nothing_alive(project):
     """Closures hold connections and data frames of the user's: nothing here outlives them."""
-    project.write(crewmodule=TOOL + "\ndef make(tool):\n    def search(q):\n        tool.calls += 1\n        return tool(q)\n    return search\n")
+    project.write(
+        crewmodule=TOOL
+        + "\ndef make(tool):\n    def search(q):\n        tool.calls += 1\n        return tool(q)\n    return search\n"
+    )
     module = project.load("crewmodule")
     tool = module.Tool()
     gone = weakref.ref(tool)

@@ -95,7 +95,9 @@ DIFFERENT = [
 def test_different_values_hash_differently():
     """No two of these values share a hash: not 1, 1.0, True and "1", nor a list and its tuple."""
     hashes = [sha(value) for value in DIFFERENT]
-    clashes = [(DIFFERENT[hashes.index(some)], DIFFERENT[i]) for i, some in enumerate(hashes) if hashes.index(some) != i]
+    clashes = [
+        (DIFFERENT[hashes.index(some)], DIFFERENT[i]) for i, some in enumerate(hashes) if hashes.index(some) != i
+    ]
     assert clashes == []
 
 
@@ -380,3 +382,65 @@ def test_annotations_of_missing_names_do_no_harm(project):
     text = "import typing\nclass A:\n    b: 'Missing'\n    c: typing.Annotated[int, typing.ForwardRef('Lost')]\n"
     project.write(crewmodule=text)
     assert hash_class(project.load("crewmodule").A, "a").opaque == ()
+
+
+PLUMBING = """
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import requests
+
+class Client(BASE):
+    def __init__(self, tenant):
+        super().__init__()
+        self.tenant, self.calls = tenant, 0
+
+    def find(self, q):
+        self.calls += 1
+        return self.calls, self.tenant, q
+
+client = Client("a")
+"""
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        *("threading.Thread", "threading.local", "ThreadPoolExecutor", "logging.Handler"),
+        *("requests.Session", "httpx.Client"),
+    ],
+)
+def test_what_the_user_adds_to_plumbing_acts(project, base):
+    """Of a client or a thread of one's own, the code and the fields count; what the library's class holds does not."""
+    text = PLUMBING.replace("BASE", base)
+
+    def hashed(text):
+        project.write(crewmodule=text)
+        return hash_value(project.load("crewmodule").client, "v")
+
+    before = hashed(text)
+    assert before.opaque == ()
+    assert hashed(text) == before
+    assert hashed(text.replace('"a"', '"b"')) != before
+    assert hashed(text.replace("tenant, q", "q, tenant")) != before
+    project.write(crewmodule=text)
+    client = project.load("crewmodule").client
+    for name in ("headers", "_headers", "_thread_name_prefix", "_name"):
+        if name in vars(client):
+            vars(client)[name] = {"another": "one"}
+    assert hash_value(client, "v") == before
+
+
+def test_a_transport_that_answers_itself_acts(project):
+    """An httpx client that asks no server answers as its handler does."""
+    text = """
+        import httpx
+        client = httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(200, text="a")))
+        """
+    hashes = []
+    for answer in "aab":
+        project.write(crewmodule=text.replace('"a"', f'"{answer}"'))
+        hashes.append(hash_value(project.load("crewmodule").client, "v"))
+    assert hashes[0] == hashes[1] != hashes[2]
