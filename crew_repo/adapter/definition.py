@@ -171,7 +171,7 @@ class Describer:
         parts.fields("crew", crew, fields.CREW, skip=own)
         if not is_crewais(type(crew)):
             parts.cls("crew.source", type(crew))
-            _add_own_of_crew(parts, crew)
+        _add_own_of_crew(parts, crew)
         if crew.planning:
             parts.json("crew.planning", True)
             add_llm(parts, "crew.planning_llm", crew.planning_llm)
@@ -247,7 +247,8 @@ def _own_names(item: BaseModel, base: type[BaseModel]) -> set[str]:
 
 
 def _add_own_of_crew(parts: Parts, crew: Crew) -> None:
-    parts.own("crew", crew, _own_names(crew, Crew), besides=accounts(type(crew)))
+    if not is_crewais(type(crew)):
+        parts.own("crew", crew, _own_names(crew, Crew), besides=accounts(type(crew)))
 
 
 def take_up(crew: Crew) -> None:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from crew_repo.hashing._canonical import Encoded, seal
 from crew_repo.hashing._origin import is_own_file
-from crew_repo.hashing._syntax import encode_module
+from crew_repo.hashing._syntax import encode_module, undisturbed
 
 __all__ = ["Import", "absolute_names", "modules_digest", "package_of"]
 
@@ -92,7 +92,7 @@ def _version(file: str) -> tuple[int, int]:
 def _read(file: str, _modified: int, _size: int) -> tuple[Encoded, tuple[Import, ...]]:
     data = Path(file).read_bytes()
     try:
-        tree = ast.parse(data)
+        tree = undisturbed(lambda: ast.parse(data))
         return seal("module", encode_module(tree)), tuple(_imports_in(tree))
     except (SyntaxError, ValueError, RecursionError, KeyError):  # no Python source: a compiled module, say
         return seal("module", ["file", len(data), data.hex()]), ()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import functools
 import linecache
+import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from types import CodeType
@@ -15,7 +17,7 @@ from crew_repo.hashing._asked import Asked, asked_names
 from crew_repo.hashing._bytecode import Chain, encode_code, global_chains, local_imports, nested_codes, reads_docstring
 from crew_repo.hashing._canonical import Encoded, canonical, seal
 from crew_repo.hashing._imports import Import
-from crew_repo.hashing._syntax import FunctionNode, encode_function
+from crew_repo.hashing._syntax import FunctionNode, encode_function, undisturbed
 
 __all__ = ["Found", "SourceFile", "Static", "file_of", "live_node", "node_at", "once_per_code", "static_part"]
 
@@ -49,6 +51,22 @@ class SourceFile:
 
 
 _files: dict[str, SourceFile] = {}
+
+
+class _Parsing:
+    """One thread parses at a time; a forked child has a lock of its own."""
+
+    def __init__(self) -> None:
+        self.renew()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.renew)
+
+    def renew(self) -> None:
+        """Nobody holds it."""
+        self.lock = threading.RLock()
+
+
+_parsing = _Parsing()
 
 
 def once_per_code(
@@ -117,12 +135,13 @@ def _candidates(code: CodeType, namespace: Mapping[str, Any]) -> list[Found]:
 
 def file_of(filename: str, namespace: Mapping[str, Any]) -> SourceFile:
     """A file as it is by now, parsed once for each text that it has had; SyntaxError and its like are the caller's."""
-    linecache.checkcache(filename)
-    text = "".join(linecache.getlines(filename, dict(namespace)))
-    known = _files.get(filename)
-    if known is None or known.text != text:
-        known = _files[filename] = SourceFile(text, filename)
-    return known
+    with _parsing.lock:
+        linecache.checkcache(filename)
+        text = "".join(linecache.getlines(filename, dict(namespace)))
+        known = _files.get(filename)
+        if known is None or known.text != text:
+            known = _files[filename] = SourceFile(text, filename)
+        return known
 
 
 def _index(text: str, filename: str) -> dict[str, list[Found]]:
@@ -131,7 +150,7 @@ def _index(text: str, filename: str) -> dict[str, list[Found]]:
     Compiled alone, a function would not have its free variables. Those that share line and name, as two lambdas on
     one line do, get lines of their own and are compiled again: the code around them may be another then.
     """
-    tree = ast.parse(text, filename)
+    tree = undisturbed(lambda: ast.parse(text, filename))
     places: dict[tuple[int, str], list[FunctionNode]] = {}
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
@@ -152,7 +171,8 @@ def _index(text: str, filename: str) -> dict[str, list[Found]]:
 
 
 def _codes(tree: ast.Module, filename: str) -> Iterator[CodeType]:
-    return nested_codes(compile(tree, filename, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True))
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    return nested_codes(undisturbed(lambda: compile(tree, filename, "exec", flags=flags, dont_inherit=True)))
 
 
 def _decorators(node: FunctionNode) -> list[ast.expr]:

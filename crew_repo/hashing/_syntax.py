@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
-from typing import Any, TypeAlias
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any, TypeAlias, TypeVar
 
 from crew_repo.hashing._canonical import SCALARS, Encoded
 
-__all__ = ["FunctionNode", "encode_function", "encode_module"]
+__all__ = ["FunctionNode", "encode_function", "encode_module", "undisturbed"]
 
 FunctionNode: TypeAlias = "ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda"
 
+Done = TypeVar("Done")
+_TRIES = 20
 _LAYOUT = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 # Evaluated where the function is defined. What came of it is read from the live function.
 _EVALUATED_OUTSIDE = frozenset({"decorator_list", "returns", "type_params"})
+
+
+def undisturbed(work: Callable[[], Done]) -> Done:
+    """What parses or compiles, again where another thread has disturbed it.
+
+    CPython counts the depth of all parsers of a process together, and raises SystemError ("AST constructor recursion
+    depth mismatch", gh-106905) where two meet: that of a library may run beside this one.
+    """
+    for _ in range(_TRIES):
+        with suppress(SystemError):
+            return work()
+        time.sleep(0.001)
+    return work()
 
 
 def encode_function(node: FunctionNode, *, keep_docstring: bool) -> Encoded:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import os.path
 import threading
+from typing import Any
 
 import pytest
 
@@ -425,3 +427,18 @@ def test_hashing_is_thread_safe():
     for thread in threads:
         thread.join()
     assert len(found) == 1
+
+
+def test_parsers_that_disturb_each_other_try_again(project, monkeypatch):
+    """In threads CPython's parser may raise SystemError (gh-106905): the source counts all the same."""
+    text = "def search(q):\n    return q + 1\n"
+    before = hash_of(project, text)
+    parse, failures = ast.parse, iter([True, True, False])
+
+    def disturbed(*arguments: Any, **named: Any) -> Any:
+        if next(failures, False):
+            raise SystemError("AST constructor recursion depth mismatch (before=102, after=94)")
+        return parse(*arguments, **named)
+
+    monkeypatch.setattr(ast, "parse", disturbed)
+    assert hash_of(project, "# a comment\n" + text) == before
