@@ -155,20 +155,20 @@ def test_a_generator_of_inputs_is_read_only_as_far_as_needed(repo, workers):
 
     def inputs() -> Iterator[dict[str, str]]:
         nonlocal taken
-        for number in range(30):
+        for number in range(14):
             taken += 1
             yield {"notes": f"claim {number}"}
 
     for read, result in enumerate(repo.iter_for_each(build, inputs(), max_workers=workers), start=1):
         assert result.raw == f"answer to claim {read - 1}"
         assert taken <= read - 1 + 2 * workers
-    assert taken == 30
+    assert taken == 14
 
 
 @pytest.mark.parametrize("already_done", [False, True])
 def test_results_that_were_read_are_not_kept(repo, already_done):
     """Memory does not grow with the number of items: at most two results per worker are alive beside the one read."""
-    claims = [{"notes": f"claim {number}"} for number in range(1, 25)]
+    claims = [{"notes": f"claim {number}"} for number in range(1, 11)]
     if already_done:
         repo.run_for_each(build, claims, max_workers=2)
     alive: list[Any] = []
