@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
 
 _HOME = tempfile.mkdtemp(prefix="crew-repo-tests-")
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 os.environ.update(
     HOME=_HOME,
     CREWAI_STORAGE_DIR=os.path.join(_HOME, "storage"),  # noqa: PTH118 - before anything is imported
@@ -24,11 +26,6 @@ import pytest  # noqa: E402
 
 from crew_repo import StateRepository  # noqa: E402
 from tests.models import PromptModel  # noqa: E402
-
-
-def pytest_unconfigure() -> None:
-    """The tests' home folder goes with them."""
-    shutil.rmtree(_HOME, ignore_errors=True)
 
 
 @pytest.fixture

@@ -48,13 +48,13 @@ class Boom(RuntimeError):
 
 
 def counted(prompt: str) -> str:
-    """Answers with the claim that the prompt is about; fails for claim 3 if the file `boom` exists."""
+    """Answers with the claim that the prompt is about; fails for claim 3 if there is a file `boom`, slowly if `slow`."""
     number = re.findall(r"claim (\d+)", prompt)[0]
     with _lock:
         CALLS.append(number)
     if number == "3" and Path("boom").exists():
         raise Boom("claim 3 cannot be read")
-    time.sleep(0.02 if number != "0" else 0.2)
+    time.sleep(0.5 if Path("slow").exists() else 0.02 if number != "0" else 0.2)
     return f"answer to claim {number}"
 
 
@@ -448,12 +448,15 @@ def _read(terminal: int) -> bytes:
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(repo):
     """What has begun is finished and recorded, nothing new begins, and the same batch goes on from there."""
+    slow = Path("slow")
+    slow.touch()
     process = start(1, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while not any(run.status is RunStatus.COMPLETED for run in repo.runs()) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
+    slow.unlink()
     assert process.returncode in (-signal.SIGINT, 130, 1)
     assert re.search(r"Interrupted after \d of 6 items.*start the same batch again", told.decode())
     assert {run.status for run in repo.runs()} == {RunStatus.COMPLETED}
