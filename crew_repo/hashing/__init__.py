@@ -21,9 +21,11 @@ What counts:
 
 What does not count, and cannot be seen: the values of what is named like a secret (`_secret_names`) or is a SecretStr,
 and the passwords in URLs (`handing_over` tells the caller what they were, who keeps them out of what is stored);
-environment variables whose names are made at run time; names that only the text of an `eval` or `exec` mentions;
-changes at run time of modules that a function imports itself or passes around whole, whose files count instead; the
-subclasses of a class; what a weak reference leads to; the state of locks, loggers and threads.
+environment variables whose names are made at run time, or that are read by other ways than `os.environ` and
+`os.getenv` under these names; docstrings that are read by other ways than `name.__doc__`; names that only the text of
+an `eval` or `exec` mentions; changes at run time of modules that a function imports itself or passes around whole,
+whose files count instead; the subclasses of a class; what a weak reference leads to; the state of locks, loggers and
+threads.
 """
 
 from __future__ import annotations
