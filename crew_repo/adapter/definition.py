@@ -30,6 +30,7 @@ from crew_repo.adapter.skills import add_skills
 from crew_repo.adapter.tools import add_remote, add_tools
 from crew_repo.adapter.view import CrewView, TaskView
 from crew_repo.hashing import accounts, handing_over, is_secret_name
+from crew_repo.hashing.state import weakly_cached
 from crew_repo.model import Definition
 from crew_repo.policy import TaskPolicy
 
@@ -240,10 +241,15 @@ def add_agent(parts: Parts, prefix: str, agent: BaseAgent, view: CrewView, polic
         parts.own(prefix, agent, _own_names(agent, Agent))
 
 
-def _own_names(item: BaseModel, base: type[BaseModel]) -> set[str]:
+def _own_names(item: BaseModel, base: type[BaseModel]) -> frozenset[str]:
     """The fields and private attributes that the user's subclass of a crew, an agent or a task adds."""
-    declared = {*type(item).model_fields, *type(item).__private_attributes__}
-    return declared - {*base.model_fields, *base.__private_attributes__}
+    return _added(type(item), base)
+
+
+@weakly_cached
+def _added(cls: type[BaseModel], base: type[BaseModel]) -> frozenset[str]:
+    declared = {*cls.model_fields, *cls.__private_attributes__}
+    return frozenset(declared - {*base.model_fields, *base.__private_attributes__})
 
 
 def _add_own_of_crew(parts: Parts, crew: Crew) -> None:
