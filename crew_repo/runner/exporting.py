@@ -12,8 +12,14 @@ __all__ = ["read_export", "write_private"]
 
 
 def write_private(file: Path, text: str) -> None:
-    """Write a text that only its owner may read: all of it, or what was there stays as it was."""
+    """Write a text that only its owner may read: all of it, or what was there stays as it was.
+
+    A device or a pipe is written to.
+    """
     target = file.resolve()
+    if target.exists() and not target.is_file():
+        target.write_text(text, encoding="utf-8")
+        return
     with NamedTemporaryFile("w", dir=target.parent, encoding="utf-8", delete=False) as out:  # of mode 600
         part = Path(out.name)
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -69,6 +70,8 @@ class SQLite(Dialect):
         if not self.path.parent.is_dir():
             raise StoreOpenError(f"{self.path.parent} is no folder; create it, or give another path")
         if self.path.exists():
+            if not self.path.is_file():
+                raise StoreOpenError(f"{self.path} is a device, a pipe or a socket; give the path of a file")
             if not os.access(self.path, os.R_OK):
                 raise StoreOpenError(f"{self.path} may not be read by this user; change its permissions")
             if 0 < self.path.stat().st_size < _SHORTEST:  # SQLite would take it for an empty one, and write over it
@@ -89,7 +92,7 @@ class SQLite(Dialect):
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         except FileExistsError:
             found = self.path.stat()
-            if found.st_size == 0 and found.st_uid == os.geteuid():
+            if stat.S_ISREG(found.st_mode) and found.st_size == 0 and found.st_uid == os.geteuid():
                 self.path.chmod(0o600)
         except OSError as error:
             raise StoreOpenError(f"{self.path} cannot be created: {error.strerror}; give another path") from error

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import sqlite3
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +198,19 @@ def test_files_that_were_there_become_private(tmp_path, model, make):
             repo.export_json(file)
     assert oct(file.stat().st_mode & 0o777) == "0o600"
     assert [other.name for other in tmp_path.iterdir() if other.name not in (file.name, state.name)] == []
+
+
+def test_a_pipe_is_no_state_file_and_stays_as_it_is(tmp_path, model):
+    """Devices and pipes belong to others: no state is kept in one, an export goes through, and none is changed."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o622)
+    before = pipe.stat()
+    with pytest.raises(StoreError, match="a device, a pipe or a socket"):
+        StateRepository(pipe)
+    with StateRepository(tmp_path / "state.db") as repo, ThreadPoolExecutor() as pool:
+        repo.run(one_task(model))
+        read = pool.submit(pipe.read_text)
+        text = repo.export_json(pipe)
+        assert read.result() == text
+    after = pipe.stat()
+    assert (after.st_mode, after.st_ino) == (before.st_mode, before.st_ino)
