@@ -9,12 +9,10 @@ from crewai import Crew
 from crewai.crews.crew_output import CrewOutput
 from crewai.tasks.task_output import TaskOutput
 
-from crew_repo.adapter import private
+from crew_repo.adapter import graph, private
 
 __all__ = ["copy_crew", "output_of"]
 
-_TASK_TEXTS = ("description", "expected_output", "output_file")
-_AGENT_TEXTS = ("role", "goal", "backstory")
 
 
 def copy_crew(crew: Crew) -> Crew:
@@ -25,11 +23,11 @@ def copy_crew(crew: Crew) -> Crew:
     """
     copy: Crew = type(crew).copy(crew)
     for original, agent in zip(crew.agents, copy.agents, strict=True):
-        _restore_texts(original, agent, _AGENT_TEXTS)
+        _restore_texts(original, agent, graph.AGENT_TEXTS)
     agents = {id(original): agent for original, agent in zip(crew.agents, copy.agents, strict=True)}
     tasks = {id(original): task for original, task in zip(crew.tasks, copy.tasks, strict=True)}
     for original_task, task in zip(crew.tasks, copy.tasks, strict=True):
-        _restore_texts(original_task, task, _TASK_TEXTS)
+        _restore_texts(original_task, task, graph.TASK_TEXTS)
         task.agent = agents.get(id(original_task.agent), task.agent)
         if isinstance(original_task.context, list):
             task.context = [tasks.get(id(each), each) for each in original_task.context]

@@ -36,7 +36,6 @@ from crew_repo.policy import TaskPolicy
 
 __all__ = ["Describer", "take_up"]
 
-_AGENT_TEXTS = ("role", "goal", "backstory")
 
 
 class Describer:
@@ -132,13 +131,13 @@ class Describer:
         """Templates and the inputs that they name: they say what changed; the effective text is what counts."""
         templates = [(view.original, "task", name) for name in ("description", "expected_output")]
         if isinstance(view.worker, BaseAgent):
-            templates += [(view.worker, "agent", name) for name in _AGENT_TEXTS]  # type: ignore[misc]
+            templates += [(view.worker, "agent", name) for name in graph.AGENT_TEXTS]  # type: ignore[misc]
         for item, prefix, name in templates:
             template = private.original_text(item, name) or ""
             if self._add_inputs(parts, template):
                 parts.text(f"{prefix}.{name}.template", template, acts=False)
         for coworker in self._coworkers(view) or []:
-            for name in _AGENT_TEXTS:
+            for name in graph.AGENT_TEXTS:
                 self._add_inputs(parts, private.original_text(coworker, name))
         reads = graph.reads(self._view.crew, self._view.names, view.position)
         parts.text("task.reads", json.dumps(reads), acts=False)

@@ -21,10 +21,10 @@ from pydantic import BaseModel
 from crew_repo.adapter import fields, private, view
 from crew_repo.adapter.fields import Kind, kind_of
 from crew_repo.adapter.llms import add_llm
-from crew_repo.adapter.parts import Memo, Parts, is_crewais, is_default
+from crew_repo.adapter.parts import Memo, Parts, crewais_names, is_crewais, is_default
 from crew_repo.adapter.tools import add_tools
 from crew_repo.hashing import handles, handles_marked, instance_state, kept_members, model_state
-from crew_repo.hashing.state import first_argument, function_of, live_tree_of, written_attributes
+from crew_repo.hashing.state import first_argument, function_of, live_tree_of, names_used, written_attributes
 
 if TYPE_CHECKING:
     from crew_repo.hashing import Steps, Walker
@@ -103,10 +103,16 @@ def _crew(walker: Walker, value: Crew, path: str) -> Steps:
 def _item(
     walker: Walker, kind: str, item: Any, table: Mapping[str, Kind], path: str, left: set[str] | None = None
 ) -> Steps:
-    """Fields that act and differ from their defaults, texts by their templates; what a subclass of the user's adds."""
+    """Fields that act and differ from their defaults, texts by their templates; what a subclass of the user's adds.
+
+    What that writes itself counts as it was given, as in a tool.
+    """
     cls = (yield type(item), path) if not is_crewais(type(item)) else type(item).__qualname__
-    held = {**dict(_acting(item, table, left or set())), **_own(item)}
-    return [kind, cls, *(yield from walker.members(held.items(), path))]
+    own = {name: value for name, value in model_state(item).items() if name in _own_names(type(item))}
+    written = written_attributes(type(item)) & own.keys()
+    held = [*_acting(item, table, left or set()), *((name, own[name]) for name in own.keys() - written)]
+    held += kept_members(item, written, model_state, path) if written else []
+    return [kind, cls, *(yield from walker.members(held, path))]
 
 
 def _acting(item: BaseModel, table: Mapping[str, Kind], left: set[str]) -> Iterator[tuple[str, object]]:
@@ -124,20 +130,9 @@ def _acting(item: BaseModel, table: Mapping[str, Kind], left: set[str]) -> Itera
             yield name, value
 
 
-def _own(item: BaseModel) -> dict[str, object]:
-    """What a subclass of the user's declares, but for what it writes itself."""
-    bases = [base for base in type(item).__mro__ if is_crewais(base) and issubclass(base, BaseModel)]
-    known = {name for base in bases for name in (*base.model_fields, *base.__private_attributes__)}
-    written = written_attributes(type(item))
-    return {
-        name: value
-        for name, value in model_state(item).items()
-        if name not in known and name not in written and name in _declared(type(item))
-    }
-
-
-def _declared(cls: type[BaseModel]) -> set[str]:
-    return {*cls.model_fields, *cls.__private_attributes__}
+def _own_names(cls: type[BaseModel]) -> set[str]:
+    """What a subclass of the user's declares."""
+    return {*cls.model_fields, *cls.__private_attributes__} - crewais_names(cls)
 
 
 class _AnLLM:
@@ -195,7 +190,7 @@ def _named(members: Any) -> set[str] | None:
         if isinstance(function, FunctionType):
             if _hands_itself_on(function):
                 return None
-            found |= set(_mentioned(function.__code__))
+            found |= names_used(function) | _texts_in(function.__code__)
     return None if found & _ALL_BY_NAME else found
 
 
@@ -210,10 +205,6 @@ def _hands_itself_on(function: FunctionType) -> bool:
     return any(id(node) not in bases for node in loads)
 
 
-def _mentioned(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, str):
-            yield constant
-        elif isinstance(constant, CodeType):
-            yield from _mentioned(constant)
+def _texts_in(code: CodeType) -> set[str]:
+    inner = (_texts_in(constant) for constant in code.co_consts if isinstance(constant, CodeType))
+    return {constant for constant in code.co_consts if isinstance(constant, str)}.union(*inner)

@@ -14,6 +14,8 @@ from crewai.tasks.task_output import TaskOutput
 from crewai.utilities.formatter import aggregate_raw_outputs_from_task_outputs
 
 __all__ = [
+    "AGENT_TEXTS",
+    "TASK_TEXTS",
     "agents_of",
     "condition_says",
     "context_tasks",
@@ -30,6 +32,10 @@ __all__ = [
     "task_names",
     "variables",
 ]
+
+# What a kickoff interpolates.
+TASK_TEXTS = ("description", "expected_output", "output_file")
+AGENT_TEXTS = ("role", "goal", "backstory")
 
 _VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_\-]*)}")
 

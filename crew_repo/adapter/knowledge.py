@@ -9,7 +9,7 @@ from typing import Any
 
 from crewai.knowledge.source.base_knowledge_source import BaseKnowledgeSource
 
-from crew_repo.adapter.parts import Parts, is_crewais
+from crew_repo.adapter.parts import Parts, crewais_names, is_crewais
 from crew_repo.hashing import accounts, left_out, model_state
 
 __all__ = ["add_embedder", "add_knowledge", "add_own_of_source", "given_sources"]
@@ -67,9 +67,7 @@ def add_own_of_source(parts: Parts, path: str, source: BaseKnowledgeSource) -> N
 
 def _own_names(source: BaseKnowledgeSource) -> set[str]:
     """What the user's own class holds beside what CrewAI's does; `content` means the same in both."""
-    known = next(base for base in type(source).__mro__ if is_crewais(base))
-    inherited = {*known.model_fields, *known.__private_attributes__, "content"}  # type: ignore[attr-defined]
-    return model_state(source).keys() - inherited
+    return model_state(source).keys() - crewais_names(type(source)) - {"content"}
 
 
 def _own_files(source: BaseKnowledgeSource, own: set[str]) -> list[Path]:

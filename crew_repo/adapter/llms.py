@@ -10,9 +10,8 @@ from crewai.utilities.llm_utils import create_llm
 from pydantic import BaseModel
 
 from crew_repo.adapter import fields
-from crew_repo.adapter.parts import Parts, endpoint, is_crewais
+from crew_repo.adapter.parts import Parts, crewais_names, endpoint, is_crewais
 from crew_repo.hashing import is_secret, model_state, only_failing, written_at_work
-from crew_repo.hashing.state import weakly_cached
 
 __all__ = ["add_llm"]
 
@@ -92,17 +91,9 @@ def _add_response_format(parts: Parts, path: str, response_format: Any) -> None:
         parts.value(f"{path}.response_format", response_format)
 
 
-def _own_fields(llm: BaseLLM) -> frozenset[str]:
+def _own_fields(llm: BaseLLM) -> set[str]:
     """The fields that the user's own class declares: `_add_custom` has them."""
-    return _declared_by(type(llm))
-
-
-@weakly_cached
-def _declared_by(cls: type[BaseLLM]) -> frozenset[str]:
-    if is_crewais(cls):
-        return frozenset()
-    known = next(base for base in cls.__mro__ if is_crewais(base))
-    return frozenset(set(cls.model_fields) - set(known.model_fields))  # type: ignore[attr-defined]
+    return type(llm).model_fields.keys() - crewais_names(type(llm))
 
 
 def _add_custom(parts: Parts, path: str, llm: BaseLLM) -> None:

@@ -29,10 +29,10 @@ from crew_repo.hashing import (
     model_state,
     text_hash,
 )
-from crew_repo.hashing.state import written_attributes
+from crew_repo.hashing.state import weakly_cached, written_attributes
 from crew_repo.model import Component, Definition, Opaque
 
-__all__ = ["Memo", "Parts", "endpoint", "is_crewais", "is_default"]
+__all__ = ["Memo", "Parts", "crewais_names", "endpoint", "is_crewais", "is_default"]
 
 _PACKAGE = "crewai."
 _PIECE = 1 << 20  # bytes of a file read at a time
@@ -249,6 +249,13 @@ def is_default(value: object, default: object) -> bool:
 def is_crewais(cls: type) -> bool:
     """Whether CrewAI itself defines this class."""
     return (cls.__module__ + ".").startswith(_PACKAGE)
+
+
+@weakly_cached
+def crewais_names(cls: type) -> frozenset[str]:
+    """The fields and private attributes that CrewAI's classes among the bases of a class declare."""
+    bases = (base for base in cls.__mro__ if is_crewais(base) and issubclass(base, BaseModel))
+    return frozenset(name for base in bases for name in (*base.model_fields, *base.__private_attributes__))
 
 
 def endpoint(url: str, *, query: bool = False) -> str:

@@ -19,8 +19,6 @@ from crew_repo.errors import BadInputValueError, MissingInputError
 
 __all__ = ["CrewView", "TaskView", "Texts", "generated_manager", "live_task", "live_view", "planned_view", "said_to"]
 
-_TASK_TEXTS = ("description", "expected_output", "output_file")
-_AGENT_TEXTS = ("role", "goal", "backstory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ def generated_manager(crew: Crew) -> bool:
     if manager is None or crew.manager_llm is None:
         return False
     i18n = get_i18n(prompt_file=crew.prompt_file)
-    texts = [i18n.retrieve("hierarchical_manager_agent", text) for text in _AGENT_TEXTS]
+    texts = [i18n.retrieve("hierarchical_manager_agent", text) for text in graph.AGENT_TEXTS]
     return [manager.role, manager.goal, manager.backstory] == texts
 
 
@@ -109,7 +107,7 @@ def _unplanned(task: Task, plans: Mapping[int, str]) -> Task:
 def _interpolated_task(task: Task, inputs: Mapping[str, Any] | None) -> Task:
     copy = task.model_copy()
     if inputs:
-        _check(task, _TASK_TEXTS, inputs, f"Task {task.name or private.original_text(task, 'description')!r}")
+        _check(task, graph.TASK_TEXTS, inputs, f"Task {task.name or private.original_text(task, 'description')!r}")
         try:
             copy.interpolate_inputs_and_add_conversation_history(dict(inputs))
         except ValueError as error:
@@ -121,7 +119,7 @@ def _interpolated_agent(agent: BaseAgent, inputs: Mapping[str, Any] | None) -> B
     if not inputs:
         return agent
     copy = agent.model_copy()
-    _check(agent, _AGENT_TEXTS, inputs, f"Agent {private.original_text(agent, 'role')!r}")
+    _check(agent, graph.AGENT_TEXTS, inputs, f"Agent {private.original_text(agent, 'role')!r}")
     try:
         copy.interpolate_inputs(dict(inputs))
     except ValueError as error:
@@ -145,7 +143,7 @@ class Texts:
 
     def __init__(self, crew: Crew, task: Task) -> None:
         self._task, self._description = task, task.description
-        parts = [(task, ("expected_output",)), *((agent, _AGENT_TEXTS) for agent in graph.agents_of(crew, task))]
+        parts = [(task, ("expected_output",)), *((agent, graph.AGENT_TEXTS) for agent in graph.agents_of(crew, task))]
         self._texts = [(part, name, getattr(part, name)) for part, names in parts for name in names]
 
     def unchanged(self) -> bool:

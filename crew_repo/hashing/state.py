@@ -178,25 +178,28 @@ def _validates(cls: type, name: str) -> bool:
 @weakly_cached
 def written_by(function: FunctionType, class_name: str) -> frozenset[str]:
     """The attributes that one method of a class writes on its object, or on its class."""
-    tree = tree_of(function)
-    owner = None if tree is None else first_argument(tree)
-    if tree is None or owner is None:
-        return frozenset()
-    found = (attribute_of(target, {owner, class_name}) for target in _targets(tree))
+    tree, owners = _method(function, class_name)
+    found = (attribute_of(target, owners) for target in _targets(tree)) if tree else ()
     return frozenset(mangled(attribute, class_name) for attribute in found if attribute is not None)
 
 
 @weakly_cached
 def written_under_aliases(function: FunctionType, class_name: str) -> frozenset[str]:
     """The attributes that a method changes under a name of its own, after `cache = self._cache`."""
-    tree = tree_of(function)
-    owner = None if tree is None else first_argument(tree)
-    if tree is None or owner is None:
+    tree, owners = _method(function, class_name)
+    if tree is None:
         return frozenset()
-    aliases = _aliases(tree, {owner, class_name})
+    aliases = _aliases(tree, owners)
     changed = (target for target in _targets(tree) if not isinstance(target, ast.Name) or _was_mutated(target))
     names = {(dotted_name(target) or "").partition(".")[0] for target in changed}
     return frozenset(mangled(aliases[name], class_name) for name in names & aliases.keys())
+
+
+def _method(function: FunctionType, class_name: str) -> tuple[FunctionNode | None, set[str]]:
+    """The syntax of a method, and the names under which it has its object or its class; None if it has neither."""
+    tree = tree_of(function)
+    me = None if tree is None else first_argument(tree)
+    return (None, set()) if me is None else (tree, {me, class_name})
 
 
 def _aliases(tree: FunctionNode, owners: set[str]) -> dict[str, str]:

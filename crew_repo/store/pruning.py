@@ -12,7 +12,6 @@ that stays. Texts go with the last record that needs them.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, func, select, tuple_, update
 
 from crew_repo.model import RunStatus
+from crew_repo.store.rows import hashes_in
 from crew_repo.store.tables import LEASE, RECORD, RUN, TASK_RUN, TASK_STATE, TEXT
 from crew_repo.store.transaction import Transaction, chunks
 
@@ -118,7 +118,7 @@ def _orphans(tx: Transaction, gone: set[int]) -> list[str]:
         rows = tx.rows(_COMPONENTS, {"a": after}).all()
         for row in rows:
             if row["record_id"] not in gone:
-                needed.update(_hashes(row["components"]), _hashes(row["explanations"]))
+                needed.update(hashes_in(row))
         after = rows[-1]["record_id"] if rows else None
     return [sha256 for sha256 in tx.connection.scalars(select(TEXT.c.sha256)) if sha256 not in needed]
 
@@ -129,13 +129,6 @@ _COMPONENTS = (
     .order_by(RECORD.c.record_id)
     .limit(500)
 )
-
-
-def _hashes(text: str) -> Iterable[str]:
-    try:
-        return list(json.loads(text).values())
-    except (AttributeError, ValueError):  # damaged; verify() names it
-        return ()
 
 
 def _delete(tx: Transaction, column: Any, keys: Sequence[Any]) -> None:

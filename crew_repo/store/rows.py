@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -148,12 +149,11 @@ def components_of(row: Mapping[str, Any], texts: Mapping[str, str]) -> tuple[Com
     )
 
 
-def hashes_in(row: Mapping[str, Any]) -> Iterable[str]:
-    """The hashes of all components; none where they cannot be read."""
-    try:
-        return [sha256 for part in _hashes_of(row) for sha256 in part.values()]
-    except StoreError:
-        return ()
+def hashes_in(row: Mapping[str, Any]) -> Iterator[str]:
+    """The hashes of all components, as far as they can be read; `verify` names what cannot."""
+    for column in ("components", "explanations"):
+        with suppress(AttributeError, TypeError, ValueError):
+            yield from (sha256 for sha256 in json.loads(row[column]).values() if isinstance(sha256, str))
 
 
 def _hashes_of(row: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:

@@ -87,6 +87,25 @@ def test_what_does_not_act_of_what_code_holds_does_not_count(repo, model, change
     assert repo.run(with_tool(model, held)).run.reused == ["ask"]
 
 
+class Toned(Agent):
+    """An agent of the user's own, which is told by a method how to speak."""
+
+    tone: str = "kind"
+
+    def speak(self, tone: str) -> None:
+        self.tone = tone
+
+
+def test_what_an_agent_that_code_holds_was_told_counts(repo, model):
+    """What its own method writes counts as it was given, as in a tool."""
+    executed = []
+    for tone in ("kind", "curt", "curt"):
+        held = Toned(role="Adviser", goal="advise", backstory="long in the trade", llm=PromptModel(model="inner"))
+        held.speak(tone)
+        executed.append(repo.run(with_tool(model, held)).run.executed)
+    assert executed == [["ask"], ["ask"], []]
+
+
 def test_a_crew_that_a_tool_kicks_off_leaves_it_as_it_was(repo):
     """The same objects, run after run: the inner crew's outputs, counters and interpolated texts are its run state."""
     inner = inner_crew()

@@ -218,13 +218,18 @@ def test_state_that_leads_back_to_its_owner_ends(project):
 def test_a_global_that_a_function_fills_counts_as_it_was_given(project):
     """A cache that was filled beforehand acts; that the function fills it on is its work."""
     text = "seen = {'a': 1}\ndef search(q):\n    return seen.setdefault(q, len(seen))\n"
+    check_that_a_run_is_no_change(project, text, text.replace("'a': 1", "'a': 2"))
+
+
+def check_that_a_run_is_no_change(project: Project, text: str, edited: str) -> None:
+    """Of the function `search` in a module, whatever the run fills; while an edit of it is one."""
     project.write(crewmodule=text)
     search = project.load("crewmodule").search
     before = hash_callable(search, "f")
     with run_with(search):
         search("b")
     assert hash_callable(search, "f") == before
-    project.write(crewmodule=text.replace("'a': 1", "'a': 2"))
+    project.write(crewmodule=edited)
     assert hash_callable(project.load("crewmodule").search, "f") != before
 
 
@@ -736,14 +741,7 @@ def search(q):
 
 def test_a_cache_in_a_decorator_counts_as_it_was_given(project):
     """`functools.wraps` makes the decorator's function look like the one that it wraps; each has its own source."""
-    project.write(crewmodule=MEMOIZED)
-    search = project.load("crewmodule").search
-    before = hash_callable(search, "f")
-    with run_with(search):
-        search("b")
-    assert hash_callable(search, "f") == before
-    project.write(crewmodule=MEMOIZED.replace("return q\n", "return [q]\n"))
-    assert hash_callable(project.load("crewmodule").search, "f") != before
+    check_that_a_run_is_no_change(project, MEMOIZED, MEMOIZED.replace("return q\n", "return [q]\n"))
 
 
 def test_a_lambda_that_fills_a_cache_is_read_like_a_function(project):
