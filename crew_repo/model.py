@@ -179,6 +179,7 @@ class StoredResult:
 
     `raw` is what downstream tasks read. The `_json` members are JSON texts or None. `messages_json` has the
     task's context taken out (see adapter.outputs), so that a state file stays linear in the number of tasks.
+    `reading_json` says how a typed output is read again: None for its dump as it is.
     """
 
     raw: str
@@ -191,6 +192,7 @@ class StoredResult:
     json_dict_json: str | None = None
     messages_json: str | None = None
     tool_failures_json: str | None = None
+    reading_json: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

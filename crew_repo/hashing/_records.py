@@ -10,6 +10,8 @@ from crew_repo.model import Component, StoredResult
 
 __all__ = ["context_hash", "definition_hash", "input_hash", "output_hash", "text_hash"]
 
+_LATER = frozenset({"reading_json"})
+
 
 def text_hash(text: str) -> str:
     """The hash of a text: a description, a role, a file's decoded content."""
@@ -33,5 +35,9 @@ def input_hash(definition_hash: str, context_hash: str, occurrence: int) -> str:
 
 
 def output_hash(result: StoredResult) -> str:
-    """The hash over every member of a stored result, so that an edit by hand is noticed."""
-    return digest("output", {name: getattr(result, name) for name in StoredResult.__slots__})
+    """The hash over every member of a stored result, so that an edit by hand is noticed.
+
+    A member that came after version 0.1.0 counts where it says something: older records keep their hashes.
+    """
+    members = {name: getattr(result, name) for name in StoredResult.__slots__}
+    return digest("output", {name: said for name, said in members.items() if name not in _LATER or said is not None})

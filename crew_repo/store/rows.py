@@ -60,6 +60,7 @@ _RESULT = {  # members of StoredResult by column
     "json_dict": "json_dict_json",
     "messages": "messages_json",
     "tool_failures": "tool_failures_json",
+    "reading": "reading_json",
 }
 _USAGE = ("total_tokens", "prompt_tokens", "completion_tokens", "cached_prompt_tokens", "successful_requests")
 _PLAIN = (

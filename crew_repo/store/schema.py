@@ -1,8 +1,9 @@
 """The version of the tables: nothing is done to a current database, an empty one is filled, an older one migrated.
 
-| version | since | change          |
-| ------- | ----- | --------------- |
-| 1       | 0.1.0 | the first       |
+| version | since | change                                                     |
+| ------- | ----- | ---------------------------------------------------------- |
+| 1       | 0.1.0 | the first                                                  |
+| 2       | 0.1.0 | `record.reading`: how a typed output is read from its texts |
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Schema:
     migrations: tuple[Path, ...]
 
 
-CURRENT = Schema(1, (Path(__file__).parent / "migrations" / "versions",))
+CURRENT = Schema(2, (Path(__file__).parent / "migrations" / "versions",))
 
 
 def ensure_schema(dialect: Dialect, engine: Engine) -> None:

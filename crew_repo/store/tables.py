@@ -136,6 +136,7 @@ class Record(_Base, table=True):
     tool_failures: str | None = _text()
     components: str = _text()
     explanations: str = _text()
+    reading: str | None = _text()
 
 
 class Text(_Base, table=True):

@@ -144,9 +144,10 @@ _STARTS = select(RUN.c.workflow_id, func.max(RUN.c.started_at)).group_by(RUN.c.w
 
 
 def _row(number: int, table: Table, members: Mapping[str, Any]) -> dict[str, Any]:
-    names = {column.name for column in table.columns}
-    if set(members) != names:
-        odd = ", ".join(sorted(set(members) ^ names))
+    later = {column.name: None for column in table.columns if column.nullable}  # an older version did not have them all
+    members = {**later, **members}
+    odd = ", ".join(sorted(set(members) ^ {column.name for column in table.columns}))
+    if odd:
         raise ImportFormatError(f"Line {number} of the export lacks, or has too many of, these members: {odd}")
     times = [column.name for column in table.columns if isinstance(column.type, UtcText)]
     try:

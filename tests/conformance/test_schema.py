@@ -26,7 +26,7 @@ _ADDS_A_COLUMN = """
 import os
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "0002", "0001"
+revision, down_revision = "{newer:04}", "{current:04}"
 
 def upgrade():
     op.add_column("record", sa.Column("note", sa.Text()))
@@ -39,12 +39,14 @@ def upgrade():
 
 
 @pytest.fixture
-def version_two(tmp_path: Path) -> schema.Schema:
+def newer(tmp_path: Path) -> schema.Schema:
     """A made-up newer version, with a migration that adds a column and rebuilds a table that others refer to."""
     folder = tmp_path / "versions"
     folder.mkdir()
-    (folder / "0002_a_note.py").write_text(_ADDS_A_COLUMN)
-    return schema.Schema(2, (*schema.CURRENT.migrations, folder))
+    current = schema.CURRENT.version
+    revision = _ADDS_A_COLUMN.format(current=current, newer=current + 1)
+    (folder / f"{current + 1:04}_a_note.py").write_text(revision)
+    return schema.Schema(current + 1, (*schema.CURRENT.migrations, folder))
 
 
 def _shape(url: str) -> Any:
@@ -79,11 +81,11 @@ def test_migrating_from_nothing_gives_what_creating_gives(url: str, other_of_sam
     assert _shape(other_of_same_kind) == _shape(url)
 
 
-def test_an_older_database_is_migrated(url: str, sql: Any, version_two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_database_is_migrated(url: str, sql: Any, newer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """On opening, in place, with everything in it; the view and its triggers work as before."""
     with Store(url) as store:
         (kept,) = Kit(store).run(new_record())
-    monkeypatch.setattr(schema, "CURRENT", version_two)
+    monkeypatch.setattr(schema, "CURRENT", newer)
     with Store(url) as store:
         assert store.find_record(kept.input_hash, "claim-1") is not None
         assert [state.output for state in store.states()] == ["policy 42"]
@@ -94,14 +96,50 @@ def test_an_older_database_is_migrated(url: str, sql: Any, version_two: Any, mon
     assert sql("SELECT note FROM record") == [{"note": "migrated"}]
 
 
-def test_a_newer_database_is_refused(url: str, version_two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def first_export() -> list[str]:
+    """The export of a state that version 0.1.0 wrote, when its schema was version 1."""
+    return (Path(__file__).parent / "version_1.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+
+
+def _write_first_version(url: str, export: list[str]) -> None:
+    """Make the tables of schema version 1, with the rows of an export of that time."""
+    dialect = dialect_of(url, 30)
+    dialect.create()
+    engine = dialect.engine()
+    with dialect.schema_transaction(engine) as connection:
+        migrate(connection, 0, 1, schema.CURRENT.migrations)
+        for line in map(json.loads, export[1:]):
+            ((table, row),) = line.items()
+            names, places = ", ".join(row), ", ".join(f":{name}" for name in row)
+            connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({places})"), row)
+        dialect.set_version(connection, 1)
+    engine.dispose()
+
+
+def test_a_state_of_the_first_version_is_opened_with_all_that_is_in_it(url: str, first_export: list[str]) -> None:
+    """Its records keep their hashes, and may be served."""
+    _write_first_version(url, first_export)
+    with Store(url) as store:
+        assert [state.output for state in store.states()] == ["policy 42", "a note"]
+        assert store.verify() == []
+        assert store.find_record(new_record().input_hash, "claim-1") is not None
+
+
+def test_an_export_of_the_first_version_is_imported(store: Store, first_export: list[str]) -> None:
+    """What later versions keep beside is not there, and nothing else is missing."""
+    assert store.import_json(first_export) == 2
+    assert store.verify() == []
+
+
+def test_a_newer_database_is_refused(url: str, newer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the remedy, and nothing in it is touched."""
     with Store(url) as store:
         Kit(store).run(new_record())
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "CURRENT", version_two)
+        patch.setattr(schema, "CURRENT", newer)
         Store(url).close()
-    with pytest.raises(NewerSchemaError, match=r"has schema version 2.*pip install --upgrade"):
+    with pytest.raises(NewerSchemaError, match=rf"has schema version {newer.version}.*pip install --upgrade"):
         Store(url)
 
 
@@ -110,15 +148,16 @@ def test_a_missing_migration_is_an_error(url: str, monkeypatch: pytest.MonkeyPat
     with Store(url) as store:
         Kit(store).run(new_record())
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "CURRENT", schema.Schema(9, schema.CURRENT.migrations))
-        with pytest.raises(StoreOpenError, match="no migration to schema version 2"):
+        lacking = schema.CURRENT.version + 1
+        patch.setattr(schema, "CURRENT", schema.Schema(lacking + 6, schema.CURRENT.migrations))
+        with pytest.raises(StoreOpenError, match=f"no migration to schema version {lacking}"):
             Store(url)
     with Store(url) as store:
         assert len(store.states()) == 1
 
 
 def test_a_kill_in_the_middle_of_a_migration_leaves_the_old_schema(
-    url: str, tmp_path: Path, version_two: Any, monkeypatch: pytest.MonkeyPatch
+    url: str, tmp_path: Path, newer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The old version opens it as before, and the new one migrates it then."""
     with Store(url) as store:
@@ -128,7 +167,7 @@ def test_a_kill_in_the_middle_of_a_migration_leaves_the_old_schema(
         from pathlib import Path
         from crew_repo.store import Store, schema
         folders = (*schema.CURRENT.migrations, Path({str(tmp_path / "versions")!r}))
-        schema.CURRENT = schema.Schema(2, folders)
+        schema.CURRENT = schema.Schema(schema.CURRENT.version + 1, folders)
         Store({url!r})
     """
     environment = {**os.environ, "DIE_HERE": "1"}
@@ -138,7 +177,7 @@ def test_a_kill_in_the_middle_of_a_migration_leaves_the_old_schema(
         assert store.verify() == []
         assert len(store.states()) == 1
     assert _shape(url) == shape
-    monkeypatch.setattr(schema, "CURRENT", version_two)
+    monkeypatch.setattr(schema, "CURRENT", newer)
     with Store(url) as store:
         assert len(store.states()) == 1
 

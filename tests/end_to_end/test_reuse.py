@@ -220,7 +220,7 @@ def test_a_class_whose_own_code_raises_costs_neither_the_run_nor_the_record(repo
     tasks = [crews.task("check", "{notes}", worker, output_pydantic=stubborn(kind)), crews.task("draft", "x", worker)]
     assert repo.run(Crew(agents=[worker], tasks=tasks), NOTES).run.executed == ["check", "draft"]
     assert repo.get_output("check") == '{"name": "Ada"}'
-    assert "RuntimeError" in caplog.text
+    assert ("RuntimeError" in caplog.text) is (kind == "validator")  # what is equal is told without the class's help
 
 
 @pytest.mark.parametrize("raw", [None, 5])
