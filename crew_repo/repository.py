@@ -6,7 +6,6 @@ This module imports neither crewai nor a database driver until they are needed.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from concurrent.futures import Executor
 from datetime import timedelta
@@ -14,7 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from crew_repo.errors import AttachError, InputError
 from crew_repo.model import Plan, Problem, PruneReport, Record, RunRecord, TaskState
 from crew_repo.policy import TaskPolicy, merge_policies
 from crew_repo.settings import check_limits, check_seconds, checked_name, checked_workflow, resolve_url
@@ -23,12 +21,7 @@ if TYPE_CHECKING:
     from crewai import Crew
     from crewai.crews.crew_output import CrewOutput
 
-    from crew_repo.runner.attaching import Reading
     from crew_repo.runner.batch import OnError
-    from crew_repo.runner.keeper import Keeper
-    from crew_repo.runner.options import RunOptions
-    from crew_repo.runner.session import Session
-    from crew_repo.store import Store
 
     class RecordedOutput(CrewOutput):
         """A CrewOutput whose `run` says what happened."""
@@ -96,30 +89,34 @@ class StateRepository:
         busy_timeout_seconds: float = 30.0,
         verbose: bool | None = None,
     ) -> None:
-        self.url = resolve_url(target)
-        self._policies = dict(merge_policies(policies).by_name)
-        self._share = share_across_workflows
+        from crew_repo.runner.engine import Engine, EngineSettings
+
         check_seconds("lease_seconds", lease_seconds, least=1.0)
         check_seconds("busy_timeout_seconds", busy_timeout_seconds, least=0.0)
-        self._lease_seconds = lease_seconds
-        self._busy_timeout_seconds = busy_timeout_seconds
-        self._verbose = verbose
-        self._lock = threading.RLock()
-        self._kept: Keeper | None = None
-        self._store = self._open()
-
-    def _open(self) -> Store:
-        from crew_repo.store import Store
-
-        return Store(
-            self.url, busy_timeout_seconds=self._busy_timeout_seconds, lease_seconds=self._lease_seconds
+        settings = EngineSettings(
+            url=resolve_url(target),
+            policies=dict(merge_policies(policies).by_name),
+            share=share_across_workflows,
+            lease_seconds=lease_seconds,
+            busy_timeout_seconds=busy_timeout_seconds,
+            verbose=verbose,
         )
+        self._engine = Engine(settings)
+        self._store = self._engine.store
+
+    @property
+    def url(self) -> str:
+        """The SQLAlchemy URL of the state; a path in it is absolute."""
+        return self._engine.settings.url
 
     def __repr__(self) -> str:
         return f"StateRepository({self._store.display_url!r})"
 
     def __reduce__(self) -> Any:
-        return _reopen, (self.url, self._policies, self._share, self._lease_seconds, self._busy_timeout_seconds)
+        settings = self._engine.settings
+        return _reopen, (
+            settings.url, settings.policies, settings.share, settings.lease_seconds, settings.busy_timeout_seconds
+        )  # fmt: skip
 
     def __enter__(self) -> StateRepository:
         return self
@@ -132,9 +129,7 @@ class StateRepository:
 
         What is running goes on and fails at its next record; close after the runs.
         """
-        if self._kept is not None:
-            self._kept.settle()
-        self._store.close()
+        self._engine.close()
 
     # Running.
 
@@ -165,10 +160,18 @@ class StateRepository:
         BadInputValueError, CheckpointError, PolicyError, and AttachError if the crew is being run already. Raises
         StoreError if the state cannot be written: what was paid for is then written later, see `close`.
         """
-        crew, options = self._prepare(crew, inputs, workflow_id, force, policies, fire_callbacks, arguments)
-        if crew.stream:
-            return self._stream(crew, inputs, input_files, options)  # type: ignore[no-any-return]
-        return self._run(crew, inputs, input_files, options)  # type: ignore[no-any-return]
+        self._refuse(arguments)
+        return self._engine.run(  # type: ignore[no-any-return]
+            self._engine.request(
+                crew,
+                inputs,
+                input_files=input_files,
+                workflow_id=workflow_id,
+                force=force,
+                policies=policies,
+                fire_callbacks=fire_callbacks,
+            )
+        )
 
     async def arun(
         self,
@@ -187,158 +190,27 @@ class StateRepository:
         While it waits for another process's work, the event loop goes on. Its own writes are made on it: each takes
         about a millisecond, and waits for other writers of the same file up to `busy_timeout_seconds`.
         """
-        crew, options = self._prepare(crew, inputs, workflow_id, force, policies, fire_callbacks, arguments)
-        if crew.stream:
-            return await self._astream(crew, inputs, input_files, options)  # type: ignore[no-any-return]
-        return await self._arun(crew, inputs, input_files, options)  # type: ignore[no-any-return]
+        self._refuse(arguments)
+        return await self._engine.arun(  # type: ignore[no-any-return]
+            self._engine.request(
+                crew,
+                inputs,
+                input_files=input_files,
+                workflow_id=workflow_id,
+                force=force,
+                policies=policies,
+                fire_callbacks=fire_callbacks,
+            )
+        )
 
-    def _prepare(
-        self,
-        crew: Crew,
-        inputs: Mapping[str, Any] | None,
-        workflow_id: str | None,
-        force: bool | str | Iterable[str],
-        policies: Mapping[str, TaskPolicy] | None,
-        fire_callbacks: bool,
-        arguments: Mapping[str, Any],
-    ) -> tuple[Any, RunOptions]:
-        """Everything that can be wrong is found here, before any model is called."""
+    @staticmethod
+    def _refuse(arguments: Mapping[str, Any]) -> None:
+        """Raise for an argument of kickoff's that makes no sense here, and for a misspelt one."""
         from crew_repo import adapter
 
         adapter.refuse_checkpoint(arguments)
         if arguments:
             raise TypeError(f"run() got an unexpected keyword argument {next(iter(arguments))!r}")
-        adapter.check_crew(crew)
-        adapter.check_inputs(inputs)
-        options = self._options(crew, workflow_id, force, policies, fire_callbacks)
-        if not crew.before_kickoff_callbacks:
-            adapter.planned_view(crew, adapter.planned_inputs(crew, inputs))
-        return crew, options
-
-    def _options(
-        self,
-        crew: Crew,
-        workflow_id: str | None,
-        force: bool | str | Iterable[str],
-        policies: Mapping[str, TaskPolicy] | None,
-        fire_callbacks: bool = False,
-    ) -> RunOptions:
-        from crew_repo.adapter import task_names
-        from crew_repo.runner.options import RunOptions, check_policies, check_workflow_id, forced_names
-
-        names = task_names(crew)
-        merged = merge_policies(self._policies, policies)
-        check_policies(policies, names)
-        return RunOptions(
-            workflow_id=check_workflow_id(workflow_id, crew.name),
-            force=forced_names(force, names),
-            policies=merged,
-            fire_callbacks=fire_callbacks,
-            share=self._share,
-        )
-
-    def _session(self, crew: Any, options: RunOptions, files: Mapping[str, Any], quiet: bool) -> Session:
-        from crew_repo.runner.display import Display
-        from crew_repo.runner.session import Session
-
-        display = Display.silent() if quiet else Display.choose(self._verbose)
-        return Session(self._store, self._keeper(), crew, options, files=files, display=display)
-
-    def _keeper(self) -> Keeper:
-        from crew_repo.runner.keeper import Keeper
-
-        with self._lock:
-            if self._kept is None:
-                self._kept = Keeper(self._store, self._lease_seconds / 4)
-            return self._kept
-
-    def _run(self, crew: Any, inputs: Any, input_files: Any, options: RunOptions, *, quiet: bool = False) -> Any:
-        from crew_repo.adapter import files_in
-        from crew_repo.runner.running import run_session
-
-        session = self._session(crew, options, files_in(inputs, input_files), quiet)
-        return run_session(session, crew, inputs, input_files)
-
-    async def _arun(self, crew: Any, inputs: Any, input_files: Any, options: RunOptions, *, quiet: bool = False) -> Any:
-        from crew_repo.adapter import files_in
-        from crew_repo.runner.running import arun_session
-
-        session = self._session(crew, options, files_in(inputs, input_files), quiet)
-        return await arun_session(session, crew, inputs, input_files)
-
-    def _reading(self, inputs: Any, options: RunOptions) -> Reading:
-        """These inputs, which say how the run is to be recorded that CrewAI starts when the stream is read."""
-        from crew_repo.runner.attaching import Reading
-
-        def run(crew: Any, inputs: Any, *, input_files: Any) -> Any:
-            return self._run(crew, inputs, input_files, options)
-
-        async def arun(crew: Any, inputs: Any, *, input_files: Any) -> Any:
-            return await self._arun(crew, inputs, input_files, options)
-
-        return Reading(inputs, run, arun)
-
-    def _stream(self, crew: Any, inputs: Any, input_files: Any, options: RunOptions) -> Any:
-        from crew_repo import adapter
-        from crew_repo.runner.attaching import run_when_read
-
-        reading = self._reading(inputs, options)
-        let_go_with = run_when_read(crew, reading)
-        stream = adapter.kickoff(crew, reading, input_files)
-        let_go_with(stream)
-        return stream
-
-    async def _astream(self, crew: Any, inputs: Any, input_files: Any, options: RunOptions) -> Any:
-        from crew_repo import adapter
-        from crew_repo.runner.attaching import run_when_read
-
-        reading = self._reading(inputs, options)
-        let_go_with = run_when_read(crew, reading)
-        stream = await adapter.akickoff(crew, reading, input_files)
-        let_go_with(stream)
-        return stream
-
-    def run_item(
-        self,
-        crew: Crew,
-        inputs: Mapping[str, Any] | None = None,
-        *,
-        input_files: Mapping[str, Any] | None = None,
-        workflow_id: str | None = None,
-        force: bool | str | Iterable[str] = (),
-        policies: Mapping[str, TaskPolicy] | None = None,
-    ) -> RecordedOutput:
-        """`run` for one item of a batch: where every task is fresh there is no kickoff, and so no events."""
-        crew, options = self._prepare(crew, inputs, workflow_id, force, policies, False, {})
-        served = self._served(crew, inputs, input_files, options)
-        if served is None:
-            served = self._run(crew, inputs, input_files, options, quiet=True)
-        return served  # type: ignore[no-any-return]
-
-    async def arun_item(
-        self,
-        crew: Crew,
-        inputs: Mapping[str, Any] | None = None,
-        *,
-        input_files: Mapping[str, Any] | None = None,
-        workflow_id: str | None = None,
-        force: bool | str | Iterable[str] = (),
-        policies: Mapping[str, TaskPolicy] | None = None,
-    ) -> RecordedOutput:
-        """`run_item` on CrewAI's native async kickoff."""
-        crew, options = self._prepare(crew, inputs, workflow_id, force, policies, False, {})
-        served = self._served(crew, inputs, input_files, options)
-        if served is None:
-            served = await self._arun(crew, inputs, input_files, options, quiet=True)
-        return served  # type: ignore[no-any-return]
-
-    def _served(self, crew: Any, inputs: Any, input_files: Any, options: RunOptions) -> Any | None:
-        from crew_repo.adapter import files_in
-        from crew_repo.runner.shortcut import serve_all
-
-        if crew.stream:
-            raise InputError("A batch has no use for a stream: set stream=False on the crew, or run it alone.")
-        return serve_all(self._store, crew, inputs, files_in(inputs, input_files), options)
 
     def run_for_each(
         self,
@@ -405,11 +277,11 @@ class StateRepository:
         total = len(inputs_list) if isinstance(inputs_list, Sized) else None
         return run_items(
             items_of(inputs_list, workflow_ids),
-            Worker(self, source, item_options(force, policies, input_files)),
+            Worker(self._engine, source, item_options(force, policies, input_files)),
             executor=executor,
             max_workers=workers,
             on_error=on_error,
-            progress=Progress(total, visible=self._verbose),
+            progress=Progress(total, visible=self._engine.settings.verbose),
         )
 
     async def arun_for_each(
@@ -433,13 +305,13 @@ class StateRepository:
         check_on_error(on_error)
         total = len(inputs_list) if isinstance(inputs_list, Sized) else None
         return await arun_items(
-            self,
+            self._engine,
             CrewSource(crew),
             items_of(inputs_list, workflow_ids),
             item_options(force, policies, input_files),
             max_workers=worker_count(max_workers),
             on_error=on_error,
-            progress=Progress(total, visible=self._verbose),
+            progress=Progress(total, visible=self._engine.settings.verbose),
         )
 
     def plan(
@@ -458,13 +330,11 @@ class StateRepository:
         the user's own code it calls the before-kickoff callbacks, on a copy of the inputs, and the conditions of
         conditional tasks, since both decide what the prompts say. Global hooks are not called.
         """
-        from crew_repo import adapter
-        from crew_repo.runner.planner import make_plan
-
-        adapter.check_crew(crew)
-        adapter.check_inputs(inputs)
-        options = self._options(crew, workflow_id, force, policies)
-        return make_plan(self._store, crew, inputs, adapter.files_in(inputs, input_files), options)
+        return self._engine.plan(
+            self._engine.request(
+                crew, inputs, input_files=input_files, workflow_id=workflow_id, force=force, policies=policies
+            )
+        )
 
     def attach(
         self,
@@ -484,26 +354,15 @@ class StateRepository:
 
         adapter.check_crew(crew)
         merge_policies(policies)
-        owner = attaching.attached_to(crew)
-        if owner is not None and owner is not self:
-            raise AttachError(f"This crew is attached to {owner!r} already. Call detach(crew) there, or attach a copy.")
-        keep: dict[str, Any] = {"workflow_id": workflow_id, "policies": policies, "fire_callbacks": fire_callbacks}
-
-        def run(crew: Any, inputs: Any, *, input_files: Any) -> Any:
-            return self.run(crew, inputs, input_files=input_files, **keep)
-
-        async def arun(crew: Any, inputs: Any, *, input_files: Any) -> Any:
-            return await self.arun(crew, inputs, input_files=input_files, **keep)
-
-        attaching.attach(crew, self, run, arun, lambda copy: self.attach(copy, **keep))
+        options = {"workflow_id": workflow_id, "policies": policies, "fire_callbacks": fire_callbacks}
+        attaching.attach(crew, self._engine, options)
         return crew
 
     def detach(self, crew: Crew) -> Crew:
         """The same crew, with CrewAI's own kickoff methods again."""
         from crew_repo.runner import attaching
 
-        if attaching.attached_to(crew) is self:
-            attaching.detach(crew)
+        attaching.detach(crew, self._engine)
         return crew
 
     # Asking.

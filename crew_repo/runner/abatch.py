@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from crew_repo.runner.batch import Item, OnError
+from crew_repo.runner.engine import Engine
 from crew_repo.runner.progress import Progress
 from crew_repo.runner.sources import CrewSource
 
@@ -14,7 +15,7 @@ __all__ = ["arun_items"]
 
 
 async def arun_items(
-    repository: Any,
+    engine: Engine,
     source: CrewSource,
     items: Iterator[Item],
     options: Mapping[str, Any],
@@ -37,7 +38,7 @@ async def arun_items(
             if item is None:
                 return
             try:
-                results[item.number] = await _run(repository, source, item, options)
+                results[item.number] = await _run(engine, source, item, options)
                 progress.done(getattr(results[item.number], "run", None))
             except Exception as error:  # noqa: BLE001 - kept in its place, or raised below
                 progress.failed(error)
@@ -58,9 +59,9 @@ async def arun_items(
     return [results[number] for number in sorted(results)]
 
 
-async def _run(repository: Any, source: CrewSource, item: Item, options: Mapping[str, Any]) -> Any:
+async def _run(engine: Engine, source: CrewSource, item: Item, options: Mapping[str, Any]) -> Any:
     """Run one item on a crew that nobody else uses; a crew whose run failed is not used again."""
     crew = source.borrow()
-    result = await repository.arun_item(crew, item.inputs, workflow_id=item.workflow_id, **options)
+    result = await engine.aitem(item.request(engine, crew, options))
     source.give_back(crew)
     return result

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 from crew_repo.errors import InputError
 from crew_repo.policy import TaskPolicy, merge_policies
+from crew_repo.runner.engine import Engine, Request
 from crew_repo.runner.progress import Progress
 from crew_repo.runner.sources import CrewSource
 
@@ -31,6 +32,10 @@ class Item:
     number: int
     inputs: Mapping[str, Any] | None
     workflow_id: str | None
+
+    def request(self, engine: Engine, crew: Any, options: Mapping[str, Any]) -> Request:
+        """The request to run this entry on a crew."""
+        return engine.request(crew, self.inputs, workflow_id=self.workflow_id, **options)
 
 
 def check_on_error(on_error: str) -> None:
@@ -141,20 +146,20 @@ def _settled(future: Future[Any], on_error: OnError, progress: Progress) -> Any:
 
 
 class Worker:
-    """Runs items of a batch in whatever process it finds itself; one repository and one pool of crews per process."""
+    """Runs items of a batch in whatever process it finds itself; one engine and one pool of crews per process."""
 
-    def __init__(self, repository: Any, source: CrewSource, options: Mapping[str, Any]) -> None:
-        self._repository, self._source, self._options = repository, source, dict(options)
+    def __init__(self, engine: Engine, source: CrewSource, options: Mapping[str, Any]) -> None:
+        self._engine, self._source, self._options = engine, source, dict(options)
         self._batch = uuid.uuid4().hex
 
     def __reduce__(self) -> Any:
-        """The repository travels unopened: it is opened once per process, not once per item."""
-        return _worker_here, (self._batch, self._repository.__reduce__(), self._source, self._options)
+        """The engine travels as its settings: its store is opened once per process, not once per item."""
+        return _worker_here, (self._batch, self._engine.__reduce__(), self._source, self._options)
 
     def __call__(self, item: Item) -> Any:
         """Run one item on a crew that nobody else uses; a crew whose run failed is not used again."""
         crew = self._source.borrow()
-        result = self._repository.run_item(crew, item.inputs, workflow_id=item.workflow_id, **self._options)
+        result = self._engine.item(item.request(self._engine, crew, self._options))
         self._source.give_back(crew)
         return result
 
@@ -163,12 +168,12 @@ _here: dict[tuple[int, str], Worker] = {}
 _KEPT = 4  # workers per process, for batches that run beside each other
 
 
-def _worker_here(batch: str, repository: Any, source: CrewSource, options: Mapping[str, Any]) -> Worker:
+def _worker_here(batch: str, engine: Any, source: CrewSource, options: Mapping[str, Any]) -> Worker:
     """The worker that this process has already for the same batch, or a new one."""
     key = (os.getpid(), batch)
     found = _here.get(key)
     if found is None:
-        reopen, arguments = repository
+        reopen, arguments = engine
         found = _here.setdefault(key, Worker(reopen(*arguments), source, options))
         for old in list(_here)[:-_KEPT]:
             _here.pop(old, None)

@@ -1,0 +1,188 @@
+"""The engine below the face: one store, its heartbeat, and every way to run one crew against them.
+
+`request` checks what was asked for, before any model is called. `run` and `arun` take a request to its result; `item`
+and `aitem` do so for an entry of a batch. This module imports crewai only when a crew is at hand.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from crew_repo.errors import InputError
+from crew_repo.policy import TaskPolicy, merge_policies
+from crew_repo.runner.options import RunOptions, check_policies, check_workflow_id, forced_names
+from crew_repo.store import Store
+
+if TYPE_CHECKING:
+    from crew_repo.model import Plan
+    from crew_repo.runner.keeper import Keeper
+    from crew_repo.runner.session import Session
+
+__all__ = ["Engine", "EngineSettings", "Request"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """The settings of a repository; `StateRepository` says what each is for."""
+
+    url: str
+    policies: Mapping[str, TaskPolicy]
+    share: bool
+    lease_seconds: float
+    busy_timeout_seconds: float
+    verbose: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A run that was asked for, and found to make sense."""
+
+    crew: Any
+    inputs: Mapping[str, Any] | None
+    input_files: Mapping[str, Any] | None
+    options: RunOptions
+    quiet: bool = False
+
+    @property
+    def files(self) -> dict[str, Any]:
+        """The files that go with the prompts, by name."""
+        from crew_repo import adapter
+
+        return dict(adapter.files_in(self.inputs, self.input_files))
+
+
+class Engine:
+    """Runs crews against one store. Usable from many threads; a pickled copy opens the store anew."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.settings = settings
+        self.store = Store(
+            settings.url,
+            busy_timeout_seconds=settings.busy_timeout_seconds,
+            lease_seconds=settings.lease_seconds,
+        )
+        self._lock = threading.RLock()
+        self._keeper: Keeper | None = None
+
+    def __reduce__(self) -> Any:
+        return Engine, (replace(self.settings, verbose=None),)
+
+    def close(self) -> None:
+        """Write what could not be written before, and close the connections."""
+        if self._keeper is not None:
+            self._keeper.settle()
+        self.store.close()
+
+    def request(
+        self,
+        crew: Any,
+        inputs: Mapping[str, Any] | None,
+        *,
+        input_files: Mapping[str, Any] | None = None,
+        workflow_id: str | None = None,
+        force: bool | str | Iterable[str] = (),
+        policies: Mapping[str, TaskPolicy] | None = None,
+        fire_callbacks: bool = False,
+    ) -> Request:
+        """Check a crew, its inputs, and how they are to be run. Raises InputError for the first thing that is wrong."""
+        from crew_repo import adapter
+
+        adapter.check_crew(crew)
+        adapter.check_inputs(inputs)
+        names = adapter.task_names(crew)
+        merged = merge_policies(self.settings.policies, policies)
+        check_policies(policies, names)
+        options = RunOptions(
+            workflow_id=check_workflow_id(workflow_id, crew.name),
+            force=forced_names(force, names),
+            policies=merged,
+            fire_callbacks=fire_callbacks,
+            share=self.settings.share,
+        )
+        return Request(crew=crew, inputs=inputs, input_files=input_files, options=options)
+
+    def plan(self, request: Request) -> Plan:
+        """Say what `run` would do with this request; nothing is executed and nothing written."""
+        from crew_repo.runner.planner import make_plan
+
+        return make_plan(self.store, request.crew, request.inputs, request.files, request.options)
+
+    def run(self, request: Request) -> Any:
+        """Run a crew; with `crew.stream` return the stream, in whose reading the run happens."""
+        from crew_repo import adapter
+        from crew_repo.runner.attaching import run_when_read
+
+        _check_templates(request)
+        if not request.crew.stream:
+            return self.run_now(request)
+        with run_when_read(self, request) as (reading, let_go_with):
+            return let_go_with(adapter.kickoff(request.crew, reading, request.input_files))
+
+    async def arun(self, request: Request) -> Any:
+        """`run` with CrewAI's native async kickoff."""
+        from crew_repo import adapter
+        from crew_repo.runner.attaching import run_when_read
+
+        _check_templates(request)
+        if not request.crew.stream:
+            return await self.arun_now(request)
+        with run_when_read(self, request) as (reading, let_go_with):
+            return let_go_with(await adapter.akickoff(request.crew, reading, request.input_files))
+
+    def run_now(self, request: Request) -> Any:
+        """Run a crew whose request was checked, in a session of its own."""
+        from crew_repo.runner.running import run_session
+
+        return run_session(self._session(request), request.crew, request.inputs, request.input_files)
+
+    async def arun_now(self, request: Request) -> Any:
+        """`run_now` with CrewAI's native async kickoff."""
+        from crew_repo.runner.running import arun_session
+
+        return await arun_session(self._session(request), request.crew, request.inputs, request.input_files)
+
+    def item(self, request: Request) -> Any:
+        """Run one entry of a batch, of which nothing is shown; where every task is fresh there is no kickoff."""
+        served = self._served(request)
+        return self.run_now(replace(request, quiet=True)) if served is None else served
+
+    async def aitem(self, request: Request) -> Any:
+        """`item` with CrewAI's native async kickoff."""
+        served = self._served(request)
+        return await self.arun_now(replace(request, quiet=True)) if served is None else served
+
+    def _served(self, request: Request) -> Any | None:
+        from crew_repo.runner.shortcut import serve_all
+
+        _check_templates(request)
+        if request.crew.stream:
+            raise InputError("A batch has no use for a stream: set stream=False on the crew, or run it alone.")
+        return serve_all(self.store, request.crew, request.inputs, request.files, request.options)
+
+    def _session(self, request: Request) -> Session:
+        from crew_repo.runner.display import Display
+        from crew_repo.runner.session import Session
+
+        display = Display.silent() if request.quiet else Display.choose(self.settings.verbose)
+        keeper = self._kept()
+        return Session(self.store, keeper, request.crew, request.options, files=request.files, display=display)
+
+    def _kept(self) -> Keeper:
+        from crew_repo.runner.keeper import Keeper
+
+        with self._lock:
+            if self._keeper is None:
+                self._keeper = Keeper(self.store, self.settings.lease_seconds / 4)
+            return self._keeper
+
+
+def _check_templates(request: Request) -> None:
+    """Raise for an input that a template lacks; where callbacks may add inputs, the kickoff itself will say so."""
+    from crew_repo import adapter
+
+    crew = request.crew
+    if not crew.before_kickoff_callbacks:
+        adapter.planned_view(crew, adapter.planned_inputs(crew, request.inputs))
