@@ -27,6 +27,7 @@ from crew_repo.errors import (
     NotACrewError,
     PolicyError,
     RunGoneError,
+    RunningLoopError,
     StoreBusyError,
     StoreError,
     StoreFullError,
@@ -34,6 +35,7 @@ from crew_repo.errors import (
     UnhashableError,
     UnknownRunError,
     UnknownTaskError,
+    UnsupportedCrewAIError,
 )
 from crew_repo.model import (
     Decision,
@@ -79,6 +81,7 @@ __all__ = [
     "RunGoneError",
     "RunRecord",
     "RunStatus",
+    "RunningLoopError",
     "StateRepository",
     "Status",
     "StoreBusyError",
@@ -92,6 +95,7 @@ __all__ = [
     "UnhashableError",
     "UnknownRunError",
     "UnknownTaskError",
+    "UnsupportedCrewAIError",
     "Usage",
     "register_hasher",
 ]

@@ -9,6 +9,7 @@ CrewRepoError
 |   |-- BadInputValueError      an input that CrewAI cannot put into a prompt (also a TypeError)
 |   |-- CheckpointError         from_checkpoint, which runs a different crew object
 |   |-- AttachError             one crew, two repositories; or one crew, two runs at once
+|   |-- RunningLoopError        run() where an event loop runs (a notebook): await arun() there
 |   `-- PolicyError             a TaskPolicy that contradicts itself or names no task
 |-- StoreError                  the state file or database
 |   |-- StoreOpenError          it cannot be opened: a folder, no permission, no SQLite file
@@ -18,6 +19,7 @@ CrewRepoError
 |   |-- RunGoneError            the run that this belongs to was deleted from it meanwhile
 |   |-- ForkedConnectionError   a parent's connection used in a forked child
 |   `-- ImportFormatError       what import_json was given is not an export
+|-- UnsupportedCrewAIError      the installed CrewAI is too old, too new, or not there (also an ImportError)
 `-- UnhashableError             something that cannot be hashed where that was demanded
 """
 
@@ -36,6 +38,7 @@ __all__ = [
     "NotACrewError",
     "PolicyError",
     "RunGoneError",
+    "RunningLoopError",
     "StoreBusyError",
     "StoreError",
     "StoreFullError",
@@ -43,6 +46,7 @@ __all__ = [
     "UnhashableError",
     "UnknownRunError",
     "UnknownTaskError",
+    "UnsupportedCrewAIError",
 ]
 
 
@@ -52,6 +56,14 @@ class CrewRepoError(Exception):
 
 class InputError(CrewRepoError, ValueError):
     """What was passed in cannot be used. Raised before any model is called."""
+
+
+class UnsupportedCrewAIError(CrewRepoError, ImportError):
+    """The installed CrewAI is older than this package knows, newer, or lacks a name that it needs."""
+
+
+class RunningLoopError(InputError, RuntimeError):
+    """A synchronous run was asked for where an event loop is running, which CrewAI refuses in the middle of a task."""
 
 
 class NotACrewError(InputError, TypeError):

@@ -157,8 +157,9 @@ class StateRepository:
         - `fire_callbacks`: call the callbacks of reused tasks too.
 
         Raises InputError before any model is called: NotACrewError, UnknownTaskError, MissingInputError,
-        BadInputValueError, CheckpointError, PolicyError, and AttachError if the crew is being run already. Raises
-        StoreError if the state cannot be written: what was paid for is then written later, see `close`.
+        BadInputValueError, CheckpointError, PolicyError, RunningLoopError where an event loop runs (a notebook: type
+        `await repo.arun(...)` there), and AttachError if the crew is being run already. Raises StoreError if the state
+        cannot be written: what was paid for is then written later, see `close`.
         """
         self._refuse(arguments)
         return self._engine.run(  # type: ignore[no-any-return]
@@ -266,9 +267,11 @@ class StateRepository:
     ) -> Iterator[Any]:
         """`run_for_each`, one result at a time: inputs may be a generator, memory does not grow with their number."""
         from crew_repo.runner.batch import Worker, check_on_error, item_options, items_of, run_items, worker_count
+        from crew_repo.runner.engine import refuse_running_loop
         from crew_repo.runner.progress import Progress
         from crew_repo.runner.sources import CrewSource
 
+        refuse_running_loop("results = await repo.arun_for_each(crew, inputs_list)")
         check_on_error(on_error)
         workers = worker_count(max_workers)
         source = CrewSource(crew)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import sys
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,6 +25,7 @@ __all__ = [
 
 URL_VARIABLE = "CREW_REPO_URL"
 DEFAULT_FILE = "crew_state.db"
+_SQLITE = ("sqlite:///", "sqlite+pysqlite:///")
 _MEMORY = re.compile(r":memory:$|sqlite(\+pysqlite)?:(//$|///:memory:)")
 
 
@@ -38,8 +40,9 @@ def package_version() -> str:
 def resolve_url(target: str | os.PathLike[str] | None) -> str:
     """A SQLAlchemy URL for a path, a URL, or None.
 
-    None reads `CREW_REPO_URL` from the environment, then from a `.env` file here, else it is
-    `crew_state.db` here. A path becomes absolute, so that a later change of folder changes nothing.
+    None reads `CREW_REPO_URL` from the environment, then from a `.env` file here or above, else it is
+    `crew_state.db` here. A path becomes absolute, so that a later change of folder changes nothing; one that a `.env`
+    file names is relative to that file.
     """
     chosen = _from_environment() if target is None else target
     chosen = os.fspath(chosen) if isinstance(chosen, os.PathLike) else chosen
@@ -81,18 +84,44 @@ def checked_name(task_name: object) -> str:
 
 
 def _from_environment() -> str:
+    """The variable's value, else that of a `.env` file, else the default; what stands in a `.env` is relative to it.
+
+    `load_dotenv` copies a `.env` into the environment: a value that one of the files in reach has is taken for its.
+    """
+    given, files = os.environ.get(URL_VARIABLE), _dotenv_files()
+    for file, said in files.items():
+        if said == (given or said):
+            return _relative_to(file.parent, said)
+    return given or DEFAULT_FILE
+
+
+def _dotenv_files() -> dict[Path, str]:
+    """The `.env` files that speak of the variable: above the current folder, and above the program that was started."""
     from dotenv import dotenv_values, find_dotenv
 
-    return (
-        os.environ.get(URL_VARIABLE) or dotenv_values(find_dotenv(usecwd=True)).get(URL_VARIABLE) or DEFAULT_FILE
-    )
+    program = getattr(sys.modules.get("__main__"), "__file__", None)
+    found = [find_dotenv(usecwd=True), *([_dotenv_above(Path(program))] if program else [])]
+    files = {Path(file).absolute(): dotenv_values(file).get(URL_VARIABLE) for file in found if file}
+    return {file: said for file, said in files.items() if said}
+
+
+def _dotenv_above(program: Path) -> str:
+    return next((str(file) for folder in program.absolute().parents if (file := folder / ".env").is_file()), "")
+
+
+def _relative_to(folder: Path, target: str) -> str:
+    prefix = next((prefix for prefix in _SQLITE if target.startswith(prefix)), "")
+    if "://" in target and not prefix:
+        return target
+    path = target.removeprefix(prefix)
+    return target if path.startswith(":memory:") else f"{prefix}{folder / Path(path).expanduser()}"
 
 
 def _absolute(url: str) -> str:
     """The same URL; a relative SQLite path in it becomes absolute."""
     if url.startswith("postgresql://") or url.startswith("postgres://"):
         return "postgresql+psycopg://" + url.split("://", 1)[1]
-    for prefix in ("sqlite:///", "sqlite+pysqlite:///"):
+    for prefix in _SQLITE:
         if url.startswith(prefix):
             if "?" in url:
                 raise StoreOpenError(f"{url}: a SQLite URL takes no options here; give the plain path")

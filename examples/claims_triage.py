@@ -1,8 +1,9 @@
 """Insurance claims, triaged by a crew that remembers: only what has changed is worked on again.
 
-    python examples/claims_triage.py [--notes FILE] [--corrected FILE] [--db FILE] [--keep]
+    python examples/claims_triage.py [--notes FILE] [--corrected FILE] [--db FILE] [--fresh]
 
-Runs without an API key on an offline model, and with OPENAI_API_KEY (environment or .env) on a real one.
+Runs without an API key on an offline model, and with OPENAI_API_KEY (environment or .env) on a real one. The offline
+model's answers cost nothing, so its file is started anew; those of a real model are kept, and the next run goes on.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from crewai.llms.base_llm import BaseLLM
 from crewai.tasks.conditional_task import ConditionalTask
 from crewai.tasks.task_output import TaskOutput
 from crewai.tools import tool
-from offline_model import choose_model, label
+from offline_model import OfflineModel, choose_model, label
 from pydantic import BaseModel, Field, WithJsonSchema
 
 from crew_repo import StateRepository
@@ -182,8 +183,8 @@ WORK = """select run.status as run, task_run.status as task, sum(total_tokens) a
 
 def main() -> None:
     """Run the crew, run it again, correct the notes, crash, resume, and look into the file."""
-    options = read_options()
     model = choose_model()
+    options = read_options(model)
     crew = build_crew(model)
     before = {"case_notes": options.notes.read_text(encoding="utf-8"), "adjuster": "Ines Moreau"}
     after = {**before, "case_notes": corrected_notes(options)}
@@ -212,20 +213,22 @@ def main() -> None:
     query(options.db, WORK)
 
 
-def read_options() -> argparse.Namespace:
-    """The command line; ./claims_triage.db is started anew without --keep, a file named with --db is never deleted."""
+def read_options(model: BaseLLM) -> argparse.Namespace:
+    """The command line; only what cost nothing is deleted without being asked for, and a file of your own never."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--notes", type=Path, default=NOTES / "water_damage.txt", help="case notes for steps 1 to 3")
     parser.add_argument("--corrected", type=Path, help="their corrected version (default: NOTES_corrected.txt)")
-    parser.add_argument("--db", type=Path, help="a state file of your own (default: claims_triage.db here)")
-    parser.add_argument("--keep", action="store_true", help="go on with claims_triage.db instead of starting anew")
+    parser.add_argument("--db", type=Path, help="a state file of your own (default: one for each model, here)")
+    parser.add_argument("--fresh", action="store_true", help="delete the model's default file first, and pay again")
     options = parser.parse_args()
     for notes in (options.notes, options.corrected):
         if notes is not None and not notes.is_file():
             parser.error(f"there is no file {notes}")
     if options.db is None:
-        options.db = Path("claims_triage.db")
-        for suffix in ("", "-wal", "-shm") if not options.keep else ():
+        offline = isinstance(model, OfflineModel)
+        name = "" if offline else "_" + "".join(each if each.isalnum() else "-" for each in str(model.model))
+        options.db = Path(f"claims_triage{name}.db")
+        for suffix in ("", "-wal", "-shm") if offline or options.fresh else ():
             Path(f"{options.db}{suffix}").unlink(missing_ok=True)
     return options
 

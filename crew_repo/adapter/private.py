@@ -16,6 +16,7 @@ from crewai.crews.utils import _resolve_crew_skills
 from crewai.events.event_bus import crewai_event_bus
 
 __all__ = [
+    "check_names",
     "crew_inputs",
     "crew_memory",
     "events_are_lost",
@@ -31,7 +32,25 @@ __all__ = [
     "usage_tracker",
 ]
 
-_MISSING: Any = object()
+# Without these nothing works, and nothing would say so before a task is paid for; all else is read with a default.
+_NEEDED: tuple[tuple[type, str], ...] = (
+    (Crew, "_handle_crew_planning"),
+    (Task, "_save_file"),
+    (Task, "interpolate_inputs_and_add_conversation_history"),
+    (Task, "execute_sync"),
+    (Task, "execute_async"),
+    (Task, "aexecute_sync"),
+)
+
+
+def check_names() -> None:
+    """Raise ImportError for the first of CrewAI's methods that is needed and not there."""
+    for owner, name in _NEEDED:
+        if not hasattr(owner, name):
+            raise ImportError(f"{owner.__name__} has no {name}")
+
+
+check_names()
 
 
 def crew_inputs(crew: Crew) -> dict[str, Any]:

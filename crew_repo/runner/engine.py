@@ -6,12 +6,13 @@ and `aitem` do so for an entry of a batch. This module imports crewai only when 
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from crew_repo.errors import InputError
+from crew_repo.errors import InputError, RunningLoopError
 from crew_repo.policy import TaskPolicy, merge_policies
 from crew_repo.runner.options import RunOptions, check_policies, check_workflow_id, forced_names
 from crew_repo.store import Store
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from crew_repo.runner.keeper import Keeper
     from crew_repo.runner.session import Session
 
-__all__ = ["Engine", "EngineSettings", "Request"]
+__all__ = ["Engine", "EngineSettings", "Request", "refuse_running_loop"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +118,7 @@ class Engine:
 
         _check_templates(request)
         if not request.crew.stream:
+            refuse_running_loop("result = await repo.arun(crew, inputs)")
             return self.run_now(request)
         with run_when_read(self, request) as (reading, let_go_with):
             return let_go_with(adapter.kickoff(request.crew, reading, request.input_files))
@@ -177,6 +179,21 @@ class Engine:
             if self._keeper is None:
                 self._keeper = Keeper(self.store, self.settings.lease_seconds / 4)
             return self._keeper
+
+
+def refuse_running_loop(instead: str) -> None:
+    """Raise RunningLoopError where this thread's event loop is running; `instead` is the line to type there.
+
+    CrewAI's present executor refuses it too, but in the middle of the first task.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RunningLoopError(
+        "An event loop is running here, as in a notebook or in FastAPI, and would be blocked. "
+        f"Type instead: {instead}\nAn attached crew has CrewAI's own: result = await crew.kickoff_async(inputs)"
+    )
 
 
 def _check_templates(request: Request) -> None:

@@ -7,6 +7,8 @@ import inspect
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,13 +28,16 @@ from crew_repo import (
     NewerSchemaError,
     NotACrewError,
     PolicyError,
+    RunningLoopError,
     StateRepository,
     StoreError,
     StoreOpenError,
     TaskPolicy,
     UnknownRunError,
     UnknownTaskError,
+    UnsupportedCrewAIError,
 )
+from crew_repo.adapter import private, supported
 from tests import crews
 from tests.crews import NOTES
 from tests.models import PromptModel
@@ -289,6 +294,86 @@ def test_the_environment_names_the_default(tmp_path, monkeypatch):
     assert StateRepository().url.endswith("/from_dotenv.db")
     monkeypatch.setenv("CREW_REPO_URL", str(tmp_path / "from_environment.db"))
     assert StateRepository().url.endswith("/from_environment.db")
+
+
+@pytest.mark.parametrize("target", ["state.db", "sqlite:///state.db"])
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_relative_path_in_a_dotenv_is_relative_to_it(tmp_path, monkeypatch, target, loaded):
+    """From whichever folder below one starts, and whether or not `load_dotenv` was called: there is one state."""
+    (tmp_path / ".env").write_text(f"CREW_REPO_URL={target}\n")
+    (tmp_path / "reports" / "daily").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "reports" / "daily")
+    if loaded:
+        monkeypatch.setenv("CREW_REPO_URL", target)
+    assert StateRepository().url == f"sqlite:///{tmp_path}/state.db"
+
+
+def test_the_dotenv_beside_the_program_counts_where_its_value_was_loaded(tmp_path, monkeypatch):
+    """`load_dotenv` finds the `.env` of the program, from whichever folder that is started."""
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / ".env").write_text("CREW_REPO_URL=state.db\n")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / "app" / "main.py"), raising=False)
+    monkeypatch.setenv("CREW_REPO_URL", "state.db")
+    monkeypatch.chdir(tmp_path)
+    assert StateRepository().url == f"sqlite:///{tmp_path}/app/state.db"
+    monkeypatch.setenv("CREW_REPO_URL", "other.db")
+    assert StateRepository().url == f"sqlite:///{tmp_path}/other.db"
+
+
+async def test_a_synchronous_run_in_a_running_loop_is_refused_with_the_line_to_type(repo, model, crew):
+    """Before anything is recorded or paid; so are a batch and an attached crew's kickoff, and the async twins work."""
+    for wrong, line in (
+        (lambda: repo.run(crew, NOTES), r"await repo\.arun\(crew, inputs\)"),
+        (lambda: repo.run_for_each(crew, [NOTES]), r"await repo\.arun_for_each\(crew, inputs_list\)"),
+        (lambda: repo.attach(crew).kickoff(NOTES), r"await crew\.kickoff_async\(inputs\)"),
+    ):
+        with pytest.raises(RunningLoopError, match=line):
+            wrong()
+    assert (repo.runs(), model.calls) == ([], [])
+    assert (await crew.kickoff_async(NOTES)).run.executed
+    assert (await repo.arun(repo.detach(crew), NOTES)).run.executed == []
+
+
+@pytest.mark.parametrize("installed", ["1.12.1", "0.203.0", "2.0.0", None])
+def test_an_unsupported_crewai_is_named_with_the_versions_that_work(monkeypatch, installed):
+    """One error says what is installed, what is supported, and what to type."""
+
+    def version(_: str) -> str:
+        if installed is None:
+            raise supported.PackageNotFoundError
+        return installed
+
+    monkeypatch.setattr(supported, "version", version)
+    with pytest.raises(UnsupportedCrewAIError, match=rf"{installed or 'is not installed'}.*1\.13 to 1\.15.*pip install"):
+        supported.check_version()
+
+
+def test_a_crewai_that_lacks_a_needed_name_is_told_so(monkeypatch):
+    """A later CrewAI may rename what is its own; that is said before a task is paid for."""
+    monkeypatch.delattr(Crew, "_handle_crew_planning")
+    with pytest.raises(ImportError, match="Crew has no _handle_crew_planning") as caught:
+        private.check_names()
+    told = str(supported.unsupported(caught.value))
+    assert "lacks something that is needed (Crew has no _handle_crew_planning)" in told
+
+
+def test_a_crewai_that_cannot_be_imported_from_is_told_so(repo, tmp_path):
+    """In place of the bare ImportError of whichever module came first."""
+    script = """
+import crewai.crews.utils
+del crewai.crews.utils._resolve_crew_skills
+from crew_repo import StateRepository, UnsupportedCrewAIError
+try:
+    StateRepository("state.db").plan(None)
+except UnsupportedCrewAIError as error:
+    print(error)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(crew_repo.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert "_resolve_crew_skills" in done.stdout
+    assert "pip install 'crewai>=1.13,<1.16'" in done.stdout
 
 
 def test_a_closed_repository_says_so(repo, crew):

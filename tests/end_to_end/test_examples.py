@@ -137,7 +137,10 @@ def test_an_openai_compatible_endpoint_is_used_and_its_key_is_not_kept(tmp_path:
     text = run_example("claims_triage.py", tmp_path, **dict.fromkeys(settings))
     assert text.startswith(f"Model: some-lab/local-model at {endpoint}\n")
     assert runs_of(text)[:2] == [(TASKS, []), ([], TASKS)]
-    assert key.encode() not in b"".join(path.read_bytes() for path in tmp_path.glob("claims_triage.db*"))
+    assert key.encode() not in b"".join(path.read_bytes() for path in tmp_path.glob("claims_triage*.db*"))
+    assert not (tmp_path / "claims_triage.db").exists(), "an offline run would delete what was paid for"
+    again = run_example("claims_triage.py", tmp_path, **dict.fromkeys(settings))
+    assert [executed for executed, _ in runs_of(again)] == [[]] * 5, "answers that were paid for are paid for again"
 
 
 def test_an_attached_project_is_recorded_by_its_own_kickoff(tmp_path: Path) -> None:
