@@ -319,10 +319,15 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run would do, in the order of the tasks. Printing it gives a table."""
+    """What a run would do, in the order of the tasks. Printing it gives a table.
+
+    `notes` are sentences about what is right and looks wrong: an input that no task reads, a text that was edited in
+    vain.
+    """
 
     workflow_id: str
     decisions: tuple[Decision, ...]
+    notes: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Decision]:
         return iter(self.decisions)
@@ -360,7 +365,10 @@ class Plan:
         return self._names(Status.MAY_RERUN)
 
     def __str__(self) -> str:
-        return "\n".join([*_table(self._rows()), self.estimate])
+        return "\n".join([*_table(self._rows()), self.estimate, *self._marked_notes()])
+
+    def _marked_notes(self) -> list[str]:
+        return [f"note: {note}" for note in self.notes]
 
     def __rich__(self) -> Any:
         from rich.console import Group
@@ -369,7 +377,7 @@ class Plan:
         table = Table("task", "status", "why")
         for name, status, why in self._rows()[1:]:
             table.add_row(name, status, why)
-        return Group(table, self.estimate)
+        return Group(table, self.estimate, *self._marked_notes())
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -377,6 +385,7 @@ class Plan:
         )
         return (
             f"<table><tr><th>task</th><th>status</th><th>why</th></tr>{rows}</table><p>{escape(self.estimate)}</p>"
+            + "".join(f"<p>{escape(note)}</p>" for note in self._marked_notes())
         )
 
     def _rows(self) -> list[tuple[str, str, str]]:
@@ -423,6 +432,7 @@ class Plan:
         return {
             "workflow_id": self.workflow_id,
             "decisions": [decision.to_dict() for decision in self.decisions],
+            "notes": list(self.notes),
             "tokens_to_spend": self.tokens_to_spend,
             "tokens_to_save": self.tokens_to_save,
             "seconds_to_spend": self.seconds_to_spend,

@@ -83,6 +83,10 @@ class Policies:
         """The policy of this task, else that of `"*"`, else the defaults."""
         return self.by_name.get(task_name) or self.by_name.get("*") or DEFAULT
 
+    def any_ignores(self, path: str) -> bool:
+        """Whether the policy of any task leaves out a component of this path."""
+        return any(policy.ignores(path) for policy in self.by_name.values())
+
     def names(self) -> set[str]:
         """The task names that were given."""
         return set(self.by_name) - {"*"}

@@ -21,6 +21,7 @@ try:
         skipped_output,
         task_names,
     )
+    from crew_repo.adapter.hints import hints_about
     from crew_repo.adapter.kickoff import (
         UsageBefore,
         akickoff,
@@ -70,6 +71,7 @@ __all__ = [
     "files_in",
     "fire_callbacks",
     "has_memory",
+    "hints_about",
     "is_conditional",
     "is_crew_output",
     "joined",

@@ -17,7 +17,17 @@ from crewai.utilities.i18n import get_i18n
 from crew_repo.adapter import graph, private
 from crew_repo.errors import BadInputValueError, MissingInputError
 
-__all__ = ["CrewView", "TaskView", "Texts", "generated_manager", "live_task", "live_view", "planned_view", "said_to"]
+__all__ = [
+    "CrewView",
+    "TaskView",
+    "Texts",
+    "as_sent",
+    "generated_manager",
+    "live_task",
+    "live_view",
+    "planned_view",
+    "said_to",
+]
 
 
 
@@ -136,6 +146,19 @@ def _check(item: Task | BaseAgent, names: tuple[str, ...], inputs: Mapping[str, 
                 f"Missing required template variable {missing[0]!r}: {what} mentions it in its {name}, "
                 f"but the inputs are: {given}. Add it to the inputs."
             )
+
+
+def as_sent(item: Task | BaseAgent, inputs: Mapping[str, Any]) -> Task | BaseAgent | None:
+    """A copy of a task or an agent with these inputs in its texts; None where CrewAI cannot put them in."""
+    copy = item.model_copy()
+    try:
+        if isinstance(copy, Task):
+            copy.interpolate_inputs_and_add_conversation_history(dict(inputs))
+        else:
+            copy.interpolate_inputs(dict(inputs))
+    except (KeyError, ValueError):
+        return None
+    return copy
 
 
 class Texts:

@@ -7,6 +7,7 @@ and `aitem` do so for an entry of a batch. This module imports crewai only when 
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from crew_repo.runner.session import Session
 
 __all__ = ["Engine", "EngineSettings", "Request", "refuse_running_loop"]
+
+log = logging.getLogger("crew_repo")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +70,7 @@ class Engine:
         )
         self._lock = threading.RLock()
         self._keeper: Keeper | None = None
+        self._said: set[str] = set()
 
     def __reduce__(self) -> Any:
         return Engine, (replace(self.settings, verbose=None),)
@@ -107,16 +111,20 @@ class Engine:
 
     def plan(self, request: Request) -> Plan:
         """Say what `run` would do with this request; nothing is executed and nothing written."""
+        from crew_repo import adapter
         from crew_repo.runner.planner import make_plan
 
-        return make_plan(self.store, request.crew, request.inputs, request.files, request.options)
+        crew, options = request.crew, request.options
+        plan = make_plan(self.store, crew, request.inputs, request.files, options)
+        hints = adapter.hints_about(crew, adapter.planned_inputs(crew, request.inputs), options.policies)
+        return replace(plan, notes=tuple(hints))
 
     def run(self, request: Request) -> Any:
         """Run a crew; with `crew.stream` return the stream, in whose reading the run happens."""
         from crew_repo import adapter
         from crew_repo.runner.attaching import run_when_read
 
-        _check_templates(request)
+        self._check(request)
         if not request.crew.stream:
             refuse_running_loop("result = await repo.arun(crew, inputs)")
             return self.run_now(request)
@@ -128,7 +136,7 @@ class Engine:
         from crew_repo import adapter
         from crew_repo.runner.attaching import run_when_read
 
-        _check_templates(request)
+        self._check(request)
         if not request.crew.stream:
             return await self.arun_now(request)
         with run_when_read(self, request) as (reading, let_go_with):
@@ -159,10 +167,27 @@ class Engine:
     def _served(self, request: Request) -> Any | None:
         from crew_repo.runner.shortcut import serve_all
 
-        _check_templates(request)
+        self._check(request)
         if request.crew.stream:
             raise InputError("A batch has no use for a stream: set stream=False on the crew, or run it alone.")
         return serve_all(self.store, request.crew, request.inputs, request.files, request.options)
+
+    def _check(self, request: Request) -> None:
+        """Raise for an input that a template lacks; log each hint about the inputs once.
+
+        Where callbacks may change the inputs, the kickoff itself finds what they lack.
+        """
+        from crew_repo import adapter
+
+        crew = request.crew
+        if crew.before_kickoff_callbacks:
+            return
+        inputs = adapter.planned_inputs(crew, request.inputs)
+        adapter.planned_view(crew, inputs)
+        for hint in adapter.hints_about(crew, inputs, request.options.policies):
+            if hint not in self._said:
+                self._said.add(hint)
+                log.warning("%s", hint)
 
     def _session(self, request: Request) -> Session:
         from crew_repo.runner.display import Display
@@ -194,12 +219,3 @@ def refuse_running_loop(instead: str) -> None:
         "An event loop is running here, as in a notebook or in FastAPI, and would be blocked. "
         f"Type instead: {instead}\nAn attached crew has CrewAI's own: result = await crew.kickoff_async(inputs)"
     )
-
-
-def _check_templates(request: Request) -> None:
-    """Raise for an input that a template lacks; where callbacks may add inputs, the kickoff itself will say so."""
-    from crew_repo import adapter
-
-    crew = request.crew
-    if not crew.before_kickoff_callbacks:
-        adapter.planned_view(crew, adapter.planned_inputs(crew, request.inputs))
