@@ -271,7 +271,11 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One task's status and the reasons for it; `record` is what would be, or was, served."""
+    """One task's status and the reasons for it; `record` is what would be, or was, served.
+
+    `tokens` and `seconds` are what the task took when it last ran, None where that is not known; `cost_from` says
+    where they come from, if not from this workflow.
+    """
 
     task_name: str
     status: Status
@@ -280,6 +284,7 @@ class Decision:
     record: Record | None = field(default=None, repr=False)
     tokens: int | None = None
     seconds: float | None = None
+    cost_from: str | None = None
 
     @property
     def fresh(self) -> bool:
@@ -314,6 +319,7 @@ class Decision:
             "position": self.position,
             "tokens": self.tokens,
             "seconds": self.seconds,
+            "cost_from": self.cost_from,
         }
 
 
@@ -394,13 +400,26 @@ class Plan:
 
     @property
     def estimate(self) -> str:
-        """One line: what a run would do, and by what those tasks took before, what it would spend and save."""
+        """One line: what a run would do, and by what those tasks took before, what it would spend and save.
+
+        The cost of a task that has no record is unknown; where the same task ran in other workflows, it is estimated
+        from those.
+        """
         running = [d for d in self.decisions if not d.fresh]
-        unknown = sum(d.tokens is None for d in running)
-        never = f", {unknown} of them never ran" if unknown else ""
-        spend = f"about {self.tokens_to_spend:,} tokens and {self.seconds_to_spend:.1f} s to spend"
+        never = sum(any(reason.kind is ReasonKind.NEVER_RAN for reason in d.reasons) for d in running)
+        to_run = f"{len(running)} to run{f', {never} of them never ran' if never else ''}"
         save = f"{self.tokens_to_save:,} tokens and {self.seconds_to_save:.1f} s saved"
-        return f"{len(self.fresh)} fresh, {len(running)} to run{never}; {spend}, {save}"
+        return f"{len(self.fresh)} fresh, {to_run}; {self._spending(running)}, {save}"
+
+    def _spending(self, running: list[Decision]) -> str:
+        unknown = sum(d.tokens is None for d in running)
+        if running and unknown == len(running):
+            return "what that costs is unknown"
+        spend = f"about {self.tokens_to_spend:,} tokens and {self.seconds_to_spend:.1f} s to spend"
+        if any(d.cost_from is not None for d in running):
+            spend += " (by runs of other workflows)"
+        more = f", and what {unknown} more {'costs' if unknown == 1 else 'cost'} is unknown" if unknown else ""
+        return spend + more
 
     @property
     def all_fresh(self) -> bool:
@@ -409,7 +428,7 @@ class Plan:
 
     @property
     def tokens_to_spend(self) -> int:
-        """Tokens that the tasks that may run took when they last ran; those that never ran count nothing."""
+        """Tokens that the tasks that may run took when they last ran; where that is unknown, nothing is added."""
         return sum(d.tokens or 0 for d in self.decisions if not d.fresh)
 
     @property

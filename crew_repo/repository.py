@@ -374,6 +374,7 @@ class StateRepository:
         """The present output of a task, or None if there is none. Without a workflow: the newest of any."""
         record = self._store.shown_record(checked_name(task_name), checked_workflow(workflow_id))
         if record is None:
+            self._engine.warn_if_unknown(task_name, workflow_id)
             return None
         output = StoredOutput(record.result.raw)
         output.record = record
@@ -381,11 +382,17 @@ class StateRepository:
 
     def history(self, task_name: str, workflow_id: str | None = None) -> list[Record]:
         """Every record of a task, newest first, also those that are no longer served."""
-        return self._store.history(checked_name(task_name), checked_workflow(workflow_id))
+        found = self._store.history(checked_name(task_name), checked_workflow(workflow_id))
+        if not found:
+            self._engine.warn_if_unknown(task_name, workflow_id)
+        return found
 
     def runs(self, workflow_id: str | None = None, *, limit: int | None = None) -> list[RunRecord]:
         """The runs, newest first. A run whose process was killed is "interrupted"."""
-        return self._store.list_runs(checked_workflow(workflow_id), limit)
+        found = self._store.list_runs(checked_workflow(workflow_id), limit)
+        if not found:
+            self._engine.warn_if_unknown(None, workflow_id)
+        return found
 
     def show(self, run_id: str) -> RunRecord:
         """One run with all its tasks. Raises UnknownRunError if there is none of that ID."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from crew_repo.errors import InputError, RunningLoopError
 from crew_repo.policy import TaskPolicy, merge_policies
-from crew_repo.runner.options import RunOptions, check_policies, check_workflow_id, forced_names
+from crew_repo.runner.options import RunOptions, check_policies, check_workflow_id, forced_names, nearest
 from crew_repo.store import Store
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ class Engine:
         names = adapter.task_names(crew)
         merged = merge_policies(self.settings.policies, policies)
         check_policies(policies, names)
+        self._warn_of_policies(names)
         options = RunOptions(
             workflow_id=check_workflow_id(workflow_id, crew.name),
             force=forced_names(force, names),
@@ -108,6 +109,29 @@ class Engine:
             share=self.settings.share,
         )
         return Request(crew=crew, inputs=inputs, input_files=input_files, options=options)
+
+    def _warn_of_policies(self, names: Sequence[str]) -> None:
+        """Log once which policies of the repository are for a name that neither this crew nor the state has."""
+        unknown = set(self.settings.policies) - {"*"} - set(names)
+        unknown -= set(self.store.task_names()) if unknown else set()
+        for name in sorted(unknown):
+            self._say(f"The policy for {name!r} applies to no task. The nearest names are: {nearest(name, names)}.")
+
+    def _say(self, sentence: str) -> None:
+        """Log a warning the first time that it is to be said."""
+        if sentence not in self._said:
+            self._said.add(sentence)
+            log.warning("%s", sentence)
+
+    def warn_if_unknown(self, task_name: str | None, workflow_id: str | None) -> None:
+        """Log which task and workflow there are, where one was asked for that the state does not know."""
+        if workflow_id is not None and workflow_id not in self.store.workflow_ids():
+            there = nearest(workflow_id, self.store.workflow_ids())
+            self._say(f"There is no workflow {workflow_id!r} in {self.store.display_url}. There are: {there}.")
+        elif task_name is not None and task_name not in self.store.task_names(workflow_id):
+            there = nearest(task_name, self.store.task_names(workflow_id))
+            where = f" of workflow {workflow_id!r}" if workflow_id is not None else ""
+            self._say(f"There is no task {task_name!r}{where} in {self.store.display_url}. There are: {there}.")
 
     def plan(self, request: Request) -> Plan:
         """Say what `run` would do with this request; nothing is executed and nothing written."""
@@ -185,9 +209,7 @@ class Engine:
         inputs = adapter.planned_inputs(crew, request.inputs)
         adapter.planned_view(crew, inputs)
         for hint in adapter.hints_about(crew, inputs, request.options.policies):
-            if hint not in self._said:
-                self._said.add(hint)
-                log.warning("%s", hint)
+            self._say(hint)
 
     def _session(self, request: Request) -> Session:
         from crew_repo.runner.display import Display

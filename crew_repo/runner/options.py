@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 from crew_repo.errors import InputError, PolicyError, UnknownRunError, UnknownTaskError
 from crew_repo.model import RunRecord
 from crew_repo.policy import Policies
 from crew_repo.store import Store
 
-__all__ = ["RunOptions", "check_names", "check_policies", "check_workflow_id", "forced_names", "found_run", "names_in"]
+__all__ = ["RunOptions", "check_names", "check_policies", "check_workflow_id", "forced_names", "found_run", "names_in",
+           "nearest"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,13 @@ def check_workflow_id(given: object, crew_name: str | None) -> str:
     if not isinstance(given, str) or not given.strip():
         raise InputError(f"workflow_id is {given!r}; give a non-empty text, such as a claim number")
     return given
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What there is in place of a name that is not there: those that look like it, else a few of all."""
+    there = sorted(set(known))
+    close = get_close_matches(name, there, n=3) or there[:5]
+    return ", ".join(map(repr, close)) or "none yet"
 
 
 def found_run(run_id: str, store: Store) -> RunRecord:

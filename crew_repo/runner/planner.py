@@ -27,7 +27,19 @@ def make_plan(
 ) -> Plan:
     """The decisions for all tasks, in order."""
     view = adapter.planned_view(crew, adapter.planned_inputs(crew, inputs), files)
-    return Plan(options.workflow_id, Walk(store, view, options).decisions())
+    decisions = Walk(store, view, options).decisions()
+    if any(decision.tokens is None and not decision.fresh for decision in decisions):
+        elsewhere = store.costs_elsewhere(options.workflow_id, str(crew.name or "crew"))
+        decisions = tuple(_with_cost(decision, elsewhere) for decision in decisions)
+    return Plan(options.workflow_id, decisions)
+
+
+def _with_cost(decision: Decision, elsewhere: Mapping[str, tuple[int, float]]) -> Decision:
+    """The decision with the cost of the same task in other workflows, where this one knows none."""
+    if decision.fresh or decision.tokens is not None or decision.task_name not in elsewhere:
+        return decision
+    tokens, seconds = elsewhere[decision.task_name]
+    return replace(decision, tokens=tokens, seconds=seconds, cost_from="other workflows")
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from crew_repo.store.transaction import Transaction, chunks
 __all__ = [
     "add_record",
     "add_texts",
+    "costs_elsewhere",
     "has_definition",
     "history",
     "is_finished",
@@ -41,6 +42,13 @@ _SUPERSEDE = (
 )
 _IS_FINISHED = select(RECORD.c.record_id).where(RECORD.c.input_hash == bindparam("i"), _LIVE).limit(1)
 _IS_FINISHED_HERE = _IS_FINISHED.where(_OF_WORKFLOW)
+_RECENT = 5000
+_COSTS = (
+    select(RECORD.c.task_name, RECORD.c.total_tokens, RECORD.c.duration_seconds)
+    .where(RECORD.c.record_id > bindparam("after"), RECORD.c.workflow_id != bindparam("w"))
+    .where(RECORD.c.crew_name == bindparam("c"))
+    .order_by(RECORD.c.record_id)
+)
 _FENCE = select(RECORD.c.fence).where(_OF_WORKFLOW, RECORD.c.input_hash == bindparam("i"), _LIVE)
 
 
@@ -67,6 +75,16 @@ def live_hashes(tx: Transaction, workflow_id: str | None, limit: int) -> set[str
         wanted = wanted.where(RECORD.c.workflow_id == workflow_id)
     found = set(tx.connection.scalars(wanted))
     return found if len(found) <= limit else None
+
+
+def costs_elsewhere(tx: Transaction, workflow_id: str, crew_name: str) -> dict[str, tuple[int, float]]:
+    """Tokens and seconds that each task of a crew took when it last ran in another workflow, by task name.
+
+    Only the newest records are looked at, so that a large state costs no more than a small one.
+    """
+    after = (tx.connection.scalar(select(func.max(RECORD.c.record_id))) or 0) - _RECENT
+    found = tx.rows(_COSTS, {"w": workflow_id, "c": crew_name, "after": after})
+    return {row["task_name"]: (row["total_tokens"], row["duration_seconds"]) for row in found}
 
 
 def records_by_id(

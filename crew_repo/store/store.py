@@ -195,6 +195,11 @@ class Store:
         with self._reading() as tx:
             return records.has_definition(tx, workflow_id, definition_hash)
 
+    def costs_elsewhere(self, workflow_id: str, crew_name: str) -> dict[str, tuple[int, float]]:
+        """Tokens and seconds that each task of a crew took in other workflows, by task name, as far as is recent."""
+        with self._reading() as tx:
+            return records.costs_elsewhere(tx, workflow_id, crew_name)
+
     # Asking.
 
     def get_run(self, run_id: str) -> RunRecord | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from crewai import Crew
 
-from crew_repo import TaskPolicy
+from crew_repo import StateRepository, TaskPolicy
 from tests import crews
 from tests.crews import NEW_NOTES, NOTES
 
@@ -87,3 +87,61 @@ def test_an_agent_that_another_crew_has_used_is_not_taken_for_edited(repo, model
     repo.run(one, {"adjuster": "Ada"}, workflow_id="1")
     repo.run(two, {"adjuster": "Bo"}, workflow_id="2")
     assert repo.plan(one, {"adjuster": "Ada"}, workflow_id="1").notes == ()
+
+
+def test_what_is_not_known_is_unknown(repo, model):
+    """An estimate never says that a task which has no record costs about nothing."""
+    crew = crews.sequential_unspecified_context(model)
+    assert repo.plan(crew, NOTES).estimate == (
+        "0 fresh, 2 to run, 2 of them never ran; what that costs is unknown, 0 tokens and 0.0 s saved"
+    )
+
+
+def test_a_new_workflow_is_estimated_by_the_others(repo, model):
+    """From the same tasks of the same crew, and the estimate says so; other crews' tasks of that name do not count."""
+    crew = crews.sequential_unspecified_context(model)
+    spent = repo.run(crew, NOTES, workflow_id="CLM-1").run.tokens_spent
+    plan = repo.plan(crew, NOTES, workflow_id="CLM-2")
+    assert plan.tokens_to_spend == spent
+    assert f"about {spent:,} tokens" in plan.estimate
+    assert "(by runs of other workflows)" in plan.estimate
+    assert {decision.cost_from for decision in plan} == {"other workflows"}
+    other = crews.sequential_unspecified_context(model)
+    other.name = "another crew"
+    assert "is unknown" in repo.plan(other, NOTES, workflow_id="CLM-2").estimate
+
+
+def test_a_task_that_failed_is_not_counted_among_those_that_never_ran(repo, model):
+    """It ran, and what it costs is unknown."""
+    model.script["<<analyze>>"] = lambda _: 1 / 0
+    crew = crews.sequential_unspecified_context(model)
+    with pytest.raises(ZeroDivisionError):
+        repo.run(crew, NOTES)
+    assert "2 to run, 1 of them never ran" in repo.plan(crew, NOTES).estimate
+
+
+def test_a_policy_of_the_repository_for_no_task_is_named(tmp_path, model, caplog):
+    """With the nearest names; one that another crew of the state has is none of this one's business."""
+    crew, named = crews.sequential_unspecified_context(model), {"analyse": TaskPolicy(salt="2")}
+    with StateRepository(tmp_path / "state.db", policies=named) as repo:
+        repo.plan(crew, NOTES)
+    assert "The policy for 'analyse' applies to no task. The nearest names are: 'analyze'." in said(caplog)
+    caplog.clear()
+    with StateRepository(tmp_path / "state.db", policies={"analyze": TaskPolicy(salt="2")}) as repo:
+        repo.run(crew, NOTES)
+        repo.run(silent_about_notes(model), workflow_id="other")
+    assert "applies to no task" not in said(caplog)
+
+
+def test_names_that_the_state_does_not_know_are_named_with_what_there_is(repo, model, caplog):
+    """Nothing is returned as before, and a warning says why."""
+    repo.run(crews.sequential_unspecified_context(model), NOTES, workflow_id="CLM-1")
+    caplog.clear()
+    assert (repo.get_output("analyse"), repo.history("drafts"), repo.runs("CLM-2")) == (None, [], [])
+    assert "There is no task 'analyse'" in said(caplog)
+    assert "There are: 'analyze'." in said(caplog)
+    assert "There is no task 'drafts'" in said(caplog)
+    assert "There is no workflow 'CLM-2'" in said(caplog)
+    caplog.clear()
+    assert repo.get_output("analyze") is not None
+    assert said(caplog) == ""
