@@ -2,50 +2,44 @@
 
 from __future__ import annotations
 
-from crew_repo.adapter.supported import check_version, unsupported
-
-check_version()
-try:
-    from crew_repo.adapter import embedded as embedded
-    from crew_repo.adapter.boundary import Handler, overridden
-    from crew_repo.adapter.copies import copy_crew, output_of
-    from crew_repo.adapter.definition import Describer, take_up
-    from crew_repo.adapter.executions import as_if_first
-    from crew_repo.adapter.graph import (
-        condition_says,
-        context_tasks,
-        crew_llms,
-        is_conditional,
-        joined,
-        reads_all_before,
-        skipped_output,
-        task_names,
-    )
-    from crew_repo.adapter.hints import hints_about
-    from crew_repo.adapter.kickoff import (
-        UsageBefore,
-        akickoff,
-        check_crew,
-        check_inputs,
-        check_process,
-        facts,
-        files_in,
-        has_memory,
-        is_crew_output,
-        kickoff,
-        plan_crew,
-        planned_inputs,
-        prepared,
-        refuse_checkpoint,
-    )
-    from crew_repo.adapter.outputs import NotRestorable, restore_output, store_output
-    from crew_repo.adapter.parts import Memo
-    from crew_repo.adapter.secrets import secret_inputs, secrets_of, secrets_of_error, without_secrets
-    from crew_repo.adapter.serving import file_text, fire_callbacks, output_file, restore_file, says, serve
-    from crew_repo.adapter.usage import UsageTracker
-    from crew_repo.adapter.view import CrewView, TaskView, Texts, live_task, live_view, planned_view, said_to
-except ImportError as lacking:
-    raise unsupported(lacking) from lacking
+from crew_repo.adapter import embedded as embedded
+from crew_repo.adapter.boundary import Handler, overridden
+from crew_repo.adapter.copies import copy_crew, output_of
+from crew_repo.adapter.definition import Describer, take_up
+from crew_repo.adapter.executions import as_if_first
+from crew_repo.adapter.graph import (
+    condition_says,
+    context_tasks,
+    crew_llms,
+    is_conditional,
+    joined,
+    reads_all_before,
+    skipped_output,
+    task_names,
+)
+from crew_repo.adapter.hints import hints_about
+from crew_repo.adapter.kickoff import (
+    UsageBefore,
+    akickoff,
+    check_crew,
+    check_inputs,
+    check_process,
+    facts,
+    files_in,
+    has_memory,
+    is_crew_output,
+    kickoff,
+    plan_crew,
+    planned_inputs,
+    prepared,
+    refuse_checkpoint,
+)
+from crew_repo.adapter.outputs import NotRestorable, restore_output, store_output
+from crew_repo.adapter.parts import Memo
+from crew_repo.adapter.secrets import secret_inputs, secrets_of, secrets_of_error, without_secrets
+from crew_repo.adapter.serving import file_text, fire_callbacks, output_file, restore_file, says, serve
+from crew_repo.adapter.usage import UsageTracker
+from crew_repo.adapter.view import CrewView, TaskView, Texts, live_task, live_view, planned_view, said_to
 
 __all__ = [
     "CrewView",
