@@ -19,6 +19,7 @@ __all__ = [
     "Decision",
     "Definition",
     "Failure",
+    "Holder",
     "Lease",
     "NewRecord",
     "Opaque",
@@ -558,12 +559,23 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """Who executes a piece of work that somebody else waits for."""
+
+    owner: str
+    run_id: str
+    task_name: str
+    position: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """The answer to a claim: a lease (execute), or a record (somebody finished it), or neither (wait)."""
+    """The answer to a claim: a lease (execute), or a record (somebody finished it), or who holds it (wait)."""
 
     lease: Lease | None = None
     record: Record | None = None
-    held_by: str | None = None
+    held_by: Holder | None = None
 
 
 @dataclass(frozen=True, slots=True)

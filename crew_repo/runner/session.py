@@ -24,6 +24,7 @@ from crew_repo.model import (
     Claim,
     Decision,
     Failure,
+    Holder,
     Lease,
     NewRecord,
     Outcome,
@@ -39,6 +40,7 @@ from crew_repo.model import (
 )
 from crew_repo.runner.display import Display
 from crew_repo.runner.keeper import Keeper
+from crew_repo.runner.nesting import executing, waits_for_us
 from crew_repo.runner.options import RunOptions
 from crew_repo.staleness import Current, current_state, decide, name_upstreams
 from crew_repo.store import Store
@@ -50,6 +52,7 @@ log = logging.getLogger("crew_repo")
 
 _FIRST_WAIT_SECONDS = 0.02
 _LONGEST_WAIT_SECONDS = 1.0
+_SILENT_SECONDS = 10.0
 
 
 def utc_now() -> datetime:
@@ -74,6 +77,7 @@ class Ticket:
     texts: adapter.Texts
     output: Any = None
     lease: Lease | None = None
+    held_by: Holder | None = None
     started_at: datetime = field(default_factory=utc_now)
     written: bool = False  # what came of it, or owed
 
@@ -353,19 +357,37 @@ class Session:
 
     def claim(self, ticket: Ticket) -> Any | None:
         """Wait until this task is ours to execute; the output, if somebody else finished it meanwhile."""
-        seconds = _FIRST_WAIT_SECONDS
+        pauses = self._pauses(ticket)
         while not self._try_claim(ticket):
-            time.sleep(seconds)
-            seconds = min(seconds * 1.5, _LONGEST_WAIT_SECONDS)
+            time.sleep(next(pauses))
         return self.served(ticket)
 
     async def aclaim(self, ticket: Ticket) -> Any | None:
         """The same; while it waits, the event loop goes on."""
-        seconds = _FIRST_WAIT_SECONDS
+        pauses = self._pauses(ticket)
         while not self._try_claim(ticket):
-            await asyncio.sleep(seconds)
-            seconds = min(seconds * 1.5, _LONGEST_WAIT_SECONDS)
+            await asyncio.sleep(next(pauses))
         return await self.aserved(ticket)
+
+    def _pauses(self, ticket: Ticket) -> Iterator[float]:
+        """Seconds until each new try, growing. A long wait is told in the log, less often the longer it lasts."""
+        seconds, waited, silent = _FIRST_WAIT_SECONDS, 0.0, _SILENT_SECONDS
+        while True:
+            yield seconds
+            waited += seconds
+            seconds = min(seconds * 1.5, _LONGEST_WAIT_SECONDS)
+            if waited >= silent and ticket.held_by is not None:
+                silent = waited * 4
+                self._say_waiting(ticket, ticket.held_by, waited)
+
+    def _say_waiting(self, ticket: Ticket, holder: Holder, waited: float) -> None:
+        log.warning(
+            "run %s: task %s has waited %.0f s for task %s of run %s, executed since %s by process %s. If that task "
+            "itself started this run, in a process or thread of its own, neither can end: stop one of them, and give "
+            "the inner run a workflow_id of its own.",
+            self.run_id, ticket.view.name, waited, holder.task_name, holder.run_id, f"{holder.since:%Y-%m-%d %H:%M:%S}",
+            " on ".join(reversed(holder.owner.split(":")[:2])),
+        )  # fmt: skip
 
     def _try_claim(self, ticket: Ticket) -> bool:
         """True when it is settled: a lease is held, or somebody else's record may be served."""
@@ -380,17 +402,21 @@ class Session:
             if ticket.decision.fresh:
                 return True
             claim = self._claim(ticket, take_finished=False)  # altered, or too old: execute in its place
+        while claim.held_by is not None and waits_for_us(claim.held_by.run_id, claim.held_by.position):
+            claim = self._claim(ticket, take_finished=False, inside=claim.held_by.run_id)
+        ticket.lease, ticket.held_by = claim.lease, claim.held_by
         if claim.lease is None:
             return False
-        ticket.lease = claim.lease
         self._keeper.hold(claim.lease)
         return True
 
-    def _claim(self, ticket: Ticket, *, take_finished: bool) -> Claim:
+    def _claim(self, ticket: Ticket, *, take_finished: bool, inside: str | None = None) -> Claim:
+        """Claim the work; `inside` a run that does the very work, and waits for this one, it is work beside that."""
+        beside = self.run_id if self._executes_whatever(ticket) else inside
         work = ticket.current.input_hash
         return self._store.claim(
             self.workflow_id,
-            f"{work}:{self.run_id}" if self._executes_whatever(ticket) else work,
+            work if beside is None else f"{work}:{beside}",
             run_id=self.run_id,
             task_name=ticket.view.name,
             position=ticket.view.position,
@@ -422,7 +448,8 @@ class Session:
         """Around one execution: measures it, records what it gives, and records a failure as it was."""
         self._display.executing(ticket.view.name, ticket.decision)
         ticket.started_at, began = utc_now(), time.perf_counter()
-        with self._kept_open(ticket), self._usage.measure() as meter:
+        here = executing(self.run_id, ticket.view.position)
+        with here, self._kept_open(ticket), self._usage.measure() as meter:
 
             def record(output: Any) -> Any:
                 tried.append(True)
