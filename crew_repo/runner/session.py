@@ -9,13 +9,13 @@ import threading
 import time
 import traceback
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from crew_repo import adapter
 from crew_repo.errors import RunGoneError, StoreError
@@ -42,6 +42,7 @@ from crew_repo.runner.display import Display
 from crew_repo.runner.keeper import Keeper
 from crew_repo.runner.nesting import executing, waits_for_us
 from crew_repo.runner.options import RunOptions
+from crew_repo.runner.unwritten import Finished
 from crew_repo.staleness import Current, current_state, decide, name_upstreams
 from crew_repo.store import Store
 from crew_repo.store.owners import this_owner
@@ -49,6 +50,7 @@ from crew_repo.store.owners import this_owner
 __all__ = ["Session", "new_run_id", "utc_now"]
 
 log = logging.getLogger("crew_repo")
+Answer = TypeVar("Answer")
 
 _FIRST_WAIT_SECONDS = 0.02
 _LONGEST_WAIT_SECONDS = 1.0
@@ -164,26 +166,25 @@ class Session:
         """Write down that the run is complete, and what was reused since the last record."""
         self._notice_new_tasks()
         self._note_skipped()
-        record: RunRecord = self._write(f"the end of run {self.run_id}", self._ending(RunStatus.COMPLETED))
+        record = self._end(RunStatus.COMPLETED)
         self._say_finished(record)
         return record
 
     def _fail(self, status: RunStatus, error: BaseException) -> None:
         """The same of a run that an error has ended: that is on its way, which an unreachable store must not hide."""
         try:
-            record = self._write(f"the end of run {self.run_id}", self._ending(status, error))
+            record = self._end(status, error)
         except StoreError as failed:
             log.warning("run %s: how it ended could not be written: %s", self.run_id, failed)
         else:
             self._say_finished(record)
 
-    def _ending(self, status: RunStatus, error: BaseException | None = None) -> Callable[[], RunRecord]:
+    def _end(self, status: RunStatus, error: BaseException | None = None) -> RunRecord:
         self._usage.stop()
         self._keeper.drop_run(self.run_id)
         self._ended = True
-        with self._lock:
-            buffered, self._buffered = self._buffered, []
-        return partial(
+        buffered = tuple(self._buffered)
+        write = partial(
             self._store.finish_run,
             self.run_id,
             status,
@@ -193,20 +194,26 @@ class Session:
             failure=self._failure(error) if error is not None else None,
             going_on=[ticket.lease.fence for ticket in list(self._open) if ticket.lease is not None],
         )
+        record = self._write(f"the end of run {self.run_id}", write)
+        self._forget(buffered)
+        return record
 
     def _say_finished(self, record: RunRecord) -> None:
         log.info("run %s %s: executed %s, reused %s", self.run_id, record.status, record.executed, record.reused)
         self._display.finished(record)
 
-    def _write(self, what: str, writing: Callable[[], Any]) -> Any:
-        """Write it now, or owe it and say so; an interrupt may have come before it was written, or after."""
+    def _write(self, what: str, writing: Callable[[], Answer], ticket: Ticket | None = None) -> Answer:
+        """Write it now. It is owed before it is tried, so that whatever is raised, at whatever place, loses nothing."""
+        debt = self._keeper.owe(what, writing)
+        if ticket is not None:
+            ticket.written = True
         try:
-            return writing()
-        except BaseException as error:
-            writable = isinstance(error, StoreError) and not isinstance(error, RunGoneError)
-            if writable or not isinstance(error, Exception):
-                self._keeper.owe(what, writing)
+            answer = writing()
+        except RunGoneError:
+            self._keeper.forgive(debt)
             raise
+        self._keeper.forgive(debt)
+        return answer
 
     def wait_for_async(self) -> None:
         """Let the async tasks that still run finish: they are paid for, whatever failed beside them."""
@@ -452,12 +459,10 @@ class Session:
         with here, self._kept_open(ticket), self._usage.measure() as meter:
 
             def record(output: Any) -> Any:
-                tried.append(True)
                 kept = self._save(ticket, output, time.perf_counter() - began, meter.so_far())
                 saved.append(True)
                 return kept
 
-            tried: list[bool] = []
             saved: list[bool] = []
             try:
                 self._plan_late()
@@ -465,8 +470,10 @@ class Session:
                 with adapter.as_if_first(self._crew, ticket.view.original, ticket.agent) as worker:
                     yield record, worker
             except BaseException as error:
-                if not (tried if isinstance(error, Exception) else ticket.written):
+                if not ticket.written:
                     self._settle(ticket, error, time.perf_counter() - began, meter.so_far())
+                elif isinstance(error, Exception) and not isinstance(error, StoreError):
+                    self._keeper.pay_owed()  # a time limit, say: the process may not live to write it later
                 raise
             finally:
                 self._drop_lease(ticket, settled=bool(saved))
@@ -489,26 +496,27 @@ class Session:
 
     def _save(self, ticket: Ticket, output: Any, seconds: float, usage: Usage) -> Any:
         """Record a finished task in one transaction; the output to go on with (another's, if it was fenced off)."""
-        new = self._new_record(ticket, output, seconds, usage)
-        if new.not_restorable:
-            log.warning("task %s will run every time: %s", ticket.view.name, new.not_restorable)
-        note = self._executed_note(ticket, new)
-        log.info("run %s: task %s executed in %.1f s, %d tokens; saving", self.run_id, new.task_name, seconds,
+        name, buffered = ticket.view.name, tuple(self._buffered)
+        log.info("run %s: task %s executed in %.1f s, %d tokens; saving", self.run_id, name, seconds,
                  usage.total_tokens)  # fmt: skip
-        with self._lock:
-            buffered, self._buffered = self._buffered, []
-        write = partial(self._store.save_finished, ticket.lease, new, note, buffered)
-        ticket.written = True
-        kept: Record = self._write(f"task {new.task_name} of run {self.run_id}, which is paid for,", write)
-        self._note(replace(note, record_id=kept.record_id), buffer=False)
+        finished = Finished(
+            partial(self._new_record, ticket, output, seconds, usage, utc_now()),
+            lambda new: self._store.save_finished(ticket.lease, new, self._executed_note(ticket, new), buffered),
+        )
+        new, kept = self._write(f"task {name} of run {self.run_id}, which is paid for,", finished, ticket)
+        self._forget(buffered)
+        if new.not_restorable:
+            log.warning("task %s will run every time: %s", name, new.not_restorable)
+        self._note(replace(self._executed_note(ticket, new), record_id=kept.record_id), buffer=False)
         if kept.output_hash != new.output_hash and kept.run_id != self.run_id:
             return adapter.restore_output(kept.result, ticket.view.original, ticket.context)
         return output
 
-    def _new_record(self, ticket: Ticket, output: Any, seconds: float, usage: Usage) -> NewRecord:
-        result, not_restorable = adapter.store_output(
-            output, ticket.view.original, ticket.context, self._memo.hidden
-        )
+    def _new_record(
+        self, ticket: Ticket, output: Any, seconds: float, usage: Usage, completed_at: datetime, whole: bool
+    ) -> NewRecord:
+        store = adapter.store_output if whole else adapter.store_text
+        result, not_restorable = store(output, ticket.view.original, ticket.context, self._memo.hidden)
         if not ticket.texts.unchanged():
             not_restorable = "its task or an agent was rewritten while it ran, by another run that shares it"
         current = ticket.current
@@ -526,7 +534,7 @@ class Session:
             result=result,
             output_hash=output_hash(result),
             started_at=ticket.started_at,
-            completed_at=utc_now(),
+            completed_at=completed_at,
             duration_seconds=seconds,
             usage=usage,
             hash_format=FORMAT,
@@ -574,10 +582,10 @@ class Session:
             failure=self._failure(error),
         )
         log.info("run %s: task %s %s: %s", self.run_id, ticket.view.name, note.outcome, type(error).__name__)
-        with self._lock:
-            buffered, self._buffered = self._buffered, []
+        buffered = tuple(self._buffered)
         write = partial(self._store.save_failed, ticket.lease, note, buffered)
         self._write(f"the failure of task {ticket.view.name} of run {self.run_id}", write)
+        self._forget(buffered)
         self._note(note, buffer=False)
 
     def _drop_lease(self, ticket: Ticket, *, settled: bool) -> None:
@@ -607,6 +615,11 @@ class Session:
             if buffer:
                 self._buffered.append(note)
         self._display.settled(note)
+
+    def _forget(self, written: Sequence[TaskRun]) -> None:
+        """These notes are in the store. Until then they are kept here: a note may be written twice, but not lost."""
+        with self._lock:
+            self._buffered = [note for note in self._buffered if note not in written]
 
     def _failure(self, error: BaseException) -> Failure:
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))

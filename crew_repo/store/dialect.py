@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table
@@ -120,10 +120,13 @@ class Dialect(ABC):
 
 
 class Turns:
-    """A lock with a time limit, so that a stuck writer gives a clear error and no hang."""
+    """A lock with a time limit, so that a stuck writer gives a clear error and no hang.
+
+    An exception out of a signal handler may leave it held; then the thread that holds it can take it, and lets it go.
+    """
 
     def __init__(self, timeout_seconds: float, expired: str) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._timeout_seconds = timeout_seconds
         self._expired = expired
 
@@ -132,4 +135,6 @@ class Turns:
             raise StoreBusyError(self._expired)
 
     def __exit__(self, *_: object) -> None:
-        self._lock.release()
+        with suppress(RuntimeError):  # as often as it was taken
+            while True:
+                self._lock.release()

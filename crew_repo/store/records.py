@@ -24,6 +24,7 @@ __all__ = [
     "overtaken",
     "records_by_id",
     "retire",
+    "written_before",
 ]
 
 _LIVE = RECORD.c.retired.is_(None)
@@ -41,6 +42,10 @@ _SUPERSEDE = (
 )
 _IS_FINISHED = select(RECORD.c.record_id).where(RECORD.c.input_hash == bindparam("i"), _LIVE).limit(1)
 _IS_FINISHED_HERE = _IS_FINISHED.where(_OF_WORKFLOW)
+_WRITTEN = select(RECORD.c.record_id).where(
+    _OF_WORKFLOW, RECORD.c.task_name == bindparam("t"), RECORD.c.run_id == bindparam("r"),
+    RECORD.c.fence == bindparam("f"),
+)  # fmt: skip
 _FENCE = select(RECORD.c.fence).where(_OF_WORKFLOW, RECORD.c.input_hash == bindparam("i"), _LIVE)
 
 
@@ -134,6 +139,12 @@ def overtaken(tx: Transaction, new: NewRecord, fence: int) -> Record | None:
     """The record of whoever took this work over and finished first, if somebody did."""
     theirs = tx.number(_FENCE, {"w": new.workflow_id, "i": new.input_hash})
     return live_record(tx, new.workflow_id, new.input_hash) if theirs is not None and theirs > fence else None
+
+
+def written_before(tx: Transaction, new: NewRecord, fence: int) -> Record | None:
+    """The record that this very execution has written already; a fence is given out once."""
+    found = tx.number(_WRITTEN, {"w": new.workflow_id, "t": new.task_name, "r": new.run_id, "f": fence})
+    return None if found is None else records_by_id(tx, [found], texts=False, damaged=True)[found]
 
 
 def retire(tx: Transaction, task_names: Sequence[str], workflow_id: str | None) -> int:
