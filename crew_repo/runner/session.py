@@ -172,6 +172,8 @@ class Session:
 
     def _fail(self, status: RunStatus, error: BaseException) -> None:
         """The same of a run that an error has ended: that is on its way, which an unreachable store must not hide."""
+        if self._ended:  # its end could not be written, and is owed
+            return
         try:
             record = self._end(status, error)
         except StoreError as failed:
@@ -182,7 +184,6 @@ class Session:
     def _end(self, status: RunStatus, error: BaseException | None = None) -> RunRecord:
         self._usage.stop()
         self._keeper.drop_run(self.run_id)
-        self._ended = True
         buffered = tuple(self._buffered)
         write = partial(
             self._store.finish_run,
@@ -194,6 +195,7 @@ class Session:
             failure=self._failure(error) if error is not None else None,
             going_on=[ticket.lease.fence for ticket in list(self._open) if ticket.lease is not None],
         )
+        self._ended = True
         record = self._write(f"the end of run {self.run_id}", write)
         self._forget(buffered)
         return record

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from pathlib import Path
@@ -193,3 +193,16 @@ def test_what_a_run_reused_is_not_forgotten_with_a_save_that_fails(repo, monkeyp
     with pytest.raises(SoftTimeLimit):
         repo.run(crew, force="b")
     assert (repo.runs()[0].reused, repo.runs()[0].executed) == (["a"], ["b"])
+
+
+def test_an_exception_before_the_end_of_a_run_is_written_ends_it(repo, monkeypatch):
+    """No run seems to go on for as long as this process lives."""
+    model = new_model()
+
+    def limited(_: Any) -> Any:
+        raise SoftTimeLimit
+
+    with monkeypatch.context() as patched, pytest.raises(SoftTimeLimit):
+        patched.setattr(Session, "_note_skipped", limited)
+        repo.run(one_task(model))
+    assert ([str(run.status) for run in repo.runs()], repo.run(one_task(model)).run.reused) == (["failed"], ["look"])
