@@ -32,6 +32,7 @@ __all__ = [
     "Record",
     "RunRecord",
     "RunStatus",
+    "Scope",
     "Status",
     "StoredResult",
     "TaskHead",
@@ -556,6 +557,14 @@ class Lease:
     owner: str
     fence: int
     acquired_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose records may be served: those of a workflow, and where they are shared, those of others for this task."""
+
+    workflow_id: str
+    shared_as: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,9 @@ class StateRepository:
         return f"StateRepository({self._store.display_url!r})"
 
     def __reduce__(self) -> Any:
-        return _reopen, (self.url, self._policies, self._share, self._lease_seconds, self._busy_timeout_seconds)
+        path = self.url.removeprefix("sqlite:///")  # a path may have a ? in it, and a URL given by a user may not
+        target = self.url if path == self.url else Path(path)
+        return _reopen, (target, self._policies, self._share, self._lease_seconds, self._busy_timeout_seconds)
 
     def __enter__(self) -> StateRepository:
         return self
@@ -541,6 +543,7 @@ class StateRepository:
         """Retire the records of a task, so that it executes in the next run; how many were retired.
 
         `downstream` retires those of the tasks after it too, as far as they read it. Without a workflow: in all.
+        Where workflows share their records, it executes here next even if others have an equal one.
         Raises UnknownTaskError with the names that are stored.
         """
         from crew_repo.runner.options import check_names, names_in
@@ -568,6 +571,17 @@ class StateRepository:
         check_limits(keep_last, older_than)
         return self._store.prune(keep_last=keep_last, older_than=older_than, dry_run=dry_run)
 
+    def backup(self, file: str | os.PathLike[str]) -> Path:
+        """Copy the state file into a new file, also while runs go on; the path of the copy, which opens like any state.
+
+        The copy has everything that was recorded by now, of runs that go on too. Only this user may read it (mode
+        600), and it is complete or not there. Raises StoreError if the file is there already, if it cannot be written,
+        or if the state is not a file but on a server.
+        """
+        target = Path(file).expanduser().absolute()
+        self._store.copy(target)
+        return target
+
     def export_json(self, file: str | os.PathLike[str] | None = None) -> str:
         """All records and runs as JSON lines; also written to `file` (mode 600) if one is given."""
         from crew_repo.runner.exporting import write_private
@@ -588,10 +602,14 @@ class StateRepository:
 
 
 def _reopen(
-    url: str, policies: Mapping[str, TaskPolicy], share: bool, lease_seconds: float, busy_timeout_seconds: float
+    target: str | Path,
+    policies: Mapping[str, TaskPolicy],
+    share: bool,
+    lease_seconds: float,
+    busy_timeout_seconds: float,
 ) -> StateRepository:
     return StateRepository(
-        url,
+        target,
         policies=policies,
         share_across_workflows=share,
         lease_seconds=lease_seconds,

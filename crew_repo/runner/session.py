@@ -110,7 +110,6 @@ class Session:
         self._arrived: dict[int, tuple[str, str]] = {}
         self._task_runs: dict[int, TaskRun] = {}
         self._buffered: list[TaskRun] = []
-        self._scope = None if options.share else options.workflow_id
         self._known: set[str] | None = None
         self._heads: dict[str, TaskHead] = {}
         self._futures: list[Future[Any]] = []
@@ -151,7 +150,7 @@ class Session:
         """What is known before the first task."""
         self._keeper.pay_owed()
         self._heads = self._store.heads(self.workflow_id)
-        self._known = self._store.live_hashes(self._scope)
+        self._known = self._store.live_hashes(None if self._options.share else self.workflow_id)
         self._usage.start()
         self._take_up()
         self._display.started(self.run_id, self.workflow_id, self._names)
@@ -253,7 +252,7 @@ class Session:
         self._notice_new_tasks()
         texts = adapter.Texts(self._crew, task)
         view, current = self._current(task, context)
-        record = self._find(current.input_hash)
+        record = self._find(view.name, current.input_hash)
         decision = decide(current, record, self._heads.get(view.name), utc_now())
         if not decision.fresh:
             decision = name_upstreams(decision, adapter.said_to(self._crew, self._names, view), self._heads)
@@ -272,11 +271,12 @@ class Session:
                             "run, and not recorded. Add them before run is called.", self.run_id)  # fmt: skip
             self._tasks, self._names = tasks, adapter.task_names(self._crew)
 
-    def _find(self, input_hash: str) -> Record | None:
+    def _find(self, name: str, input_hash: str) -> Record | None:
         """The record, if there was one when the run began; claiming the lease sees what was finished since."""
         if self._known is not None and input_hash not in self._known:
             return None
-        return self._store.find_record(input_hash, self._scope)
+        shared_as = name if self._options.share else None
+        return self._store.find_record(input_hash, self.workflow_id, shared_as=shared_as)
 
     def _current(self, task: Any, context: str) -> tuple[adapter.TaskView, Current]:
         live = adapter.live_view(self._crew, self._names, self._files)

@@ -6,13 +6,16 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table
+from sqlalchemy import Connection, Engine, Table, text
 
 from crew_repo.errors import StoreBusyError, StoreError
 
-__all__ = ["Dialect", "Row", "Turns"]
+__all__ = ["VERSION_TABLE", "Dialect", "Row", "Turns"]
+
+VERSION_TABLE = "crew_repo_schema"
 
 
 Row = Mapping[str, Any]
@@ -48,9 +51,15 @@ class Dialect(ABC):
     def version(self, connection: Connection) -> int | None:
         """The schema version that is stored, or None in an empty database."""
 
-    @abstractmethod
     def set_version(self, connection: Connection, version: int) -> None:
-        """Store the schema version, in the transaction at hand."""
+        """Store the schema version, in the transaction at hand: one row, always."""
+        connection.execute(text(f"CREATE TABLE IF NOT EXISTS {VERSION_TABLE} (version integer NOT NULL)"))
+        connection.execute(text(f"DELETE FROM {VERSION_TABLE}"))  # noqa: S608
+        connection.execute(text(f"INSERT INTO {VERSION_TABLE} VALUES (:version)"), {"version": version})  # noqa: S608
+
+    def is_settled(self, _connection: Connection, _version: int) -> bool:
+        """Whether a database of this version needs nothing to be put right."""
+        return True
 
     @abstractmethod
     def schema_transaction(self, engine: Engine) -> AbstractContextManager[Connection]:
@@ -97,6 +106,13 @@ class Dialect(ABC):
     def identity(self) -> object:
         """What tells this database from another one that was put in its place; None where that cannot be."""
         return None
+
+    def copy(self, _engine: Engine, _target: Path) -> None:
+        """Copy the whole database into a new file."""
+        raise StoreError(f"{self.place} is no file; copy it with pg_dump, or with export_json")
+
+    def checkpoint(self, connection: Connection) -> None:  # noqa: B027 - only one dialect needs it
+        """Put what is committed where a copy of the file has it."""
 
     def keep_copy(self, engine: Engine, version: int) -> None:  # noqa: B027 - only one dialect needs it
         """Keep a copy before a migration, where the database is a file."""

@@ -12,9 +12,9 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, func, select, update
 
-from crew_repo.model import Claim, Holder, Lease, Outcome, RunStatus, TaskRun
+from crew_repo.model import Claim, Holder, Lease, Outcome, RunStatus, Scope, TaskRun
 from crew_repo.store.owners import is_alive, is_dead
-from crew_repo.store.records import is_finished, live_record
+from crew_repo.store.records import is_finished, live_record, shared_since
 from crew_repo.store.rows import task_run_row
 from crew_repo.store.tables import LEASE, RUN, TASK_RUN
 from crew_repo.store.transaction import Transaction
@@ -67,9 +67,10 @@ def claim(
 ) -> Claim:  # fmt: skip
     """The record, if somebody finished this work; else the lease, if it is free; else who holds it.
 
-    `shared`: whoever does the same work in another workflow counts as well.
+    `shared`: whoever does the same work in another workflow counts as well, unless this task must be executed here.
     """
-    scope = None if shared else work[0]
+    scope = Scope(work[0], task_name if shared else None)
+    shared = shared_since(tx, scope) is not None
     tx.dialect.lock_work(tx.connection, work[1])
     if take_finished and is_finished(tx, scope, work[1]):
         return Claim(record=live_record(tx, scope, work[1]))
