@@ -7,8 +7,9 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import cache
 
 from crew_repo.errors import StoreError
 from crew_repo.model import Lease
@@ -47,7 +48,6 @@ class Keeper:
         self._runs: set[str] = set()
         self._leases: dict[tuple[str, str, int], Lease] = {}
         self._owed: list[Debt] = []
-        self._settles_at_exit = False
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -90,9 +90,8 @@ class Keeper:
         debt = Debt(what, writing)
         with self._lock:
             self._owed.append(debt)
-            if not self._settles_at_exit:
-                atexit.register(self.settle)
-                self._settles_at_exit = True
+            _owing.add(self)
+        _settle_at_exit()
         return debt
 
     def forgive(self, debt: Debt) -> None:
@@ -100,6 +99,8 @@ class Keeper:
         self._check_fork()
         with self._lock, suppress(ValueError):  # another run has paid it meanwhile
             self._owed.remove(debt)
+            if not self._owed:
+                _owing.discard(self)
 
     def pay_owed(self) -> None:
         """Write what is owed, in the order in which it was to be written."""
@@ -113,10 +114,6 @@ class Keeper:
         for debt in self._unpaid():
             self.forgive(debt)
             log.error("%s is lost, since this was the last try", debt.what)
-        with self._lock:
-            if not self._owed:
-                atexit.unregister(self.settle)
-                self._settles_at_exit = False
 
     def _unpaid(self) -> Iterator[Debt]:
         """Write down each thing that is owed by now; what could not be written. An interrupt leaves all owed."""
@@ -166,3 +163,18 @@ class Keeper:
 
 def _key(lease: Lease) -> tuple[str, str, int]:
     return (lease.workflow_id, lease.input_hash, lease.fence)
+
+
+_owing: set[Keeper] = set()  # alive until what they owe is written
+
+
+@cache
+def _settle_at_exit() -> None:
+    """Once in a process: atexit does not forget what is registered and unregistered for each task."""
+    atexit.register(_settle_all)
+
+
+def _settle_all() -> None:
+    with ExitStack() as each:  # what one of them raises keeps no other from writing
+        for keeper in list(_owing):
+            each.callback(keeper.settle)

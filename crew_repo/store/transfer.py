@@ -1,8 +1,9 @@
 """Export and import: JSON lines, each one row, so that a state can move between SQLite and PostgreSQL.
 
 The first line names the format; then come texts, runs, records, what runs did with tasks, and what was invalidated.
-An import takes over all or nothing, and each thing once: importing the same export again changes nothing. A record that does not give its
-hashes is refused by name. Where both sides have a record that may be served for the same input, the one here stays.
+An import takes over all or nothing, and each thing once: importing the same export again changes nothing. A record that
+does not give its hashes is refused by name. Where both sides have a record that may be served for the same input, the
+one here stays.
 """
 
 from __future__ import annotations
