@@ -620,8 +620,9 @@ class Session:
 
     def _forget(self, written: Sequence[TaskRun]) -> None:
         """These notes are in the store. Until then they are kept here: a note may be written twice, but not lost."""
+        gone = set(map(id, written))
         with self._lock:
-            self._buffered = [note for note in self._buffered if note not in written]
+            self._buffered = [note for note in self._buffered if id(note) not in gone]
 
     def _failure(self, error: BaseException) -> Failure:
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))

@@ -46,6 +46,10 @@ _OF_RUN = select(*TASK_RUN_COLUMNS).where(TASK_RUN.c.run_id == bindparam("r"))
 _COUNT_OF_RUN = select(func.count()).where(TASK_RUN.c.run_id == bindparam("r"))
 _OF_RUNS = select(*TASK_RUN_COLUMNS).where(TASK_RUN.c.run_id.in_(bindparam("runs", expanding=True)))
 _RUN = select(*RUN_COLUMNS).where(RUN.c.run_id == bindparam("r"))
+_NOTED = select(TASK_RUN.c.task_run_id).where(
+    TASK_RUN.c.run_id == bindparam("r"), TASK_RUN.c.position == bindparam("p"), TASK_RUN.c.status == bindparam("s"),
+    TASK_RUN.c.finished_at == bindparam("at"),
+)  # fmt: skip
 _ENDED = _RUN.where(RUN.c.finished_at == bindparam("at"))
 _FINISH = update(RUN).where(RUN.c.run_id == bindparam("r"))
 _LEASES_OF_RUN = delete(LEASE).where(
@@ -92,10 +96,12 @@ def save_finished(
 
 
 def save_failed(tx: Transaction, lease: Lease | None, task_run: TaskRun, buffered: Sequence[TaskRun]) -> None:
-    """Keep a failure, and let others try."""
+    """Keep a failure, and let others try. It is noted once: again, it would seem newer than what came after it."""
     if lease is not None:
         give_up(tx, lease)
-    _note(tx, [*buffered, task_run])
+    asked = {"r": task_run.run_id, "p": task_run.position, "s": str(task_run.outcome), "at": task_run.finished_at}
+    if tx.number(_NOTED, asked) is None:
+        _note(tx, [*buffered, task_run])
 
 
 def finish_run(

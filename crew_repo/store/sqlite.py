@@ -71,7 +71,7 @@ class SQLite(Dialect):
     @property
     def file(self) -> Path:
         """The file itself, where the path is a link: SQLite keeps its -wal and -shm beside that."""
-        return Path(os.path.realpath(self.path))
+        return Path(os.path.realpath(self.path)) if self.path.is_symlink() else self.path
 
     def check(self) -> None:
         """Paths of folders and devices, of files that may not be read, in folders that may not be written in."""

@@ -204,3 +204,12 @@ def test_saving_again_what_may_have_been_saved_changes_nothing(kit: Kit) -> None
         ("newer", None), ("policy 42", "superseded")
     ]  # fmt: skip
     assert [state.output for state in kit.store.states()] == ["newer"]
+
+
+def test_noting_a_failure_again_hides_nothing_newer(kit: Kit) -> None:
+    """Who does not know whether a failure was written may write it again; what came after it stays the present."""
+    failed = task_run(new_record(run_id=kit.start()), Outcome.FAILED)
+    kit.store.save_failed(None, failed)
+    kit.run(new_record(raw="later"))
+    kit.store.save_failed(None, failed)
+    assert [(state.status, state.output) for state in kit.store.states()] == [("completed", "later")]
