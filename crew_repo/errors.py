@@ -12,7 +12,7 @@ CrewRepoError
 |   |-- RunningLoopError        run() where an event loop runs (a notebook): await arun() there
 |   `-- PolicyError             a TaskPolicy that contradicts itself or names no task
 |-- StoreError                  the state file or database
-|   |-- StoreOpenError          it cannot be opened: a folder, no permission, no SQLite file
+|   |-- StoreOpenError          it cannot be opened: a folder, no permission, no SQLite file, a copy without its tables
 |   |-- NewerSchemaError        it was written by a newer crew_repo
 |   |-- StoreBusyError          another process held the write lock for too long
 |   |-- StoreFullError          no space was left to save what was finished

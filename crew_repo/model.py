@@ -19,6 +19,7 @@ __all__ = [
     "Decision",
     "Definition",
     "Failure",
+    "Holder",
     "Lease",
     "NewRecord",
     "Opaque",
@@ -31,6 +32,7 @@ __all__ = [
     "Record",
     "RunRecord",
     "RunStatus",
+    "Scope",
     "Status",
     "StoredResult",
     "TaskHead",
@@ -589,12 +591,31 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose records may be served: those of a workflow, and where they are shared, those of others for this task."""
+
+    workflow_id: str
+    shared_as: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who executes a piece of work that somebody else waits for."""
+
+    owner: str
+    run_id: str
+    task_name: str
+    position: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """The answer to a claim: a lease (execute), or a record (somebody finished it), or neither (wait)."""
+    """The answer to a claim: a lease (execute), or a record (somebody finished it), or who holds it (wait)."""
 
     lease: Lease | None = None
     record: Record | None = None
-    held_by: str | None = None
+    held_by: Holder | None = None
 
 
 @dataclass(frozen=True, slots=True)

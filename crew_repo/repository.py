@@ -114,8 +114,10 @@ class StateRepository:
 
     def __reduce__(self) -> Any:
         settings = self._engine.settings
+        path = settings.url.removeprefix("sqlite:///")  # a path may have a ? in it, and a URL given by a user may not
+        target = settings.url if path == settings.url else Path(path)
         return _reopen, (
-            settings.url, settings.policies, settings.share, settings.lease_seconds, settings.busy_timeout_seconds
+            target, settings.policies, settings.share, settings.lease_seconds, settings.busy_timeout_seconds
         )  # fmt: skip
 
     def __enter__(self) -> StateRepository:
@@ -410,6 +412,7 @@ class StateRepository:
         """Retire the records of a task, so that it executes in the next run; how many were retired.
 
         `downstream` retires those of the tasks after it too, as far as they read it. Without a workflow: in all.
+        Where workflows share their records, it executes here next even if others have an equal one.
         Raises UnknownTaskError with the names that are stored.
         """
         from crew_repo.runner.options import check_names, names_in
@@ -437,6 +440,17 @@ class StateRepository:
         check_limits(keep_last, older_than)
         return self._store.prune(keep_last=keep_last, older_than=older_than, dry_run=dry_run)
 
+    def backup(self, file: str | os.PathLike[str]) -> Path:
+        """Copy the state file into a new file, also while runs go on; the path of the copy, which opens like any state.
+
+        The copy has everything that was recorded by now, of runs that go on too. Only this user may read it (mode
+        600), and it is complete or not there. Raises StoreError if the file is there already, if it cannot be written,
+        or if the state is not a file but on a server.
+        """
+        target = Path(file).expanduser().absolute()
+        self._store.copy(target)
+        return target
+
     def export_json(self, file: str | os.PathLike[str] | None = None) -> str:
         """All records and runs as JSON lines; also written to `file` (mode 600) if one is given."""
         from crew_repo.runner.exporting import write_private
@@ -457,10 +471,14 @@ class StateRepository:
 
 
 def _reopen(
-    url: str, policies: Mapping[str, TaskPolicy], share: bool, lease_seconds: float, busy_timeout_seconds: float
+    target: str | Path,
+    policies: Mapping[str, TaskPolicy],
+    share: bool,
+    lease_seconds: float,
+    busy_timeout_seconds: float,
 ) -> StateRepository:
     return StateRepository(
-        url,
+        target,
         policies=policies,
         share_across_workflows=share,
         lease_seconds=lease_seconds,

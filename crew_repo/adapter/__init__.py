@@ -34,7 +34,7 @@ from crew_repo.adapter.kickoff import (
     prepared,
     refuse_checkpoint,
 )
-from crew_repo.adapter.outputs import NotRestorable, restore_output, store_output
+from crew_repo.adapter.outputs import NotRestorable, restore_output, store_output, store_text
 from crew_repo.adapter.parts import Memo
 from crew_repo.adapter.secrets import secret_inputs, secrets_of, secrets_of_error, without_secrets
 from crew_repo.adapter.serving import file_text, fire_callbacks, output_file, restore_file, says, serve
@@ -91,6 +91,7 @@ __all__ = [
     "serve",
     "skipped_output",
     "store_output",
+    "store_text",
     "take_up",
     "task_names",
     "without_secrets",

@@ -27,7 +27,7 @@ from crew_repo.adapter.secrets import without_secrets
 from crew_repo.hashing import hash_value
 from crew_repo.model import StoredResult
 
-__all__ = ["NotRestorable", "restore_output", "store_output"]
+__all__ = ["NotRestorable", "restore_output", "store_output", "store_text"]
 
 _SHORTEST_CONTEXT = 64
 _CONTEXT = {"crew_repo": "context"}
@@ -46,8 +46,25 @@ def store_output(
 
     Of the secrets, none is kept in the messages, where a tool's error may have named it, nor in what was asked; the
     answer itself stays as it is.
-    Whatever the user's classes raise here, the task is paid for: it is stored, and not served.
+    Whatever the user's classes raise here, the task is paid for: it is stored, and not served. But not at the first
+    time: what a signal handler raises among them, a time limit, says nothing about the output.
     """
+    result, why = _stored(output, task, context, secrets)
+    return (result, why) if why is None else _stored(output, task, context, secrets)
+
+
+def store_text(
+    output: TaskOutput, task: Task, _context: str, secrets: Collection[str] = ()
+) -> tuple[StoredResult, str | None]:
+    """The text alone of an output that `store_output` raises for, and why it is not served."""
+    described = without_secrets(secrets, str(task.description))
+    result = StoredResult(raw=str(output.raw), agent=str(output.agent), description=described, messages_json="[]")
+    return result, "storing its output raises an exception; only its text is kept"
+
+
+def _stored(
+    output: TaskOutput, task: Task, context: str, secrets: Collection[str]
+) -> tuple[StoredResult, str | None]:
     result = StoredResult(
         raw=output.raw if isinstance(output.raw, str) else str(output.raw),
         agent=output.agent,

@@ -72,9 +72,8 @@ class Walk:
     def __init__(self, store: Store, view: adapter.CrewView, options: RunOptions) -> None:
         self._store, self._view, self._options = store, view, options
         self._describer = adapter.Describer(view)
-        self._scope = None if options.share else options.workflow_id
         self._heads: dict[str, TaskHead] = store.heads(options.workflow_id)
-        self._possible: dict[str, bool] = {}
+        self._possible: dict[tuple[str, str | None], bool] = {}
         self._seen: list[_Seen] = []
         self._arrivals: dict[str, dict[int, _Arrival]] = {}
         self._places: dict[int, list[int]] = {}
@@ -172,21 +171,24 @@ class Walk:
 
         Where workflows share their records, another's may be newer.
         """
-        head = self._heads.get(name) if self._scope is not None else None
+        head = None if self._options.share else self._heads.get(name)
         newest = head.record if head is not None else None
         if newest is not None and newest.input_hash == current.input_hash and newest.retired is None:
             return newest
-        return self._store.find_record(current.input_hash, self._scope)
+        return self._store.find_record(
+            current.input_hash, self._options.workflow_id, shared_as=name if self._options.share else None
+        )
 
     def _unknown(self, view: adapter.TaskView, current: Current, unsure: list[_Seen]) -> _Seen:
         """`unsure`: the tasks before it that may turn out to be equal, and take the record that this one would get.
 
         Or that may write a file which it reads.
         """
-        wanted = current.definition_hash
-        possible = self._possible.get(wanted)
+        wanted, shared_as = current.definition_hash, view.name if self._options.share else None
+        possible = self._possible.get((wanted, shared_as))
         if possible is None:
-            possible = self._possible[wanted] = self._store.has_definition(wanted, self._scope)
+            possible = self._store.has_definition(wanted, self._options.workflow_id, shared_as=shared_as)
+            self._possible[wanted, shared_as] = possible
         above = [seen for seen in self._upstreams(view) if seen.raw is None]
         upstream = tuple(_upstream_reason(seen) for seen in above + [seen for seen in unsure if seen not in above])
         return _Seen(decide_unknown(current, possible, upstream, self._heads.get(view.name)), None)

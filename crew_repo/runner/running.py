@@ -26,7 +26,8 @@ def run_session(
     with exclusive(crew, session.run_id):
         with session.recorded():
             result = _kickoff(session, crew, inputs, input_files)
-        return attach_record(result, session.finish())
+            record = session.finish()
+        return attach_record(result, record)
 
 
 def _kickoff(
@@ -51,7 +52,8 @@ async def arun_session(
     with exclusive(crew, session.run_id):
         with session.recorded():
             result = await _akickoff(session, crew, inputs, input_files)
-        return attach_record(result, session.finish())
+            record = session.finish()
+        return attach_record(result, record)
 
 
 async def _akickoff(

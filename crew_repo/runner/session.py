@@ -9,13 +9,13 @@ import threading
 import time
 import traceback
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from crew_repo import adapter
 from crew_repo.errors import RunGoneError, StoreError
@@ -24,6 +24,7 @@ from crew_repo.model import (
     Claim,
     Decision,
     Failure,
+    Holder,
     Lease,
     NewRecord,
     Outcome,
@@ -39,7 +40,9 @@ from crew_repo.model import (
 )
 from crew_repo.runner.display import Display
 from crew_repo.runner.keeper import Keeper
+from crew_repo.runner.nesting import executing, waits_for_us
 from crew_repo.runner.options import RunOptions
+from crew_repo.runner.unwritten import Finished
 from crew_repo.staleness import Current, current_state, decide, name_upstreams
 from crew_repo.store import Store
 from crew_repo.store.owners import this_owner
@@ -47,9 +50,11 @@ from crew_repo.store.owners import this_owner
 __all__ = ["Session", "new_run_id", "utc_now"]
 
 log = logging.getLogger("crew_repo")
+Answer = TypeVar("Answer")
 
 _FIRST_WAIT_SECONDS = 0.02
 _LONGEST_WAIT_SECONDS = 1.0
+_SILENT_SECONDS = 10.0
 
 
 def utc_now() -> datetime:
@@ -74,6 +79,7 @@ class Ticket:
     texts: adapter.Texts
     output: Any = None
     lease: Lease | None = None
+    held_by: Holder | None = None
     started_at: datetime = field(default_factory=utc_now)
     written: bool = False  # what came of it, or owed
 
@@ -104,7 +110,6 @@ class Session:
         self._arrived: dict[int, tuple[str, str]] = {}
         self._task_runs: dict[int, TaskRun] = {}
         self._buffered: list[TaskRun] = []
-        self._scope = None if options.share else options.workflow_id
         self._known: set[str] | None = None
         self._heads: dict[str, TaskHead] = {}
         self._futures: list[Future[Any]] = []
@@ -145,7 +150,7 @@ class Session:
         """What is known before the first task."""
         self._keeper.pay_owed()
         self._heads = self._store.heads(self.workflow_id)
-        self._known = self._store.live_hashes(self._scope)
+        self._known = self._store.live_hashes(None if self._options.share else self.workflow_id)
         self._usage.start()
         self._take_up()
         self._display.started(self.run_id, self.workflow_id, self._names)
@@ -160,26 +165,26 @@ class Session:
         """Write down that the run is complete, and what was reused since the last record."""
         self._notice_new_tasks()
         self._note_skipped()
-        record: RunRecord = self._write(f"the end of run {self.run_id}", self._ending(RunStatus.COMPLETED))
+        record = self._end(RunStatus.COMPLETED)
         self._say_finished(record)
         return record
 
     def _fail(self, status: RunStatus, error: BaseException) -> None:
         """The same of a run that an error has ended: that is on its way, which an unreachable store must not hide."""
+        if self._ended:  # its end could not be written, and is owed
+            return
         try:
-            record = self._write(f"the end of run {self.run_id}", self._ending(status, error))
+            record = self._end(status, error)
         except StoreError as failed:
             log.warning("run %s: how it ended could not be written: %s", self.run_id, failed)
         else:
             self._say_finished(record)
 
-    def _ending(self, status: RunStatus, error: BaseException | None = None) -> Callable[[], RunRecord]:
+    def _end(self, status: RunStatus, error: BaseException | None = None) -> RunRecord:
         self._usage.stop()
         self._keeper.drop_run(self.run_id)
-        self._ended = True
-        with self._lock:
-            buffered, self._buffered = self._buffered, []
-        return partial(
+        buffered = tuple(self._buffered)
+        write = partial(
             self._store.finish_run,
             self.run_id,
             status,
@@ -189,20 +194,27 @@ class Session:
             failure=self._failure(error) if error is not None else None,
             going_on=[ticket.lease.fence for ticket in list(self._open) if ticket.lease is not None],
         )
+        self._ended = True
+        record = self._write(f"the end of run {self.run_id}", write)
+        self._forget(buffered)
+        return record
 
     def _say_finished(self, record: RunRecord) -> None:
         log.info("run %s %s: executed %s, reused %s", self.run_id, record.status, record.executed, record.reused)
         self._display.finished(record)
 
-    def _write(self, what: str, writing: Callable[[], Any]) -> Any:
-        """Write it now, or owe it and say so; an interrupt may have come before it was written, or after."""
+    def _write(self, what: str, writing: Callable[[], Answer], ticket: Ticket | None = None) -> Answer:
+        """Write it now. It is owed before it is tried, so that whatever is raised, at whatever place, loses nothing."""
+        debt = self._keeper.owe(what, writing)
+        if ticket is not None:
+            ticket.written = True
         try:
-            return writing()
-        except BaseException as error:
-            writable = isinstance(error, StoreError) and not isinstance(error, RunGoneError)
-            if writable or not isinstance(error, Exception):
-                self._keeper.owe(what, writing)
+            answer = writing()
+        except RunGoneError:
+            self._keeper.forgive(debt)
             raise
+        self._keeper.forgive(debt)
+        return answer
 
     def wait_for_async(self) -> None:
         """Let the async tasks that still run finish: they are paid for, whatever failed beside them."""
@@ -240,7 +252,7 @@ class Session:
         self._notice_new_tasks()
         texts = adapter.Texts(self._crew, task)
         view, current = self._current(task, context)
-        record = self._find(current.input_hash)
+        record = self._find(view.name, current.input_hash)
         decision = decide(current, record, self._heads.get(view.name), utc_now())
         if not decision.fresh:
             decision = name_upstreams(decision, adapter.said_to(self._crew, self._names, view), self._heads)
@@ -259,11 +271,12 @@ class Session:
                             "run, and not recorded. Add them before run is called.", self.run_id)  # fmt: skip
             self._tasks, self._names = tasks, adapter.task_names(self._crew)
 
-    def _find(self, input_hash: str) -> Record | None:
+    def _find(self, name: str, input_hash: str) -> Record | None:
         """The record, if there was one when the run began; claiming the lease sees what was finished since."""
         if self._known is not None and input_hash not in self._known:
             return None
-        return self._store.find_record(input_hash, self._scope)
+        shared_as = name if self._options.share else None
+        return self._store.find_record(input_hash, self.workflow_id, shared_as=shared_as)
 
     def _current(self, task: Any, context: str) -> tuple[adapter.TaskView, Current]:
         live = adapter.live_view(self._crew, self._names, self._files)
@@ -353,19 +366,37 @@ class Session:
 
     def claim(self, ticket: Ticket) -> Any | None:
         """Wait until this task is ours to execute; the output, if somebody else finished it meanwhile."""
-        seconds = _FIRST_WAIT_SECONDS
+        pauses = self._pauses(ticket)
         while not self._try_claim(ticket):
-            time.sleep(seconds)
-            seconds = min(seconds * 1.5, _LONGEST_WAIT_SECONDS)
+            time.sleep(next(pauses))
         return self.served(ticket)
 
     async def aclaim(self, ticket: Ticket) -> Any | None:
         """The same; while it waits, the event loop goes on."""
-        seconds = _FIRST_WAIT_SECONDS
+        pauses = self._pauses(ticket)
         while not self._try_claim(ticket):
-            await asyncio.sleep(seconds)
-            seconds = min(seconds * 1.5, _LONGEST_WAIT_SECONDS)
+            await asyncio.sleep(next(pauses))
         return await self.aserved(ticket)
+
+    def _pauses(self, ticket: Ticket) -> Iterator[float]:
+        """Seconds until each new try, growing. A long wait is told in the log, less often the longer it lasts."""
+        seconds, waited, silent = _FIRST_WAIT_SECONDS, 0.0, _SILENT_SECONDS
+        while True:
+            yield seconds
+            waited += seconds
+            seconds = min(seconds * 1.5, _LONGEST_WAIT_SECONDS)
+            if waited >= silent and ticket.held_by is not None:
+                silent = waited * 4
+                self._say_waiting(ticket, ticket.held_by, waited)
+
+    def _say_waiting(self, ticket: Ticket, holder: Holder, waited: float) -> None:
+        log.warning(
+            "run %s: task %s has waited %.0f s for task %s of run %s, executed since %s by process %s. If that task "
+            "itself started this run, in a process or thread of its own, neither can end: stop one of them, and give "
+            "the inner run a workflow_id of its own.",
+            self.run_id, ticket.view.name, waited, holder.task_name, holder.run_id, f"{holder.since:%Y-%m-%d %H:%M:%S}",
+            " on ".join(reversed(holder.owner.split(":")[:2])),
+        )  # fmt: skip
 
     def _try_claim(self, ticket: Ticket) -> bool:
         """True when it is settled: a lease is held, or somebody else's record may be served."""
@@ -380,17 +411,21 @@ class Session:
             if ticket.decision.fresh:
                 return True
             claim = self._claim(ticket, take_finished=False)  # altered, or too old: execute in its place
+        while claim.held_by is not None and waits_for_us(claim.held_by.run_id, claim.held_by.position):
+            claim = self._claim(ticket, take_finished=False, inside=claim.held_by.run_id)
+        ticket.lease, ticket.held_by = claim.lease, claim.held_by
         if claim.lease is None:
             return False
-        ticket.lease = claim.lease
         self._keeper.hold(claim.lease)
         return True
 
-    def _claim(self, ticket: Ticket, *, take_finished: bool) -> Claim:
+    def _claim(self, ticket: Ticket, *, take_finished: bool, inside: str | None = None) -> Claim:
+        """Claim the work; `inside` a run that does the very work, and waits for this one, it is work beside that."""
+        beside = self.run_id if self._executes_whatever(ticket) else inside
         work = ticket.current.input_hash
         return self._store.claim(
             self.workflow_id,
-            f"{work}:{self.run_id}" if self._executes_whatever(ticket) else work,
+            work if beside is None else f"{work}:{beside}",
             run_id=self.run_id,
             task_name=ticket.view.name,
             position=ticket.view.position,
@@ -422,15 +457,14 @@ class Session:
         """Around one execution: measures it, records what it gives, and records a failure as it was."""
         self._display.executing(ticket.view.name, ticket.decision)
         ticket.started_at, began = utc_now(), time.perf_counter()
-        with self._kept_open(ticket), self._usage.measure() as meter:
+        here = executing(self.run_id, ticket.view.position)
+        with here, self._kept_open(ticket), self._usage.measure() as meter:
 
             def record(output: Any) -> Any:
-                tried.append(True)
                 kept = self._save(ticket, output, time.perf_counter() - began, meter.so_far())
                 saved.append(True)
                 return kept
 
-            tried: list[bool] = []
             saved: list[bool] = []
             try:
                 self._plan_late()
@@ -438,8 +472,10 @@ class Session:
                 with adapter.as_if_first(self._crew, ticket.view.original, ticket.agent) as worker:
                     yield record, worker
             except BaseException as error:
-                if not (tried if isinstance(error, Exception) else ticket.written):
+                if not ticket.written:
                     self._settle(ticket, error, time.perf_counter() - began, meter.so_far())
+                elif isinstance(error, Exception) and not isinstance(error, StoreError):
+                    self._keeper.pay_owed()  # a time limit, say: the process may not live to write it later
                 raise
             finally:
                 self._drop_lease(ticket, settled=bool(saved))
@@ -462,26 +498,27 @@ class Session:
 
     def _save(self, ticket: Ticket, output: Any, seconds: float, usage: Usage) -> Any:
         """Record a finished task in one transaction; the output to go on with (another's, if it was fenced off)."""
-        new = self._new_record(ticket, output, seconds, usage)
-        if new.not_restorable:
-            log.warning("task %s will run every time: %s", ticket.view.name, new.not_restorable)
-        note = self._executed_note(ticket, new)
-        log.info("run %s: task %s executed in %.1f s, %d tokens; saving", self.run_id, new.task_name, seconds,
+        name, buffered = ticket.view.name, tuple(self._buffered)
+        log.info("run %s: task %s executed in %.1f s, %d tokens; saving", self.run_id, name, seconds,
                  usage.total_tokens)  # fmt: skip
-        with self._lock:
-            buffered, self._buffered = self._buffered, []
-        write = partial(self._store.save_finished, ticket.lease, new, note, buffered)
-        ticket.written = True
-        kept: Record = self._write(f"task {new.task_name} of run {self.run_id}, which is paid for,", write)
-        self._note(replace(note, record_id=kept.record_id), buffer=False)
+        finished = Finished(
+            partial(self._new_record, ticket, output, seconds, usage, utc_now()),
+            lambda new: self._store.save_finished(ticket.lease, new, self._executed_note(ticket, new), buffered),
+        )
+        new, kept = self._write(f"task {name} of run {self.run_id}, which is paid for,", finished, ticket)
+        self._forget(buffered)
+        if new.not_restorable:
+            log.warning("task %s will run every time: %s", name, new.not_restorable)
+        self._note(replace(self._executed_note(ticket, new), record_id=kept.record_id), buffer=False)
         if kept.output_hash != new.output_hash and kept.run_id != self.run_id:
             return adapter.restore_output(kept.result, ticket.view.original, ticket.context)
         return output
 
-    def _new_record(self, ticket: Ticket, output: Any, seconds: float, usage: Usage) -> NewRecord:
-        result, not_restorable = adapter.store_output(
-            output, ticket.view.original, ticket.context, self._memo.hidden
-        )
+    def _new_record(
+        self, ticket: Ticket, output: Any, seconds: float, usage: Usage, completed_at: datetime, whole: bool
+    ) -> NewRecord:
+        store = adapter.store_output if whole else adapter.store_text
+        result, not_restorable = store(output, ticket.view.original, ticket.context, self._memo.hidden)
         if not ticket.texts.unchanged():
             not_restorable = "its task or an agent was rewritten while it ran, by another run that shares it"
         current = ticket.current
@@ -499,7 +536,7 @@ class Session:
             result=result,
             output_hash=output_hash(result),
             started_at=ticket.started_at,
-            completed_at=utc_now(),
+            completed_at=completed_at,
             duration_seconds=seconds,
             usage=usage,
             hash_format=FORMAT,
@@ -547,10 +584,10 @@ class Session:
             failure=self._failure(error),
         )
         log.info("run %s: task %s %s: %s", self.run_id, ticket.view.name, note.outcome, type(error).__name__)
-        with self._lock:
-            buffered, self._buffered = self._buffered, []
+        buffered = tuple(self._buffered)
         write = partial(self._store.save_failed, ticket.lease, note, buffered)
         self._write(f"the failure of task {ticket.view.name} of run {self.run_id}", write)
+        self._forget(buffered)
         self._note(note, buffer=False)
 
     def _drop_lease(self, ticket: Ticket, *, settled: bool) -> None:
@@ -580,6 +617,12 @@ class Session:
             if buffer:
                 self._buffered.append(note)
         self._display.settled(note)
+
+    def _forget(self, written: Sequence[TaskRun]) -> None:
+        """These notes are in the store. Until then they are kept here: a note may be written twice, but not lost."""
+        gone = set(map(id, written))
+        with self._lock:
+            self._buffered = [note for note in self._buffered if id(note) not in gone]
 
     def _failure(self, error: BaseException) -> Failure:
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))

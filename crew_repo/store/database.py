@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
+from pathlib import Path
 
 from sqlalchemy import Connection, Engine, QueuePool, create_engine
 from sqlalchemy.engine import make_url
@@ -74,15 +75,19 @@ class Database:
                 yield connection
 
     @contextmanager
-    def writing(self, *, durable: bool = False, begins: bool = False) -> Iterator[Connection]:
+    def writing(self, *, durable: bool = False, begins: bool = False, ends: bool = False) -> Iterator[Connection]:
         """A transaction that is committed at the end, or not at all.
 
-        durable: it survives a power cut. begins: it may start over in a new file, if the old one was deleted.
+        durable: it survives a power cut. begins: it may start over in a new file, if the old one was deleted. ends: a
+        plain copy of the file has it, and what was written before.
         """
         with self._entered(), self._lock, self._errors(), self._writer(begins=begins) as connection:
             self.dialect.begin(connection, writing=True, durable=durable)
             yield connection
             self.dialect.commit(connection)
+            if ends:
+                with suppress(DBAPIError, sqlite3.Error):  # it is written, wherever in the file
+                    self.dialect.checkpoint(connection)
 
     def measure_clock(self) -> None:
         """How far the clock of the database is ahead of this host's, which may have been set meanwhile."""
@@ -93,6 +98,14 @@ class Database:
         """Give the space of deleted rows back."""
         with self._entered(), self._lock, self._errors():
             self.dialect.compact(self._engine_for_writing(begins=False))
+
+    def copy(self, target: Path) -> None:
+        """Copy what is committed into a new file, while others go on."""
+        with self._entered(), self._errors():
+            engine = self._engine_for_reading()
+            if engine is _empty():
+                raise StoreError(f"{self.dialect.place} has nothing to copy yet; it is made by the first run")
+            self.dialect.copy(engine, target)
 
     def close(self) -> None:
         """Close every connection; calling it again does nothing."""

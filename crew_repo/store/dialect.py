@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table
+from sqlalchemy import Connection, Engine, Table, text
 
 from crew_repo.errors import StoreBusyError, StoreError
 
-__all__ = ["Dialect", "Row", "Turns"]
+__all__ = ["VERSION_TABLE", "Dialect", "Row", "Turns"]
+
+VERSION_TABLE = "crew_repo_schema"
 
 
 Row = Mapping[str, Any]
@@ -48,9 +51,15 @@ class Dialect(ABC):
     def version(self, connection: Connection) -> int | None:
         """The schema version that is stored, or None in an empty database."""
 
-    @abstractmethod
     def set_version(self, connection: Connection, version: int) -> None:
-        """Store the schema version, in the transaction at hand."""
+        """Store the schema version, in the transaction at hand: one row, always."""
+        connection.execute(text(f"CREATE TABLE IF NOT EXISTS {VERSION_TABLE} (version integer NOT NULL)"))
+        connection.execute(text(f"DELETE FROM {VERSION_TABLE}"))  # noqa: S608
+        connection.execute(text(f"INSERT INTO {VERSION_TABLE} VALUES (:version)"), {"version": version})  # noqa: S608
+
+    def is_settled(self, _connection: Connection, _version: int) -> bool:
+        """Whether a database of this version needs nothing to be put right."""
+        return True
 
     @abstractmethod
     def schema_transaction(self, engine: Engine) -> AbstractContextManager[Connection]:
@@ -98,6 +107,13 @@ class Dialect(ABC):
         """What tells this database from another one that was put in its place; None where that cannot be."""
         return None
 
+    def copy(self, _engine: Engine, _target: Path) -> None:
+        """Copy the whole database into a new file."""
+        raise StoreError(f"{self.place} is no file; copy it with pg_dump, or with export_json")
+
+    def checkpoint(self, connection: Connection) -> None:  # noqa: B027 - only one dialect needs it
+        """Put what is committed where a copy of the file has it."""
+
     def keep_copy(self, engine: Engine, version: int) -> None:  # noqa: B027 - only one dialect needs it
         """Keep a copy before a migration, where the database is a file."""
 
@@ -120,10 +136,13 @@ class Dialect(ABC):
 
 
 class Turns:
-    """A lock with a time limit, so that a stuck writer gives a clear error and no hang."""
+    """A lock with a time limit, so that a stuck writer gives a clear error and no hang.
+
+    An exception out of a signal handler may leave it held; then the thread that holds it can take it, and lets it go.
+    """
 
     def __init__(self, timeout_seconds: float, expired: str) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._timeout_seconds = timeout_seconds
         self._expired = expired
 
@@ -132,4 +151,6 @@ class Turns:
             raise StoreBusyError(self._expired)
 
     def __exit__(self, *_: object) -> None:
-        self._lock.release()
+        with suppress(RuntimeError):  # as often as it was taken
+            while True:
+                self._lock.release()

@@ -12,9 +12,9 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, func, select, update
 
-from crew_repo.model import Claim, Lease, Outcome, RunStatus, TaskRun
+from crew_repo.model import Claim, Holder, Lease, Outcome, RunStatus, Scope, TaskRun
 from crew_repo.store.owners import is_alive, is_dead
-from crew_repo.store.records import is_finished, live_record
+from crew_repo.store.records import is_finished, live_record, shared_since
 from crew_repo.store.rows import task_run_row
 from crew_repo.store.tables import LEASE, RUN, TASK_RUN
 from crew_repo.store.transaction import Transaction
@@ -67,25 +67,30 @@ def claim(
 ) -> Claim:  # fmt: skip
     """The record, if somebody finished this work; else the lease, if it is free; else who holds it.
 
-    `shared`: whoever does the same work in another workflow counts as well.
+    `shared`: whoever does the same work in another workflow counts as well, unless this task must be executed here.
     """
-    scope = None if shared else work[0]
+    scope = Scope(work[0], task_name if shared else None)
+    shared = shared_since(tx, scope) is not None
     tx.dialect.lock_work(tx.connection, work[1])
     if take_finished and is_finished(tx, scope, work[1]):
         return Claim(record=live_record(tx, scope, work[1]))
     for held in tx.rows(_HELD_ELSEWHERE, {"w": work[0], "i": work[1]}).all() if shared else ():
         if _is_held(tx, held):
-            return Claim(held_by=held["owner"])
+            return Claim(held_by=_holder(held))
     row = {"workflow_id": work[0], "input_hash": work[1], "owner": owner, "run_id": run_id, "task_name": task_name,
            "position": position, "acquired_at": tx.lease_now, "expires_at": _until(tx)}  # fmt: skip
     fence = tx.insert_if_new(tx.inserts.lease_if_free, row)
     if fence is None:
         held = tx.rows(_HELD, {"w": work[0], "i": work[1]}).one()
         if _is_held(tx, held):
-            return Claim(held_by=held["owner"])
+            return Claim(held_by=_holder(held))
         _bury(tx, [held])
         fence = tx.insert_if_new(tx.inserts.lease_if_free, row)
     return Claim(lease=Lease(*work, owner, fence, tx.lease_now))
+
+
+def _holder(lease: Mapping[str, Any]) -> Holder:
+    return Holder(*(lease[name] for name in ("owner", "run_id", "task_name", "position", "acquired_at")))
 
 
 def _is_held(tx: Transaction, lease: Mapping[str, Any]) -> bool:

@@ -13,11 +13,10 @@ from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, tex
 from sqlalchemy.dialects.postgresql import insert
 
 from crew_repo.errors import RunGoneError, StoreBusyError, StoreError, StoreFullError, StoreOpenError
-from crew_repo.store.dialect import Dialect
+from crew_repo.store.dialect import VERSION_TABLE, Dialect
 
 __all__ = ["PostgreSQL"]
 
-_VERSION_TABLE = "crew_repo_schema"
 _STATES: dict[str, tuple[type[StoreError], str]] = {
     "55P03": (StoreBusyError, "waited for another process for more than {seconds:g} s; try again"),
     "40P01": (StoreBusyError, "stopped two processes that waited for each other; run again"),
@@ -77,22 +76,16 @@ class PostgreSQL(Dialect):
 
     def version(self, connection: Connection) -> int | None:
         """The one row of the version table, if there is one."""
-        if connection.scalar(_HAS_TABLE, {"name": _VERSION_TABLE}) is None:
+        if connection.scalar(_HAS_TABLE, {"name": VERSION_TABLE}) is None:
             return None
-        found = connection.scalar(text(f"SELECT version FROM {_VERSION_TABLE}"))  # noqa: S608
+        found = connection.scalar(text(f"SELECT version FROM {VERSION_TABLE}"))  # noqa: S608
         return None if found is None else int(found)
-
-    def set_version(self, connection: Connection, version: int) -> None:
-        """One row, always."""
-        connection.execute(text(f"CREATE TABLE IF NOT EXISTS {_VERSION_TABLE} (version integer NOT NULL)"))
-        connection.execute(text(f"DELETE FROM {_VERSION_TABLE}"))  # noqa: S608
-        connection.execute(text(f"INSERT INTO {_VERSION_TABLE} VALUES (:version)"), {"version": version})  # noqa: S608
 
     @contextmanager
     def schema_transaction(self, engine: Engine) -> Iterator[Connection]:
         """One process at a time, by an advisory lock."""
         with engine.begin() as connection:
-            self.lock_work(connection, _VERSION_TABLE)
+            self.lock_work(connection, VERSION_TABLE)
             yield connection
 
     def lock_work(self, connection: Connection, *key: str) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, func, or_, select, update
+from sqlalchemy import bindparam, func, or_, select, true, union, update
 
-from crew_repo.model import Component, NewRecord, Record
+from crew_repo.model import Component, NewRecord, Record, Scope
 from crew_repo.store.rows import RECORD_COLUMNS, hashes_in, record_of, record_or_damaged, record_row
-from crew_repo.store.tables import RECORD, TASK_RUN, TASK_STATE, TEXT
+from crew_repo.store.tables import INVALIDATION, RECORD, TASK_RUN, TASK_STATE, TEXT
 from crew_repo.store.transaction import Transaction, chunks
 
 __all__ = [
@@ -25,6 +25,8 @@ __all__ = [
     "overtaken",
     "records_by_id",
     "retire",
+    "shared_since",
+    "written_before",
 ]
 
 _LIVE = RECORD.c.retired.is_(None)
@@ -32,6 +34,7 @@ _OF_WORKFLOW = RECORD.c.workflow_id == bindparam("w")
 _BY_INPUT = select(*RECORD_COLUMNS).where(_LIVE, RECORD.c.input_hash == bindparam("i"))
 _BY_INPUT_HERE = _BY_INPUT.where(_OF_WORKFLOW)
 _BY_INPUT_ANYWHERE = _BY_INPUT.order_by(RECORD.c.record_id.desc()).limit(1)
+_BY_INPUT_SINCE = _BY_INPUT_ANYWHERE.where(or_(_OF_WORKFLOW, RECORD.c.record_id > bindparam("since")))
 _BY_IDS = select(*RECORD_COLUMNS).where(RECORD.c.record_id.in_(bindparam("ids", expanding=True)))
 _NEWEST = select(RECORD.c.task_name, func.max(RECORD.c.record_id)).where(_OF_WORKFLOW).group_by(RECORD.c.task_name)
 _TEXTS = select(TEXT.c.sha256, TEXT.c.body).where(TEXT.c.sha256.in_(bindparam("hashes", expanding=True)))
@@ -49,23 +52,57 @@ _COSTS = (
     .where(RECORD.c.crew_name == bindparam("c"))
     .order_by(RECORD.c.record_id)
 )
+_IS_FINISHED_SINCE = _IS_FINISHED.where(or_(_OF_WORKFLOW, RECORD.c.record_id > bindparam("since")))
+_INVALIDATED = select(INVALIDATION.c.record_id).where(
+    INVALIDATION.c.workflow_id == bindparam("w"), INVALIDATION.c.task_name == bindparam("t")
+)
+_EXECUTED_SINCE = select(RECORD.c.record_id).where(
+    _OF_WORKFLOW, RECORD.c.task_name == bindparam("t"), RECORD.c.record_id > bindparam("since")
+).limit(1)  # fmt: skip
+_NEWEST_OF_ALL = select(func.coalesce(func.max(RECORD.c.record_id), 0))
+_WRITTEN = select(RECORD.c.record_id).where(
+    _OF_WORKFLOW, RECORD.c.task_name == bindparam("t"), RECORD.c.run_id == bindparam("r"),
+    RECORD.c.fence == bindparam("f"),
+)  # fmt: skip
 _FENCE = select(RECORD.c.fence).where(_OF_WORKFLOW, RECORD.c.input_hash == bindparam("i"), _LIVE)
 
 
-def live_record(tx: Transaction, workflow_id: str | None, input_hash: str) -> Record | None:
-    """The record that may be served for this input hash, damaged or not; without a workflow, the newest of any."""
-    if workflow_id is None:
-        row = tx.rows(_BY_INPUT_ANYWHERE, {"i": input_hash}).first()
-    else:
-        row = tx.rows(_BY_INPUT_HERE, {"i": input_hash, "w": workflow_id}).first()
+def live_record(tx: Transaction, scope: Scope | None, input_hash: str) -> Record | None:
+    """The record that may be served for this input hash, damaged or not; without a scope, the newest of any."""
+    row = tx.rows(*_within(tx, scope, input_hash, (_BY_INPUT_ANYWHERE, _BY_INPUT_HERE, _BY_INPUT_SINCE))).first()
     return None if row is None else record_or_damaged(row)
 
 
-def is_finished(tx: Transaction, workflow_id: str | None, input_hash: str) -> bool:
+def is_finished(tx: Transaction, scope: Scope | None, input_hash: str) -> bool:
     """Whether `live_record` would find one."""
-    if workflow_id is None:
-        return tx.number(_IS_FINISHED, {"i": input_hash}) is not None
-    return tx.number(_IS_FINISHED_HERE, {"w": workflow_id, "i": input_hash}) is not None
+    return tx.number(*_within(tx, scope, input_hash, (_IS_FINISHED, _IS_FINISHED_HERE, _IS_FINISHED_SINCE))) is not None
+
+
+def _within(
+    tx: Transaction, scope: Scope | None, input_hash: str, statements: tuple[Any, Any, Any]
+) -> tuple[Any, dict[str, Any]]:
+    """Of a statement in three forms, for any workflow, for one, or for one and what is newer, the one to ask."""
+    anywhere, here, newer = statements
+    if scope is None:
+        return anywhere, {"i": input_hash}
+    asked = {"i": input_hash, "w": scope.workflow_id}
+    since = shared_since(tx, scope)
+    return (here, asked) if since is None else (newer, {**asked, "since": since})
+
+
+def shared_since(tx: Transaction, scope: Scope) -> int | None:
+    """Above which number the records of other workflows count as well; None if none does.
+
+    A task that was invalidated in a workflow is executed there next, whatever others have. From then on what anybody
+    has recorded after the invalidation is an answer to it.
+    """
+    if scope.shared_as is None:
+        return None
+    asked = {"w": scope.workflow_id, "t": scope.shared_as}
+    since = tx.number(_INVALIDATED, asked)
+    if since is None:
+        return 0
+    return since if tx.number(_EXECUTED_SINCE, {**asked, "since": since}) is not None else None
 
 
 def live_hashes(tx: Transaction, workflow_id: str | None, limit: int) -> set[str] | None:
@@ -114,11 +151,13 @@ def history(tx: Transaction, task_name: str, workflow_id: str | None) -> list[Re
     return sorted(records, key=lambda record: (record.completed_at, record.record_id), reverse=True)
 
 
-def has_definition(tx: Transaction, workflow_id: str | None, definition_hash: str) -> bool:
+def has_definition(tx: Transaction, scope: Scope | None, definition_hash: str) -> bool:
     """Whether a record of this definition may be served."""
     wanted = select(RECORD.c.record_id).where(_LIVE, RECORD.c.definition_hash == definition_hash).limit(1)
-    if workflow_id is not None:
-        wanted = wanted.where(RECORD.c.workflow_id == workflow_id)
+    if scope is not None:
+        since = shared_since(tx, scope)
+        own = RECORD.c.workflow_id == scope.workflow_id
+        wanted = wanted.where(own if since is None else or_(own, RECORD.c.record_id > since))
     return tx.connection.scalar(wanted) is not None
 
 
@@ -151,7 +190,13 @@ def add_record(tx: Transaction, new: NewRecord, *, fence: int | None = None, ret
 def overtaken(tx: Transaction, new: NewRecord, fence: int) -> Record | None:
     """The record of whoever took this work over and finished first, if somebody did."""
     theirs = tx.number(_FENCE, {"w": new.workflow_id, "i": new.input_hash})
-    return live_record(tx, new.workflow_id, new.input_hash) if theirs is not None and theirs > fence else None
+    return live_record(tx, Scope(new.workflow_id), new.input_hash) if theirs is not None and theirs > fence else None
+
+
+def written_before(tx: Transaction, new: NewRecord, fence: int) -> Record | None:
+    """The record that this very execution has written already; a fence is given out once."""
+    found = tx.number(_WRITTEN, {"w": new.workflow_id, "t": new.task_name, "r": new.run_id, "f": fence})
+    return None if found is None else records_by_id(tx, [found], texts=False, damaged=True)[found]
 
 
 def retire(tx: Transaction, task_names: Sequence[str], workflow_id: str | None) -> int:
@@ -159,6 +204,7 @@ def retire(tx: Transaction, task_names: Sequence[str], workflow_id: str | None) 
 
     What was recorded under one of these names stays if the same run shows it as the answer of another task.
     """
+    _note_invalidated(tx, task_names, workflow_id)
     rows = select(TASK_STATE).where(TASK_STATE.c.task_name.in_(task_names))
     named: Any = RECORD.c.task_name.in_(task_names)
     if workflow_id is not None:
@@ -178,3 +224,17 @@ def retire(tx: Transaction, task_names: Sequence[str], workflow_id: str | None) 
             .values(retired="invalidated", retired_at=tx.now)
         ).rowcount
     )
+
+
+def _note_invalidated(tx: Transaction, task_names: Sequence[str], workflow_id: str | None) -> None:
+    """Note it for each workflow that knows the task."""
+    known = union(*(
+        select(table.c.workflow_id, table.c.task_name).where(
+            table.c.task_name.in_(task_names), table.c.workflow_id == workflow_id if workflow_id is not None else true()
+        )
+        for table in (RECORD, TASK_RUN)
+    ))  # fmt: skip
+    noted = {"record_id": tx.number(_NEWEST_OF_ALL, {}), "invalidated_at": tx.now}
+    tasks = sorted(tuple(row) for row in tx.execute(known))
+    if tasks:
+        tx.run(tx.inserts.invalidation, [{"workflow_id": here, "task_name": name, **noted} for here, name in tasks])

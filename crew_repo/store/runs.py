@@ -23,7 +23,7 @@ from crew_repo.model import (
     TaskState,
 )
 from crew_repo.store.leases import COUNTED, give_up, gone_leases, interrupted_task, reap, run_is_gone
-from crew_repo.store.records import add_record, newest_ids, overtaken, records_by_id
+from crew_repo.store.records import add_record, newest_ids, overtaken, records_by_id, written_before
 from crew_repo.store.rows import (
     RUN_COLUMNS,
     STATE_COLUMNS,
@@ -46,6 +46,11 @@ _OF_RUN = select(*TASK_RUN_COLUMNS).where(TASK_RUN.c.run_id == bindparam("r"))
 _COUNT_OF_RUN = select(func.count()).where(TASK_RUN.c.run_id == bindparam("r"))
 _OF_RUNS = select(*TASK_RUN_COLUMNS).where(TASK_RUN.c.run_id.in_(bindparam("runs", expanding=True)))
 _RUN = select(*RUN_COLUMNS).where(RUN.c.run_id == bindparam("r"))
+_NOTED = select(TASK_RUN.c.task_run_id).where(
+    TASK_RUN.c.run_id == bindparam("r"), TASK_RUN.c.position == bindparam("p"), TASK_RUN.c.status == bindparam("s"),
+    TASK_RUN.c.finished_at == bindparam("at"),
+)  # fmt: skip
+_ENDED = _RUN.where(RUN.c.finished_at == bindparam("at"))
 _FINISH = update(RUN).where(RUN.c.run_id == bindparam("r"))
 _LEASES_OF_RUN = delete(LEASE).where(
     LEASE.c.run_id == bindparam("r"), LEASE.c.fence.not_in(bindparam("going_on", expanding=True))
@@ -75,10 +80,13 @@ def save_finished(
 ) -> Record:
     """Keep a finished task, and notes, the last of them on it.
 
-    Who was overtaken keeps it as superseded, and goes on with the other's record.
+    Who was overtaken keeps it as superseded, and goes on with the other's record. What is here already, since it was
+    not known whether it had been written, is the answer.
     """
     tx.dialect.lock_work(tx.connection, new.input_hash)  # of any workflow, since `claim` may look at all of them
     ours = lease is None or give_up(tx, lease)
+    if not ours and lease is not None and (written := written_before(tx, new, lease.fence)) is not None:
+        return written
     theirs = None if ours or lease is None else overtaken(tx, new, lease.fence)
     fence = None if lease is None else lease.fence
     record = add_record(tx, new, fence=fence, retired=None if theirs is None else "superseded")
@@ -88,17 +96,25 @@ def save_finished(
 
 
 def save_failed(tx: Transaction, lease: Lease | None, task_run: TaskRun, buffered: Sequence[TaskRun]) -> None:
-    """Keep a failure, and let others try."""
+    """Keep a failure, and let others try. It is noted once: again, it would seem newer than what came after it."""
     if lease is not None:
         give_up(tx, lease)
-    _note(tx, [*buffered, task_run])
+    asked = {"r": task_run.run_id, "p": task_run.position, "s": str(task_run.outcome), "at": task_run.finished_at}
+    if tx.number(_NOTED, asked) is None:
+        _note(tx, [*buffered, task_run])
 
 
 def finish_run(
     tx: Transaction, run_id: str, status: RunStatus, finished_at: datetime, tasks: Sequence[TaskRun],
     tokens_spent: int, failure: Failure | None, going_on: Sequence[int] = (),
 ) -> RunRecord:  # fmt: skip
-    """Write down how a run ended and what it did; the run as it is stored."""
+    """Write down how a run ended and what it did; the run as it is stored.
+
+    Its notes are not written again, since they would seem newer than those of the runs after it.
+    """
+    ended = tx.rows(_ENDED, {"r": run_id, "at": finished_at}).first()
+    if ended is not None:
+        return run_of(ended, _noted(tx, run_id, ()))
     _note(tx, tasks)
     tx.execute(_LEASES_OF_RUN, {"r": run_id, "going_on": going_on})
     noted = _noted(tx, run_id, tasks)

@@ -1,9 +1,10 @@
 """The version of the tables: nothing is done to a current database, an empty one is filled, an older one migrated.
 
-| version | since | change                                                     |
-| ------- | ----- | ---------------------------------------------------------- |
-| 1       | 0.1.0 | the first                                                  |
-| 2       | 0.1.0 | `record.reading`: how a typed output is read from its texts |
+| version | since | change                                                                      |
+| ------- | ----- | --------------------------------------------------------------------------- |
+| 1       | 0.1.0 | the first                                                                   |
+| 2       | 0.2.0 | `record.reading`: how a typed output is read from its texts; `invalidation`; |
+|         |       | SQLite has its version in a table too, which a dump keeps                   |
 """
 
 from __future__ import annotations
@@ -40,10 +41,11 @@ def ensure_schema(dialect: Dialect, engine: Engine) -> None:
     """Bring the database to the current version in one transaction; a kill leaves the old version or the new one."""
     with engine.connect() as connection:
         found = dialect.version(connection)
-    if found == CURRENT.version:
+        settled = found == CURRENT.version and dialect.is_settled(connection, found)
+    if settled:
         return
     _refuse_newer(dialect, found)
-    if found is not None:
+    if found not in (None, CURRENT.version):
         dialect.keep_copy(engine, found)
     with dialect.schema_transaction(engine) as connection:
         _bring_up(dialect, connection)
@@ -52,14 +54,15 @@ def ensure_schema(dialect: Dialect, engine: Engine) -> None:
 def _bring_up(dialect: Dialect, connection: Connection) -> None:
     """Looks again first: another process may have been quicker."""
     found = dialect.version(connection)
-    if found == CURRENT.version:
+    if found == CURRENT.version and dialect.is_settled(connection, found):
         return
     _refuse_newer(dialect, found)
     if found is None:
         METADATA.create_all(connection, checkfirst=False)
     else:
         _run_all(connection, drop_views(dialect.name))
-        _migrate(connection, found)
+        if found != CURRENT.version:
+            _migrate(connection, found)
     _run_all(connection, create_views(dialect.name))
     dialect.set_version(connection, CURRENT.version)
 

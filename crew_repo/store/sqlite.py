@@ -5,6 +5,7 @@ Not for network file systems: WAL needs memory that all processes share. Use Pos
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import stat
@@ -18,10 +19,12 @@ from sqlalchemy import Connection, Engine, QueuePool, Table, create_engine
 from sqlalchemy.dialects.sqlite import insert, pysqlite
 
 from crew_repo.errors import RunGoneError, StoreBusyError, StoreError, StoreFullError, StoreOpenError
-from crew_repo.store.dialect import Dialect, Row, Turns
+from crew_repo.store.dialect import VERSION_TABLE, Dialect, Row, Turns
 from crew_repo.store.prepared import Prepared
 
 __all__ = ["APPLICATION_ID", "SQLite"]
+
+log = logging.getLogger("crew_repo")
 
 APPLICATION_ID = 0x63726577  # "crew", by which another program's file is not mistaken for ours
 
@@ -44,6 +47,12 @@ _MESSAGES = (
 )  # fmt: skip
 
 
+_COPIED = (
+    "has no tables: it was copied while a program had it open, without its -wal file, where everything was. Copy it "
+    "again with StateRepository.backup, or: sqlite3 state.db \".backup copy.db\". To begin anew, delete it"
+)
+_FIRST_TABLES = {"run", "record", "text", "task_run", "lease"}
+_FIRST_PAGE = 105  # bytes: the file's header, and how many rows its list of tables has
 _SHORTEST = 16  # bytes: the text that every SQLite file begins with
 _PREPARED = Prepared(pysqlite.dialect())
 
@@ -59,8 +68,13 @@ class SQLite(Dialect):
         self.path = Path(path).absolute()
         self.place = str(self.path)
 
+    @property
+    def file(self) -> Path:
+        """The file itself, where the path is a link: SQLite keeps its -wal and -shm beside that."""
+        return Path(os.path.realpath(self.path)) if self.path.is_symlink() else self.path
+
     def check(self) -> None:
-        """A folder, a file that may not be read, a folder that is not there or may not be written in."""
+        """Paths of folders and devices, of files that may not be read, in folders that may not be written in."""
         try:
             self.path.exists()
         except OSError as error:
@@ -69,15 +83,31 @@ class SQLite(Dialect):
             raise StoreOpenError(f"{self.path} is a folder; give the path of a file in it")
         if not self.path.parent.is_dir():
             raise StoreOpenError(f"{self.path.parent} is no folder; create it, or give another path")
+        if self.path.is_symlink() and not self.path.exists():
+            raise StoreOpenError(f"{self.path} is a link to {self.file}, which is not there; mend or remove the link")
         if self.path.exists():
-            if not self.path.is_file():
-                raise StoreOpenError(f"{self.path} is a device, a pipe or a socket; give the path of a file")
-            if not os.access(self.path, os.R_OK):
-                raise StoreOpenError(f"{self.path} may not be read by this user; change its permissions")
-            if 0 < self.path.stat().st_size < _SHORTEST:  # SQLite would take it for an empty one, and write over it
-                raise StoreOpenError(f"{self.path} is no SQLite file; give another path")
+            self._check_file()
         elif not os.access(self.path.parent, os.W_OK | os.X_OK):
             raise StoreOpenError(f"{self.path.parent} is not writable by this user; give another path")
+
+    def _check_file(self) -> None:
+        if not self.path.is_file():
+            raise StoreOpenError(f"{self.path} is a device, a pipe or a socket; give the path of a file")
+        if not os.access(self.path, os.R_OK):
+            raise StoreOpenError(f"{self.path} may not be read by this user; change its permissions")
+        if 0 < self.path.stat().st_size < _SHORTEST:  # SQLite would take it for an empty one, and write over it
+            raise StoreOpenError(f"{self.path} is no SQLite file; give another path")
+        if self._lacks_its_wal():
+            raise StoreOpenError(f"{self.path} {_COPIED}")
+        if self.path.stat().st_nlink > 1:
+            log.warning("%s has another name, a hard link. SQLite keeps what is new beside each name, and damages the "
+                        "file when two names are used: make it a copy, or a symbolic link", self.path)  # fmt: skip
+
+    def _lacks_its_wal(self) -> bool:
+        """Whether everything is in a -wal that is not here. A state is made complete before it has a -wal."""
+        with self.path.open("rb") as file:
+            page = file.read(_FIRST_PAGE)
+        return _is_bare_wal(page) and not Path(f"{self.file}-wal").exists()
 
     def exists(self) -> bool:
         """An empty file counts as none."""
@@ -113,7 +143,7 @@ class SQLite(Dialect):
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            f"{self.path.as_uri()}?mode={self._mode()}",
+            f"{self.file.as_uri()}?mode={self._mode()}",
             uri=True,
             timeout=self.busy_timeout_seconds,
             isolation_level=None,
@@ -124,38 +154,63 @@ class SQLite(Dialect):
 
     def _mode(self) -> str:
         """A file that this user cannot write is read without locks while nobody has it open for writing (no -wal)."""
-        if os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK):
+        if self._is_writable():
             return "rw"
-        return "ro" if Path(f"{self.path}-wal").exists() else "ro&immutable=1"
+        return "ro" if Path(f"{self.file}-wal").exists() else "ro&immutable=1"
+
+    def _is_writable(self) -> bool:
+        return os.access(self.path, os.W_OK) and os.access(self.file.parent, os.W_OK)
 
     def version(self, connection: Connection) -> int | None:
-        """SQLite's user_version; a file that has tables but not our mark belongs to another program."""
-        row = connection.exec_driver_sql(
-            "SELECT (SELECT user_version FROM pragma_user_version), (SELECT application_id FROM pragma_application_id),"
-            " (SELECT COUNT(*) FROM sqlite_master)"
-        ).one()
-        if row[1] == APPLICATION_ID and row[0]:
-            return int(row[0])
-        if row[2]:
+        """The schema version; a file that has tables but not ours belongs to another program.
+
+        SQLite's own numbers for both, user_version and application_id, get lost in a dump: then the tables say it.
+        """
+        version, mark = self._numbers(connection)
+        tables = set(connection.exec_driver_sql("SELECT name FROM sqlite_master").scalars())
+        if mark == APPLICATION_ID and not tables & _FIRST_TABLES:
+            raise StoreOpenError(f"{self.path} {_COPIED}")
+        if mark == APPLICATION_ID and version:
+            return version
+        if mark in (0, APPLICATION_ID) and tables >= _FIRST_TABLES:
+            return _dumped_version(connection, tables)
+        if tables:
             raise StoreOpenError(f"{self.path} is the SQLite file of another program; give another path")
         return None
 
+    def is_settled(self, connection: Connection, version: int) -> bool:
+        """A dump, and a copy made by SQLite, have no mark or no WAL; where nothing can be written, they stay so."""
+        if not self._is_writable():
+            return True
+        mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+        return self._numbers(connection) == (version, APPLICATION_ID) and mode == "wal"
+
+    @staticmethod
+    def _numbers(connection: Connection) -> tuple[int, int]:
+        read = "SELECT user_version, application_id FROM pragma_user_version, pragma_application_id"
+        version, mark = connection.exec_driver_sql(read).one()
+        return int(version), int(mark)
+
     def set_version(self, connection: Connection, version: int) -> None:
-        """Both numbers are in the file's first page, and part of the transaction."""
+        """In the file's first page, and in a table, which a dump has too; part of the transaction."""
+        super().set_version(connection, version)
         connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
         connection.exec_driver_sql(f"PRAGMA user_version={version:d}")
 
     @contextmanager
     def schema_transaction(self, engine: Engine) -> Iterator[Connection]:
-        """Foreign keys are off, since a migration may rebuild a table; WAL is a property of the file from here on."""
+        """Foreign keys are off, since a migration may rebuild a table. WAL is a property of the file from here on.
+
+        A new file gets its tables before WAL, and so at once: it is never without them, in no copy and after no kill.
+        """
         with engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
             connection.exec_driver_sql("PRAGMA synchronous=FULL")
-            self._use_wal(connection)
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
             connection.commit()
             connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+            self._use_wal(connection)
 
     def _use_wal(self, connection: Connection) -> None:
         """SQLite does not wait by itself when two processes do this at once."""
@@ -171,18 +226,37 @@ class SQLite(Dialect):
 
     def keep_copy(self, engine: Engine, version: int) -> None:
         """`name.db.v1.bak` beside the file, complete and only for this user, or not at all."""
-        copy, part = Path(f"{self.path}.v{version}.bak"), Path(f"{self.path}.v{version}.{os.getpid()}.part")
+        with engine.connect() as connection, self._vacuumed(connection, Path(f"{self.file}.v{version}.bak")) as part:
+            copied = SQLite(str(part), self.busy_timeout_seconds).engine()
+            with copied.connect() as check:
+                same = self.version(check) == version
+            copied.dispose()
+            if not same:  # another process has migrated the file meanwhile, and kept its copy
+                part.unlink()
+
+    def copy(self, engine: Engine, target: Path) -> None:
+        """VACUUM INTO: one state of the database, while others go on reading and writing."""
+        with engine.connect() as connection, self._vacuumed(connection, target):
+            pass
+
+    @staticmethod
+    @contextmanager
+    def _vacuumed(connection: Connection, target: Path) -> Iterator[Path]:
+        """A private copy. At the end it becomes `target`, complete, unless it was deleted meanwhile."""
+        part = target.with_name(f"{target.name}.{os.getpid()}.part")
         try:
             os.close(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o600))
-            with engine.connect() as connection:
-                connection.exec_driver_sql("VACUUM INTO ?", (str(part),))
-            with sqlite3.connect(part) as check:
-                same = check.execute("PRAGMA user_version").fetchone()[0] == version
-            check.close()
-            if same:  # else another process has migrated the file meanwhile, and kept its copy
-                part.replace(copy)
+            connection.exec_driver_sql("VACUUM INTO ?", (str(part),))
+            yield part
+            if part.exists():
+                _flush(part)
+                part.replace(target)
         finally:
             part.unlink(missing_ok=True)
+
+    def checkpoint(self, connection: Connection) -> None:
+        """PASSIVE: it waits for nobody, and leaves for the next time what a reader still needs in the -wal."""
+        _driver(connection).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def begin(self, connection: Connection, *, writing: bool, durable: bool) -> None:
         """What was paid for survives a power cut (FULL); a lost claim or heartbeat costs nothing (NORMAL)."""
@@ -244,6 +318,26 @@ class SQLite(Dialect):
             connection.exec_driver_sql("VACUUM")
             with suppress(Exception):  # a reader keeps it for later; the next checkpoint does it
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _dumped_version(connection: Connection, tables: set[str]) -> int:
+    """The version of a state without our mark; its first version has it nowhere else."""
+    if VERSION_TABLE not in tables:
+        return 1
+    return int(connection.exec_driver_sql(f"SELECT version FROM {VERSION_TABLE}").scalar_one())  # noqa: S608
+
+
+def _is_bare_wal(page: bytes) -> bool:
+    """Whether these first bytes of a file are those of a database in WAL mode that has no tables."""
+    return page[18:20] == b"\x02\x02" and page[100:101] == b"\x0d" and page[103:105] == b"\x00\x00"
+
+
+def _flush(file: Path) -> None:
+    handle = os.open(file, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _driver(connection: Connection) -> sqlite3.Connection:

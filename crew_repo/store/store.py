@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from crew_repo.errors import RunGoneError
+from crew_repo.errors import RunGoneError, StoreError
 from crew_repo.model import (
     Claim,
     Failure,
@@ -20,6 +21,7 @@ from crew_repo.model import (
     Record,
     RunRecord,
     RunStatus,
+    Scope,
     TaskHead,
     TaskRun,
     TaskState,
@@ -112,7 +114,7 @@ class Store:
 
         Its leases end with it, but for those with a fence in `going_on`, whose work nobody could stop.
         """
-        with self._writing(durable=True) as tx:
+        with self._writing(durable=True, ends=True) as tx:
             return runs.finish_run(tx, run_id, status, finished_at, tasks, tokens_spent, failure, going_on)
 
     def claim(
@@ -171,14 +173,17 @@ class Store:
 
     # Finding.
 
-    def find_record(self, input_hash: str, workflow_id: str | None) -> Record | None:
+    def find_record(self, input_hash: str, workflow_id: str | None, *, shared_as: str | None = None) -> Record | None:
         """The record that may be served for this input hash; without a workflow, the newest of any.
+
+        `shared_as`: the name of the task for which the records of other workflows count as well. Not until it has
+        been executed here, if it was invalidated here.
 
         Its output is returned as it is: whether it still gives its output hash, and has no `damage`, is the caller's
         to check. Its components are without their texts.
         """
         with self._reading() as tx:
-            return records.live_record(tx, workflow_id, input_hash)
+            return records.live_record(tx, _scope(workflow_id, shared_as), input_hash)
 
     def live_hashes(self, workflow_id: str | None, *, limit: int = 5000) -> set[str] | None:
         """The input hashes that have a record which may be served, or None if there are more than `limit`."""
@@ -190,10 +195,10 @@ class Store:
         with self._reading() as tx:
             return runs.heads(tx, workflow_id, texts=texts)
 
-    def has_definition(self, definition_hash: str, workflow_id: str | None) -> bool:
-        """Whether a record of this definition may be served, for some context."""
+    def has_definition(self, definition_hash: str, workflow_id: str | None, *, shared_as: str | None = None) -> bool:
+        """Whether a record of this definition may be served, for some context; see `find_record`."""
         with self._reading() as tx:
-            return records.has_definition(tx, workflow_id, definition_hash)
+            return records.has_definition(tx, _scope(workflow_id, shared_as), definition_hash)
 
     def costs_elsewhere(self, workflow_id: str, crew_name: str) -> dict[str, tuple[int, float]]:
         """Tokens and seconds that each task of a crew took in other workflows, by task name, as far as is recent."""
@@ -246,7 +251,7 @@ class Store:
 
     def invalidate(self, task_names: Mapping[str | None, Sequence[str]]) -> int:
         """Retire what may be served of these tasks, by workflow (None: in all); the number of records."""
-        with self._writing(durable=True) as tx:
+        with self._writing(durable=True, ends=True) as tx:
             return sum(records.retire(tx, names, workflow_id) for workflow_id, names in task_names.items())
 
     def verify(self) -> list[Problem]:
@@ -284,6 +289,15 @@ class Store:
         after = before if dry_run else self._compact()
         return PruneReport(len(victims.records), len(victims.runs), len(victims.texts), before, after)
 
+    def copy(self, target: Path) -> None:
+        """Copy the state file, as it is at one moment, into a new file that only this user may read."""
+        try:
+            if target.exists() or target.is_symlink():
+                raise StoreError(f"{target} is there already; give the path of a new file, or delete it")
+            self._database.copy(target)
+        except OSError as error:
+            raise StoreError(f"{target} cannot be written: {error.strerror}; give another path") from error
+
     def export_json(self) -> Iterator[str]:
         """The whole state at one moment as lines of JSON, each ending in a newline."""
         yield transfer.HEADER + "\n"
@@ -294,7 +308,7 @@ class Store:
     def import_json(self, lines: str | Iterable[str]) -> int:
         """Take over an export, all or nothing; the number of records that were not here yet."""
         export = transfer.Export(lines.split("\n") if isinstance(lines, str) else lines)
-        with self._writing(durable=True, begins=True) as tx:
+        with self._writing(durable=True, begins=True, ends=True) as tx:
             return transfer.import_export(tx, export)
 
     def _compact(self) -> int:
@@ -315,8 +329,10 @@ class Store:
             yield self._transaction(connection)
 
     @contextmanager
-    def _writing(self, *, durable: bool = False, begins: bool = False) -> Iterator[Transaction]:
-        with self._database.writing(durable=durable, begins=begins) as connection:
+    def _writing(
+        self, *, durable: bool = False, begins: bool = False, ends: bool = False
+    ) -> Iterator[Transaction]:
+        with self._database.writing(durable=durable, begins=begins, ends=ends) as connection:
             yield self._transaction(connection)
 
     def _transaction(self, connection: Any) -> Transaction:
@@ -324,3 +340,7 @@ class Store:
         ahead = 0.0 if self._clock else self._database.clock_ahead_seconds
         lease_now = now + timedelta(seconds=ahead) if ahead else now
         return Transaction(connection, self._database.dialect, self._inserts, now, lease_now, self._lease_seconds)
+
+
+def _scope(workflow_id: str | None, shared_as: str | None) -> Scope | None:
+    return None if workflow_id is None else Scope(workflow_id, shared_as)

@@ -15,7 +15,7 @@ from sqlmodel import Field, SQLModel
 
 from crew_repo.store.columns import Identity, PlainText, UtcText
 
-__all__ = ["LEASE", "METADATA", "RECORD", "RUN", "TASK_RUN", "TASK_STATE", "TEXT"]
+__all__ = ["INVALIDATION", "LEASE", "METADATA", "RECORD", "RUN", "TASK_RUN", "TASK_STATE", "TEXT"]
 
 METADATA = MetaData()
 _VIEWS = MetaData()
@@ -204,6 +204,20 @@ class Lease(_Base, table=True):
     expires_at: datetime = _time()
 
 
+class Invalidation(_Base, table=True):
+    """A task that a person invalidated in one workflow; what others had recorded by then is not served there.
+
+    `record_id`: the newest record at that time. Only states that share records across workflows need it.
+    """
+
+    __tablename__ = "invalidation"
+
+    workflow_id: str = _text(primary_key=True)
+    task_name: str = _text(primary_key=True)
+    record_id: int = _count()
+    invalidated_at: datetime = _time()
+
+
 class TaskState(_View, table=True):
     """The view `task_state`: the current state of each task of each workflow. See views.py."""
 
@@ -234,4 +248,5 @@ RECORD = _table(Record)
 TEXT = _table(Text)
 TASK_RUN = _table(TaskRun)
 LEASE = _table(Lease)
+INVALIDATION = _table(Invalidation)
 TASK_STATE = _table(TaskState)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 from sqlalchemy import Connection
 
 from crew_repo.store.dialect import Dialect, Row
-from crew_repo.store.tables import LEASE, RECORD, TASK_RUN, TEXT
+from crew_repo.store.tables import INVALIDATION, LEASE, RECORD, TASK_RUN, TEXT
 
 __all__ = ["Inserts", "Transaction", "chunks"]
 
@@ -35,6 +35,7 @@ class Inserts:
         self.lease_if_free: Any = dialect.insert_or_ignore(LEASE)
         self.record_if_first: Any = dialect.insert_or_ignore(RECORD)
         self.task_run: Any = dialect.insert_or_replace(TASK_RUN, ("run_id", "position"))
+        self.invalidation: Any = dialect.insert_or_replace(INVALIDATION, ("workflow_id", "task_name"))
         self.task_run_if_new: Any = dialect.insert_or_ignore(TASK_RUN)
 
 

@@ -1,8 +1,9 @@
 """Export and import: JSON lines, each one row, so that a state can move between SQLite and PostgreSQL.
 
-The first line names the format; then come texts, runs, records, and what runs did with tasks. An import takes over
-all or nothing, and each thing once: importing the same export again changes nothing. A record that does not give its
-hashes is refused by name. Where both sides have a record that may be served for the same input, the one here stays.
+The first line names the format; then come texts, runs, records, what runs did with tasks, and what was invalidated.
+An import takes over all or nothing, and each thing once: importing the same export again changes nothing. A record that
+does not give its hashes is refused by name. Where both sides have a record that may be served for the same input, the
+one here stays.
 """
 
 from __future__ import annotations
@@ -12,21 +13,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, func, insert, select
+from sqlalchemy import Table, func, insert, select, tuple_
 
 from crew_repo.errors import CrewRepoError, ImportFormatError
 from crew_repo.model import RunStatus
 from crew_repo.store.columns import UtcText, utc_text, utc_time
 from crew_repo.store.leases import interrupt
 from crew_repo.store.rows import record_of
-from crew_repo.store.tables import RECORD, RUN, TASK_RUN, TEXT
+from crew_repo.store.tables import INVALIDATION, RECORD, RUN, TASK_RUN, TEXT
 from crew_repo.store.transaction import Transaction, chunks
 from crew_repo.store.verifying import altered_texts, what_is_wrong
 
 __all__ = ["HEADER", "TABLES", "Export", "export_lines", "import_export"]
 
 HEADER = json.dumps({"crew_repo_export": 1})
-TABLES = (TEXT, RUN, RECORD, TASK_RUN)
+TABLES = (TEXT, RUN, RECORD, TASK_RUN, INVALIDATION)
 _PAGE = 200
 _SHOWN_NAMES = 10
 _IDENTITY = ("workflow_id", "run_id", "task_name", "input_hash", "completed_at", "output_hash")
@@ -54,7 +55,8 @@ class Export:
         name = next(iter(parsed), None) if isinstance(parsed, dict) else None
         table = next((table for table in TABLES if table.name == name), None)
         if table is None or not isinstance(parsed[name], dict):
-            raise ImportFormatError(f"Line {number} of the export is no text, run, record or task_run")
+            what = "is no text, run, record or task_run, nor an invalidation"
+            raise ImportFormatError(f"Line {number} of the export {what}")
         row = _row(number, table, parsed[name])
         self._refused += [f"line {number}, {_name(table, row)}: {what}" for what in _wrong(table, row)]
         self.rows[table.name].append(row)
@@ -62,13 +64,14 @@ class Export:
 
 def export_lines(tx: Transaction, table: Table) -> Iterator[str]:
     """A table, one line per row, read page by page."""
-    key = next(iter(table.primary_key))
-    wanted = select(table).order_by(key).limit(_PAGE)
+    keys = list(table.primary_key)
+    wanted = select(table).order_by(*keys).limit(_PAGE)
     rows = tx.rows(wanted).all()
     while rows:
         for row in rows:
             yield json.dumps({table.name: dict(row)}, default=_utc, ensure_ascii=True) + "\n"
-        rows = tx.rows(wanted.where(key > rows[-1][key.name])).all()
+        last = tuple_(*(rows[-1][key.name] for key in keys), types=[key.type for key in keys])
+        rows = tx.rows(wanted.where(tuple_(*keys) > last)).all()
 
 
 def import_export(tx: Transaction, export: Export) -> int:
@@ -89,6 +92,7 @@ def import_export(tx: Transaction, export: Export) -> int:
     ]
     for some in chunks(notes):
         tx.execute(tx.inserts.task_run_if_new, some)
+    _add_invalidations(tx, export.rows["invalidation"], numbers)
     running = [run_id for run_id, row in new_runs.items() if row["status"] == str(RunStatus.RUNNING)]
     interrupt(tx, running)  # a run does not go on in another database
     return added
@@ -112,6 +116,16 @@ def _add_records(tx: Transaction, rows: list[dict[str, Any]]) -> tuple[dict[int,
     return numbers, added
 
 
+def _add_invalidations(tx: Transaction, rows: list[dict[str, Any]], numbers: Mapping[int, int]) -> None:
+    """With the numbers that records have here; the later one counts where both sides have one."""
+    here = {tuple(row[:-1]): row[-1] for row in tx.execute(_INVALIDATIONS)}
+    for row in rows:
+        number = max((number for there, number in numbers.items() if there <= row["record_id"]), default=0)
+        if number > here.get((row["workflow_id"], row["task_name"]), -1):
+            tx.run(tx.inserts.invalidation, {**row, "record_id": number})
+
+
+_INVALIDATIONS = select(INVALIDATION.c.workflow_id, INVALIDATION.c.task_name, INVALIDATION.c.record_id)
 _LIVE = select(RECORD.c.workflow_id, RECORD.c.input_hash).where(RECORD.c.retired.is_(None))
 
 

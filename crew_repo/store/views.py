@@ -47,7 +47,7 @@ _FIXED = (
 
 
 def _clear(now: str) -> str:
-    """What deleting a row does: nothing recorded of that task may be served any more.
+    """What deleting a row does: nothing recorded of that task may be served any more, nor, here, what others have.
 
     But what its name was recorded with may be another task's answer by now, as the same run shows: then that stays.
     """
@@ -59,7 +59,10 @@ def _clear(now: str) -> str:
                                    WHERE other.run_id = OLD.run_id AND other.task_name <> OLD.task_name
                                      AND other.record_id IS NOT NULL)));
     UPDATE task_run SET cleared_at = {now}
-     WHERE workflow_id = OLD.workflow_id AND task_name = OLD.task_name AND cleared_at IS NULL;"""  # noqa: S608
+     WHERE workflow_id = OLD.workflow_id AND task_name = OLD.task_name AND cleared_at IS NULL;
+    DELETE FROM invalidation WHERE workflow_id = OLD.workflow_id AND task_name = OLD.task_name;
+    INSERT INTO invalidation (workflow_id, task_name, record_id, invalidated_at)
+    SELECT OLD.workflow_id, OLD.task_name, COALESCE(MAX(record_id), 0), {now} FROM record;"""  # noqa: S608
 
 
 _EDIT = "UPDATE record SET output = NEW.output WHERE record_id = OLD.record_id;"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from crew_repo.errors import RunGoneError
-from crew_repo.model import Failure, Outcome, StoredResult
+from crew_repo.model import Failure, Outcome, RunStatus, StoredResult
 from crew_repo.store import Store
 from tests.conformance.kit import DEAD, Kit, new_record, now, task_run
 
@@ -186,3 +186,30 @@ def test_a_finished_task_is_kept_though_its_run_was_deleted(kit: Kit, sql: Any) 
     with pytest.raises(RunGoneError, match="run again"):
         kit.store.save_finished(lease, record, task_run(record))
     assert kit.store.find_record(record.input_hash, "claim-1").result == record.result  # type: ignore[union-attr]
+
+
+def test_saving_again_what_may_have_been_saved_changes_nothing(kit: Kit) -> None:
+    """Who does not know whether a record was written may write it again: there is one, and nothing newer is hidden."""
+    record = new_record(run_id=kit.start())
+    lease = kit.lease(record)
+    kept = kit.store.save_finished(lease, record, task_run(record))
+    finished_at = now()
+    kit.store.finish_run(record.run_id, RunStatus.COMPLETED, finished_at, tasks=[task_run(record, record_id=kept.record_id)], tokens_spent=30)
+    newer = new_record(raw="newer", run_id=kit.start())
+    kit.execute(newer, take_finished=False)
+    again = kit.store.save_finished(lease, record, task_run(record))
+    ended = kit.store.finish_run(record.run_id, RunStatus.COMPLETED, finished_at, tasks=[task_run(record)], tokens_spent=30)
+    assert (again.record_id, again.result.raw, ended.executed) == (kept.record_id, "policy 42", ["extract"])
+    assert [(r.result.raw, r.retired) for r in kit.store.history("extract")] == [
+        ("newer", None), ("policy 42", "superseded")
+    ]  # fmt: skip
+    assert [state.output for state in kit.store.states()] == ["newer"]
+
+
+def test_noting_a_failure_again_hides_nothing_newer(kit: Kit) -> None:
+    """Who does not know whether a failure was written may write it again; what came after it stays the present."""
+    failed = task_run(new_record(run_id=kit.start()), Outcome.FAILED)
+    kit.store.save_failed(None, failed)
+    kit.run(new_record(raw="later"))
+    kit.store.save_failed(None, failed)
+    assert [(state.status, state.output) for state in kit.store.states()] == [("completed", "later")]

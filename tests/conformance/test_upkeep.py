@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -196,3 +197,17 @@ def test_pruning_and_saving_wait_for_each_other(url: str, monkeypatch: pytest.Mo
         one.save_finished(lease, record, task_run(record))
         assert pruning[0].result().records == 0
         assert one.find_record(record.input_hash, "claim-1") is not None
+
+
+def test_a_copy_is_the_state_or_says_how_to_make_one(kit: Kit, url: str, tmp_path: Path) -> None:
+    """A file is copied; of a server, the remedy is named."""
+    (kept,) = kit.run(new_record())
+    target = tmp_path / "copy.db"
+    if url.startswith("postgresql"):
+        with pytest.raises(StoreError, match=r"is no file; copy it with pg_dump"):
+            kit.store.copy(target)
+        assert not target.exists()
+        return
+    kit.store.copy(target)
+    with Store(f"sqlite:///{target}") as copy:
+        assert copy.find_record(kept.input_hash, "claim-1") is not None

@@ -48,6 +48,11 @@ _ADD = 'op.add_column("record", sa.Column("note", sa.Text()))'
 _DROP = 'op.drop_column("record", "note")'
 
 
+def _adds(version: int) -> bool:
+    """Whether the revision that leads to this version adds the column; the next drops it again."""
+    return (version - schema.CURRENT.version) % 2 == 1
+
+
 @dataclass
 class Siege:
     """Lives on one state: killed ones are begun again, and after a batch comes the next one."""
@@ -111,7 +116,7 @@ class Siege:
             self.opened += 1
             assert self.version() == wanted
         columns = {column["name"] for column in inspect(self.engine).get_columns("record")}
-        assert ("note" in columns) == (self.version() % 2 == 0), "the tables are of another version than they say"
+        assert ("note" in columns) == _adds(self.version()), "the tables are of another version than they say"
         self.migrations += self.version() == wanted != before
         for copy in self.folder.glob("state.db.v*"):
             copy.unlink()
@@ -120,9 +125,9 @@ class Siege:
         """One more revision, unless the newest is still to be reached; it adds a column or drops it, and rebuilds."""
         if self.version() == self.newest:
             self.newest += 1
-            even = self.newest % 2 == 0
+            adds = _adds(self.newest)
             revision = _REVISION.format(
-                version=self.newest, before=self.newest - 1, change=_ADD if even else _DROP, nullable=even,
+                version=self.newest, before=self.newest - 1, change=_ADD if adds else _DROP, nullable=adds,
                 recreate="always" if self.dialect.name == "sqlite" else "never",
             )  # fmt: skip
             (self.versions / f"{self.newest:04}_a_change.py").write_text(revision)

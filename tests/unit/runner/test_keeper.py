@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from crew_repo.errors import StoreBusyError
+from crew_repo.runner import keeper as keeper_module
 from crew_repo.runner.keeper import Keeper
 from crew_repo.store import Store
 
@@ -33,6 +36,23 @@ def test_what_is_tried_in_vain_is_named_once_and_keeps_nothing_else_waiting(
     assert tried == ["refused", "written", "refused", "refused"]
     errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert errors == ["task a was tried 3 times and is lost"]
+
+
+def test_what_is_owed_keeps_its_keeper_until_it_is_written(tmp_path: Path) -> None:
+    """A repository that nobody has closed still writes what it owes when the process ends; else it may be forgotten."""
+    written: list[str] = []
+    store = Store(f"sqlite:///{tmp_path / 'state.db'}")
+    keeper, clean = Keeper(store, 15.0), Keeper(store, 15.0)
+    clean.forgive(clean.owe("task b", lambda: None))
+    keeper.owe("task a", lambda: written.append("a"))
+    kept = [weakref.ref(keeper), weakref.ref(clean)]
+    del keeper, clean
+    gc.collect()
+    assert [each() is not None for each in kept] == [True, False]
+    keeper_module._settle_all()
+    gc.collect()
+    assert (written, kept[0]()) == (["a"], None)
+    store.close()
 
 
 @pytest.mark.parametrize("way", [Keeper.pay_owed, Keeper.settle])

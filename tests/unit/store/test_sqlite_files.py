@@ -16,9 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from crew_repo import StateRepository
 from crew_repo.errors import StoreBusyError, StoreError, StoreFullError, StoreOpenError
 from crew_repo.model import RunStatus
 from crew_repo.store import Store, schema
+from crew_repo.store.sqlite import APPLICATION_ID
 from tests.conformance.kit import Kit, new_record
 
 
@@ -338,3 +340,193 @@ def test_settings_survive_pickle(path: Path) -> None:
     """The busy timeout is the same in a worker."""
     copy = pickle.loads(pickle.dumps(Store(_url(path), busy_timeout_seconds=0.25, lease_seconds=7)))
     assert (copy._options["busy_timeout_seconds"], copy._options["lease_seconds"]) == (0.25, 7)
+
+
+def test_a_plain_copy_of_an_open_file_has_what_finished_runs_recorded(tmp_path: Path) -> None:
+    """Also while a reader is there, and of a run that failed; no run waits for it."""
+    path = tmp_path / "state.db"
+    with Store(_url(path)) as store:
+        kit = Kit(store)
+        kit.run(new_record())
+        shutil.copy(path, tmp_path / "one.db")
+        reader = sqlite3.connect(path, isolation_level=None)
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT COUNT(*) FROM record").fetchone() == (1,)
+        kit.run(new_record("draft", template="D"))
+        reader.close()
+        kit.finish(kit.start(), RunStatus.FAILED)
+        shutil.copy(path, tmp_path / "two.db")
+    for name, tasks in (("one", ["extract"]), ("two", ["extract", "draft"])):
+        with Store(_url(tmp_path / f"{name}.db")) as copy:
+            assert sorted(copy.task_names()) == sorted(tasks)
+            assert copy.verify() == []
+
+
+def test_a_plain_copy_in_the_middle_of_the_first_run_is_a_state(tmp_path: Path) -> None:
+    """The tables are in the file itself before anything is recorded."""
+    path = tmp_path / "state.db"
+    with Store(_url(path)) as store:
+        Kit(store).start()
+        shutil.copy(path, tmp_path / "copy.db")
+    assert sqlite3.connect(tmp_path / "copy.db").execute("SELECT COUNT(*) FROM record").fetchone() == (0,)
+
+
+def _without_wal(path: Path, *, mark: int) -> None:
+    """Makes what a copy of an open file was like when everything was in its WAL."""
+    source = sqlite3.connect(path.with_name("source.db"), isolation_level=None)
+    if mark:
+        source.execute(f"PRAGMA application_id={mark}")
+    source.execute("PRAGMA journal_mode=WAL")
+    source.execute("CREATE TABLE run (run_id)")
+    shutil.copy(path.with_name("source.db"), path)
+    source.close()
+
+
+@pytest.mark.parametrize("mark", [0, APPLICATION_ID])
+def test_a_file_whose_tables_are_in_a_wal_that_is_not_there_is_refused(tmp_path: Path, mark: int) -> None:
+    """It is not taken for a new one, which would execute everything again; it stays as it was."""
+    copy = tmp_path / "copy.db"
+    _without_wal(copy, mark=mark)
+    before = copy.read_bytes()
+    with pytest.raises(StoreOpenError, match=r"copied while a program had it open.*backup"):
+        Store(_url(copy))
+    assert (copy.read_bytes(), [file.name for file in tmp_path.glob("copy.db*")]) == (before, ["copy.db"])
+
+
+@pytest.mark.parametrize("was", ["never there", "dropped"])
+def test_our_file_without_tables_is_refused(path: Path, was: str) -> None:
+    """Whatever took them away, it is not taken for a new one."""
+    file = path if was == "dropped" else path.with_name("empty.db")
+    connection = sqlite3.connect(file)
+    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    if was == "dropped":
+        tables = ("lease", "task_run", "record", "run", "text", "invalidation", "crew_repo_schema")
+        connection.executescript("DROP VIEW task_state;" + "".join(f"DROP TABLE {table};" for table in tables))
+    connection.close()
+    with pytest.raises(StoreOpenError, match="has no tables"):
+        Store(_url(file))
+
+
+@pytest.mark.parametrize("name", ["a b.db", "a?b=c.db", "a#b.db", "a%20b.db"])
+def test_a_repository_on_a_strange_path_travels_to_other_processes(tmp_path: Path, name: str) -> None:
+    """What is a path stays one."""
+    with StateRepository(tmp_path / name) as repo:
+        assert pickle.loads(pickle.dumps(repo)).url == repo.url
+
+
+def test_a_backup_has_everything_recorded_by_now(path: Path, tmp_path: Path) -> None:
+    """Of a run that goes on too; only this user may read it, and the run does not notice."""
+    target = tmp_path / "backups" / "a b?c#d.db"
+    target.parent.mkdir()
+    with Store(_url(path)) as store:
+        kit = Kit(store)
+        kit.start(run_id="going-on")
+        kit.execute(new_record("draft", template="D", run_id="going-on"))
+        before = os.umask(0)
+        store.copy(target)
+        os.umask(before)
+        kit.finish("going-on")
+    assert ([file.name for file in target.parent.iterdir()], target.stat().st_mode & 0o777) == ([target.name], 0o600)
+    with Store(_url(target)) as copy:
+        assert {state.task_name for state in copy.states()} == {"extract", "draft"}
+        Kit(copy).start(run_id="next")
+        assert sqlite3.connect(target).execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        Kit(copy).finish("next")
+
+
+def test_a_backup_overwrites_nothing(path: Path, tmp_path: Path) -> None:
+    """A file, a link that leads nowhere, a folder that is not there: each is named, and nothing is left behind."""
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with Store(_url(path)) as store, Store(_url(tmp_path / "new.db")) as new:
+        for target, said in ((path, "is there already"), (tmp_path / "link", "is there already"),
+                             (tmp_path / "no" / "copy.db", "cannot be written: No such file")):  # fmt: skip
+            with pytest.raises(StoreError, match=said):
+                store.copy(target)
+        with pytest.raises(StoreError, match="nothing to copy yet"):
+            new.copy(tmp_path / "copy.db")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["crew_state.db", "link"]
+
+
+@pytest.mark.parametrize("version", ["current", "first"])
+def test_a_dump_that_was_read_back_is_the_state(path: Path, tmp_path: Path, version: str) -> None:
+    """With its version, its view and its triggers; numbers go on; the file gets our mark and WAL again."""
+    restored = tmp_path / "restored.db"
+    if version == "first":
+        _make_first(path)
+    source, target = sqlite3.connect(path), sqlite3.connect(restored)
+    target.executescript("\n".join(source.iterdump()))
+    source.close()
+    target.execute("DROP VIEW task_state")
+    target.close()
+    with Store(_url(restored)) as store:
+        assert [state.output for state in store.states()] == ["policy 42"]
+        assert store.verify() == []
+        kit = Kit(store)
+        kit.start(run_id="next")
+        assert kit.execute(new_record("draft", template="D", run_id="next")).record_id > 1
+        connection = sqlite3.connect(restored)
+        assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        connection.execute("DELETE FROM task_state")
+        connection.commit()
+        connection.close()
+        assert store.states() == []
+    kept = [file.name for file in tmp_path.glob("restored.db.*")]
+    assert kept == ([] if version == "current" else ["restored.db.v1.bak"])
+
+
+def _make_first(path: Path) -> None:
+    """Takes a state back to its first version."""
+    connection = sqlite3.connect(path)
+    connection.executescript("DROP TABLE crew_repo_schema; DROP TABLE invalidation; PRAGMA user_version=1;")
+    connection.close()
+
+
+def test_a_read_only_dump_can_be_read(path: Path, open_folder: Path) -> None:
+    """Nothing is put right in what this user may not write."""
+    restored = open_folder / "restored.db"
+    source, target = sqlite3.connect(path), sqlite3.connect(restored)
+    target.executescript("\n".join(source.iterdump()))
+    target.close()
+    source.close()
+    restored.chmod(0o444)
+    open_folder.chmod(0o555)
+    assert _as_another_user("print(len(Store(url).states()))", _url(restored)) == "1\n"
+
+
+def test_a_link_to_the_file_is_followed(path: Path, tmp_path: Path) -> None:
+    """Both names are one state; what SQLite keeps beside it lies beside the file, and is as private."""
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / "state.db"
+    link.symlink_to(path)
+    with Store(_url(link)) as store, Store(_url(path)) as direct:
+        Kit(store).start(run_id="by-link")
+        assert [run.run_id for run in direct.list_runs()] == ["by-link", "run-1"]
+        assert [file.name for file in link.parent.iterdir()] == ["state.db"]
+        assert {file.stat().st_mode & 0o777 for file in tmp_path.glob("crew_state.db*")} == {0o600}
+        Kit(direct).finish("by-link")
+
+
+def test_a_link_to_an_empty_file_begins_a_private_state(tmp_path: Path) -> None:
+    """The file that the link leads to is the one that counts."""
+    (tmp_path / "real.db").touch(0o644)
+    (tmp_path / "link.db").symlink_to("real.db")
+    with Store(_url(tmp_path / "link.db")) as store:
+        Kit(store).run(new_record())
+    assert (tmp_path / "real.db").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("target", ["nowhere.db", "link.db", "no/where.db"])
+def test_a_link_that_leads_nowhere_is_refused(tmp_path: Path, target: str) -> None:
+    """On opening, and later, when somebody has taken the file away; nothing is created."""
+    (tmp_path / "link.db").symlink_to(target)
+    with pytest.raises(StoreOpenError, match=r"link\.db is a link to .*, which is not there"):
+        Store(_url(tmp_path / "link.db"))
+    assert [file.name for file in tmp_path.iterdir()] == ["link.db"]
+
+
+def test_a_file_with_two_names_is_said_to_be_in_danger(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """SQLite keeps what is new beside each name: two names are two states that spoil one file."""
+    path.with_name("other.db").hardlink_to(path)
+    Store(_url(path)).close()
+    assert "a hard link" in caplog.text
