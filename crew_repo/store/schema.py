@@ -3,7 +3,7 @@
 | version | since | change                                                                   |
 | ------- | ----- | ------------------------------------------------------------------------ |
 | 1       | 0.1.0 | the first                                                                |
-| 2       | 0.2.0 | `invalidation`; SQLite has its version in a table too, which a dump keeps |
+| 2       | 0.1.0 | `invalidation`; SQLite has its version in a table too, which a dump keeps |
 """
 
 from __future__ import annotations
