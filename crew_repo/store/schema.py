@@ -3,7 +3,7 @@
 | version | since | change                                                                      |
 | ------- | ----- | --------------------------------------------------------------------------- |
 | 1       | 0.1.0 | the first                                                                   |
-| 2       | 0.2.0 | `record.reading`: how a typed output is read from its texts; `invalidation`; |
+| 2       | 0.1.0 | `record.reading`: how a typed output is read from its texts; `invalidation`; |
 |         |       | SQLite has its version in a table too, which a dump keeps                   |
 """
 
