@@ -11,8 +11,8 @@ from crewai.tools.structured_tool import CrewStructuredTool
 from pydantic import BaseModel
 
 from crew_repo.adapter import fields
-from crew_repo.adapter.parts import Parts, endpoint, is_crewais
-from crew_repo.hashing import accounts, is_secret_name, left_out, model_state
+from crew_repo.adapter.parts import Parts, is_crewais
+from crew_repo.hashing import accounts, endpoint, is_secret_name, left_out, model_state
 
 __all__ = ["add_remote", "add_tools"]
 

@@ -34,9 +34,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from crew_repo.hashing import _annotations, _callables, _classes, _objects, _plumbing, _pydantic, _values  # noqa: F401
+from crew_repo.hashing import _annotations, _callables, _classes, _clients, _objects, _plumbing, _pydantic, _values  # noqa: F401
 from crew_repo.hashing._accounts import accounts, written_at_work
 from crew_repo.hashing._canonical import FORMAT, JsonValue, digest
+from crew_repo.hashing._clients import acting_headers, client_address, client_headers, endpoint, hangs_on_client
 from crew_repo.hashing._dispatch import handles, handles_marked, register_hasher, unregister_hasher
 from crew_repo.hashing._failing import only_failing
 from crew_repo.hashing._kept import Work, kept_members, kept_values
@@ -58,12 +59,17 @@ __all__ = [
     "Walker",
     "Work",
     "accounts",
+    "acting_headers",
+    "client_address",
+    "client_headers",
     "context_hash",
     "definition_hash",
     "digest",
+    "endpoint",
     "handing_over",
     "handles",
     "handles_marked",
+    "hangs_on_client",
     "hash_callable",
     "hash_class",
     "hash_model_class",
