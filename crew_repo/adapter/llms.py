@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+from crewai import LLM
 from crewai.llms.base_llm import BaseLLM
 from crewai.utilities.llm_utils import create_llm
 from pydantic import BaseModel
@@ -114,18 +115,20 @@ def _add_client(parts: Parts, path: str, llm: BaseLLM) -> None:
 
     LiteLLM has no client: of it, the environment variables count that name an endpoint or a region.
     """
-    given = getattr(llm, "client_params", None) or {}
+    given = dict(getattr(llm, "client_params", None) or {})
     client = _client(parts, llm)
     where = client_address(client) or next((str(at) for name in _ENDPOINTS if (at := getattr(llm, name, None))), "")
     if where:
         parts.json(f"{path}.endpoint", endpoint(where))
     headers = client_headers(client) if client is not None else {}
-    _add_headers(parts, f"{path}.headers", headers or getattr(llm, "default_headers", None))
+    for said in (getattr(llm, "default_headers", None), given.pop("default_headers", None)):
+        headers = {**acting_headers(said), **headers}
+    _add_headers(parts, f"{path}.headers", headers)
     _add_parameters(parts, f"{path}.client_params", given)
     hanging = hangs_on_client(client, [getattr(llm, "interceptor", None), *given.values()])
     if hanging:
         parts.value(f"{path}.client", [tuple(place) for place in hanging])
-    if getattr(llm, "is_litellm", False):
+    if isinstance(llm, LLM):
         _add_environment(parts, llm)
 
 
@@ -138,7 +141,8 @@ def _client(parts: Parts, llm: BaseLLM) -> object | None:
 
 def _add_environment(parts: Parts, llm: BaseLLM) -> None:
     """What LiteLLM reads by the name of the provider: OLLAMA_API_BASE, AWS_REGION_NAME, VERTEXAI_LOCATION."""
-    provider = str(getattr(llm, "provider", None) or llm.model.partition("/")[0]).upper()
+    prefix, slash, _ = llm.model.partition("/")
+    provider = (prefix if slash else str(llm.provider)).upper()
     prefixes = (provider, *_LITELLM_NAMES.get(provider, ()))
     for name, value in sorted(os.environ.items()):
         acts = name.startswith(prefixes) and _PLACE_WORDS & set(name.lower().split("_"))
@@ -191,5 +195,5 @@ def _is_own_plumbing(name: str, value: object) -> bool:
     return name in _OWN_PLUMBING or name in _ENDPOINTS or is_secret(name, value)
 
 
-def _is_inherited(name: str, known: set[str]) -> bool:
-    return name in known or name in BaseLLM.__private_attributes__ or callable(getattr(BaseLLM, name, None))
+def _is_inherited(name: str, known: Collection[str]) -> bool:
+    return name in known or callable(getattr(BaseLLM, name, None))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["library_class", "library_state", "with_what_the_user_adds"]
 
+_WORK = {"_target", "_args", "_kwargs", "function", "args", "kwargs"}  # of a thread, and of a timer
 _STANDARD_STREAMS = frozenset({"<stdin>", "<stdout>", "<stderr>"})
 
 
@@ -41,6 +42,7 @@ def with_what_the_user_adds(handler: Callable[[Walker, Any, str], Steps]) -> Cal
 
 
 def library_class(kind: type) -> type:
+    """The nearest class that is not the user's."""
     return next(base for base in kind.__mro__ if not is_own_class(base))
 
 
@@ -98,8 +100,7 @@ def _thread(walker: Walker, value: threading.Thread, path: str) -> Parts:
 
 def _work_of(thread: threading.Thread) -> dict[str, object]:
     """What a thread or a timer calls, and with what, if code of the user's is in it."""
-    held = instance_state(thread)
-    work = {name: held[name] for name in ("_target", "_args", "_kwargs", "function", "args", "kwargs") if name in held}
+    work = {name: some for name, some in instance_state(thread).items() if name in _WORK}
     return {"work": work} if hanging_on(work) else {}
 
 
