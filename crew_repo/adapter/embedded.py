@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from crewai import Crew, Task
 from crewai.agents.agent_builder.base_agent import BaseAgent
 from crewai.llms.base_llm import BaseLLM
+from crewai.mcp import MCPServerHTTP, MCPServerSSE, MCPServerStdio
 from crewai.tools.base_tool import BaseTool
 from pydantic import BaseModel
 
@@ -22,6 +23,7 @@ from crew_repo.adapter import fields, private, view
 from crew_repo.adapter.fields import Kind, kind_of
 from crew_repo.adapter.llms import add_llm
 from crew_repo.adapter.parts import Memo, Parts, crewais_names, is_crewais, is_default
+from crew_repo.adapter.remotes import add_remote
 from crew_repo.adapter.tools import add_tools
 from crew_repo.hashing import handles, handles_marked, instance_state, kept_members, model_state
 from crew_repo.hashing.state import first_argument, function_of, live_tree_of, names_used, written_attributes
@@ -60,6 +62,11 @@ def _llm(walker: Walker, value: BaseLLM, path: str) -> Steps:
 @handles(BaseTool)
 def _tool(walker: Walker, value: BaseTool, path: str) -> Steps:
     return _described_as(walker, "tool", value, path, lambda parts: add_tools(parts, f"{path}.", [value]))
+
+
+@handles(MCPServerStdio, MCPServerHTTP, MCPServerSSE)
+def _server(walker: Walker, value: Any, path: str) -> Steps:
+    return _described_as(walker, "mcp", value, path, lambda parts: add_remote(parts, f"{path}.", "mcp", [value]))
 
 
 def _described_as(walker: Walker, kind: str, value: Any, path: str, describe: Any) -> Steps:

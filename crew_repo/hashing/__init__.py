@@ -43,7 +43,7 @@ from crew_repo.hashing._failing import only_failing
 from crew_repo.hashing._kept import Work, kept_members, kept_values
 from crew_repo.hashing._origin import is_own_function
 from crew_repo.hashing._pydantic import model_state
-from crew_repo.hashing._records import context_hash, definition_hash, input_hash, output_hash, text_hash
+from crew_repo.hashing._records import context_hash, definition_hash, input_hash, output_hash, sent_hash, text_hash
 from crew_repo.hashing._secret_names import is_secret_name
 from crew_repo.hashing._secrets import handing_over, may_hold_secrets, secrets_in, spoken
 from crew_repo.hashing._state import instance_state
@@ -88,6 +88,7 @@ __all__ = [
     "output_hash",
     "register_hasher",
     "secrets_in",
+    "sent_hash",
     "spoken",
     "text_hash",
     "unregister_hasher",

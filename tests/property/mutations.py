@@ -626,11 +626,14 @@ for name, value, component in (
 ):
     change("mcp", "mcps", lambda name=name, value=value: [stdio(**{name: value})], component, into="agent",
            scenario="stdio", note=name, acts="another server, other tools" if component else "", kickoff=False)  # fmt: skip
-change("mcp", "mcps", lambda: [stdio(env={"MODE": "another value"})], into="agent", scenario="stdio", note="env value",
-       kickoff=False)  # fmt: skip
+change("mcp", "mcps", lambda: [stdio(env={"MODE": "another value"})], "agent.mcp:1.env", into="agent", scenario="stdio",
+       note="env value", acts="the server may do something else", kickoff=False)  # fmt: skip
+change("mcp", "mcps", lambda: [stdio(env={"MODE": "x", "API_KEY": "another"})], into="agent", scenario="stdio",
+       note="env secret", kickoff=False)  # fmt: skip
 for name, value, component in (
     ("url", "https://mcp.example.com/b", "agent.mcp:1.url"),
     ("headers", {"Authorization": "Bearer 2"}, None),
+    ("headers", {"Authorization": "Bearer 1", "X-Tenant": "b"}, "agent.mcp:1.headers"),
     ("streamable", False, "agent.mcp:1.streamable"),
     ("tool_filter", lambda tool: True, "agent.mcp:1.tool_filter"),
     ("cache_tools_list", True, None),
@@ -643,7 +646,7 @@ change("mcp", "mcps", ["https://mcp.example.com/a#delete"], "agent.mcp:1", into=
 
 def stdio(**members: Any) -> MCPServerStdio:
     """A local MCP server."""
-    return MCPServerStdio(**{"command": "python", "args": ["server.py"], "env": {"MODE": "x"}, **members})
+    return MCPServerStdio(**{"command": "python", "args": ["server.py"], "env": {"MODE": "x", "API_KEY": "k"}, **members})
 
 
 def http(**members: Any) -> MCPServerHTTP:
