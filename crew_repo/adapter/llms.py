@@ -185,6 +185,9 @@ def _add_code(parts: Parts, path: str, llm: BaseLLM) -> None:
     known = crewais_names(type(llm))
     values = model_state(llm)
     own = {name for name in values if not _is_inherited(name, known) and not _is_own_plumbing(name, values[name])}
+    for name in sorted(values.keys() - own):
+        if is_secret(name, values[name]):
+            parts.signer(f"{path}.{name}", values[name])
     for name in sorted(own - written_at_work(type(llm)) - only_failing(type(llm)).attributes):
         value = acting_headers(values[name]) if name.endswith("headers") else values[name]
         parts.member(f"{path}.{name}", value)

@@ -22,6 +22,7 @@ from crew_repo.hashing import (
     hash_class,
     hash_model_class,
     hash_value,
+    is_own_class,
     is_secret_name,
     kept_values,
     left_out,
@@ -145,13 +146,22 @@ class Parts:
     def own(self, path: str, owner: object, names: Iterable[str], *, besides: Collection[str] = ()) -> None:
         """What an object of the user's class holds under these names, but for secrets, under `path`.
 
-        What its own methods write counts as it was given, or not at all where that is `besides`.
+        Of an object that signs requests, the class counts. What its own methods write counts as it was given, or not
+        at all where that is `besides`.
         """
         values, written = model_state(owner), written_attributes(type(owner))
-        own = {name for name in names if name in values and not left_out(name, values[name])}
+        secret = {name for name in names if name in values and left_out(name, values[name])}
+        own = {name for name in names if name in values} - secret
+        for name in sorted(secret):
+            self.signer(f"{path}.{name.lstrip('_')}", values[name])
         for name in sorted(own - written):
             self.member(f"{path}.{name.lstrip('_')}", values[name])
         self.kept(path, owner, (own & written).difference(besides))
+
+    def signer(self, path: str, value: object) -> None:
+        """The class of an object under a secret's name, where it is the user's: what it does acts."""
+        if is_own_class(type(value)):
+            self.cls(path, type(value))
 
     def callable(self, path: str, function: Callable[..., Any]) -> None:
         """A function, by what it does."""

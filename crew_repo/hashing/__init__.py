@@ -41,7 +41,7 @@ from crew_repo.hashing._clients import acting_headers, client_address, client_he
 from crew_repo.hashing._dispatch import handles, handles_marked, register_hasher, unregister_hasher
 from crew_repo.hashing._failing import only_failing
 from crew_repo.hashing._kept import Work, kept_members, kept_values
-from crew_repo.hashing._origin import is_own_function
+from crew_repo.hashing._origin import is_own_class, is_own_function
 from crew_repo.hashing._pydantic import model_state
 from crew_repo.hashing._records import context_hash, definition_hash, input_hash, output_hash, sent_hash, text_hash
 from crew_repo.hashing._secret_names import is_secret_name
@@ -76,6 +76,7 @@ __all__ = [
     "hash_value",
     "input_hash",
     "instance_state",
+    "is_own_class",
     "is_own_function",
     "is_secret",
     "is_secret_name",

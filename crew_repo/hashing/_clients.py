@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from crew_repo.hashing._canonical import SCALARS, Encoded, canonical
 from crew_repo.hashing._dispatch import handler_for, handles_named
 from crew_repo.hashing._hanging import Hanging, answers_itself, hanging_on
+from crew_repo.hashing._kept import kept_members
 from crew_repo.hashing._origin import qualified_name
 from crew_repo.hashing._plumbing import library_class, library_state, with_what_the_user_adds
 from crew_repo.hashing._secret_names import is_secret_name
@@ -41,7 +42,7 @@ _ADMISSION = re.compile(r"(bearer|basic|digest|negotiate|token|apikey) ", re.IGN
 
 @handles_named(
     *("requests.sessions.Session", "requests.adapters.BaseAdapter", "urllib.request.OpenerDirector"),
-    *("urllib3.request.RequestMethods", "urllib3._request_methods.RequestMethods"),
+    *("urllib3.poolmanager.PoolManager", "urllib3.connectionpool.HTTPConnectionPool"),
     *("aiohttp.client.ClientSession", "aiohttp.connector.BaseConnector"),
     *(f"{httpx}.{name}" for httpx in _HTTPX for name in ("Client", "AsyncClient", "_client.BaseClient")),
     *(f"{httpx}.{name}" for httpx in _HTTPX for name in ("BaseTransport", "AsyncBaseTransport")),
@@ -62,7 +63,8 @@ def _http_client(_: Walker, value: Any, path: str) -> Parts:
 @handles_named(*(f"{httpx}.{name}Transport" for httpx in _HTTPX for name in ("Mock", "WSGI", "ASGI")))
 @with_what_the_user_adds
 def _transport_that_answers(walker: Walker, value: Any, path: str) -> Parts:
-    members = yield from walker.members(library_state(value).items(), path)
+    """What it answers with is in what it holds, as it was given: an application makes more of itself as it works."""
+    members = yield from walker.members(kept_members(value, library_state(value), library_state, path), path)
     return ["answering transport", qualified_name(library_class(type(value))), *members]
 
 
@@ -142,7 +144,13 @@ def client_address(client: object) -> str:
             found = attrgetter(names)(client)
             if found and (isinstance(found, str) or type(found).__name__ == "URL"):
                 return endpoint(str(found))
-    return ""
+    return _host_address(client)
+
+
+def _host_address(client: object) -> str:
+    """That of a pool of connections to one host."""
+    scheme, host, port = (getattr(client, name, None) for name in ("scheme", "host", "port"))
+    return endpoint(f"{scheme}://{host}:{port}") if isinstance(host, str) else ""
 
 
 def endpoint(url: str, *, query: bool = False) -> str:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["library_class", "library_state", "with_what_the_user_adds"]
 
-_WORK = {"_target", "_args", "_kwargs", "function", "args", "kwargs"}  # of a thread, and of a timer
+# Of a thread, of a timer, and of a pool of threads or processes.
+_WORK = {"_target", "_args", "_kwargs", "function", "args", "kwargs", "_initializer", "_initargs"}
 _STANDARD_STREAMS = frozenset({"<stdin>", "<stdout>", "<stderr>"})
 
 
@@ -80,7 +81,7 @@ def _derived(walker: Walker, value: Any, path: str, steps: Steps) -> Parts:
 )
 @handles_named(
     *("asyncio.locks.Lock", "asyncio.locks.Event", "asyncio.locks.Condition", "asyncio.locks.Semaphore"),
-    *("asyncio.events.AbstractEventLoop", "concurrent.futures._base.Executor", "multiprocessing.synchronize.SemLock"),
+    *("asyncio.events.AbstractEventLoop", "multiprocessing.synchronize.SemLock"),
     *("loguru._logger.Logger", "structlog._config.BoundLoggerLazyProxy", "structlog._base.BoundLoggerBase"),
     *("rich.console.Console", "tqdm.std.tqdm", "opentelemetry.trace.Tracer"),
 )
@@ -91,15 +92,16 @@ def _stateless(_walker: Walker, value: object, _path: str) -> list[Encoded]:
 
 @leads_nowhere
 @handles(threading.Thread)
+@handles_named("concurrent.futures._base.Executor")
 @with_what_the_user_adds
-def _thread(walker: Walker, value: threading.Thread, path: str) -> Parts:
+def _thread(walker: Walker, value: object, path: str) -> Parts:
     """Stateless, unless it calls the user's code: that counts as it was given, since a thread forgets it at its end."""
     kept = kept_members(value, ["work"], _work_of, path)
     return ["stateless", qualified_name(library_class(type(value))), *(yield from walker.members(kept, path))]
 
 
-def _work_of(thread: threading.Thread) -> dict[str, object]:
-    """What a thread or a timer calls, and with what, if code of the user's is in it."""
+def _work_of(thread: object) -> dict[str, object]:
+    """What a thread, a timer or a pool calls, and with what, if code of the user's is in it."""
     work = {name: some for name, some in instance_state(thread).items() if name in _WORK}
     return {"work": work} if hanging_on(work) else {}
 

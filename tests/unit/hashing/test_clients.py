@@ -7,6 +7,7 @@ import json
 import threading
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -19,7 +20,8 @@ from crew_repo.hashing import Work, acting_headers, client_address, endpoint, ha
 from tests.endpoints import JsonHandler, address_of, in_thread
 
 MODULE = '''
-import asyncio, functools, threading, urllib.request
+import asyncio, functools, http.cookiejar, threading, urllib.request
+from concurrent.futures import ThreadPoolExecutor
 import aiohttp, httpx, openai, requests, urllib3
 
 class Adapter(requests.adapters.HTTPAdapter):
@@ -104,6 +106,15 @@ async def session_with(trace):
 def opened(handler):
     return urllib.request.build_opener(handler)
 
+class Policy(http.cookiejar.DefaultCookiePolicy):
+    def set_ok(self, cookie, request):
+        return "CODE"
+
+def policed():
+    made = requests.Session()
+    made.cookies.set_policy(Policy())
+    return made
+
 def asked(session):
     return functools.partial(session.get, "http://rates.example/CODE")
 
@@ -145,11 +156,17 @@ MAKES = {
     "urllib opener": "opened(Opening())",
     "trace of aiohttp": "tracing()",
     "session of aiohttp": "asyncio.run(session_with(tracing()))",
+    "an object that signs": '{"auth": Signed("TOKEN")}',
     "a client in an object": "Wrapper(mounted(Adapter()))",
     "a client's method": "asked(mounted(Adapter()))",
     "thread": 'threading.Thread(target=hook, args=("CODE",))',
     "thread of a partial": 'threading.Thread(target=functools.partial(hook, "CODE"))',
     "timer": 'threading.Timer(5, hook, ["CODE"])',
+    "pool": "ThreadPoolExecutor(initializer=hook)",
+    "urllib3 pool": 'urllib3.HTTPConnectionPool("rates-CODE.example")',
+    "cookie policy": "policed()",
+    "patched method": "with_session(send=hook)",
+    "application": "httpx.Client(transport=httpx.WSGITransport(app=hook))",
 }
 
 
@@ -206,6 +223,18 @@ class Passing(httpx.BaseTransport):
         return self.inner.handle_request(request)
 
 
+class Application:
+    """Makes more of itself as it works."""
+
+    def __init__(self, app: Any) -> None:
+        self.app, self.made = app, None
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        self.made = self.made or [environ["PATH_INFO"]]
+        start_response("200 OK", [])
+        return [b"{}"]
+
+
 class Opening(urllib.request.BaseHandler):
     """Adds a header."""
 
@@ -242,6 +271,14 @@ USES: dict[str, tuple[Callable[[str], Any], Callable[[Any, str], Any]]] = {
         lambda client, address: client.get(address),
     ),
     "openai": (asking, lambda client, _: ask(client)),
+    "application": (
+        lambda _: httpx.Client(transport=httpx.WSGITransport(app=Application(len))),
+        lambda client, address: client.get(address),
+    ),
+    "pool": (
+        lambda _: ThreadPoolExecutor(1, initializer=lambda: None),
+        lambda pool, _: pool.submit(len, "a").result() and pool.shutdown(),
+    ),
     "urllib": (lambda _: urllib.request.build_opener(Opening()), lambda client, address: client.open(address).read()),
     "urllib3": (lambda _: urllib3.PoolManager(headers={"x": "a"}), lambda client, address: client.request("GET", address)),
     "thread": (lambda _: threading.Thread(target=sorted, args=(["a"],)), lambda thread, _: work(thread)),
