@@ -58,8 +58,7 @@ def add_remote(parts: Parts, prefix: str, kind: str, remotes: Iterable[Any]) -> 
             continue
         for name, value in sorted(_members(remote).items()):
             _add_member(parts, f"{path}.{name}", name, value)
-        if isinstance(getattr(remote, "command", None), str):
-            _add_files(parts, path, [remote.command, *(getattr(remote, "args", None) or [])])
+        _add_files(parts, path, _members(remote))
 
 
 def _reference(remote: str) -> str:
@@ -69,7 +68,9 @@ def _reference(remote: str) -> str:
 
 
 def _members(remote: Any) -> dict[str, Any]:
-    return {"class": type(remote).__qualname__, **dict(remote)} if isinstance(remote, BaseModel) else {"value": remote}
+    if isinstance(remote, BaseModel):
+        return {"class": type(remote).__qualname__, **dict(remote)}
+    return remote if isinstance(remote, dict) else {"value": remote}
 
 
 def _add_member(parts: Parts, path: str, name: str, value: Any) -> None:
@@ -81,6 +82,8 @@ def _add_member(parts: Parts, path: str, name: str, value: Any) -> None:
             parts.value(path, said)
     elif name == "env":
         parts.value(path, _given_variables(value))
+    elif name == "cwd":
+        parts.json(path, _relative(str(value)))
     elif name in {"url", "endpoint"}:
         parts.json(path, endpoint(str(value), query=True))
     elif name == "command":
@@ -106,19 +109,25 @@ def _relative(arg: str) -> str:
     return f"{option}{equals}{path.relative_to(Path.cwd())}" if inside else arg
 
 
-def _add_files(parts: Parts, path: str, command: Sequence[str]) -> None:
-    """The content of each file in a command line, and of the Python modules that it runs and imports."""
-    for file in _with_imports(dict.fromkeys(_files(command))):
-        parts.file(f"{path}.file:{file.name}", file)
+def _add_files(parts: Parts, path: str, members: dict[str, Any]) -> None:
+    """The content of each file in a server's command line, and of the Python modules that it runs and imports."""
+    if isinstance(members.get("command"), str):
+        command = [members["command"], *(members.get("args") or [])]
+        folder = Path.cwd() / (members.get("cwd") or "")
+        for file in _with_imports(dict.fromkeys(_files(command, folder)), folder):
+            parts.file(f"{path}.file:{file.name}", file)
 
 
-def _files(command: Sequence[str]) -> Iterator[Path]:
-    """Files are looked for from the working folder, and from folders that stand before them: `uv --directory ...`."""
-    folders, before = [Path.cwd()], ""
+def _files(command: Sequence[str], folder: Path) -> Iterator[Path]:
+    """Files are looked for from where the server works, and from folders that stand before them: `uv --directory ...`.
+
+    Of the command itself, only what stands in the working folder counts: a script of one's own.
+    """
+    folders, before = [folder], ""
     for position, arg in enumerate(command):
         given = arg.rpartition("=")[2]
         places = [folder / given for folder in folders] if given else []
-        if position or any(Path.cwd() in place.resolve().parents for place in places):  # a command of one's own
+        if position or any(Path.cwd() in place.resolve().parents for place in places):
             yield from (place for place in places if os.path.isfile(place))  # noqa: PTH113 - any text may be no path
         if position:
             folders += [place for place in places if os.path.isdir(place)]  # noqa: PTH112
@@ -137,13 +146,14 @@ def _of_module(folder: Path, name: str) -> list[Path]:
     return [folder / f"{top}.py"] if (folder / f"{top}.py").is_file() else []
 
 
-def _with_imports(files: Iterable[Path]) -> list[Path]:
-    """Files, with what those in Python import from beside them."""
+def _with_imports(files: Iterable[Path], folder: Path) -> list[Path]:
+    """Files, with what those in Python import from beside them, or from where the server works."""
     found = list(files)
     for file in found:
         if file.suffix == ".py":
-            beside = (each for name in _imported(file) for each in _of_module(file.parent, name))
-            found += [each for each in dict.fromkeys(beside) if each not in found]
+            places = (file.parent, folder)
+            read = (each for name in _imported(file) for place in places for each in _of_module(place, name))
+            found += [each for each in dict.fromkeys(read) if each not in found]
     return found
 
 

@@ -38,7 +38,7 @@ from crew_repo.hashing import _annotations, _callables, _classes, _clients, _obj
 from crew_repo.hashing._accounts import accounts, written_at_work
 from crew_repo.hashing._canonical import FORMAT, JsonValue, digest
 from crew_repo.hashing._clients import acting_headers, client_address, client_headers, endpoint, hangs_on_client
-from crew_repo.hashing._dispatch import handles, handles_marked, register_hasher, unregister_hasher
+from crew_repo.hashing._dispatch import handles, handles_marked, handles_named, register_hasher, unregister_hasher
 from crew_repo.hashing._failing import only_failing
 from crew_repo.hashing._kept import Work, kept_members, kept_values
 from crew_repo.hashing._origin import is_own_class, is_own_function
@@ -69,6 +69,7 @@ __all__ = [
     "handing_over",
     "handles",
     "handles_marked",
+    "handles_named",
     "hangs_on_client",
     "hash_callable",
     "hash_class",
