@@ -91,6 +91,38 @@ class Rate(BaseTool):
         return str(self.client.get(self.address).text)
 
 
+class LazyRate(Rate):
+    """Makes its client when it is first asked, with a hook that leads back to it."""
+
+    note: str = ""
+    _asked: Any = None
+
+    def _run(self) -> str:
+        if self._asked is None:
+            self._asked = requests.Session()
+            self._asked.hooks["response"].append(self.check)
+            self._asked.headers["x-note"] = self.note
+        return str(self._asked.get(self.address).text)
+
+    def check(self, response: Any, *args: Any, **options: Any) -> Any:
+        return response
+
+
+def test_a_client_that_leads_back_to_its_tool_is_the_tools_own_affair(repo, model, address):
+    """A session that is made at work, with a method of the tool as its hook, makes no next run stale."""
+    model.script = {"<<ask>>": use_tool}
+
+    def built(note: str) -> Crew:
+        worker = crews.agent(model, tools=[LazyRate(address=address, note=note)])
+        return Crew(agents=[worker], tasks=[crews.task("ask", "the rate", worker)])
+
+    crew = built("1.1")
+    repo.run(crew)
+    for same in (crew, built("1.1")):
+        assert repo.plan(same).fresh == repo.run(same).run.reused == ["ask"]
+    assert repo.run(built("9.9")).run.executed == ["ask"]
+
+
 def shop(model: Any, address: str, client: Any) -> Crew:
     worker = crews.agent(model, tools=[Rate(client=client, address=address)])
     return Crew(agents=[worker], tasks=[crews.task("ask", "the rate", worker)])
