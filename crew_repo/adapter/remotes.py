@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from crew_repo.model import RESOLVED, Component
 
 __all__ = ["add_remote", "connects", "resolved_tools"]
 
+_URL = re.compile(r"(--?[\w-]+=)?(\w+://.*)", re.DOTALL)
 _RESOLVED_KINDS = {"MCPNativeTool", "MCPToolWrapper", "CrewAIPlatformActionTool"}
 
 
@@ -89,7 +93,7 @@ def _add_member(parts: Parts, path: str, name: str, value: Any) -> None:
     elif name == "command":
         parts.json(path, Path(value).name if Path(value).is_absolute() else value)
     elif name == "args":
-        parts.json(path, [_relative(arg) for arg in _without_secrets(value)])
+        parts.json(path, [_relative(_open_part(arg, before)) for before, arg in pairwise(["", *value])])
     else:
         parts.value(path, value)
 
@@ -157,25 +161,35 @@ def _with_imports(files: Iterable[Path], folder: Path) -> list[Path]:
     return found
 
 
-def _imported(file: Path) -> list[str]:
+def _imported(file: Path) -> tuple[str, ...]:
     """The names of the modules that a file imports anywhere; none if it cannot be read."""
     try:
-        nodes = list(ast.walk(ast.parse(file.read_bytes())))
-    except (OSError, SyntaxError, ValueError):
-        return []
+        return _names_imported(file.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return ()
+
+
+@lru_cache(maxsize=256)
+def _names_imported(source: bytes) -> tuple[str, ...]:
+    nodes = list(ast.walk(ast.parse(source)))
     named = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     whole = (node for node in nodes if isinstance(node, ast.ImportFrom) and not node.level)
-    return [*named, *(node.module for node in whole if node.module)]
+    return (*named, *(node.module for node in whole if node.module))
 
 
-def _without_secrets(args: Sequence[str]) -> list[str]:
-    """Command line arguments with the values of secret options taken out."""
-    kept: list[str] = []
-    for arg in args:
-        option, equals, value = arg.partition("=")
-        if kept and kept[-1].startswith("-") and left_out(kept[-1].strip("-").replace("-", "_"), arg):
-            kept.append("")
-        else:
-            secret = equals and left_out(option.strip("-").replace("-", "_"), value)
-            kept.append(f"{option}=" if secret else arg)
-    return kept
+def _open_part(arg: str, before: str) -> str:
+    """An argument without the secret in it: by the option before it or its own, in a URL, or as a header."""
+    if before.startswith("-") and left_out(_option(before), arg):
+        return ""
+    url = _URL.fullmatch(arg)
+    if url is not None:
+        return f"{url[1] or ''}{endpoint(url[2], query=True)}"
+    for sign in ("=", ":"):
+        name, found, value = arg.partition(sign)
+        if found and left_out(_option(name), value.strip()):
+            return f"{name}{sign}"
+    return arg
+
+
+def _option(name: str) -> str:
+    return name.strip("-").replace("-", "_")

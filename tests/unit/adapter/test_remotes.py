@@ -78,6 +78,25 @@ def test_arguments_that_are_no_paths_do_no_harm():
     assert files_of("run", "x" * 5_000, '{"a": "b=c"}', "", "=") == set()
 
 
+@pytest.mark.parametrize(
+    ("secret", "changed"),
+    [
+        (["--token", "{}"], False),
+        (["--api-key={}"], False),
+        (["mcp-remote", "https://me:{}@a.example/mcp?api_key={}&mode=x"], False),
+        (["--url=https://a.example?token={}"], False),
+        (["--header", "Authorization: Bearer {}"], False),
+        (["--header", "X-Tenant: {}"], True),
+        (["https://a.example/{}"], True),
+        (["--mode={}"], True),
+    ],
+)
+def test_arguments_count_but_for_the_secrets_in_them(secret: list[str], changed: bool):
+    """A key may stand in an option, a URL or a header; what stands beside it counts."""
+    one, other = (described(MCPServerStdio(command="npx", args=[arg.replace("{}", key) for arg in secret])) for key in ("key-one", "key-two"))
+    assert (one != other) == changed
+
+
 def test_a_python_file_that_cannot_be_parsed_counts_by_its_content(folder: Path):
     """What it would import is not known; the file itself is."""
     (folder / "server.py").write_text("import helpers and\n")

@@ -347,3 +347,16 @@ def test_a_class_that_a_client_calls_its_own_keeps_its_name(python):
         print(hash_value(httpx.Client(transport=Passing()), "v"))
         """
     assert python(program.replace("IMPORT", "")) == python(program.replace("IMPORT", "import openai"))
+
+
+def test_clients_hash_alike_in_every_process(python, tmp_path):
+    """No address in memory, no order of a set and no moment of the making is in the hash of a client."""
+    (tmp_path / "clientmodule.py").write_text(MODULE.replace("made = MAKE", ""))
+    program = f"""
+        import sys
+        sys.path.insert(0, {str(tmp_path)!r})
+        from clientmodule import *
+        from crew_repo.hashing import hash_value
+        print([hash_value(eval(make), "v") for make in {list(MAKES.values())!r}])
+        """
+    assert python(program, hash_seed="1") == python(program, hash_seed="2")
