@@ -17,15 +17,18 @@ What counts:
 - What code writes on its own objects, as it was given and not as runs have left it (`_kept`); what a tool only adds to
   and never reads does not count, nor does what a model writes as it answers (`_accounts`). So do the globals that
   functions of the same module write, whoever of it reads them, and defaults and attributes of functions (`_globals`).
+- Of a client of HTTP, its address, its query and its headers (`_clients`), and whatever of the user's hangs on it:
+  adapters, transports, hooks, auth objects (`_hanging`). Of a thread or a pool, the user's code that it calls.
 - Of a client, a thread or another thing of plumbing that the user has derived a class of, what the user has added.
 
-What does not count, and cannot be seen: the values of what is named like a secret (`_secret_names`) or is a SecretStr,
-and the passwords in URLs (`handing_over` tells the caller what they were, who keeps them out of what is stored);
-environment variables whose names are made at run time, or that are read by other ways than `os.environ` and
-`os.getenv` under these names; docstrings that are read by other ways than `name.__doc__`; names that only the text of
-an `eval` or `exec` mentions; changes at run time of modules that a function imports itself or passes around whole,
-whose files count instead; the subclasses of a class; what a weak reference leads to; the state of locks, loggers and
-threads.
+What does not count, and cannot be seen: the values of what is named like a secret (`_secret_names`) or is a SecretStr
+(of an object there, only the user's class), and the passwords in URLs (`handing_over` tells the caller what they were,
+who keeps them out of what is stored); headers that say who asks or which request it is; environment variables whose
+names are made at run time, or that are read by other ways than `os.environ` and `os.getenv` under these names;
+docstrings that are read by other ways than `name.__doc__`; names that only the text of an `eval` or `exec` mentions;
+changes at run time of modules that a function imports itself or passes around whole, whose files count instead; the
+subclasses of a class; what a weak reference leads to or calls; the state of locks, loggers and threads; a client's
+cookies, time-outs, proxies and certificates, and the settings of a library's own adapters.
 """
 
 from __future__ import annotations

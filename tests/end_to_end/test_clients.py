@@ -186,3 +186,21 @@ def test_an_interceptor_acts(repo, address):
     again = repo.run(greeting(address, "French"))
     assert again.raw == "bonjour"
     assert [str(reason) for reason in again.run.tasks[0].reasons] == ["agent.llm.interceptor changed"]
+
+
+def test_the_environment_counts_as_the_client_was_made(repo, address, monkeypatch):
+    """A variable that names the endpoint acts on the models that are made after it, as it does on their clients."""
+
+    def built() -> Crew:
+        worker = crews.agent(LLM(model="ollama/llama3"))
+        return Crew(agents=[worker], tasks=[crews.task("greet", "say hello", worker)])
+
+    monkeypatch.setenv("OLLAMA_HOST", address)
+    assert repo.run(built()).raw == "hello"
+    crew = built()
+    crew.agents[0].llm.api_key = "another"
+    assert repo.plan(crew).fresh == repo.run(crew).run.reused == ["greet"]
+    monkeypatch.setenv("OLLAMA_HOST", "http://elsewhere.example")
+    assert repo.plan(crew).fresh == ["greet"]
+    decision = repo.plan(built())["greet"]
+    assert [str(reason) for reason in decision.reasons] == ["agent.llm.endpoint changed"]
