@@ -125,11 +125,18 @@ def _add_client(parts: Parts, path: str, llm: BaseLLM) -> None:
         headers = {**acting_headers(said), **headers}
     _add_headers(parts, f"{path}.headers", headers)
     _add_parameters(parts, f"{path}.client_params", given)
-    hanging = hangs_on_client(client, [getattr(llm, "interceptor", None), *given.values()])
-    if hanging:
-        parts.value(f"{path}.client", [tuple(place) for place in hanging])
+    _add_hanging(parts, f"{path}.client", client, [getattr(llm, "interceptor", None), *given.values()])
     if isinstance(llm, LLM):
         _add_environment(parts, llm)
+
+
+def _add_hanging(parts: Parts, path: str, client: object, besides: list[object]) -> None:
+    """What of the user's hangs on a client, `besides` what counts by a name of its own."""
+    try:
+        hanging = hangs_on_client(client, besides)
+    except ValueError as error:
+        return parts.opaque(path, f"{type(client).__name__}: it {error}")
+    return parts.value(path, [tuple(place) for place in hanging]) if hanging else None
 
 
 def _client(parts: Parts, llm: BaseLLM) -> object | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import aiohttp
 import httpx
 import openai
 import pytest
@@ -300,6 +302,45 @@ def test_use_changes_no_client(make, use):
         assert before.opaque == ()
         assert hash_value(client, "v") == before
         assert hash_value(make(address_of(server)), "v") == before
+
+
+async def use_and_compare(make: Callable[[str], Any], use: Callable[[Any, str], Any]) -> None:
+    with in_thread(Page) as server:
+        client = make(address_of(server))
+        before = hash_value(client, "v")
+        await use(client, address_of(server))
+        assert hash_value(client, "v") == before
+        assert before.opaque == ()
+
+
+def tracing() -> aiohttp.TraceConfig:
+    made = aiohttp.TraceConfig()
+    made.on_request_start.append(lambda *_: asyncio.sleep(0))
+    return made
+
+
+ASYNC_USES: dict[str, tuple[Callable[[str], Any], Callable[[Any, str], Any]]] = {
+    "aiohttp": (
+        lambda _: aiohttp.ClientSession(trace_configs=[tracing()]),
+        lambda client, address: read_and_close(client, address),
+    ),
+    "httpx": (lambda _: httpx.AsyncClient(event_hooks={"request": []}), lambda client, address: client.get(address)),
+    "openai": (
+        lambda address: openai.AsyncOpenAI(api_key="k", base_url=address, default_headers={"x-model": "a"}),
+        lambda client, _: client.chat.completions.create(model="m", messages=[]),
+    ),
+}
+
+
+async def read_and_close(session: aiohttp.ClientSession, address: str) -> None:
+    async with session, session.get(address) as answer:
+        await answer.text()
+
+
+@pytest.mark.parametrize(("make", "use"), ASYNC_USES.values(), ids=ASYNC_USES)
+def test_use_changes_no_async_client(make, use):
+    """Loops, tasks and connections of an event loop leave a client what it was."""
+    asyncio.run(use_and_compare(make, use))
 
 
 def test_headers_that_say_who_asks_do_not_act():
