@@ -28,6 +28,14 @@ from crew_repo.model import RESOLVED, Component
 __all__ = ["add_remote", "connects", "resolved_tools"]
 
 _URL = re.compile(r"(--?[\w-]+=)?(\w+://.*)", re.DOTALL)
+# What a server gets of this process's environment whatever it is given (mcp.client.stdio).
+_INHERITED = frozenset(
+    {
+        *("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER"),
+        *("APPDATA", "HOMEDRIVE", "HOMEPATH", "LOCALAPPDATA", "PATHEXT", "PROCESSOR_ARCHITECTURE", "SYSTEMDRIVE"),
+        *("SYSTEMROOT", "TEMP", "USERNAME", "USERPROFILE"),
+    }
+)
 _RESOLVED_KINDS = {"MCPNativeTool", "MCPToolWrapper", "CrewAIPlatformActionTool"}
 
 
@@ -99,10 +107,14 @@ def _add_member(parts: Parts, path: str, name: str, value: Any) -> None:
 
 
 def _given_variables(env: dict[str, str]) -> dict[str, str]:
-    """The variables that a server is given on purpose: of `{**os.environ, "MODE": "x"}`, `MODE`."""
-    if not os.environ.items() <= env.items():
-        return env
-    return {name: value for name, value in env.items() if os.environ.get(name) != value}
+    """The variables that a server is given on purpose: of `{**os.environ, "MODE": "x"}`, `MODE`.
+
+    Those that it gets anyway, as they are in this process, do not count.
+    """
+    everything = os.environ.items() <= env.items()
+    passed_on = {name for name, value in env.items() if os.environ.get(name) == value}
+    left = passed_on if everything else passed_on & _INHERITED
+    return {name: value for name, value in env.items() if name not in left}
 
 
 def _relative(arg: str) -> str:

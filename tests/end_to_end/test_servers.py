@@ -80,6 +80,21 @@ def test_tools_that_a_server_gives_now_count(repo, model, server):
     third = repo.run(crew(model), {"notes": "n"})
     assert third.run.reused == ["buy", "note"]
     assert third.raw == first.raw
+    assert not repo.verify()
+
+
+def test_equal_tasks_with_servers_are_told_apart(repo, model, server):
+    """Two tasks that are alike have a record each, though a plan cannot know yet that they are."""
+
+    def twins() -> Crew:
+        built = crew(model)
+        built.tasks[1] = crews.task("buy", "{notes}", built.agents[0], context=[])
+        built.tasks[0].context = []
+        return built
+
+    assert len(repo.run(twins(), {"notes": "n"}).run.executed) == 2
+    assert len(repo.plan(twins(), {"notes": "n"}).may_rerun) == 2
+    assert len(repo.run(twins(), {"notes": "n"}).run.reused) == 2
 
 
 @pytest.mark.parametrize(("file", "text"), [("server.py", SERVER + "# another\n"), ("helpers.py", "UNIT = 'euros'\n")])
@@ -99,6 +114,9 @@ def test_of_what_a_server_is_given_all_counts_but_secrets(repo, model, server, m
     stale = ["stale", "agent.mcp:1.env changed"]
     assert reasons(repo, crew(model, env={**os.environ, "MODE": "b", "API_KEY": "two"})) == stale
     assert reasons(repo, crew(model, env={"MODE": "b"})) == stale
+    anyway = {"PATH": os.environ["PATH"], "MODE": "a", "API_KEY": "one"}
+    assert reasons(repo, crew(model, env=anyway)) == AT_RUN_TIME
+    assert reasons(repo, crew(model, env={**anyway, "PATH": "/elsewhere"})) == stale
 
 
 def test_where_the_folder_stands_does_not_count(repo, model, server):
