@@ -14,6 +14,7 @@ from html import escape
 from typing import Any
 
 __all__ = [
+    "RESOLVED",
     "Claim",
     "Component",
     "Decision",
@@ -40,6 +41,9 @@ __all__ = [
     "TaskState",
     "Usage",
 ]
+
+
+RESOLVED = "resolved:"  # how the paths of components begin that only a connection gives; they act through the context
 
 
 class _Text(str, Enum):
@@ -96,6 +100,7 @@ class ReasonKind(_Text):
     NOT_RESTORABLE = "not restorable"
     HASH_FORMAT = "hash format"
     CONDITION = "condition"
+    AT_RUN_TIME = "known at run time"
 
 
 @dataclass(frozen=True, slots=True)

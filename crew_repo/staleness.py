@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from crew_repo.hashing import FORMAT, definition_hash, input_hash, output_hash, text_hash
+from crew_repo.hashing import FORMAT, definition_hash, input_hash, output_hash, sent_hash, text_hash
 from crew_repo.hashing import context_hash as hash_context
 from crew_repo.model import (
+    RESOLVED,
     Component,
     Decision,
     Definition,
@@ -29,7 +30,19 @@ from crew_repo.model import (
 )
 from crew_repo.policy import TaskPolicy
 
-__all__ = ["Current", "changes", "current_state", "decide", "decide_unknown", "name_upstreams", "with_downstream"]
+__all__ = [
+    "Current",
+    "changes",
+    "counts_resolved",
+    "current_state",
+    "decide",
+    "decide_unknown",
+    "name_upstreams",
+    "with_downstream",
+]
+
+
+_SAID = f"{RESOLVED}context"  # the context alone, where the context's hash stands for more
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +84,18 @@ def current_state(
     forced: bool = False,
     human_input: bool = False,
     has_memory: bool = False,
+    resolved: tuple[Component, ...] | None = None,
 ) -> Current:
-    """Hash a definition and its context, as the first of equal tasks."""
+    """Hash a definition and its context, as the first of equal tasks.
+
+    `resolved`: what servers gave for this execution. As the context it is known only then, so it counts with it.
+    """
     defined, read = definition_hash(definition.components), hash_context(context)
+    if resolved is not None and counts_resolved(policy):
+        resolved = tuple(component for component in resolved if not policy.ignores(component.path))
+        said = Component(_SAID, read, acts=False)
+        definition = replace(definition, components=(*definition.components, *resolved, said))
+        read = sent_hash(context, resolved)
     return Current(
         task_name,
         position,
@@ -87,6 +109,11 @@ def current_state(
         human_input,
         has_memory,
     )
+
+
+def counts_resolved(policy: TaskPolicy) -> bool:
+    """Whether what servers give for an execution counts: then no plan knows what a task will be told."""
+    return not policy.ignores(f"{RESOLVED}tools")
 
 
 def decide(current: Current, record: Record | None, head: TaskHead | None, now: datetime) -> Decision:
@@ -118,9 +145,18 @@ def decide_unknown(current: Current, possible: bool, upstream: tuple[Reason, ...
     demanded += tuple(_not_hashable(opaque) for opaque in current.definition.opaque)
     if possible and not demanded:
         return _decision(current, Status.MAY_RERUN, upstream, head)
-    why = () if possible else tuple(r for r in _why_missing(current, head) if r.component != "context")
+    why = () if possible else _why_missing(_as_if_told(current, head), head)
     missing = _is_missing(why)
     return _decision(current, Status.MISSING if missing else Status.STALE, demanded + why + upstream, head)
+
+
+def _as_if_told(current: Current, head: TaskHead | None) -> Current:
+    """The same with what it was told when it last ran: what it will be told is not known."""
+    if head is None or head.record is None:
+        return current
+    told = tuple(c for c in head.record.components if c.path.startswith(RESOLVED))
+    definition = replace(current.definition, components=(*current.definition.components, *told))
+    return replace(current, definition=definition, context_hash=head.record.context_hash)
 
 
 def _decision(current: Current, status: Status, reasons: tuple[Reason, ...], head: TaskHead | None) -> Decision:
@@ -261,12 +297,15 @@ def changes(
     after = {component.path: component for component in new}
     differing = [path for path in sorted({**before, **after}) if _differ(before, after, path)]
     acting = [path for path in differing if _acts(before, after, path)]
+    if _SAID in before and _SAID in after:  # then the context's hash is of all that follows
+        acting = [path for path in acting if path != "context"] + [p for p in differing if p.startswith(RESOLVED)]
     named = [path for path in differing if path not in acting and path.startswith("input:")] if acting else []
     inputs = [_change(before.get(path), after.get(path)) for path in named]
     yield from inputs
     for path in acting:
         root = _input_behind(f"{path}.template", before, after, inputs)
-        yield replace(_change(before.get(path), after.get(path)), root=root)
+        change = _change(before.get(path), after.get(path))
+        yield replace(change, root=root, component="context" if path == _SAID else path)
 
 
 def _input_behind(

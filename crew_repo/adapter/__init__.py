@@ -36,6 +36,7 @@ from crew_repo.adapter.kickoff import (
 )
 from crew_repo.adapter.outputs import NotRestorable, restore_output, store_output, store_text
 from crew_repo.adapter.parts import Memo
+from crew_repo.adapter.remotes import connects, resolved_tools
 from crew_repo.adapter.secrets import secret_inputs, secrets_of, secrets_of_error, without_secrets
 from crew_repo.adapter.serving import file_text, fire_callbacks, output_file, restore_file, says, serve
 from crew_repo.adapter.usage import UsageTracker
@@ -57,6 +58,7 @@ __all__ = [
     "check_inputs",
     "check_process",
     "condition_says",
+    "connects",
     "context_tasks",
     "copy_crew",
     "crew_llms",
@@ -81,6 +83,7 @@ __all__ = [
     "prepared",
     "reads_all_before",
     "refuse_checkpoint",
+    "resolved_tools",
     "restore_file",
     "restore_output",
     "said_to",

@@ -29,8 +29,8 @@ _EXECUTES = ("execute_sync", "execute_async", "aexecute_sync")
 class Handler(Protocol):
     """What a run does at a boundary. A ticket is the handler's own note of one arrival."""
 
-    def arrive(self, task: Task, agent: BaseAgent | None, context: str) -> Any:
-        """Hash what is about to be sent, look the record up, decide."""
+    def arrive(self, task: Task, agent: BaseAgent | None, context: str, tools: Any) -> Any:
+        """Hash what is about to be sent, look the record up, decide. `tools`: what CrewAI has prepared, if it has."""
 
     def served(self, ticket: Any) -> TaskOutput | None:
         """The restored output, if the decision was fresh."""
@@ -84,7 +84,7 @@ def _overrides(task: Task, handler: Handler) -> dict[str, Execute]:
     execute_in_thread = execute_sync if _is_crewais(execute_async) else execute_joined
 
     def sync(agent: BaseAgent | None = None, context: str | None = None, tools: Any = None) -> TaskOutput:
-        ticket = handler.arrive(task, agent, context or "")
+        ticket = handler.arrive(task, agent, context or "", tools)
         served = handler.served(ticket)
         return served if served is not None else _execute(execute_sync, ticket, context, tools)
 
@@ -98,7 +98,7 @@ def _overrides(task: Task, handler: Handler) -> dict[str, Execute]:
 
     async def native(agent: BaseAgent | None = None, context: str | None = None, tools: Any = None) -> TaskOutput:
         handler.astarted()
-        ticket = handler.arrive(task, agent, context or "")
+        ticket = handler.arrive(task, agent, context or "", tools)
         served = await handler.aserved(ticket)
         if served is None:
             served = await handler.aclaim(ticket)
@@ -112,7 +112,7 @@ def _overrides(task: Task, handler: Handler) -> dict[str, Execute]:
         agent: BaseAgent | None = None, context: str | None = None, tools: Any = None
     ) -> Future[TaskOutput]:
         future: Future[TaskOutput] = Future()
-        ticket = handler.arrive(task, agent, context or "")
+        ticket = handler.arrive(task, agent, context or "", tools)
         served = handler.served(ticket)
         if served is not None:
             future.set_result(served)

@@ -25,9 +25,10 @@ from crew_repo.adapter import fields, graph, private
 from crew_repo.adapter.knowledge import add_embedder, add_knowledge, add_own_of_source, given_sources
 from crew_repo.adapter.llms import add_llm
 from crew_repo.adapter.parts import Memo, Parts, is_crewais
+from crew_repo.adapter.remotes import add_remote
 from crew_repo.adapter.secrets import secret_inputs
 from crew_repo.adapter.skills import add_skills
-from crew_repo.adapter.tools import add_remote, add_tools
+from crew_repo.adapter.tools import add_tools
 from crew_repo.adapter.view import CrewView, TaskView
 from crew_repo.hashing import accounts, handing_over, is_secret_name
 from crew_repo.hashing.state import weakly_cached

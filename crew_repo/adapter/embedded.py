@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from crewai import Crew, Task
 from crewai.agents.agent_builder.base_agent import BaseAgent
 from crewai.llms.base_llm import BaseLLM
+from crewai.mcp import MCPServerHTTP, MCPServerSSE, MCPServerStdio
 from crewai.tools.base_tool import BaseTool
 from pydantic import BaseModel
 
@@ -22,8 +24,9 @@ from crew_repo.adapter import fields, private, view
 from crew_repo.adapter.fields import Kind, kind_of
 from crew_repo.adapter.llms import add_llm
 from crew_repo.adapter.parts import Memo, Parts, crewais_names, is_crewais, is_default
+from crew_repo.adapter.remotes import add_remote
 from crew_repo.adapter.tools import add_tools
-from crew_repo.hashing import handles, handles_marked, instance_state, kept_members, model_state
+from crew_repo.hashing import handles, handles_marked, handles_named, instance_state, kept_members, model_state
 from crew_repo.hashing.state import first_argument, function_of, live_tree_of, names_used, written_attributes
 
 if TYPE_CHECKING:
@@ -40,6 +43,9 @@ _PROJECT = {
     *("_kickoff", "_before_kickoff", "_after_kickoff", "_original_functions", "_original_tasks", "_original_agents"),
 }
 _ALL_BY_NAME = {"getattr", "vars", "__dict__", "__getattribute__"}
+
+
+_adapters: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 
 class _Described(threading.local):
@@ -60,6 +66,28 @@ def _llm(walker: Walker, value: BaseLLM, path: str) -> Steps:
 @handles(BaseTool)
 def _tool(walker: Walker, value: BaseTool, path: str) -> Steps:
     return _described_as(walker, "tool", value, path, lambda parts: add_tools(parts, f"{path}.", [value]))
+
+
+@handles(MCPServerStdio, MCPServerHTTP, MCPServerSSE)
+def _server(walker: Walker, value: Any, path: str) -> Steps:
+    return _described_as(walker, "mcp", value, path, lambda parts: add_remote(parts, f"{path}.", "mcp", [value]))
+
+
+@handles_named("mcpadapt.core.MCPAdapt")
+def _adapted_servers(walker: Walker, value: Any, path: str) -> Steps:
+    """The connection that tools of `crewai_tools.MCPServerAdapter` share, by what its servers are started with."""
+    _adapters.update(dict.fromkeys(getattr(value, "sessions", None) or (), value))
+    servers = value.serverparams
+    return _described_as(walker, "mcp", value, path, lambda parts: add_remote(parts, f"{path}.", "mcp", servers))
+
+
+@handles_named("mcp.client.session.ClientSession")
+def _session(walker: Walker, value: Any, path: str) -> Steps:
+    """One of its sessions stands for the same servers: a tool leads to the adapter first, and then to the session."""
+    adapter = _adapters.get(value)
+    if adapter is None:
+        return walker.hidden(value, path, "is connected to a server")
+    return ["mcp session", (yield adapter, path)]
 
 
 def _described_as(walker: Walker, kind: str, value: Any, path: str, describe: Any) -> Steps:

@@ -71,13 +71,13 @@ LLM = _table(
         safety_settings tools supports_tools instructions store previous_response_id include builtin_tools
         parse_tool_outputs auto_chain auto_chain_reasoning api api_version context_window_size guardrail_config
         additional_model_request_fields additional_model_response_field_paths location database schema_name
-        warehouse use_vertexai""",
-    own="model provider stop additional_params response_format base_url api_base endpoint account_url",
-    plumbing="""llm_type api_key stream timeout max_retries default_headers default_query client_params organization
-        project interceptor callbacks is_litellm prefer_upload custom_openai is_o1_model is_gpt4_model is_claude_3
-        is_claude_model is_anthropic is_gemini_2_0 is_openai_model is_azure_openai_endpoint supports_streaming
-        model_id region_name aws_access_key_id aws_secret_access_key aws_session_token credential_scopes
-        account_identifier role completion_cost""",
+        warehouse use_vertexai default_query interceptor region_name""",
+    own="""model provider stop additional_params client_params default_headers response_format base_url api_base
+        endpoint account_url""",
+    plumbing="""llm_type api_key stream timeout max_retries organization project callbacks is_litellm prefer_upload
+        custom_openai is_o1_model is_gpt4_model is_claude_3 is_claude_model is_anthropic is_gemini_2_0 is_openai_model
+        is_azure_openai_endpoint supports_streaming model_id aws_access_key_id aws_secret_access_key
+        aws_session_token credential_scopes account_identifier role completion_cost""",
 )
 
 TOOL = _table(

@@ -1,17 +1,29 @@
-"""The components of a language model: what it is asked with, never what it is asked as (keys, headers, time-outs)."""
+"""The components of a language model: what it is asked with, where and through what; never its keys and time-outs."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Mapping
 from typing import Any
 
+from crewai import LLM
 from crewai.llms.base_llm import BaseLLM
 from crewai.utilities.llm_utils import create_llm
 from pydantic import BaseModel
 
-from crew_repo.adapter import fields
-from crew_repo.adapter.parts import Parts, crewais_names, endpoint, is_crewais
-from crew_repo.hashing import is_secret, model_state, only_failing, written_at_work
+from crew_repo.adapter import fields, private
+from crew_repo.adapter.parts import Parts, crewais_names, is_crewais
+from crew_repo.hashing import (
+    acting_headers,
+    client_address,
+    client_headers,
+    endpoint,
+    hangs_on_client,
+    is_secret,
+    model_state,
+    only_failing,
+    written_at_work,
+)
 
 __all__ = ["add_llm"]
 
@@ -19,7 +31,15 @@ _ACTING_WORDS = {
     *("model", "engine", "deployment", "provider", "version", "api", "url", "uri", "base", "host", "endpoint"),
     *("region", "temperature", "seed", "tokens", "prompt", "system"),
 }
-_OWN_PLUMBING = {"timeout", "max_retries", "retries", "stream", "callbacks", "interceptor", "verbose"}
+_OWN_PLUMBING = {"timeout", "max_retries", "retries", "stream", "callbacks", "verbose"}
+_PLACE_WORDS = {"base", "url", "host", "endpoint", "region", "location", "version", "deployment", "project", "account"}
+# Of LiteLLM's providers, those whose variables do not begin with their name.
+_LITELLM_NAMES = {
+    **dict.fromkeys(("BEDROCK", "BEDROCK_CONVERSE", "SAGEMAKER", "SAGEMAKER_CHAT"), ("AWS_",)),
+    **dict.fromkeys(("VERTEX_AI", "VERTEX_AI_BETA"), ("VERTEX", "GOOGLE_")),
+    **{"WATSONX": ("WX_",), "GITHUB_COPILOT": ("GITHUB_",), "TEXT-COMPLETION-OPENAI": ("OPENAI_",)},
+    **{"GEMINI": ("GOOGLE_",), "TOGETHER_AI": ("TOGETHERAI_",), "FIREWORKS_AI": ("FIREWORKS_",)},
+}
 _ENDPOINTS = ("base_url", "api_base", "endpoint", "account_url")
 # What CrewAI's executor adds to an LLM's stop words for the ReAct loop; it is not the user's.
 _REACT_STOP = "\nObservation:"
@@ -62,26 +82,79 @@ def _add_native(parts: Parts, path: str, llm: BaseLLM) -> None:
     stop = [word for word in llm.stop or [] if word != _REACT_STOP]
     if stop:
         parts.value(f"{path}.stop", sorted(stop))
-    _add_endpoint(parts, path, llm)
     _add_response_format(parts, path, getattr(llm, "response_format", None))
-    for name, value in (getattr(llm, "additional_params", None) or {}).items():
-        if not _is_plumbing(name, value):
-            parts.value(f"{path}.{name}", value)
+    _add_parameters(parts, path, getattr(llm, "additional_params", None) or {})
+    _add_client(parts, path, llm)
     if not is_crewais(type(llm)):
         _add_custom(parts, path, llm)
 
 
+def _add_parameters(parts: Parts, path: str, given: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        if "header" in name.lower():
+            _add_headers(parts, f"{path}.{name}", value)
+        elif not _is_plumbing(name, value):
+            parts.value(f"{path}.{name}", value)
+
+
+def _add_headers(parts: Parts, path: str, headers: object) -> None:
+    """Those that may choose the model, as gateways let them."""
+    said = acting_headers(headers)
+    if said:
+        parts.value(path, said)
+
+
 def _is_plumbing(name: str, value: object) -> bool:
-    plumbing = fields.LLM.get(name) is fields.Kind.PLUMBING or name in _ENDPOINTS or name.startswith("aws_")
-    return plumbing or is_secret(name, value) or "header" in name.lower()
+    identity = name.startswith("aws_") and not _PLACE_WORDS & set(name.split("_"))
+    plumbing = fields.LLM.get(name) is fields.Kind.PLUMBING or name in _ENDPOINTS or identity
+    return plumbing or is_secret(name, value)
 
 
-def _add_endpoint(parts: Parts, path: str, llm: BaseLLM) -> None:
-    given = [str(getattr(llm, name)) for name in _ENDPOINTS if getattr(llm, name, None)]
-    if not given and getattr(llm, "provider", "") == "openai" and is_crewais(type(llm)):
-        given = [value for name in ("OPENAI_BASE_URL", "OPENAI_API_BASE") if (value := os.environ.get(name))]
-    if given:
-        parts.json(f"{path}.endpoint", endpoint(given[0]))
+def _add_client(parts: Parts, path: str, llm: BaseLLM) -> None:
+    """Where the LLM asks and what its client adds, by the client that it has; what of the user's hangs on that.
+
+    LiteLLM has no client: of it, the environment variables count that name an endpoint or a region.
+    """
+    given = dict(getattr(llm, "client_params", None) or {})
+    client = _client(parts, llm)
+    where = client_address(client) or next((str(at) for name in _ENDPOINTS if (at := getattr(llm, name, None))), "")
+    if where:
+        parts.json(f"{path}.endpoint", endpoint(where))
+    headers = client_headers(client) if client is not None else {}
+    for said in (getattr(llm, "default_headers", None), given.pop("default_headers", None)):
+        headers = {**acting_headers(said), **headers}
+    _add_headers(parts, f"{path}.headers", headers)
+    _add_parameters(parts, f"{path}.client_params", given)
+    _add_hanging(parts, f"{path}.client", client, [getattr(llm, "interceptor", None), *given.values()])
+    if isinstance(llm, LLM):
+        _add_environment(parts, llm)
+
+
+def _add_hanging(parts: Parts, path: str, client: object, besides: list[object]) -> None:
+    """What of the user's hangs on a client, `besides` what counts by a name of its own."""
+    try:
+        hanging = hangs_on_client(client, besides)
+    except ValueError as error:
+        return parts.opaque(path, f"{type(client).__name__}: it {error}")
+    return parts.value(path, [tuple(place) for place in hanging]) if hanging else None
+
+
+def _client(parts: Parts, llm: BaseLLM) -> object | None:
+    """The client of CrewAI's own making; one of the user's is a part of the LLM like others."""
+    if "_client" not in crewais_names(type(llm)):
+        return None
+    return private.model_client(llm) or parts.memo.client(llm, private.made_model_client)
+
+
+def _add_environment(parts: Parts, llm: BaseLLM) -> None:
+    """What LiteLLM reads by the name of the provider: OLLAMA_API_BASE, AWS_REGION_NAME, VERTEXAI_LOCATION."""
+    prefix, slash, _ = llm.model.partition("/")
+    provider = (prefix if slash else str(llm.provider)).upper()
+    prefixes = (provider, *_LITELLM_NAMES.get(provider, ()))
+    for name, value in sorted(os.environ.items()):
+        acts = name.startswith(prefixes) and _PLACE_WORDS & set(name.lower().split("_"))
+        if acts and not is_secret(name, value):
+            parts.value(f"environment:{name}", endpoint(value) if "://" in value else value)
 
 
 def _add_response_format(parts: Parts, path: str, response_format: Any) -> None:
@@ -116,17 +189,21 @@ def _is_plumbing_variable(path: str) -> bool:
 
 def _add_code(parts: Parts, path: str, llm: BaseLLM) -> None:
     parts.model_class(f"{path}.source", type(llm))
-    known = set(type(llm).model_fields) - _own_fields(llm)
+    known = crewais_names(type(llm))
     values = model_state(llm)
     own = {name for name in values if not _is_inherited(name, known) and not _is_own_plumbing(name, values[name])}
+    for name in sorted(values.keys() - own):
+        if is_secret(name, values[name]):
+            parts.signer(f"{path}.{name}", values[name])
     for name in sorted(own - written_at_work(type(llm)) - only_failing(type(llm)).attributes):
-        parts.member(f"{path}.{name}", values[name])
+        value = acting_headers(values[name]) if name.endswith("headers") else values[name]
+        parts.member(f"{path}.{name}", value)
 
 
 def _is_own_plumbing(name: str, value: object) -> bool:
     """Of a user's own class, whose other names are its own: `model_id` and `role` may well act."""
-    return name in _OWN_PLUMBING or name in _ENDPOINTS or is_secret(name, value) or name.endswith("headers")
+    return name in _OWN_PLUMBING or name in _ENDPOINTS or is_secret(name, value)
 
 
-def _is_inherited(name: str, known: set[str]) -> bool:
-    return name in known or name in BaseLLM.__private_attributes__ or callable(getattr(BaseLLM, name, None))
+def _is_inherited(name: str, known: Collection[str]) -> bool:
+    return name in known or callable(getattr(BaseLLM, name, None))

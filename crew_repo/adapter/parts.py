@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
 from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel
@@ -23,6 +22,7 @@ from crew_repo.hashing import (
     hash_class,
     hash_model_class,
     hash_value,
+    is_own_class,
     is_secret_name,
     kept_values,
     left_out,
@@ -32,7 +32,7 @@ from crew_repo.hashing import (
 from crew_repo.hashing.state import weakly_cached, written_attributes
 from crew_repo.model import Component, Definition, Opaque
 
-__all__ = ["Memo", "Parts", "crewais_names", "endpoint", "is_crewais", "is_default"]
+__all__ = ["Memo", "Parts", "crewais_names", "is_crewais", "is_default"]
 
 _PACKAGE = "crewai."
 _PIECE = 1 << 20  # bytes of a file read at a time
@@ -50,6 +50,13 @@ class Memo:
     texts: dict[str, str] = field(default_factory=dict)
     files: dict[str, tuple[tuple[int, ...], str]] = field(default_factory=dict)
     hidden: set[str] = field(default_factory=set, repr=False)
+    clients: dict[int, tuple[object, object]] = field(default_factory=dict, repr=False)
+
+    def client(self, llm: Any, make: Callable[[Any], object]) -> object:
+        """The client of an LLM that has to be made to be looked at, once for each."""
+        if id(llm) not in self.clients:
+            self.clients[id(llm)] = (llm, make(llm))
+        return self.clients[id(llm)][1]
 
     def file(self, file: Path) -> str:
         """The SHA-256 of a file's content, read again if the file may have changed since. Raises OSError.
@@ -139,13 +146,22 @@ class Parts:
     def own(self, path: str, owner: object, names: Iterable[str], *, besides: Collection[str] = ()) -> None:
         """What an object of the user's class holds under these names, but for secrets, under `path`.
 
-        What its own methods write counts as it was given, or not at all where that is `besides`.
+        Of an object that signs requests, the class counts. What its own methods write counts as it was given, or not
+        at all where that is `besides`.
         """
         values, written = model_state(owner), written_attributes(type(owner))
-        own = {name for name in names if name in values and not left_out(name, values[name])}
+        secret = {name for name in names if name in values and left_out(name, values[name])}
+        own = {name for name in names if name in values} - secret
+        for name in sorted(secret):
+            self.signer(f"{path}.{name.lstrip('_')}", values[name])
         for name in sorted(own - written):
             self.member(f"{path}.{name.lstrip('_')}", values[name])
         self.kept(path, owner, (own & written).difference(besides))
+
+    def signer(self, path: str, value: object) -> None:
+        """The class of an object under a secret's name, where it is the user's: what it does acts."""
+        if is_own_class(type(value)):
+            self.cls(path, type(value))
 
     def callable(self, path: str, function: Callable[..., Any]) -> None:
         """A function, by what it does."""
@@ -256,12 +272,3 @@ def crewais_names(cls: type) -> frozenset[str]:
     """The fields and private attributes that CrewAI's classes among the bases of a class declare."""
     bases = (base for base in cls.__mro__ if is_crewais(base) and issubclass(base, BaseModel))
     return frozenset(name for base in bases for name in (*base.model_fields, *base.__private_attributes__))
-
-
-def endpoint(url: str, *, query: bool = False) -> str:
-    """Scheme, host, port and path of a URL, without user or fragment; with its query minus secrets if asked."""
-    parts = urlsplit(url if "://" in url else f"//{url}")
-    host = parts.netloc.rpartition("@")[2].lower()
-    plain = f"{parts.scheme}://{host}{parts.path.rstrip('/')}"
-    kept = sorted((k, "" if is_secret_name(k) else v) for k, v in parse_qsl(parts.query, keep_blank_values=True))
-    return f"{plain}?{urlencode(kept)}" if query and kept else plain

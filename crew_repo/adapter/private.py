@@ -14,6 +14,7 @@ from crewai import Crew, Task
 from crewai.agents.agent_builder.base_agent import BaseAgent
 from crewai.crews.utils import _resolve_crew_skills
 from crewai.events.event_bus import crewai_event_bus
+from crewai.llms.base_llm import BaseLLM
 
 __all__ = [
     "check_names",
@@ -23,6 +24,8 @@ __all__ = [
     "forget_tool_results",
     "keeps_conversation",
     "loaded_skills",
+    "made_model_client",
+    "model_client",
     "original_text",
     "plan_crew",
     "prompt_texts",
@@ -79,6 +82,24 @@ def original_text(item: Task | BaseAgent, field: str) -> str | None:
 def loaded_skills(skills: list[Any]) -> list[Any]:
     """The skills of a crew as its kickoff loads them, once for all agents: from their folders, where they are paths."""
     return _resolve_crew_skills(SimpleNamespace(skills=skills)) or []  # type: ignore[arg-type]
+
+
+def model_client(llm: BaseLLM) -> object | None:
+    """The client that an LLM of CrewAI's asks through, if it has made one."""
+    return getattr(llm, "_client", None)
+
+
+def made_model_client(llm: BaseLLM) -> object | None:
+    """The client that an LLM will make when it is first asked, since it has no key yet; the LLM stays as it is.
+
+    A copy makes it with any key, so that a plan without one says what a run with one does. None if it cannot be made.
+    """
+    try:
+        copy = llm.model_copy()
+        copy.api_key = copy.api_key or "none"
+        return copy._get_sync_client()  # type: ignore[attr-defined, no-any-return]
+    except Exception:  # noqa: BLE001 - an SDK raises what it likes for what is missing; the kickoff itself will say so
+        return None
 
 
 def keeps_conversation(executor: object) -> bool:

@@ -17,15 +17,18 @@ What counts:
 - What code writes on its own objects, as it was given and not as runs have left it (`_kept`); what a tool only adds to
   and never reads does not count, nor does what a model writes as it answers (`_accounts`). So do the globals that
   functions of the same module write, whoever of it reads them, and defaults and attributes of functions (`_globals`).
+- Of a client of HTTP, its address, its query and its headers (`_clients`), and whatever of the user's hangs on it:
+  adapters, transports, hooks, auth objects (`_hanging`). Of a thread or a pool, the user's code that it calls.
 - Of a client, a thread or another thing of plumbing that the user has derived a class of, what the user has added.
 
-What does not count, and cannot be seen: the values of what is named like a secret (`_secret_names`) or is a SecretStr,
-and the passwords in URLs (`handing_over` tells the caller what they were, who keeps them out of what is stored);
-environment variables whose names are made at run time, or that are read by other ways than `os.environ` and
-`os.getenv` under these names; docstrings that are read by other ways than `name.__doc__`; names that only the text of
-an `eval` or `exec` mentions; changes at run time of modules that a function imports itself or passes around whole,
-whose files count instead; the subclasses of a class; what a weak reference leads to; the state of locks, loggers and
-threads.
+What does not count, and cannot be seen: the values of what is named like a secret (`_secret_names`) or is a SecretStr
+(of an object there, only the user's class), and the passwords in URLs (`handing_over` tells the caller what they were,
+who keeps them out of what is stored); headers that say who asks or which request it is; environment variables whose
+names are made at run time, or that are read by other ways than `os.environ` and `os.getenv` under these names;
+docstrings that are read by other ways than `name.__doc__`; names that only the text of an `eval` or `exec` mentions;
+changes at run time of modules that a function imports itself or passes around whole, whose files count instead; the
+subclasses of a class; what a weak reference leads to or calls; the state of locks, loggers and threads; a client's
+cookies, time-outs, proxies and certificates, and the settings of a library's own adapters.
 """
 
 from __future__ import annotations
@@ -34,15 +37,16 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from crew_repo.hashing import _annotations, _callables, _classes, _objects, _plumbing, _pydantic, _values  # noqa: F401
+from crew_repo.hashing import _annotations, _callables, _classes, _clients, _objects, _plumbing, _pydantic, _values  # noqa: F401
 from crew_repo.hashing._accounts import accounts, written_at_work
 from crew_repo.hashing._canonical import FORMAT, JsonValue, digest
-from crew_repo.hashing._dispatch import handles, handles_marked, register_hasher, unregister_hasher
+from crew_repo.hashing._clients import acting_headers, client_address, client_headers, endpoint, hangs_on_client
+from crew_repo.hashing._dispatch import handles, handles_marked, handles_named, register_hasher, unregister_hasher
 from crew_repo.hashing._failing import only_failing
 from crew_repo.hashing._kept import Work, kept_members, kept_values
-from crew_repo.hashing._origin import is_own_function
+from crew_repo.hashing._origin import is_own_class, is_own_function
 from crew_repo.hashing._pydantic import model_state
-from crew_repo.hashing._records import context_hash, definition_hash, input_hash, output_hash, text_hash
+from crew_repo.hashing._records import context_hash, definition_hash, input_hash, output_hash, sent_hash, text_hash
 from crew_repo.hashing._secret_names import is_secret_name
 from crew_repo.hashing._secrets import handing_over, may_hold_secrets, secrets_in, spoken
 from crew_repo.hashing._state import instance_state
@@ -58,18 +62,25 @@ __all__ = [
     "Walker",
     "Work",
     "accounts",
+    "acting_headers",
+    "client_address",
+    "client_headers",
     "context_hash",
     "definition_hash",
     "digest",
+    "endpoint",
     "handing_over",
     "handles",
     "handles_marked",
+    "handles_named",
+    "hangs_on_client",
     "hash_callable",
     "hash_class",
     "hash_model_class",
     "hash_value",
     "input_hash",
     "instance_state",
+    "is_own_class",
     "is_own_function",
     "is_secret",
     "is_secret_name",
@@ -82,6 +93,7 @@ __all__ = [
     "output_hash",
     "register_hasher",
     "secrets_in",
+    "sent_hash",
     "spoken",
     "text_hash",
     "unregister_hasher",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_origin
 from crew_repo.hashing._canonical import Encoded
 from crew_repo.hashing._dispatch import handles
 from crew_repo.hashing._kept import kept_members
-from crew_repo.hashing._origin import is_compiled, is_own_class, is_own_function, qualified_name
+from crew_repo.hashing._origin import home_of, is_compiled, is_own_class, is_own_function, qualified_name
 from crew_repo.hashing._pydantic import declarations, own_post_init
 from crew_repo.hashing.state import own_written_attributes, written_from_outside
 
@@ -64,7 +64,7 @@ def _is_named(kind: type) -> bool:
     """Whether an installed module has this class under this name; what a library makes at run time it has not."""
     if "<locals>" in kind.__qualname__ or is_own_class(kind):
         return False
-    found: Any = sys.modules.get(kind.__module__)
+    found: Any = sys.modules.get(home_of(kind))
     for name in kind.__qualname__.split("."):
         found = getattr(found, name, None)
     return found is kind or (not hasattr(sys.modules.get(kind.__module__), "__file__") and is_compiled(kind))

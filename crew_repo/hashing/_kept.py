@@ -122,7 +122,7 @@ class _Local(threading.local):
 
 
 _ABSENT = _Seen(Hashed("absent"))
-_UNDER_WAY = _Seen(Hashed("under way"))
+_UNDER_WAY = Hashed("under way")
 _owners: dict[int, _Owner] = {}
 _local = _Local()
 _within: ContextVar[frozenset[Work]] = ContextVar("crew_repo_works", default=frozenset())
@@ -139,6 +139,8 @@ def _note_end(owner: _Owner) -> None:
 
 def kept_values(owner: object, names: Iterable[str], read: Read, path: str) -> dict[str, Hashed]:
     """The written values of an object, as they were given. `read` gives what it holds by now, by name."""
+    if id(owner) in _local.under_way:  # what it holds leads back to it: nothing is learnt of it there
+        return dict.fromkeys(names, _UNDER_WAY)
     known = _owner(owner, read)
     if known is None:  # nothing can be remembered of it
         return {name: seen.hashed for name, seen in _see(owner, names, read, path).items()}
@@ -166,9 +168,7 @@ def _owner(owner: object, read: Read) -> _Owner | None:
 
 
 def _see(owner: object, names: Iterable[str], read: Read, path: str) -> dict[str, _Seen]:
-    """Hash values on their own; one that leads back to its owner ends there."""
-    if id(owner) in _local.under_way:
-        return dict.fromkeys(names, _UNDER_WAY)
+    """Hash values on their own; one that leads back to its owner ends there, in `kept_values`."""
     _local.under_way.add(id(owner))
     try:
         held = read(owner)

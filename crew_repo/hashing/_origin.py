@@ -14,6 +14,7 @@ from types import ClassMethodDescriptorType, CodeType, MethodDescriptorType, Mod
 from typing import Any
 
 __all__ = [
+    "home_of",
     "is_compiled",
     "is_core_class",
     "is_core_module",
@@ -34,11 +35,22 @@ _PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
 
 # Classes that a newer Python calls by another name.
 _RENAMED = {"enum.EnumType": "enum.EnumMeta", "collections._tuplegetter": "_collections._tuplegetter"}
+# Classes of httpx, or of its successor, that these clients call their own once they are imported.
+_RELABELLED = frozenset({"BaseTransport", "AsyncBaseTransport", "Timeout"})
+_RELABELLING = frozenset({"openai", "anthropic", "groq", "cerebras.cloud.sdk", "together"})
+
+
+def home_of(kind: type) -> str:
+    """The module that a class is from, whatever has been imported since."""
+    if kind.__name__ in _RELABELLED and kind.__module__ in _RELABELLING:
+        homes = (name for name in ("httpx", "httpx2") if vars(sys.modules.get(name, kind)).get(kind.__name__) is kind)
+        return next(homes, kind.__module__)
+    return kind.__module__
 
 
 def qualified_name(kind: type) -> str:
     """`module.qualname` of a class, as the oldest supported Python says it."""
-    name = f"{kind.__module__}.{kind.__qualname__}"
+    name = f"{home_of(kind)}.{kind.__qualname__}"
     return _RENAMED.get(name, name)
 
 

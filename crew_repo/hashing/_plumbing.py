@@ -7,13 +7,14 @@ import logging
 import threading
 import types
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextvars import Context, ContextVar, Token
 from os import environ
 from typing import TYPE_CHECKING, Any
 
 from crew_repo.hashing._canonical import Encoded
 from crew_repo.hashing._dispatch import handles, handles_named
+from crew_repo.hashing._hanging import hanging_on, leads_nowhere
 from crew_repo.hashing._kept import kept_members
 from crew_repo.hashing._origin import is_own_class, qualified_name
 from crew_repo.hashing._secrets import hand_over
@@ -23,12 +24,14 @@ from crew_repo.hashing.state import assigned_in, own_written_attributes
 if TYPE_CHECKING:
     from crew_repo.hashing._walker import Parts, Steps, Walker
 
-__all__: list[str] = []
+__all__ = ["library_class", "library_state", "with_what_the_user_adds"]
 
+# Of a thread, of a timer, and of a pool of threads or processes.
+_WORK = {"_target", "_args", "_kwargs", "function", "args", "kwargs", "_initializer", "_initargs"}
 _STANDARD_STREAMS = frozenset({"<stdin>", "<stdout>", "<stderr>"})
 
 
-def _with_what_the_user_adds(handler: Callable[[Walker, Any, str], Steps]) -> Callable[[Walker, Any, str], Steps]:
+def with_what_the_user_adds(handler: Callable[[Walker, Any, str], Steps]) -> Callable[[Walker, Any, str], Steps]:
     """Of the user's own subclass, its class and the fields that the library's classes do not have count as well."""
 
     @functools.wraps(handler)
@@ -39,14 +42,27 @@ def _with_what_the_user_adds(handler: Callable[[Walker, Any, str], Steps]) -> Ca
     return handle
 
 
-def _library_class(kind: type) -> type:
+def library_class(kind: type) -> type:
+    """The nearest class that is not the user's."""
     return next(base for base in kind.__mro__ if not is_own_class(base))
+
+
+def library_state(value: object) -> dict[str, Any]:
+    """The attributes of an object, but for those that the user's own class adds to a library's."""
+    held = instance_state(value)
+    if not any(map(is_own_class, type(value).__mro__)):
+        return held
+    return {name: part for name, part in held.items() if name in _library_names(type(value))}
+
+
+def _library_names(kind: type) -> frozenset[str]:
+    return frozenset().union(*(assigned_in(base) for base in kind.__mro__ if not is_own_class(base)))
 
 
 def _derived(walker: Walker, value: Any, path: str, steps: Steps) -> Parts:
     contents = steps if isinstance(steps, list) else (yield from steps)
     kind = yield type(value), path
-    library = frozenset().union(*(assigned_in(base) for base in type(value).__mro__ if not is_own_class(base)))
+    library = _library_names(type(value))
     written = own_written_attributes(type(value)) - library
     held = {name: part for name, part in instance_state(value).items() if name not in library}
     members = [(name, part) for name, part in held.items() if name not in written]
@@ -54,9 +70,10 @@ def _derived(walker: Walker, value: Any, path: str, steps: Steps) -> Parts:
     return ["derived", kind, contents, *(yield from walker.members(members, path))]
 
 
+@leads_nowhere
 @handles(
     *(type(threading.Lock()), type(threading.RLock()), threading.Event, threading.Condition, threading.Semaphore),
-    *(threading.Barrier, threading.local, threading.Thread),
+    *(threading.Barrier, threading.local),
     *(logging.Logger, logging.LoggerAdapter, logging.Handler, logging.Filter, logging.Formatter),
     *(Context, Token, type(environ)),
     *(weakref.ref, weakref.WeakSet, weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.finalize),
@@ -64,36 +81,29 @@ def _derived(walker: Walker, value: Any, path: str, steps: Steps) -> Parts:
 )
 @handles_named(
     *("asyncio.locks.Lock", "asyncio.locks.Event", "asyncio.locks.Condition", "asyncio.locks.Semaphore"),
-    *("asyncio.events.AbstractEventLoop", "concurrent.futures._base.Executor", "multiprocessing.synchronize.SemLock"),
+    *("asyncio.events.AbstractEventLoop", "multiprocessing.synchronize.SemLock"),
     *("loguru._logger.Logger", "structlog._config.BoundLoggerLazyProxy", "structlog._base.BoundLoggerBase"),
     *("rich.console.Console", "tqdm.std.tqdm", "opentelemetry.trace.Tracer"),
 )
-@_with_what_the_user_adds
+@with_what_the_user_adds
 def _stateless(_walker: Walker, value: object, _path: str) -> list[Encoded]:
-    return ["stateless", qualified_name(_library_class(type(value)))]
+    return ["stateless", qualified_name(library_class(type(value)))]
 
 
-@handles_named(
-    *("requests.sessions.Session", "urllib3.poolmanager.PoolManager", "aiohttp.client.ClientSession"),
-    *("httpx._client.BaseClient", "httpx.Client", "httpx.AsyncClient", "openai._base_client.BaseClient"),
-    "anthropic._base_client.BaseClient",
-)
-@_with_what_the_user_adds
-def _http_client(_: Walker, value: Any, path: str) -> Parts:
-    """Connections, headers and timeouts come and go; where it talks to stays, what it always asks, and who answers."""
-    hand_over(value)
-    address = getattr(value, "base_url", None)
-    place = [str(getattr(address, part, "")) for part in ("scheme", "host", "port", "path")] if address else []
-    asked = getattr(value, "params", None)
-    asked = dict(asked) if isinstance(asked, Mapping) else asked
-    parameters = [(yield asked, f"{path}.params")] if asked else []
-    transport = getattr(value, "_transport", None)  # httpx: one that asks no server answers itself
-    answered = [(yield transport, f"{path}.transport")] if _answers_itself(type(transport)) else []
-    return ["http client", qualified_name(_library_class(type(value))), *place, *parameters, *answered]
+@leads_nowhere
+@handles(threading.Thread)
+@handles_named("concurrent.futures._base.Executor")
+@with_what_the_user_adds
+def _thread(walker: Walker, value: object, path: str) -> Parts:
+    """Stateless, unless it calls the user's code: that counts as it was given, since a thread forgets it at its end."""
+    kept = kept_members(value, ["work"], _work_of, path)
+    return ["stateless", qualified_name(library_class(type(value))), *(yield from walker.members(kept, path))]
 
 
-def _answers_itself(kind: type) -> bool:
-    return is_own_class(kind) or kind.__name__ in {"MockTransport", "WSGITransport", "ASGITransport"}
+def _work_of(thread: object) -> dict[str, object]:
+    """What a thread, a timer or a pool calls, and with what, if code of the user's is in it."""
+    work = {name: some for name, some in instance_state(thread).items() if name in _WORK}
+    return {"work": work} if hanging_on(work) else {}
 
 
 @handles(ContextVar)
@@ -106,6 +116,7 @@ def _context_variable(_: Walker, value: ContextVar[Any], path: str) -> Parts:
     return ["context variable", value.name, (yield said, path)]
 
 
+@leads_nowhere
 @handles(
     *(types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType, types.FrameType, types.TracebackType),
 )
@@ -113,6 +124,7 @@ def _running(walker: Walker, value: object, path: str) -> list[Encoded]:
     return walker.hidden(value, path, "is a computation under way")
 
 
+@leads_nowhere
 @handles_named(
     *("redis.client.Redis", "redis.asyncio.client.Redis", "pymongo.mongo_client.MongoClient"),
     *("botocore.client.BaseClient", "boto3.resources.base.ServiceResource"),
@@ -128,6 +140,7 @@ def _database_client(walker: Walker, value: object, path: str) -> list[Encoded]:
     return walker.hidden(value, path, "stands for data that is kept elsewhere")
 
 
+@leads_nowhere
 @handles_named(
     *("_socket.socket", "subprocess.Popen", "multiprocessing.process.BaseProcess"),
     *("multiprocessing.connection.Connection", "_multiprocessing.Connection"),
@@ -139,6 +152,7 @@ def _of_the_system(walker: Walker, value: object, path: str) -> list[Encoded]:
     return walker.hidden(value, path, "belongs to the running process")
 
 
+@leads_nowhere
 @handles_named("_io._IOBase", "io.IOBase")
 def _file(walker: Walker, value: Any, path: str) -> Steps:
     name = getattr(value, "name", None)

@@ -8,7 +8,7 @@ from operator import attrgetter
 from crew_repo.hashing._canonical import digest, encode_text, seal
 from crew_repo.model import Component, StoredResult
 
-__all__ = ["context_hash", "definition_hash", "input_hash", "output_hash", "text_hash"]
+__all__ = ["context_hash", "definition_hash", "input_hash", "output_hash", "sent_hash", "text_hash"]
 
 _LATER = frozenset({"reading_json"})
 
@@ -21,6 +21,11 @@ def text_hash(text: str) -> str:
 def context_hash(context: str) -> str:
     """The hash of what a task is told of its upstreams: the exact text that CrewAI passes."""
     return digest("context", context)
+
+
+def sent_hash(context: str, resolved: Iterable[Component]) -> str:
+    """The hash of what a task is told of its upstreams, and of what servers gave for this execution."""
+    return digest("sent", {"context": context_hash(context), "resolved": sorted([c.path, c.sha256] for c in resolved)})
 
 
 def definition_hash(components: Iterable[Component]) -> str:

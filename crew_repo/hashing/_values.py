@@ -16,7 +16,7 @@ from uuid import UUID
 
 from crew_repo.hashing._canonical import SCALARS, Encoded, canonical
 from crew_repo.hashing._dispatch import handles, handles_named
-from crew_repo.hashing._walker import left_out
+from crew_repo.hashing._walker import left_out, secret
 
 if TYPE_CHECKING:
     from crew_repo.hashing._walker import Parts, Walker
@@ -66,7 +66,7 @@ def _dict(walker: Walker, value: Mapping[Any, Any], path: str) -> Parts:
     for key in texts:
         where = f"{path}[{key!r}]"
         if not walker.skips(where):
-            part = ["secret"] if left_out(key, value[key]) else (yield value[key], where)
+            part = (yield from secret(value[key], where)) if left_out(key, value[key]) else (yield value[key], where)
             encoded.append([SCALARS[str](key), part])
     others = [] if len(texts) == len(value) else [item for item in value.items() if type(item[0]) is not str]
     alone = [walker.alone(item, f"{path}[...]") for item in others]

@@ -16,12 +16,12 @@ from typing import Any, NamedTuple, TypeAlias
 
 from crew_repo.hashing._canonical import SCALARS, Encoded, seal
 from crew_repo.hashing._dispatch import handler_for
-from crew_repo.hashing._origin import qualified_name
+from crew_repo.hashing._origin import is_own_class, qualified_name
 from crew_repo.hashing._secret_names import is_password_name, is_secret_name
 from crew_repo.hashing._secrets import hand_over, may_hold_secrets, without_password
 from crew_repo.model import Opaque
 
-__all__ = ["Hashed", "Parts", "Steps", "Walker", "is_secret", "left_out", "walk"]
+__all__ = ["Hashed", "Parts", "Steps", "Walker", "is_secret", "left_out", "secret", "walk"]
 
 Part: TypeAlias = "tuple[object, str]"
 Parts: TypeAlias = "Generator[Part, Encoded, list[Encoded]]"
@@ -152,7 +152,7 @@ class Walker:
         for name, value in sorted(values, key=_name):
             where = f"{path}.{name}"
             if not self.skips(where):
-                part = ["secret"] if left_out(name, value) else (yield value, where)
+                part = (yield from secret(value, where)) if left_out(name, value) else (yield value, where)
                 encoded.append([SCALARS[str](name), part])
         return encoded
 
@@ -170,6 +170,11 @@ class Walker:
 
 
 _CODE = (type, FunctionType, MethodType, ModuleType, BuiltinFunctionType, property, classmethod, staticmethod)
+
+
+def secret(value: object, path: str) -> Parts:
+    """What of a secret counts: nothing, unless it is an object of the user's class, which may sign requests with it."""
+    return ["secret", (yield type(value), path)] if is_own_class(type(value)) else ["secret"]
 
 
 def is_secret(name: str, value: object) -> bool:

@@ -16,10 +16,13 @@ from crew_repo import adapter
 from crew_repo.model import Decision, Plan, Reason, ReasonKind, Record, Status, TaskHead
 from crew_repo.runner.options import RunOptions
 from crew_repo.runner.session import utc_now
-from crew_repo.staleness import Current, current_state, decide, decide_unknown, name_upstreams
+from crew_repo.staleness import Current, counts_resolved, current_state, decide, decide_unknown, name_upstreams
 from crew_repo.store import Store
 
 __all__ = ["Walk", "make_plan"]
+
+
+_CONNECTS = Reason(ReasonKind.AT_RUN_TIME, "agent.mcp", "the tools that its servers give")
 
 
 def make_plan(
@@ -120,12 +123,19 @@ class Walk:
             return _Seen(Decision(view.name, Status.FRESH, (reason,), view.position), "", skipped, skipped=True)
         context = self._context(view)
         current = self._current(view, context)
-        arrival = _Arrival(None if context is None else current.context_hash, certain=condition is True)
+        connects = self._connects(view)
+        known = context is not None and not connects
+        arrival = _Arrival(current.context_hash if known else None, certain=condition is True)
         equal = self._equal_before(view, current, arrival)
         unsure = [self._seen[at] for at, same in equal.items() if same is None] + self._file_writers(view)
-        if context is None or condition is None or unsure:
+        if context is None or condition is None or unsure or connects:
             return self._unknown(view, current, unsure)
         return self._known(view, current.at_occurrence(sum(map(bool, equal.values()))), context)
+
+    def _connects(self, view: adapter.TaskView) -> bool:
+        """Whether servers are asked for the task's tools first, which only a run does."""
+        policy = self._options.policies.of(view.name)
+        return adapter.connects(self._view.crew, view.worker) and counts_resolved(policy)
 
     def _equal_before(self, view: adapter.TaskView, current: Current, arrival: _Arrival) -> dict[int, bool | None]:
         """Of the tasks before this one, by position, which are equal to it; None where that shows only in a run."""
@@ -191,6 +201,7 @@ class Walk:
             self._possible[wanted, shared_as] = possible
         above = [seen for seen in self._upstreams(view) if seen.raw is None]
         upstream = tuple(_upstream_reason(seen) for seen in above + [seen for seen in unsure if seen not in above])
+        upstream += (_CONNECTS,) if possible and self._connects(view) else ()
         return _Seen(decide_unknown(current, possible, upstream, self._heads.get(view.name)), None)
 
     # What CrewAI would send as context.

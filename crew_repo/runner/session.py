@@ -247,11 +247,11 @@ class Session:
 
     # Arriving at a boundary.
 
-    def arrive(self, task: Any, agent: Any, context: str) -> Ticket:
+    def arrive(self, task: Any, agent: Any, context: str, tools: Any = None) -> Ticket:
         """Hash what CrewAI is about to send, look the record up by that hash, and decide."""
         self._notice_new_tasks()
         texts = adapter.Texts(self._crew, task)
-        view, current = self._current(task, context)
+        view, current = self._current(task, context, tools)
         record = self._find(view.name, current.input_hash)
         decision = decide(current, record, self._heads.get(view.name), utc_now())
         if not decision.fresh:
@@ -278,7 +278,7 @@ class Session:
         shared_as = name if self._options.share else None
         return self._store.find_record(input_hash, self.workflow_id, shared_as=shared_as)
 
-    def _current(self, task: Any, context: str) -> tuple[adapter.TaskView, Current]:
+    def _current(self, task: Any, context: str, tools: Any) -> tuple[adapter.TaskView, Current]:
         live = adapter.live_view(self._crew, self._names, self._files)
         position = self._position(task)
         view = adapter.live_task(task, self._names[position], position, self._plans)
@@ -294,6 +294,7 @@ class Session:
             forced=self._options.forces(view.name),
             human_input=bool(task.human_input),
             has_memory=adapter.has_memory(self._crew, view.worker),
+            resolved=adapter.resolved_tools(self._crew, view, tools),
         )
         key = (current.definition_hash, current.context_hash)
         with self._lock:

@@ -20,6 +20,7 @@ from crewai.knowledge.knowledge_config import KnowledgeConfig
 from crewai.knowledge.source.string_knowledge_source import StringKnowledgeSource
 from crewai.knowledge.source.text_file_knowledge_source import TextFileKnowledgeSource
 from crewai.llm import LLM
+from crewai.llms.hooks.base import BaseInterceptor
 from crewai.mcp import MCPServerHTTP, MCPServerStdio
 from crewai.security.security_config import SecurityConfig
 from crewai.tasks.conditional_task import ConditionalTask
@@ -625,11 +626,14 @@ for name, value, component in (
 ):
     change("mcp", "mcps", lambda name=name, value=value: [stdio(**{name: value})], component, into="agent",
            scenario="stdio", note=name, acts="another server, other tools" if component else "", kickoff=False)  # fmt: skip
-change("mcp", "mcps", lambda: [stdio(env={"MODE": "another value"})], into="agent", scenario="stdio", note="env value",
-       kickoff=False)  # fmt: skip
+change("mcp", "mcps", lambda: [stdio(env={"MODE": "another value"})], "agent.mcp:1.env", into="agent", scenario="stdio",
+       note="env value", acts="the server may do something else", kickoff=False)  # fmt: skip
+change("mcp", "mcps", lambda: [stdio(env={"MODE": "x", "API_KEY": "another"})], into="agent", scenario="stdio",
+       note="env secret", kickoff=False)  # fmt: skip
 for name, value, component in (
     ("url", "https://mcp.example.com/b", "agent.mcp:1.url"),
     ("headers", {"Authorization": "Bearer 2"}, None),
+    ("headers", {"Authorization": "Bearer 1", "X-Tenant": "b"}, "agent.mcp:1.headers"),
     ("streamable", False, "agent.mcp:1.streamable"),
     ("tool_filter", lambda tool: True, "agent.mcp:1.tool_filter"),
     ("cache_tools_list", True, None),
@@ -642,7 +646,7 @@ change("mcp", "mcps", ["https://mcp.example.com/a#delete"], "agent.mcp:1", into=
 
 def stdio(**members: Any) -> MCPServerStdio:
     """A local MCP server."""
-    return MCPServerStdio(**{"command": "python", "args": ["server.py"], "env": {"MODE": "x"}, **members})
+    return MCPServerStdio(**{"command": "python", "args": ["server.py"], "env": {"MODE": "x", "API_KEY": "k"}, **members})
 
 
 def http(**members: Any) -> MCPServerHTTP:
@@ -674,6 +678,20 @@ class OtherAnswer(BaseModel):
     sum: int | None = None
 
 
+class Rewriting(BaseInterceptor[Any, Any]):
+    """Adds a note to what is sent."""
+
+    def __init__(self, note: str) -> None:
+        self.note = note
+
+    def on_outbound(self, message: Any) -> Any:
+        message.headers["x-note"] = self.note
+        return message
+
+    def on_inbound(self, message: Any) -> Any:
+        return message
+
+
 PARAMETERS: dict[str, Any] = {
     "model": "gpt-4o-mini",
     "temperature": 0.0,
@@ -694,7 +712,9 @@ change("llm", "n", 2, "agent.llm.n", scenario="openai", needless="this client do
 change("llm", "stop", ["END"], "agent.llm.stop", scenario="openai", acts="the client cuts the answer there")
 change("llm", "response_format", OtherAnswer, "agent.llm.response_format.schema", scenario="openai")
 change("llm", "additional_params", {"metadata": {"a": "b"}}, "agent.llm.metadata", scenario="openai")
-change("llm", "additional_params", {"extra_headers": {"X-Key": "2"}}, scenario="openai", note="headers")
+change("llm", "additional_params", {"extra_headers": {"X-Api-Key": "2"}}, scenario="openai", note="a secret header")
+change("llm", "additional_params", {"extra_headers": {"X-Model": "2"}}, "agent.llm.extra_headers", scenario="openai",
+       note="a header", acts="a gateway chooses the model by it")  # fmt: skip
 change("llm", "provider", "openrouter", "agent.llm.model", scenario="openai", acts="another provider", kickoff=False)
 mutate("llm", "base_url", lambda recipe: recipe.llm.update(base_url=recipe.base_url + "/other/v1"), "agent.llm.endpoint",
        scenario="openai")  # fmt: skip
@@ -715,11 +735,16 @@ for name, value in {
     "project": "p-2",
     "timeout": 77.0,
     "max_retries": 5,
-    "default_headers": {"X-Team": "b"},
-    "default_query": {"trace": "1"},
+    "default_headers": {"X-Api-Key": "b", "X-Request-Id": "7"},
     "client_params": {"max_retries": 1},
 }.items():
     change("llm", name, value, scenario="openai")
+change("llm", "default_headers", {"X-Team": "b"}, "agent.llm.headers", scenario="openai", note="a header",
+       acts="a gateway chooses the model by it")  # fmt: skip
+change("llm", "default_query", {"trace": "1"}, "agent.llm.default_query", scenario="openai", acts="it is sent")
+change("llm", "client_params", {"default_headers": {"X-Team": "b"}}, "agent.llm.headers",
+       scenario="openai", note="a header", acts="a gateway chooses the model by it")  # fmt: skip
+change("llm", "interceptor", Rewriting("x"), "agent.llm.interceptor", scenario="openai", acts="it rewrites the request")
 for name, value in {
     "instructions": "Be brief.",
     "store": True,
@@ -743,7 +768,6 @@ UNCHANGEABLE.update(
         ("llm", "custom_openai"): "only routes: the endpoint and the model say where to",
         ("llm", "is_o1_model"): "CrewAI derives it from the model's name",
         ("llm", "is_gpt4_model"): "CrewAI derives it from the model's name",
-        ("llm", "interceptor"): "plumbing of the transport, as headers are: no part of it is hashed (crewai-facts, 4)",
     }
 )
 # What only CrewAI's LiteLLM client has: described without a call, since LiteLLM is not installed.
@@ -840,11 +864,11 @@ def _llm(recipe: Recipe) -> Any:
         return recipe.model
     members = dict(recipe.llm)
     if members.pop("litellm", False):
-        return _of_litellm(members)
+        return of_litellm(members)
     return LLM(**{"api_key": "sk-a-key", "base_url": recipe.base_url + "/v1", "provider": "openai", **members})
 
 
-def _of_litellm(members: dict[str, Any]) -> LLM:
+def of_litellm(members: dict[str, Any]) -> LLM:
     """CrewAI's LiteLLM client, which it refuses to construct where LiteLLM is not installed."""
     made = object.__new__(LLM)
     defaults = {

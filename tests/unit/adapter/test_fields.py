@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from crew_repo.adapter import fields
 from crew_repo.adapter.parts import Parts
-from crew_repo.adapter.tools import add_remote
+from crew_repo.adapter.remotes import add_remote
 
 
 def providers() -> list[type[BaseModel]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from crewai import Agent, Crew, Task
 from crewai.agents.cache.cache_handler import CacheHandler
+from crewai.llms.providers.openai.completion import OpenAICompletion
 from crewai.utilities.i18n import I18N
 
 from crew_repo.adapter import private
@@ -46,6 +47,18 @@ def test_the_crews_memory_is_private():
 def test_the_planner_can_be_called_late():
     """Without `Crew._handle_crew_planning`, `planning=True` would ask its model although all is fresh."""
     assert callable(Crew._handle_crew_planning)
+
+
+def test_a_model_keeps_its_client():
+    """Without `_client` and `_get_sync_client`, an endpoint that only the environment names would go unseen."""
+    llm = OpenAICompletion(model="gpt-4o", api_key="k")
+    assert "_client" in OpenAICompletion.__private_attributes__
+    assert private.model_client(llm) is llm._client is not None
+    if hasattr(llm, "_get_sync_client"):  # until 1.13 the client is made with the model
+        llm._client = None
+        assert type(private.made_model_client(llm)).__name__ == "OpenAI"
+        assert llm._client is None
+    assert private.made_model_client(PromptModel(model="m")) is None
 
 
 def test_models_count_through_one_method():

@@ -429,7 +429,7 @@ def test_what_the_user_adds_to_plumbing_acts(project, base):
     client = project.load("crewmodule").client
     for name in ("headers", "_headers", "_thread_name_prefix", "_name"):
         if name in vars(client):
-            vars(client)[name] = {"another": "one"}
+            vars(client)[name] = {"User-Agent": "another"}
     assert hash_value(client, "v") == before
 
 
