@@ -14,6 +14,8 @@ from html import escape
 from typing import Any
 
 __all__ = [
+    "PLANNER",
+    "PLANNER_POSITION",
     "Claim",
     "Component",
     "Decision",
@@ -38,6 +40,12 @@ __all__ = [
     "TaskState",
     "Usage",
 ]
+
+
+PLANNER = "(planner)"
+"""The name under which CrewAI's planner (`planning=True`) has its record; no task of a crew gets it."""
+PLANNER_POSITION = -1
+"""The planner is asked before the first task."""
 
 
 class _Text(str, Enum):
@@ -317,10 +325,14 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run would do, in the order of the tasks. Printing it gives a table."""
+    """What a run would do, in the order of the tasks. Printing it gives a table.
+
+    `planner`: the decision about CrewAI's planner, which is no task, where the crew has `planning=True`.
+    """
 
     workflow_id: str
     decisions: tuple[Decision, ...]
+    planner: Decision | None = None
 
     def __iter__(self) -> Iterator[Decision]:
         return iter(self.decisions)
@@ -394,27 +406,34 @@ class Plan:
     @property
     def all_fresh(self) -> bool:
         """Whether a run would call no model."""
-        return all(decision.fresh for decision in self.decisions)
+        return all(decision.fresh for decision in self._all)
+
+    @property
+    def _all(self) -> tuple[Decision, ...]:
+        return self.decisions if self.planner is None else (self.planner, *self.decisions)
 
     @property
     def tokens_to_spend(self) -> int:
-        """Tokens that the tasks that may run took when they last ran; those that never ran count nothing."""
-        return sum(d.tokens or 0 for d in self.decisions if not d.fresh)
+        """Tokens that the tasks that may run took when they last ran; those that never ran count nothing.
+
+        A planner counts as they do.
+        """
+        return sum(d.tokens or 0 for d in self._all if not d.fresh)
 
     @property
     def tokens_to_save(self) -> int:
         """Tokens that the fresh tasks took when they ran."""
-        return sum(d.tokens or 0 for d in self.decisions if d.fresh)
+        return sum(d.tokens or 0 for d in self._all if d.fresh)
 
     @property
     def seconds_to_spend(self) -> float:
         """Seconds that the tasks that may run took when they last ran."""
-        return sum(d.seconds or 0.0 for d in self.decisions if not d.fresh)
+        return sum(d.seconds or 0.0 for d in self._all if not d.fresh)
 
     @property
     def seconds_to_save(self) -> float:
         """Seconds that the fresh tasks took when they ran."""
-        return sum(d.seconds or 0.0 for d in self.decisions if d.fresh)
+        return sum(d.seconds or 0.0 for d in self._all if d.fresh)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict."""
@@ -436,7 +455,7 @@ def _table(rows: list[tuple[str, str, str]]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class TaskRun:
-    """What one run did with one task, and why."""
+    """What one run did with one task, or with CrewAI's planner (position -1), and why."""
 
     run_id: str
     workflow_id: str
@@ -457,7 +476,10 @@ class TaskRun:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run: what it executed and what it reused, in order, and what that cost and saved."""
+    """One run: what it executed and what it reused, in order, and what that cost and saved.
+
+    `planner`: what it did with CrewAI's planner, which is none of the tasks; the tokens have its share.
+    """
 
     run_id: str
     workflow_id: str
@@ -470,6 +492,7 @@ class RunRecord:
     tokens_saved: int = 0
     seconds_saved: float = 0.0
     failure: Failure | None = None
+    planner: TaskRun | None = None
 
     def __str__(self) -> str:
         done = [f"{outcome} {', '.join(names)}" for outcome in Outcome if (names := self._names(outcome))]

@@ -16,6 +16,7 @@ from datetime import datetime
 from crew_repo.hashing import FORMAT, definition_hash, input_hash, output_hash, text_hash
 from crew_repo.hashing import context_hash as hash_context
 from crew_repo.model import (
+    PLANNER,
     Component,
     Decision,
     Definition,
@@ -29,7 +30,20 @@ from crew_repo.model import (
 )
 from crew_repo.policy import TaskPolicy
 
-__all__ = ["Current", "changes", "current_state", "decide", "decide_unknown", "name_upstreams", "with_downstream"]
+__all__ = [
+    "PLAN",
+    "Current",
+    "changes",
+    "current_state",
+    "decide",
+    "decide_unknown",
+    "name_upstreams",
+    "with_downstream",
+]
+
+
+PLAN = "task.plan"
+"""The component that has the planner's text for a task; it explains, since the hash of the context has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +82,14 @@ def current_state(
     context: str,
     policy: TaskPolicy,
     *,
+    plan: str = "",
     forced: bool = False,
     human_input: bool = False,
     has_memory: bool = False,
 ) -> Current:
-    """Hash a definition and its context, as the first of equal tasks."""
-    defined, read = definition_hash(definition.components), hash_context(context)
+    """Hash a definition and what others say, its context and its plan, as the first of equal tasks."""
+    told = "" if policy.ignores(PLAN) else plan
+    defined, read = definition_hash(definition.components), hash_context(context, told)
     return Current(
         task_name,
         position,
@@ -251,7 +267,7 @@ def _why_same(current: Current, head: TaskHead, record: Record) -> Reason:
 def changes(
     old: tuple[Component, ...], new: tuple[Component, ...], old_context_hash: str | None = None
 ) -> Iterator[Reason]:
-    """What differs between two sets of components: inputs that went into a text, then the parts that act.
+    """What differs between two sets of components: inputs that went into a text, a plan, then the parts that act.
 
     The root of a text whose template is the same is the input that changed it.
     """
@@ -261,7 +277,8 @@ def changes(
     after = {component.path: component for component in new}
     differing = [path for path in sorted({**before, **after}) if _differ(before, after, path)]
     acting = [path for path in differing if _acts(before, after, path)]
-    named = [path for path in differing if path not in acting and path.startswith("input:")] if acting else []
+    explaining = [path for path in differing if path not in acting] if acting else []
+    named = [path for path in explaining if path.startswith("input:") or path == PLAN]
     inputs = [_change(before.get(path), after.get(path)) for path in named]
     yield from inputs
     for path in acting:
@@ -283,7 +300,8 @@ def _input_behind(
 def name_upstreams(decision: Decision, said: Mapping[str, str], heads: Mapping[str, TaskHead]) -> Decision:
     """Say which upstream said something else, where a reason only says that the context changed.
 
-    `said`: what the upstream tasks say now, by task name; `heads`: what they said when they last ran.
+    `said`: what the upstream tasks say now, by task name; `heads`: what they said when they last ran. A plan that
+    changed is named already.
     """
     if not any(reason.component == "context" for reason in decision.reasons):
         return decision
@@ -293,7 +311,8 @@ def name_upstreams(decision: Decision, said: Mapping[str, str], heads: Mapping[s
         if (old := _said_before(heads.get(name))) is not None and old != raw
     )
     others = tuple(reason for reason in decision.reasons if reason.component != "context")
-    return replace(decision, reasons=others + changed) if changed else decision
+    planned = any(reason.component == PLAN for reason in others)
+    return replace(decision, reasons=others + changed) if changed or planned else decision
 
 
 def _said_before(head: TaskHead | None) -> str | None:
@@ -339,6 +358,8 @@ def with_downstream(names: Sequence[str], heads: Mapping[str, TaskHead]) -> list
 
 
 def _reads(record: Record, name: str, above: Record) -> bool:
+    if PLANNER in (name, record.task_name):
+        return name == PLANNER and any(component.path == PLAN for component in record.components)
     texts = [component.text for component in record.components if component.path == "task.reads"]
     reads = json.loads(texts[0]) if texts and texts[0] else []
     return record.position > above.position if reads == "*" else not {name, above.task_name}.isdisjoint(reads)

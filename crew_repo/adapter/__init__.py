@@ -28,13 +28,13 @@ from crew_repo.adapter.kickoff import (
     has_memory,
     is_crew_output,
     kickoff,
-    plan_crew,
     planned_inputs,
     prepared,
     refuse_checkpoint,
 )
 from crew_repo.adapter.outputs import NotRestorable, restore_output, store_output
 from crew_repo.adapter.parts import Memo
+from crew_repo.adapter.planning import Planner, plan_texts
 from crew_repo.adapter.secrets import secret_inputs, secrets_of, secrets_of_error, without_secrets
 from crew_repo.adapter.serving import file_text, fire_callbacks, output_file, restore_file, says, serve
 from crew_repo.adapter.usage import UsageTracker
@@ -46,6 +46,7 @@ __all__ = [
     "Handler",
     "Memo",
     "NotRestorable",
+    "Planner",
     "TaskView",
     "Texts",
     "UsageBefore",
@@ -73,7 +74,7 @@ __all__ = [
     "output_file",
     "output_of",
     "overridden",
-    "plan_crew",
+    "plan_texts",
     "planned_inputs",
     "planned_view",
     "prepared",

@@ -23,13 +23,17 @@ __all__ = ["CrewView", "TaskView", "Texts", "generated_manager", "live_task", "l
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
-    """One task as it will be sent; `worker` is its own agent, also where a manager hands it out."""
+    """One task as it will be sent; `worker` is its own agent, also where a manager hands it out.
+
+    `plan`: what the planner wrote for it, which is sent behind its description.
+    """
 
     name: str
     position: int
     task: Task
     worker: BaseAgent | None
     original: Task
+    plan: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,12 @@ def live_view(crew: Crew, names: Sequence[str], files: Mapping[str, Any] | None 
 
 def live_task(task: Task, name: str, position: int, plans: Mapping[int, str]) -> TaskView:
     """A task as CrewAI has interpolated it by now; the planner's text (`plans`, by id of the task) taken off."""
-    return TaskView(name, position, _unplanned(task, plans), task.agent, task)
+    plan = plans.get(id(task), "")
+    if not plan or not task.description.endswith(plan):
+        return TaskView(name, position, task, task.agent, task)
+    copy = task.model_copy()
+    copy.description = task.description.removesuffix(plan)
+    return TaskView(name, position, copy, task.agent, task, plan)
 
 
 def planned_view(
@@ -93,15 +102,6 @@ def planned_view(
     )
     known = dict(inputs) if inputs is not None else private.crew_inputs(crew)
     return CrewView(crew, tasks, tuple(copies.values()), _manager(crew), known, files or {}, names)
-
-
-def _unplanned(task: Task, plans: Mapping[int, str]) -> Task:
-    plan = plans.get(id(task))
-    if not plan or not task.description.endswith(plan):
-        return task
-    copy = task.model_copy()
-    copy.description = task.description.removesuffix(plan)
-    return copy
 
 
 def _interpolated_task(task: Task, inputs: Mapping[str, Any] | None) -> Task:

@@ -16,9 +16,9 @@ def text_hash(text: str) -> str:
     return digest("text", text)
 
 
-def context_hash(context: str) -> str:
-    """The hash of what a task is told of its upstreams: the exact text that CrewAI passes."""
-    return digest("context", context)
+def context_hash(context: str, plan: str = "") -> str:
+    """The hash of what a task is told by others: the exact text of its upstreams, and of the planner."""
+    return digest("context", context) if not plan else digest("planned context", [context, plan])
 
 
 def definition_hash(components: Iterable[Component]) -> str:
