@@ -439,6 +439,7 @@ class Plan:
         """A JSON-ready dict."""
         return {
             "workflow_id": self.workflow_id,
+            "planner": None if self.planner is None else self.planner.to_dict(),
             "decisions": [decision.to_dict() for decision in self.decisions],
             "tokens_to_spend": self.tokens_to_spend,
             "tokens_to_save": self.tokens_to_save,
