@@ -14,6 +14,8 @@ from html import escape
 from typing import Any
 
 __all__ = [
+    "PLANNER",
+    "PLANNER_POSITION",
     "RESOLVED",
     "Claim",
     "Component",
@@ -44,6 +46,10 @@ __all__ = [
 
 
 RESOLVED = "resolved:"  # how the paths of components begin that only a connection gives; they act through the context
+PLANNER = "(planner)"
+"""The name under which CrewAI's planner (`planning=True`) has its record; no task of a crew gets it."""
+PLANNER_POSITION = -1
+"""The planner is asked before the first task."""
 
 
 class _Text(str, Enum):
@@ -335,12 +341,13 @@ class Plan:
     """What a run would do, in the order of the tasks. Printing it gives a table.
 
     `notes` are sentences about what is right and looks wrong: an input that no task reads, a text that was edited in
-    vain.
+    vain. `planner` is the decision about CrewAI's planner, which is no task, where the crew has `planning=True`.
     """
 
     workflow_id: str
     decisions: tuple[Decision, ...]
     notes: tuple[str, ...] = ()
+    planner: Decision | None = None
 
     def __iter__(self) -> Iterator[Decision]:
         return iter(self.decisions)
@@ -431,32 +438,37 @@ class Plan:
     @property
     def all_fresh(self) -> bool:
         """Whether a run would call no model."""
-        return all(decision.fresh for decision in self.decisions)
+        return all(decision.fresh for decision in self._all)
+
+    @property
+    def _all(self) -> tuple[Decision, ...]:
+        return self.decisions if self.planner is None else (self.planner, *self.decisions)
 
     @property
     def tokens_to_spend(self) -> int:
-        """Tokens that the tasks that may run took when they last ran; where that is unknown, nothing is added."""
-        return sum(d.tokens or 0 for d in self.decisions if not d.fresh)
+        """Tokens that the tasks that may run, and the planner, took when they last ran; the unknown adds nothing."""
+        return sum(d.tokens or 0 for d in self._all if not d.fresh)
 
     @property
     def tokens_to_save(self) -> int:
         """Tokens that the fresh tasks took when they ran."""
-        return sum(d.tokens or 0 for d in self.decisions if d.fresh)
+        return sum(d.tokens or 0 for d in self._all if d.fresh)
 
     @property
     def seconds_to_spend(self) -> float:
         """Seconds that the tasks that may run took when they last ran."""
-        return sum(d.seconds or 0.0 for d in self.decisions if not d.fresh)
+        return sum(d.seconds or 0.0 for d in self._all if not d.fresh)
 
     @property
     def seconds_to_save(self) -> float:
         """Seconds that the fresh tasks took when they ran."""
-        return sum(d.seconds or 0.0 for d in self.decisions if d.fresh)
+        return sum(d.seconds or 0.0 for d in self._all if d.fresh)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict."""
         return {
             "workflow_id": self.workflow_id,
+            "planner": None if self.planner is None else self.planner.to_dict(),
             "decisions": [decision.to_dict() for decision in self.decisions],
             "notes": list(self.notes),
             "tokens_to_spend": self.tokens_to_spend,
@@ -474,7 +486,7 @@ def _table(rows: list[tuple[str, str, str]]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class TaskRun:
-    """What one run did with one task, and why."""
+    """What one run did with one task, or with CrewAI's planner (position -1), and why."""
 
     run_id: str
     workflow_id: str
@@ -495,7 +507,10 @@ class TaskRun:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run: what it executed and what it reused, in order, and what that cost and saved."""
+    """One run: what it executed and what it reused, in order, and what that cost and saved.
+
+    `planner`: what it did with CrewAI's planner, which is none of the tasks; the tokens have its share.
+    """
 
     run_id: str
     workflow_id: str
@@ -508,6 +523,7 @@ class RunRecord:
     tokens_saved: int = 0
     seconds_saved: float = 0.0
     failure: Failure | None = None
+    planner: TaskRun | None = None
 
     def __str__(self) -> str:
         done = [f"{outcome} {', '.join(names)}" for outcome in Outcome if (names := self._names(outcome))]

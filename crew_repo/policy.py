@@ -18,6 +18,8 @@ __all__ = ["Policies", "TaskPolicy", "merge_policies"]
 class TaskPolicy:
     """How to treat one task, by its name; `"*"` stands for every task that has no policy of its own.
 
+    CrewAI's planner is `"(planner)"` here; without a policy of its own that of `"*"` is its too.
+
     - `max_age`: a record older than this is stale (a live web search).
     - `always`: execute in every run.
     - `ignore`: paths of components that do not count, with what is in them, such as `"agent.backstory"`, or patterns

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from crew_repo.model import Plan, Problem, PruneReport, Record, RunRecord, TaskState
+from crew_repo.model import PLANNER, Plan, Problem, PruneReport, Record, RunRecord, TaskState
 from crew_repo.policy import TaskPolicy, merge_policies
 from crew_repo.settings import check_limits, check_seconds, checked_name, checked_workflow, resolve_url
 
@@ -403,8 +403,9 @@ class StateRepository:
         return found_run(run_id, self._store)
 
     def tasks(self, workflow_id: str | None = None) -> list[TaskState]:
-        """The present state of every task: the rows of `task_state`."""
-        return self._store.states(checked_workflow(workflow_id))
+        """The present state of every task: the rows of `task_state`, but for the planner's, which is no task."""
+        states = self._store.states(checked_workflow(workflow_id))
+        return [state for state in states if state.task_name != PLANNER]
 
     def invalidate(
         self, task_name: str | Iterable[str], workflow_id: str | None = None, *, downstream: bool = False

@@ -16,6 +16,7 @@ from datetime import datetime
 from crew_repo.hashing import FORMAT, definition_hash, input_hash, output_hash, sent_hash, text_hash
 from crew_repo.hashing import context_hash as hash_context
 from crew_repo.model import (
+    PLANNER,
     RESOLVED,
     Component,
     Decision,
@@ -31,6 +32,7 @@ from crew_repo.model import (
 from crew_repo.policy import TaskPolicy
 
 __all__ = [
+    "PLAN",
     "Current",
     "changes",
     "counts_resolved",
@@ -43,6 +45,8 @@ __all__ = [
 
 
 _SAID = f"{RESOLVED}context"  # the context alone, where the context's hash stands for more
+PLAN = "task.plan"
+"""The component that has the planner's text for a task; it explains, since the hash of the context has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +85,23 @@ def current_state(
     context: str,
     policy: TaskPolicy,
     *,
+    plan: str = "",
     forced: bool = False,
     human_input: bool = False,
     has_memory: bool = False,
     resolved: tuple[Component, ...] | None = None,
 ) -> Current:
-    """Hash a definition and its context, as the first of equal tasks.
+    """Hash a definition and what others say, its context and its plan, as the first of equal tasks.
 
     `resolved`: what servers gave for this execution. As the context it is known only then, so it counts with it.
     """
-    defined, read = definition_hash(definition.components), hash_context(context)
+    told = "" if policy.ignores(PLAN) else plan
+    defined, read = definition_hash(definition.components), hash_context(context, told)
     if resolved is not None and counts_resolved(policy):
         resolved = tuple(component for component in resolved if not policy.ignores(component.path))
         said = Component(_SAID, read, acts=False)
         definition = replace(definition, components=(*definition.components, *resolved, said))
-        read = sent_hash(context, resolved)
+        read = sent_hash(read, resolved)
     return Current(
         task_name,
         position,
@@ -287,7 +293,7 @@ def _why_same(current: Current, head: TaskHead, record: Record) -> Reason:
 def changes(
     old: tuple[Component, ...], new: tuple[Component, ...], old_context_hash: str | None = None
 ) -> Iterator[Reason]:
-    """What differs between two sets of components: inputs that went into a text, then the parts that act.
+    """What differs between two sets of components: inputs that went into a text, a plan, then the parts that act.
 
     The root of a text whose template is the same is the input that changed it.
     """
@@ -299,7 +305,8 @@ def changes(
     acting = [path for path in differing if _acts(before, after, path)]
     if _SAID in before and _SAID in after:  # then the context's hash is of all that follows
         acting = [path for path in acting if path != "context"] + [p for p in differing if p.startswith(RESOLVED)]
-    named = [path for path in differing if path not in acting and path.startswith("input:")] if acting else []
+    explaining = [path for path in differing if path not in acting] if acting else []
+    named = [path for path in explaining if path.startswith("input:") or path == PLAN]
     inputs = [_change(before.get(path), after.get(path)) for path in named]
     yield from inputs
     for path in acting:
@@ -322,7 +329,8 @@ def _input_behind(
 def name_upstreams(decision: Decision, said: Mapping[str, str], heads: Mapping[str, TaskHead]) -> Decision:
     """Say which upstream said something else, where a reason only says that the context changed.
 
-    `said`: what the upstream tasks say now, by task name; `heads`: what they said when they last ran.
+    `said`: what the upstream tasks say now, by task name; `heads`: what they said when they last ran. A plan that
+    changed is named already.
     """
     if not any(reason.component == "context" for reason in decision.reasons):
         return decision
@@ -332,7 +340,8 @@ def name_upstreams(decision: Decision, said: Mapping[str, str], heads: Mapping[s
         if (old := _said_before(heads.get(name))) is not None and old != raw
     )
     others = tuple(reason for reason in decision.reasons if reason.component != "context")
-    return replace(decision, reasons=others + changed) if changed else decision
+    planned = any(reason.component == PLAN for reason in others)
+    return replace(decision, reasons=others + changed) if changed or planned else decision
 
 
 def _said_before(head: TaskHead | None) -> str | None:
@@ -378,6 +387,8 @@ def with_downstream(names: Sequence[str], heads: Mapping[str, TaskHead]) -> list
 
 
 def _reads(record: Record, name: str, above: Record) -> bool:
+    if PLANNER in (name, record.task_name):
+        return name == PLANNER and any(component.path == PLAN for component in record.components)
     texts = [component.text for component in record.components if component.path == "task.reads"]
     reads = json.loads(texts[0]) if texts and texts[0] else []
     return record.position > above.position if reads == "*" else not {name, above.task_name}.isdisjoint(reads)

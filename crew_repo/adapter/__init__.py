@@ -29,13 +29,13 @@ from crew_repo.adapter.kickoff import (
     has_memory,
     is_crew_output,
     kickoff,
-    plan_crew,
     planned_inputs,
     prepared,
     refuse_checkpoint,
 )
 from crew_repo.adapter.outputs import NotRestorable, restore_output, store_output, store_text
 from crew_repo.adapter.parts import Memo
+from crew_repo.adapter.planning import Planner, plan_texts
 from crew_repo.adapter.remotes import connects, resolved_tools
 from crew_repo.adapter.secrets import secret_inputs, secrets_of, secrets_of_error, without_secrets
 from crew_repo.adapter.serving import file_text, fire_callbacks, output_file, restore_file, says, serve
@@ -48,6 +48,7 @@ __all__ = [
     "Handler",
     "Memo",
     "NotRestorable",
+    "Planner",
     "TaskView",
     "Texts",
     "UsageBefore",
@@ -77,7 +78,7 @@ __all__ = [
     "output_file",
     "output_of",
     "overridden",
-    "plan_crew",
+    "plan_texts",
     "planned_inputs",
     "planned_view",
     "prepared",

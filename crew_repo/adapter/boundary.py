@@ -1,7 +1,7 @@
-"""Where a run is met: the three public `execute_*` methods of each task, and nothing deeper.
+"""Where a run is met: the three public `execute_*` methods of each task, and the crew's planning; nothing deeper.
 
-They are overridden on the task objects for the length of a run, and removed on exit; CrewAI keeps its own loop,
-context building, joins of async tasks, conditions, callbacks, events and streaming.
+They are overridden on the objects for the length of a run, and removed on exit; CrewAI keeps its own loop, context
+building, joins of async tasks, conditions, callbacks, events and streaming.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from crewai import Crew, Task
 from crewai.agents.agent_builder.base_agent import BaseAgent
 from crewai.tasks.task_output import TaskOutput
 
+from crew_repo.adapter import private
+from crew_repo.adapter.planning import Planner
+
 __all__ = ["Handler", "overridden"]
 
 Execute = Callable[..., Any]
@@ -28,6 +31,9 @@ _EXECUTES = ("execute_sync", "execute_async", "aexecute_sync")
 
 class Handler(Protocol):
     """What a run does at a boundary. A ticket is the handler's own note of one arrival."""
+
+    def plan(self, planner: Planner) -> None:
+        """Append the planner's plan to the descriptions: the stored one, or ask for it."""
 
     def arrive(self, task: Task, agent: BaseAgent | None, context: str, tools: Any) -> Any:
         """Hash what is about to be sent, look the record up, decide. `tools`: what CrewAI has prepared, if it has."""
@@ -59,7 +65,28 @@ class Handler(Protocol):
 
 @contextmanager
 def overridden(crew: Crew, handler: Handler) -> Iterator[None]:
-    """Meet every task of the crew at its boundary."""
+    """Meet every task of the crew at its boundary, and its planner before them."""
+    with _planned(crew, handler), _executed(crew, handler):
+        yield
+
+
+@contextmanager
+def _planned(crew: Crew, handler: Handler) -> Iterator[None]:
+    """CrewAI calls the method if the crew is to plan, once its texts are interpolated."""
+    name = private.planning_method(crew)
+    planner = Planner(crew)
+    if name is not None:
+        crew.__dict__[name] = lambda: handler.plan(planner)
+    try:
+        yield
+    finally:
+        planner.take_back()
+        if name is not None:
+            del crew.__dict__[name]
+
+
+@contextmanager
+def _executed(crew: Crew, handler: Handler) -> Iterator[None]:
     tasks = list({id(task): task for task in crew.tasks}.values())
     overrides = [_overrides(task, handler) for task in tasks]
     before = [{name: task.__dict__[name] for name in _EXECUTES if name in task.__dict__} for task in tasks]

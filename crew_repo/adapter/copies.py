@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy as shallow_copy
 from typing import Any
 
 from crewai import Crew
@@ -19,9 +20,12 @@ def copy_crew(crew: Crew) -> Crew:
     """A copy that shares no task, agent or model with the crew.
 
     CrewAI's own `copy` finds tasks by their text and agents by their role, and so mixes up equal ones
-    (crewAI#7238), and takes texts as the last kickoff left them; here both are put right.
+    (crewAI#7238), takes texts as the last kickoff left them, and makes of a `planning_llm` another LLM with its
+    fields, or fails to; that is put right here.
     """
-    copy: Crew = type(crew).copy(crew)
+    unplanned = crew.model_copy()
+    unplanned.planning_llm = None
+    copy: Crew = type(crew).copy(unplanned)
     for original, agent in zip(crew.agents, copy.agents, strict=True):
         _restore_texts(original, agent, graph.AGENT_TEXTS)
     agents = {id(original): agent for original, agent in zip(crew.agents, copy.agents, strict=True)}
@@ -32,6 +36,7 @@ def copy_crew(crew: Crew) -> Crew:
         if isinstance(original_task.context, list):
             task.context = [tasks.get(id(each), each) for each in original_task.context]
         task.output = None
+    copy.planning_llm = shallow_copy(crew.planning_llm)
     return copy
 
 

@@ -25,6 +25,7 @@ from crew_repo.adapter import fields, graph, private
 from crew_repo.adapter.knowledge import add_embedder, add_knowledge, add_own_of_source, given_sources
 from crew_repo.adapter.llms import add_llm
 from crew_repo.adapter.parts import Memo, Parts, is_crewais
+from crew_repo.adapter.planning import add_planner
 from crew_repo.adapter.remotes import add_remote
 from crew_repo.adapter.secrets import secret_inputs
 from crew_repo.adapter.skills import add_skills
@@ -59,6 +60,23 @@ class Describer:
         """
         with handing_over(self._memo.hidden):
             return _without_ignored(self._describe(view, policy, written or {}).storable(), policy)
+
+    def describe_planner(self, tasks: Sequence[TaskView], policy: TaskPolicy) -> Definition:
+        """The definition of what CrewAI's planner is asked about these tasks, which are all of the crew's."""
+        with handing_over(self._memo.hidden):
+            parts = Parts(self._memo)
+            add_planner(parts, self._view.crew, tasks)
+            for view in tasks:
+                self._explain_planned(parts, f"task#{view.position + 1}", view)
+            self._add_policy(parts, policy, {})
+            return _without_ignored(parts.storable(), policy)
+
+    def _explain_planned(self, parts: Parts, path: str, view: TaskView) -> None:
+        templates: list[tuple[Any, str, str]] = [(view.original, path, "description")]
+        templates.append((view.original, path, "expected_output"))
+        if view.worker is not None:
+            templates += [(view.worker, f"{path}.agent", name) for name in ("role", "goal")]
+        self._add_templates(parts, templates)
 
     def _describe(self, view: TaskView, policy: TaskPolicy, written: Mapping[Path, str]) -> Parts:
         parts = Parts(self._memo)
@@ -130,18 +148,25 @@ class Describer:
 
     def _add_explanations(self, parts: Parts, view: TaskView) -> None:
         """Templates and the inputs that they name: they say what changed; the effective text is what counts."""
-        templates = [(view.original, "task", name) for name in ("description", "expected_output")]
+        templates: list[tuple[Any, str, str]] = [(view.original, "task", "description")]
+        templates.append((view.original, "task", "expected_output"))
         if isinstance(view.worker, BaseAgent):
-            templates += [(view.worker, "agent", name) for name in graph.AGENT_TEXTS]  # type: ignore[misc]
-        for item, prefix, name in templates:
-            template = private.original_text(item, name) or ""
-            if self._add_inputs(parts, template):
-                parts.text(f"{prefix}.{name}.template", template, acts=False)
+            templates += [(view.worker, "agent", name) for name in graph.AGENT_TEXTS]
+        self._add_templates(parts, templates)
         for coworker in self._coworkers(view) or []:
             for name in graph.AGENT_TEXTS:
                 self._add_inputs(parts, private.original_text(coworker, name))
         reads = graph.reads(self._view.crew, self._view.names, view.position)
         parts.text("task.reads", json.dumps(reads), acts=False)
+        if view.plan:
+            parts.text("task.plan", view.plan, acts=False)
+
+    def _add_templates(self, parts: Parts, templates: Sequence[tuple[Any, str, str]]) -> None:
+        """The templates that name inputs, and those inputs, by item, prefix and name."""
+        for item, prefix, name in templates:
+            template = private.original_text(item, name) or ""
+            if self._add_inputs(parts, template):
+                parts.text(f"{prefix}.{name}.template", template, acts=False)
 
     def _add_inputs(self, parts: Parts, template: str | None) -> bool:
         """The inputs that a template names, and whether it names any."""
@@ -173,9 +198,6 @@ class Describer:
         if not is_crewais(type(crew)):
             parts.cls("crew.source", type(crew))
         _add_own_of_crew(parts, crew)
-        if crew.planning:
-            parts.json("crew.planning", True)
-            add_llm(parts, "crew.planning_llm", crew.planning_llm)
         sources = getattr(crew.knowledge, "sources", None) or crew.knowledge_sources  # made when the crew is made
         add_knowledge(parts, "crew.", sources)
         if sources:

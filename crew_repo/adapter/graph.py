@@ -13,6 +13,8 @@ from crewai.tasks.conditional_task import ConditionalTask
 from crewai.tasks.task_output import TaskOutput
 from crewai.utilities.formatter import aggregate_raw_outputs_from_task_outputs
 
+from crew_repo.model import PLANNER
+
 __all__ = [
     "AGENT_TEXTS",
     "TASK_TEXTS",
@@ -41,9 +43,12 @@ _VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_\-]*)}")
 
 
 def task_names(crew: Crew) -> list[str]:
-    """One stable name per task: its own, made unique (`draft_task#2`), else `task-01` by its position."""
+    """One stable name per task: its own, made unique (`draft_task#2`), else `task-01` by its position.
+
+    The planner's name is taken, whether or not there is one.
+    """
     taken: set[str] = {task.name for task in crew.tasks if task.name}
-    counted: Counter[str] = Counter()
+    counted: Counter[str] = Counter({PLANNER: 1})
     names = []
     for position, task in enumerate(crew.tasks, start=1):
         base = task.name or f"task-{position:02d}"

@@ -30,7 +30,6 @@ __all__ = [
     "has_memory",
     "is_crew_output",
     "kickoff",
-    "plan_crew",
     "planned_inputs",
     "prepared",
     "refuse_checkpoint",
@@ -132,12 +131,12 @@ def is_crew_output(result: object) -> bool:
 
 
 @contextmanager
-def prepared(crew: Crew, inputs: Mapping[str, Any] | None) -> Iterator[None]:
+def prepared(crew: Crew) -> Iterator[None]:
     """Make a crew ready for a run, and put back what a kickoff leaves behind and a later run would stumble over.
 
     No output of an earlier run may leak into a condition or a context; a manager in the place of a task's own agent
-    would change the next run's prompts, as would a plan appended to a description. What tools said in an earlier run is
-    asked again: CrewAI would answer from its cache even for a tool that has changed.
+    would change the next run's prompts. What tools said in an earlier run is asked again: CrewAI would answer from its
+    cache even for a tool that has changed.
     """
     for task in crew.tasks:
         task.output = None
@@ -145,16 +144,10 @@ def prepared(crew: Crew, inputs: Mapping[str, Any] | None) -> Iterator[None]:
         private.forget_tool_results(agent)
     agents = [(graph.own_agent(crew, task), task.tools) for task in crew.tasks]
     _forget_manager(crew)
-    planning = crew.planning
-    descriptions = [task.description for task in crew.tasks] if planning and not inputs else []
-    crew.planning = False  # planned when the first task is executed: see runner.session
     try:
         yield
     finally:
-        crew.planning = planning
         _give_back(crew, agents)
-        for task, description in zip(crew.tasks, descriptions, strict=False):
-            task.description = description
 
 
 def _forget_manager(crew: Crew) -> None:
@@ -197,13 +190,6 @@ def _difference(after: UsageMetrics, before: UsageMetrics) -> UsageMetrics:
         if isinstance(value, int) and not isinstance(value, bool)
     }
     return UsageMetrics(**counted)
-
-
-def plan_crew(crew: Crew) -> dict[int, str]:
-    """Let CrewAI's planner append its plan to the descriptions; what it appended, by id of the task."""
-    before = {id(task): task.description for task in crew.tasks}
-    private.plan_crew(crew)
-    return {id(task): task.description.removeprefix(before[id(task)]) for task in crew.tasks}
 
 
 def has_memory(crew: Crew, agent: Any) -> bool:

@@ -44,8 +44,8 @@ def store_output(
 ) -> tuple[StoredResult, str | None]:
     """The output as it is stored, and why it could not be restored (None if it can).
 
-    Of the secrets, none is kept in the messages, where a tool's error may have named it, nor in what was asked; the
-    answer itself stays as it is.
+    Of the secrets, none is kept in the messages, where a tool's error may have named it, nor in what was asked, which
+    is the name of a task that has none; the answer itself stays as it is.
     Whatever the user's classes raise here, the task is paid for: it is stored, and not served. But not at the first
     time: what a signal handler raises among them, a time limit, says nothing about the output.
     """
@@ -68,7 +68,7 @@ def _stored(
     result = StoredResult(
         raw=output.raw if isinstance(output.raw, str) else str(output.raw),
         agent=output.agent,
-        name=output.name,
+        name=without_secrets(secrets, output.name),
         description=without_secrets(secrets, output.description),
         expected_output=without_secrets(secrets, output.expected_output),
         output_format=str(output.output_format.value),

@@ -15,6 +15,7 @@ from crewai.agents.agent_builder.base_agent import BaseAgent
 from crewai.crews.utils import _resolve_crew_skills
 from crewai.events.event_bus import crewai_event_bus
 from crewai.llms.base_llm import BaseLLM
+from crewai.utilities.planning_handler import CrewPlanner
 
 __all__ = [
     "check_names",
@@ -27,8 +28,11 @@ __all__ = [
     "made_model_client",
     "model_client",
     "original_text",
-    "plan_crew",
+    "planner_task",
+    "planning_llm",
+    "planning_method",
     "prompt_texts",
+    "ready_planner",
     "refuses_a_second_use",
     "renew_guardrails",
     "save_output_file",
@@ -115,9 +119,29 @@ def prompt_texts(i18n: object) -> Any:
     return getattr(i18n, "_prompts", None)
 
 
-def plan_crew(crew: Crew) -> None:
-    """Let CrewAI's planner append its plan to every task's description, as `planning=True` does."""
-    crew._handle_crew_planning()
+def planning_method(crew: Crew) -> str | None:
+    """The name of the method with which a kickoff plans, or None where the user's own class plans otherwise."""
+    name = "_handle_crew_planning"
+    return name if getattr(type(crew), name) is getattr(Crew, name) else None
+
+
+def planning_llm(crew: Crew) -> Any:
+    """The LLM that plans, or its name: the crew's, else CrewAI's default."""
+    return CrewPlanner(crew.tasks, crew.planning_llm).planning_agent_llm
+
+
+def planner_task() -> Task:
+    """The task that CrewAI makes for its planner, without the agent and the text that it gets when it is asked."""
+    task = CrewPlanner._create_planner_task(None, "")  # type: ignore[arg-type]
+    task.description = ""
+    return task
+
+
+def ready_planner(crew: Crew, task: Task) -> None:
+    """Give the planner's task the agent and the description that CrewAI makes of the crew as it is now."""
+    planner = CrewPlanner(crew.tasks, crew.planning_llm)
+    task.agent = planner._create_planning_agent()
+    task.description = planner._create_planner_task(task.agent, planner._create_tasks_summary()).description
 
 
 def usage_tracker(llm: object) -> Callable[..., None] | None:

@@ -16,33 +16,48 @@ from crew_repo.hashing import accounts, model_state
 
 __all__ = ["add_tools", "schema_of"]
 
+_PRINTING = ("__format__", "__repr__", "__repr_args__", "__repr_name__", "__repr_str__", "__str__")
 _WRAPPERS = (Tool, CrewStructuredTool)  # CrewAI's own, which do nothing but call their `func`
 
 
-def add_tools(parts: Parts, prefix: str, tools: Sequence[BaseTool] | None) -> None:
-    """Each tool's definition, source and fields, under `{prefix}tool:{name}`; their order is part of the prompt."""
+def add_tools(parts: Parts, prefix: str, tools: Sequence[BaseTool] | None, *, code: bool = True) -> None:
+    """Each tool's definition, source and fields, under `{prefix}tool:{name}`; their order is part of the prompt.
+
+    Without `code`: what a prompt can show of a tool that is printed in it, which is not what its functions do.
+    """
     names: list[str] = []
     counted: Counter[str] = Counter()
     for tool in tools or []:
         counted[tool.name] += 1
         names.append(tool.name if counted[tool.name] == 1 else f"{tool.name}#{counted[tool.name]}")
-        _add_tool(parts, f"{prefix}tool:{names[-1]}", tool)
+        _add_tool(parts, f"{prefix}tool:{names[-1]}", tool, code=code or _prints_itself(tool))
     if len(names) > 1:
         parts.json(f"{prefix}tools.order", names)
 
 
-def _add_tool(parts: Parts, path: str, tool: BaseTool) -> None:
+def _add_tool(parts: Parts, path: str, tool: BaseTool, *, code: bool) -> None:
     parts.fields(path, tool, fields.TOOL, skip=_own_fields(tool))
     parts.json(f"{path}.args", schema_of(tool.args_schema))
-    _add_schema_source(parts, f"{path}.args_schema", tool.args_schema)
     if getattr(tool, "result_schema", None) is not None:
         parts.json(f"{path}.result", schema_of(tool.result_schema))
+    if code:
+        _add_code(parts, path, tool)
+    _add_fields(parts, path, tool)
+
+
+def _add_code(parts: Parts, path: str, tool: BaseTool) -> None:
+    _add_schema_source(parts, f"{path}.args_schema", tool.args_schema)
+    if getattr(tool, "result_schema", None) is not None:
         _add_schema_source(parts, f"{path}.result_schema", tool.result_schema)
     if isinstance(tool, _WRAPPERS):
         parts.callable(f"{path}.source", tool.func)
     if not isinstance(tool, _WRAPPERS) or not is_crewais(type(tool)):
         parts.cls(f"{path}.source", type(tool))
-    _add_fields(parts, path, tool)
+
+
+def _prints_itself(tool: BaseTool) -> bool:
+    """Whether the user's own code says how the tool is printed."""
+    return any(getattr(type(tool), name, None) is not getattr(BaseTool, name, None) for name in _PRINTING)
 
 
 def schema_of(model: Any) -> Any:

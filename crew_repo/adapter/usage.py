@@ -31,11 +31,16 @@ class Meter:
     def __init__(self, watches: Sequence[_Watch], run: Meter | None = None) -> None:
         self.credited = Usage()
         self.run = run
-        self._watches = watches
+        self._watches: list[_Watch] = []
         self._elsewhere = Usage()
         for watch in watches:
-            watch.open(self)
-            self._elsewhere += watch.elsewhere()
+            self.add(watch)
+
+    def add(self, watch: _Watch) -> None:
+        """Count one more LLM from here on."""
+        watch.open(self)
+        self._elsewhere += watch.elsewhere()
+        self._watches = [*self._watches, watch]
 
     def close(self) -> None:
         """Others may be alone from here on."""
@@ -128,6 +133,16 @@ class UsageTracker:
             self._run = Meter(self._watches)
         self._outer = _current.get()
         _current.set(self._run)
+
+    def watch(self, llm: object) -> None:
+        """Count an LLM that is made in the run, for the run and for whoever is measured in this context."""
+        with _lock:
+            if self._run is None or not isinstance(llm, BaseLLM) or any(llm is known for known in self._llms):
+                return
+            self._llms.append(llm)
+            self._watches.append(watch := _watch(llm))
+            for meter in {self._run, _current.get() or self._run}:
+                meter.add(watch)
 
     def stop(self) -> None:
         """Leave the LLMs as they were, once no task of this run is measured any more."""

@@ -33,13 +33,17 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
-    """One task as it will be sent; `worker` is its own agent, also where a manager hands it out."""
+    """One task as it will be sent; `worker` is its own agent, also where a manager hands it out.
+
+    `plan`: what the planner wrote for it, which is sent behind its description.
+    """
 
     name: str
     position: int
     task: Task
     worker: BaseAgent | None
     original: Task
+    plan: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,12 @@ def live_view(crew: Crew, names: Sequence[str], files: Mapping[str, Any] | None 
 
 def live_task(task: Task, name: str, position: int, plans: Mapping[int, str]) -> TaskView:
     """A task as CrewAI has interpolated it by now; the planner's text (`plans`, by id of the task) taken off."""
-    return TaskView(name, position, _unplanned(task, plans), task.agent, task)
+    plan = plans.get(id(task), "")
+    if not plan or not task.description.endswith(plan):
+        return TaskView(name, position, task, task.agent, task)
+    copy = task.model_copy()
+    copy.description = task.description.removesuffix(plan)
+    return TaskView(name, position, copy, task.agent, task, plan)
 
 
 def planned_view(
@@ -103,15 +112,6 @@ def planned_view(
     )
     known = dict(inputs) if inputs is not None else private.crew_inputs(crew)
     return CrewView(crew, tasks, tuple(copies.values()), _manager(crew), known, files or {}, names)
-
-
-def _unplanned(task: Task, plans: Mapping[int, str]) -> Task:
-    plan = plans.get(id(task))
-    if not plan or not task.description.endswith(plan):
-        return task
-    copy = task.model_copy()
-    copy.description = task.description.removesuffix(plan)
-    return copy
 
 
 def _interpolated_task(task: Task, inputs: Mapping[str, Any] | None) -> Task:
@@ -166,7 +166,9 @@ class Texts:
 
     def __init__(self, crew: Crew, task: Task) -> None:
         self._task, self._description = task, task.description
-        parts = [(task, ("expected_output",)), *((agent, graph.AGENT_TEXTS) for agent in graph.agents_of(crew, task))]
+        planner = all(task is not each for each in crew.tasks)  # which is told of the agents of all tasks
+        agents = graph.crew_agents(crew) if planner else graph.agents_of(crew, task)
+        parts = [(task, ("expected_output",)), *((agent, graph.AGENT_TEXTS) for agent in agents)]
         self._texts = [(part, name, getattr(part, name)) for part, names in parts for name in names]
 
     def unchanged(self) -> bool:

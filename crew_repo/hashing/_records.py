@@ -18,14 +18,14 @@ def text_hash(text: str) -> str:
     return digest("text", text)
 
 
-def context_hash(context: str) -> str:
-    """The hash of what a task is told of its upstreams: the exact text that CrewAI passes."""
-    return digest("context", context)
+def context_hash(context: str, plan: str = "") -> str:
+    """The hash of what a task is told by others: the exact text of its upstreams, and of the planner."""
+    return digest("context", context) if not plan else digest("planned context", [context, plan])
 
 
-def sent_hash(context: str, resolved: Iterable[Component]) -> str:
-    """The hash of what a task is told of its upstreams, and of what servers gave for this execution."""
-    return digest("sent", {"context": context_hash(context), "resolved": sorted([c.path, c.sha256] for c in resolved)})
+def sent_hash(context_hash: str, resolved: Iterable[Component]) -> str:
+    """The hash of what a task is told by others, and of what servers gave for this execution."""
+    return digest("sent", {"context": context_hash, "resolved": sorted([c.path, c.sha256] for c in resolved)})
 
 
 def definition_hash(components: Iterable[Component]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from crew_repo.errors import InputError, PolicyError, UnknownRunError, UnknownTaskError
-from crew_repo.model import RunRecord
+from crew_repo.model import PLANNER, RunRecord
 from crew_repo.policy import Policies
 from crew_repo.store import Store
 
@@ -63,7 +63,7 @@ def check_names(names: Iterable[str], known: Iterable[str], what: str) -> None:
 
 def check_policies(given: Mapping[str, object] | None, known: Sequence[str]) -> None:
     """Raise PolicyError if a policy of this run names no task of the crew."""
-    unknown = sorted((set(given or {}) - {"*"}) - set(known))
+    unknown = sorted((set(given or {}) - {"*", PLANNER}) - set(known))
     if unknown:
         raise PolicyError(f"policies: there is no task {unknown[0]!r}. The tasks are: {', '.join(map(repr, known))}.")
 

@@ -6,14 +6,15 @@ will say is not known, and what reads it "may rerun".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from crew_repo import adapter
-from crew_repo.model import Decision, Plan, Reason, ReasonKind, Record, Status, TaskHead
+from crew_repo.model import PLANNER, PLANNER_POSITION, Decision, Plan, Reason, ReasonKind, Record, Status, TaskHead
 from crew_repo.runner.options import RunOptions
 from crew_repo.runner.session import utc_now
 from crew_repo.staleness import Current, counts_resolved, current_state, decide, decide_unknown, name_upstreams
@@ -29,12 +30,12 @@ def make_plan(
     store: Store, crew: Any, inputs: Mapping[str, Any] | None, files: Mapping[str, Any], options: RunOptions
 ) -> Plan:
     """The decisions for all tasks, in order."""
-    view = adapter.planned_view(crew, adapter.planned_inputs(crew, inputs), files)
-    decisions = Walk(store, view, options).decisions()
+    walk = Walk(store, adapter.planned_view(crew, adapter.planned_inputs(crew, inputs), files), options)
+    decisions = walk.decisions()
     if any(decision.tokens is None and not decision.fresh for decision in decisions):
         elsewhere = store.costs_elsewhere(options.workflow_id, str(crew.name or "crew"))
         decisions = tuple(_with_cost(decision, elsewhere) for decision in decisions)
-    return Plan(options.workflow_id, decisions)
+    return Plan(options.workflow_id, decisions, planner=walk.planner)
 
 
 def _with_cost(decision: Decision, elsewhere: Mapping[str, tuple[int, float]]) -> Decision:
@@ -82,8 +83,14 @@ class Walk:
         self._places: dict[int, list[int]] = {}
         self._written: dict[Path, str] = {}
         self._writers: dict[Path, list[_Seen]] = {}
+        self._planner: _Seen | None = None
         for task in view.tasks:
             self._places.setdefault(id(task.original), []).append(task.position)
+
+    @property
+    def planner(self) -> Decision | None:
+        """After `decisions`: the one about CrewAI's planner, if the crew has one."""
+        return None if self._planner is None else self._planner.decision
 
     def outputs(self) -> list[Any]:
         """After `decisions`: the outputs that would be served, in order; those of skipped tasks are empty."""
@@ -97,11 +104,30 @@ class Walk:
 
     def decisions(self) -> tuple[Decision, ...]:
         """Decide about each task, in order. Call it once."""
-        for view in self._view.tasks:
+        if self._view.crew.planning:
+            self._planner = self._plan()
+        for view in self._planned():
             seen = self._walk(view)
             self._seen.append(seen)
             self._note_file(view, seen)
         return tuple(seen.decision for seen in self._seen)
+
+    def _plan(self) -> _Seen:
+        """The planner as the first that the tasks read; its output, if that would be served."""
+        policy = self._options.policies.of(PLANNER)
+        definition = self._describer.describe_planner(self._view.tasks, policy)
+        forced = self._options.forces(PLANNER)
+        current = current_state(PLANNER, PLANNER_POSITION, definition, "", policy, forced=forced)
+        decision = decide(current, self._record(PLANNER, current), self._heads.get(PLANNER), utc_now())
+        return self._restored(decision, adapter.Planner(self._view.crew).view.task, "")
+
+    def _planned(self) -> Iterator[adapter.TaskView]:
+        """The tasks with their plans, as far as those are known."""
+        views = self._view.tasks
+        if self._planner is None or self._planner.output is None:
+            return iter(views)
+        texts = adapter.plan_texts([view.original for view in views], self._planner.output)
+        return (replace(view, plan=text) for view, text in zip(views, texts, strict=True))
 
     def _note_file(self, view: adapter.TaskView, seen: _Seen) -> None:
         """What a run will have written by the time it comes to the next task, or that it is not known yet."""
@@ -158,6 +184,7 @@ class Walk:
             definition,
             context or "",
             policy,
+            plan=view.plan,
             forced=self._options.forces(view.name),
             human_input=bool(view.task.human_input),
             has_memory=adapter.has_memory(self._view.crew, view.worker),
@@ -169,8 +196,14 @@ class Walk:
         if decision.record is None:
             said = {seen.decision.task_name: seen.raw for seen in self._upstreams(view) if seen.raw is not None}
             return _Seen(name_upstreams(decision, said, self._heads), None)
+        return self._restored(decision, view.original, context)
+
+    @staticmethod
+    def _restored(decision: Decision, task: Any, context: str) -> _Seen:
+        if decision.record is None:
+            return _Seen(decision, None)
         try:
-            output = adapter.restore_output(decision.record.result, view.original, context)
+            output = adapter.restore_output(decision.record.result, task, context)
         except adapter.NotRestorable as error:
             reason = Reason(ReasonKind.NOT_RESTORABLE, detail=str(error))
             return _Seen(replace(decision, status=Status.STALE, reasons=(reason,), record=None), None)
@@ -200,14 +233,15 @@ class Walk:
             possible = self._store.has_definition(wanted, self._options.workflow_id, shared_as=shared_as)
             self._possible[wanted, shared_as] = possible
         above = [seen for seen in self._upstreams(view) if seen.raw is None]
-        upstream = tuple(_upstream_reason(seen) for seen in above + [seen for seen in unsure if seen not in above])
+        unknown = above + [seen for seen in unsure if seen not in above]
+        upstream = tuple(_upstream_reason(seen, self._view.names) for seen in unknown)
         upstream += (_CONNECTS,) if possible and self._connects(view) else ()
         return _Seen(decide_unknown(current, possible, upstream, self._heads.get(view.name)), None)
 
     # What CrewAI would send as context.
 
     def _upstreams(self, view: adapter.TaskView) -> list[_Seen]:
-        """The tasks whose text this one reads, as far as they stand before it in the crew."""
+        """The tasks whose text this one reads, as far as they stand before it; a planner that is to be asked."""
         if adapter.reads_all_before(view.task):
             found = [] if view.task.async_execution else list(self._seen)
         else:
@@ -215,10 +249,14 @@ class Walk:
             found = [seen for seen in named if seen is not None]
         if adapter.is_conditional(view.original) and self._seen and self._seen[-1] not in found:
             found.append(self._seen[-1])
+        if self._planner is not None and self._planner.output is None:
+            found.insert(0, self._planner)
         return found
 
     def _context(self, view: adapter.TaskView) -> str | None:
-        """The context string, or None while something in it is not known."""
+        """The context string, or None while something in it, or the plan, is not known."""
+        if self._planner is not None and self._planner.output is None:
+            return None
         if adapter.reads_all_before(view.task):
             if view.task.async_execution:
                 return ""
@@ -252,9 +290,16 @@ class Walk:
         return None if last.output is None else adapter.condition_says(view.original, last.output)
 
 
-def _upstream_reason(seen: _Seen) -> Reason:
+def _upstream_reason(seen: _Seen, names: Sequence[str]) -> Reason:
     name, status = seen.decision.task_name, str(seen.decision.status)
-    return Reason(ReasonKind.UPSTREAM, f"upstream:{name}", status, root=_root(seen))
+    root = _root(seen)
+    return Reason(ReasonKind.UPSTREAM, f"upstream:{name}", status, root=root and _with_names(root, names))
+
+
+def _with_names(root: str, names: Sequence[str]) -> str:
+    """A change in what the planner is asked: `task#2.description changed` is that of the second task."""
+    found = re.fullmatch(r"task#(\d+)\.(.*) (\w+)", root)
+    return root if found is None else f"task.{found[2]} of {names[int(found[1]) - 1]} {found[3]}"
 
 
 def _root(seen: _Seen) -> str | None:

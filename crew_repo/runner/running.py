@@ -33,7 +33,7 @@ def run_session(
 def _kickoff(
     session: Session, crew: Any, inputs: Mapping[str, Any] | None, input_files: Mapping[str, Any] | None
 ) -> Any:
-    with adapter.prepared(crew, inputs), adapter.overridden(crew, session):
+    with adapter.prepared(crew), adapter.overridden(crew, session):
         before = adapter.UsageBefore(crew)
         try:
             result = adapter.kickoff(crew, inputs, input_files)
@@ -59,7 +59,7 @@ async def arun_session(
 async def _akickoff(
     session: Session, crew: Any, inputs: Mapping[str, Any] | None, input_files: Mapping[str, Any] | None
 ) -> Any:
-    with adapter.prepared(crew, inputs), adapter.overridden(crew, session):
+    with adapter.prepared(crew), adapter.overridden(crew, session):
         before = adapter.UsageBefore(crew)
         try:
             result = await adapter.akickoff(crew, inputs, input_files)

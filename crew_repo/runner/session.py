@@ -21,6 +21,8 @@ from crew_repo import adapter
 from crew_repo.errors import RunGoneError, StoreError
 from crew_repo.hashing import FORMAT, Work, output_hash
 from crew_repo.model import (
+    PLANNER,
+    PLANNER_POSITION,
     Claim,
     Decision,
     Failure,
@@ -116,8 +118,7 @@ class Session:
         self._natives: set[asyncio.Task[Any]] = set()
         self._open: set[Ticket] = set()
         self._ended = False
-        self._planning = bool(crew.planning)
-        self._plans: dict[int, str] = {}
+        self._plans: Mapping[int, str] = {}
         self._owner = this_owner()
         self._memo = adapter.Memo(hidden=adapter.secrets_of(crew))
         self._work = Work()
@@ -245,6 +246,34 @@ class Session:
             if position not in self._task_runs:
                 self._note(self._task_run(name, position, Outcome.SKIPPED), buffer=True)
 
+    # Planning.
+
+    def plan(self, planner: adapter.Planner) -> None:
+        """Append the planner's plan to the descriptions: a stored one, if it is asked what it was asked then.
+
+        It has a record of its own, like a task; waiting for another process that asks it holds up an event loop, as
+        asking it does.
+        """
+        texts = adapter.Texts(self._crew, planner.view.task)
+        ticket = self._decided(planner.view, None, "", self._asked_to_plan(), texts)
+        output = self.served(ticket)
+        if output is None:
+            output = self.claim(ticket)
+        if output is None:
+            with self.execution(ticket) as (record, _):
+                output = record(planner.ask(self._usage.watch))
+        self._plans = planner.append(output)
+
+    def _asked_to_plan(self) -> Current:
+        self._notice_new_tasks()
+        live = adapter.live_view(self._crew, self._names, self._files)
+        tasks = [adapter.live_task(task, self._names[at], at, {}) for at, task in enumerate(self._crew.tasks)]
+        policy = self._options.policies.of(PLANNER)
+        with self._work.hashing():
+            definition = adapter.Describer(live, self._memo).describe_planner(tasks, policy)
+        forced = self._options.forces(PLANNER)
+        return current_state(PLANNER, PLANNER_POSITION, definition, "", policy, forced=forced)
+
     # Arriving at a boundary.
 
     def arrive(self, task: Any, agent: Any, context: str, tools: Any = None) -> Ticket:
@@ -252,6 +281,11 @@ class Session:
         self._notice_new_tasks()
         texts = adapter.Texts(self._crew, task)
         view, current = self._current(task, context, tools)
+        return self._decided(view, agent, context, current, texts)
+
+    def _decided(
+        self, view: adapter.TaskView, agent: Any, context: str, current: Current, texts: adapter.Texts
+    ) -> Ticket:
         record = self._find(view.name, current.input_hash)
         decision = decide(current, record, self._heads.get(view.name), utc_now())
         if not decision.fresh:
@@ -291,6 +325,7 @@ class Session:
             definition,
             context,
             policy,
+            plan=view.plan,
             forced=self._options.forces(view.name),
             human_input=bool(task.human_input),
             has_memory=adapter.has_memory(self._crew, view.worker),
@@ -345,9 +380,10 @@ class Session:
             return
         record = ticket.decision.record
         assert record is not None  # noqa: S101 - a fresh decision has one
-        adapter.serve(ticket.view.original, ticket.agent, ticket.context, ticket.output)
-        if self._options.fire_callbacks:
-            yield from adapter.fire_callbacks(self._crew, ticket.view.original, ticket.output)
+        if ticket.view.name != PLANNER:
+            adapter.serve(ticket.view.original, ticket.agent, ticket.context, ticket.output)
+            if self._options.fire_callbacks:
+                yield from adapter.fire_callbacks(self._crew, ticket.view.original, ticket.output)
         self._note_reused(ticket, record)
 
     def _note_reused(self, ticket: Ticket, record: Record) -> None:
@@ -468,7 +504,6 @@ class Session:
 
             saved: list[bool] = []
             try:
-                self._plan_late()
                 ticket.view.original.output = None  # so that an output found after an exception is this execution's
                 with adapter.as_if_first(self._crew, ticket.view.original, ticket.agent) as worker:
                     yield record, worker
@@ -489,13 +524,6 @@ class Session:
             yield
         finally:
             self._open.discard(ticket)
-
-    def _plan_late(self) -> None:
-        """`planning=True` asks a model in every kickoff; here only when the first task is really executed."""
-        with self._lock:
-            if self._planning:
-                self._planning = False
-                self._plans = adapter.plan_crew(self._crew)
 
     def _save(self, ticket: Ticket, output: Any, seconds: float, usage: Usage) -> Any:
         """Record a finished task in one transaction; the output to go on with (another's, if it was fenced off)."""

@@ -30,11 +30,13 @@ def serve_all(
     walk = Walk(store, adapter.planned_view(crew, adapter.planned_inputs(crew, inputs), files), options)
     decisions = walk.decisions()
     outputs = walk.outputs()
-    if not all(decision.fresh for decision in decisions) or not any(output.raw for output in outputs):
+    fresh = all(decision.fresh for decision in decisions) and (walk.planner is None or walk.planner.fresh)
+    if not fresh or not any(output.raw for output in outputs):
         return None
     walk.restore_files()
     run_id, began = new_run_id(), utc_now()
-    notes = [_note(run_id, options.workflow_id, decision) for decision in decisions]
+    planned = [walk.planner] if walk.planner is not None else []
+    notes = [_note(run_id, options.workflow_id, decision) for decision in (*planned, *decisions)]
     store.start_run(run_id, options.workflow_id, str(crew.name or "crew"), began, this_owner(), adapter.facts())
     record = store.finish_run(run_id, RunStatus.COMPLETED, utc_now(), tasks=notes, tokens_spent=0)
     return attach_record(adapter.output_of(outputs), record)

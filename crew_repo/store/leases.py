@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, func, select, update
 
-from crew_repo.model import Claim, Holder, Lease, Outcome, RunStatus, Scope, TaskRun
+from crew_repo.model import PLANNER, Claim, Holder, Lease, Outcome, RunStatus, Scope, TaskRun
 from crew_repo.store.owners import is_alive, is_dead
 from crew_repo.store.records import is_finished, live_record, shared_since
 from crew_repo.store.rows import task_run_row
@@ -23,7 +23,7 @@ __all__ = ["COUNTED", "claim", "give_up", "gone_leases", "heartbeat", "interrupt
            "is_gone", "reap"]  # fmt: skip
 
 COUNTED = (Outcome.EXECUTED, Outcome.REUSED, Outcome.FAILED)
-"""What a run's row has the numbers of."""
+"""What a run's row has the numbers of, of its tasks: the planner is none."""
 
 _HELD = select(LEASE).where(LEASE.c.workflow_id == bindparam("w"), LEASE.c.input_hash == bindparam("i"))
 _HELD_ELSEWHERE = select(LEASE).where(LEASE.c.workflow_id != bindparam("w"), LEASE.c.input_hash == bindparam("i"))
@@ -56,7 +56,10 @@ _INTERRUPT = (
         tokens_spent=_of_tasks(func.sum(TASK_RUN.c.total_tokens)),
         tokens_saved=_of_tasks(func.sum(TASK_RUN.c.tokens_saved)),
         seconds_saved=_of_tasks(func.sum(TASK_RUN.c.seconds_saved)),
-        **{str(kind): _of_tasks(func.count(), TASK_RUN.c.status == str(kind)) for kind in COUNTED},
+        **{
+            str(kind): _of_tasks(func.count(), TASK_RUN.c.status == str(kind), TASK_RUN.c.task_name != PLANNER)
+            for kind in COUNTED
+        },
     )
 )
 

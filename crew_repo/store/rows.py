@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement
 
 from crew_repo.errors import StoreError
 from crew_repo.model import (
+    PLANNER,
     Component,
     Failure,
     NewRecord,
@@ -245,11 +246,12 @@ def _run_of(row: Mapping[str, Any], tasks: Sequence[TaskRun], status: RunStatus 
         status=status or RunStatus(row["status"]),
         started_at=row["started_at"],
         finished_at=row["finished_at"],
-        tasks=tuple(sorted(tasks, key=lambda task: task.position)),
+        tasks=tuple(sorted((t for t in tasks if t.task_name != PLANNER), key=lambda task: task.position)),
         tokens_spent=row["tokens_spent"],
         tokens_saved=row["tokens_saved"],
         seconds_saved=row["seconds_saved"],
         failure=failure_of(row),
+        planner=next((task for task in tasks if task.task_name == PLANNER), None),
     )
 
 

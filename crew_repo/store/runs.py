@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, delete, func, insert, select, union, update
 
 from crew_repo.errors import StoreError
 from crew_repo.model import (
+    PLANNER,
     Failure,
     Lease,
     NewRecord,
@@ -124,7 +125,7 @@ def finish_run(
         "tokens_spent": tokens_spent,
         "tokens_saved": sum(task.tokens_saved for task in noted),
         "seconds_saved": sum(task.seconds_saved for task in noted),
-        **{str(kind): sum(task.outcome is kind for task in noted) for kind in COUNTED},
+        **{str(kind): sum(task.outcome is kind for task in noted if task.task_name != PLANNER) for kind in COUNTED},
         **failure_row(failure),
     }
     if not tx.execute(_FINISH.values(totals), {"r": run_id}).rowcount:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from crew_repo.errors import StoreError
-from crew_repo.model import Failure, Outcome, Reason, ReasonKind, RunStatus, TaskRun
+from crew_repo.model import PLANNER, PLANNER_POSITION, Failure, Outcome, Reason, ReasonKind, RunStatus, TaskRun
 from crew_repo.store import Store
 from tests.conformance.kit import DEAD, ELSEWHERE, Clock, Kit, new_record, now, task_run
 
@@ -35,6 +35,22 @@ def test_a_run_that_only_reuses_comes_back_too(kit: Kit) -> None:
     run_id = kit.start()
     finished = kit.finish(run_id, tasks=[TaskRun(run_id, "claim-1", "draft", 0, Outcome.REUSED, tokens_saved=7)])
     assert finished == kit.store.get_run(run_id)
+
+
+def test_the_planner_is_none_of_the_tasks(kit: Kit, sql: Any) -> None:
+    """A run's sums have the planner's share; its tasks, and their number, do not have it, also where a run was killed."""
+    planner = {"task_name": PLANNER, "position": PLANNER_POSITION}
+    for owner, template in ((None, "A"), (DEAD, "B")):
+        run_id = kit.start(owner=owner)
+        kit.execute(new_record(run_id=run_id, template=template, **planner))
+        kit.execute(new_record(run_id=run_id, template=template, context="c"))
+    finished = kit.finish("run-1", tokens_spent=60)
+    assert (finished.executed, finished.planner.outcome) == (["extract"], Outcome.EXECUTED)
+    assert kit.store.get_run("run-1") == finished
+    kit.store.reap()
+    killed = kit.store.get_run("run-2")
+    assert (killed.executed, killed.planner.record_id is not None, killed.tokens_spent) == (["extract"], True, 60)
+    assert sql("SELECT executed FROM run ORDER BY run_id") == [{"executed": 1}] * 2
 
 
 def test_a_failure_keeps_type_message_and_traceback(kit: Kit) -> None:

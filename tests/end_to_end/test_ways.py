@@ -1,4 +1,4 @@
-"""Streams, attached crews, batches of CrewAI's own, planning, Flows, `@CrewBase` projects: recorded all the same."""
+"""Streams, attached crews, batches of CrewAI's own, Flows, `@CrewBase` projects: recorded all the same."""
 
 from __future__ import annotations
 
@@ -179,34 +179,6 @@ def test_attaching_to_two_repositories_is_an_error(repo, model, tmp_path):
         repo.detach(attached)
         other.attach(attached).kickoff(NOTES)
         assert (len(other.runs()), repo.runs()) == (1, [])
-
-
-def test_planning_calls_its_model_only_when_something_runs(repo):
-    """`planning=True` asks the planner once per run that executes a task, and never when all is fresh."""
-    plans = '{"list_of_plans_per_task": [{"task_number": 1, "task": "a", "plan": " PLAN-1"}, ' \
-        '{"task_number": 2, "task": "b", "plan": " PLAN-2"}]}'
-    model = PromptModel(model="m", script={"Based on these tasks summary": plans})
-    first = repo.run(two_tasks(model, planning=True, planning_llm=model), NOTES)
-    assert sum("tasks summary" in call for call in model.calls) == 1
-    assert sum("PLAN-1" in call and "<<analyze>>" in call for call in model.calls) >= 1
-    model.forget()
-    second = repo.run(two_tasks(model, planning=True, planning_llm=model), NOTES)
-    assert (model.calls, raws(second)) == ([], raws(first))
-    changed = repo.run(two_tasks(model, planning=True, planning_llm=model), NEW_ADJUSTER)
-    assert changed.run.executed == ["draft"]
-    assert sum("tasks summary" in call for call in model.calls) == 1
-
-
-def test_planning_without_inputs_can_be_repeated(repo):
-    """A crew object with `planning=True` and no inputs is fresh in its second run: no plan stays in its texts."""
-    plans = '{"list_of_plans_per_task": [{"task_number": 1, "task": "a", "plan": " PLAN-1"}]}'
-    model = PromptModel(model="m", script={"Based on these tasks summary": plans})
-    planned = crews.no_inputs(model)
-    planned.planning, planned.planning_llm = True, model
-    repo.run(planned)
-    model.forget()
-    assert repo.run(planned).run.executed == []
-    assert (model.calls, planned.planning) == ([], True)
 
 
 class Chapters(Flow):

@@ -450,10 +450,16 @@ change("agent", "goal", "another goal", "manager.goal", into="manager", scenario
 UNCHANGEABLE["crew", "manager_agent"] = "see agent: role and goal of the manager"
 after("crew", "function_calling_llm", on_crew("function_calling_llm", "gpt-4o"), "agent.function_calling_llm.model",
       acts="it calls the tools", kickoff=False)  # fmt: skip
-change("crew", "planning", True, "crew.planning")
+change("crew", "planning", True, "upstream:(planner)")
 change("crew", "planning_llm", lambda: RecordingModel(model="other"), note="without planning")
-change("crew", "planning_llm", lambda: RecordingModel(model="other"), "crew.planning_llm.model", scenario="planned",
+change("crew", "planning_llm", lambda: RecordingModel(model="other"), "upstream:(planner)", scenario="planned",
        acts="it writes the plan", kickoff=False)  # fmt: skip
+for owner, name in (("agent", "role"), ("agent", "goal"), ("task", "description"), ("task", "expected_output")):
+    given = {"description": "<<target>> Is {notes} in {line} covered?"}.get(name, f"another {name} of {{line}}")
+    change(owner, name, given, "upstream:(planner)", scenario="planned", note="the planner reads it")
+change("agent", "role", "Intern", "upstream:(planner)", into="colleague", scenario="planned",
+       note="the planner reads another task's")  # fmt: skip
+change("agent", "backstory", "older", "upstream:first", into="colleague", scenario="planned", note="not told to the planner")
 mutate("crew", "prompt_file", lambda recipe: prompt_file(recipe), "manager.prompt_file", scenario="managed")
 mutate("crew", "prompt_file", lambda recipe: prompt_file(recipe), note="without a manager")
 mutate("crew", "trained_agents_file", lambda recipe: trained(recipe), "agent.training")

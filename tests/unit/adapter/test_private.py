@@ -6,12 +6,15 @@ import os
 import threading
 from pathlib import Path
 
+import pytest
 from crewai import Agent, Crew, Task
 from crewai.agents.cache.cache_handler import CacheHandler
 from crewai.llms.providers.openai.completion import OpenAICompletion
+from crewai.tasks.task_output import TaskOutput
 from crewai.utilities.i18n import I18N
+from crewai.utilities.planning_handler import CrewPlanner, PlannerTaskPydanticOutput, PlanPerTask
 
-from crew_repo.adapter import private
+from crew_repo.adapter import plan_texts, private
 from tests import crews
 from tests.models import PromptModel
 
@@ -44,9 +47,57 @@ def test_the_crews_memory_is_private():
     assert private.crew_memory(built()) is None
 
 
-def test_the_planner_can_be_called_late():
+def test_a_kickoff_plans_with_one_method_of_the_crew():
     """Without `Crew._handle_crew_planning`, `planning=True` would ask its model although all is fresh."""
-    assert callable(Crew._handle_crew_planning)
+    crew, met = built(), []
+    crew.planning = True
+    name = private.planning_method(crew)
+    assert name is not None
+    crew.__dict__[name] = lambda: met.append([task.description for task in crew.tasks])
+    crew.kickoff({"notes": "n", "adjuster": "a"})
+    assert met == [["<<analyze>> n", "<<draft>> for a"]]
+
+
+def test_the_planner_is_asked_by_a_task_that_crewai_makes():
+    """Without these members of `CrewPlanner`, nobody would know what the planner is asked, and by which LLM."""
+    crew = built()
+    crew.planning_llm = PromptModel(model="planner")
+    task = private.planner_task()
+    assert (task.agent, task.description, task.output_pydantic) == (None, "", PlannerTaskPydanticOutput)
+    private.ready_planner(crew, task)
+    assert task.agent.llm is crew.planning_llm is private.planning_llm(crew)
+    assert "<<draft>> for {adjuster}" in task.description
+    made = CrewPlanner._create_planner_task(None, "x")
+    assert (made.expected_output, type(private.planning_llm(built()))) == (task.expected_output, str)
+
+
+def twice() -> Crew:
+    crew = built()
+    crew.tasks = [*crew.tasks, crew.tasks[0]]
+    return crew
+
+
+PLANS = {
+    "in order": [(1, " A"), (2, " B")],
+    "one missing": [(2, " B")],
+    "the first of two": [(2, " B"), (2, " C"), (1, " A")],
+    "too many": [(1, " A"), (2, " B"), (3, " C")],
+    "none": [],
+}
+
+
+@pytest.mark.parametrize("plans", PLANS.values(), ids=PLANS)
+def test_a_plan_is_appended_as_crewai_appends_it(monkeypatch, plans):
+    """What `plan_texts` gives for each task is what `Crew._handle_crew_planning` appends to its description."""
+    listed = [PlanPerTask(task_number=number, task="t", plan=text) for number, text in plans]
+    given = PlannerTaskPydanticOutput(list_of_plans_per_task=listed)
+    output = TaskOutput(description="", agent="", raw="", pydantic=given)
+    monkeypatch.setattr(CrewPlanner, "_handle_crew_planning", lambda self: given)
+    for crew in (built(), twice()):
+        before = [task.description for task in crew.tasks]
+        crew._handle_crew_planning()
+        texts = [task.description.removeprefix(text) for task, text in zip(crew.tasks, before, strict=True)]
+        assert plan_texts(crew.tasks, output) == texts
 
 
 def test_a_model_keeps_its_client():
