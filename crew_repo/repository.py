@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from crew_repo.declared import leave_out_state
 from crew_repo.errors import AttachError, InputError
 from crew_repo.model import Plan, Problem, PruneReport, Record, RunRecord, TaskState
 from crew_repo.policy import TaskPolicy, merge_policies
@@ -111,9 +112,9 @@ class StateRepository:
     def _open(self) -> Store:
         from crew_repo.store import Store
 
-        return Store(
-            self.url, busy_timeout_seconds=self._busy_timeout_seconds, lease_seconds=self._lease_seconds
-        )
+        store = Store(self.url, busy_timeout_seconds=self._busy_timeout_seconds, lease_seconds=self._lease_seconds)
+        leave_out_state(store.display_url)
+        return store
 
     def __repr__(self) -> str:
         return f"StateRepository({self._store.display_url!r})"
@@ -204,6 +205,7 @@ class StateRepository:
     ) -> tuple[Any, RunOptions]:
         """Everything that can be wrong is found here, before any model is called."""
         from crew_repo import adapter
+        from crew_repo.runner.declared_files import check_files
 
         adapter.refuse_checkpoint(arguments)
         if arguments:
@@ -212,7 +214,8 @@ class StateRepository:
         adapter.check_inputs(inputs)
         options = self._options(crew, workflow_id, force, policies, fire_callbacks)
         if not crew.before_kickoff_callbacks:
-            adapter.planned_view(crew, adapter.planned_inputs(crew, inputs))
+            view = adapter.planned_view(crew, adapter.planned_inputs(crew, inputs))
+            check_files(((task.name, task.task) for task in view.tasks), options.policies)
         return crew, options
 
     def _options(

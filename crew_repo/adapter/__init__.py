@@ -7,6 +7,7 @@ from crew_repo.adapter.boundary import Handler, overridden
 from crew_repo.adapter.copies import copy_crew, output_of
 from crew_repo.adapter.definition import Describer, take_up
 from crew_repo.adapter.executions import as_if_first
+from crew_repo.adapter.files import changed_file
 from crew_repo.adapter.graph import (
     condition_says,
     context_tasks,
@@ -52,6 +53,7 @@ __all__ = [
     "UsageTracker",
     "akickoff",
     "as_if_first",
+    "changed_file",
     "check_crew",
     "check_inputs",
     "check_process",

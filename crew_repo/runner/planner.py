@@ -13,7 +13,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from crew_repo import adapter
+from crew_repo.declared import declared
 from crew_repo.model import Decision, Plan, Reason, ReasonKind, Record, Status, TaskHead
+from crew_repo.runner.declared_files import check_files
 from crew_repo.runner.options import RunOptions
 from crew_repo.runner.session import utc_now
 from crew_repo.staleness import Current, current_state, decide, decide_unknown, name_upstreams
@@ -27,6 +29,7 @@ def make_plan(
 ) -> Plan:
     """The decisions for all tasks, in order."""
     view = adapter.planned_view(crew, adapter.planned_inputs(crew, inputs), files)
+    check_files(((task.name, task.task) for task in view.tasks), options.policies)
     return Plan(options.workflow_id, Walk(store, view, options).decisions())
 
 
@@ -125,8 +128,9 @@ class Walk:
 
     def _file_writers(self, view: adapter.TaskView) -> list[_Seen]:
         """The tasks before it that may yet write something else into a file that its policy names."""
-        files = self._options.policies.of(view.name).files if self._writers else ()
-        return [seen for file in files for seen in self._writers.get(Path(file).resolve(), [])]
+        elements = declared(self._options.policies.of(view.name).paths) if self._writers else ()
+        files = [file for file in self._writers if any(element.covers(file) for element in elements)]
+        return [seen for file in files for seen in self._writers[file]]
 
     def _current(self, view: adapter.TaskView, context: str | None) -> Current:
         policy = self._options.policies.of(view.name)

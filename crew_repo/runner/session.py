@@ -37,6 +37,7 @@ from crew_repo.model import (
     TaskRun,
     Usage,
 )
+from crew_repo.runner.declared_files import check_files
 from crew_repo.runner.display import Display
 from crew_repo.runner.keeper import Keeper
 from crew_repo.runner.options import RunOptions
@@ -238,6 +239,7 @@ class Session:
     def arrive(self, task: Any, agent: Any, context: str) -> Ticket:
         """Hash what CrewAI is about to send, look the record up by that hash, and decide."""
         self._notice_new_tasks()
+        self._check_files()
         texts = adapter.Texts(self._crew, task)
         view, current = self._current(task, context)
         record = self._find(current.input_hash)
@@ -258,6 +260,11 @@ class Session:
                 log.warning("run %s: tasks were added to the crew after the run had begun; they are executed in every "
                             "run, and not recorded. Add them before run is called.", self.run_id)  # fmt: skip
             self._tasks, self._names = tasks, adapter.task_names(self._crew)
+
+    def _check_files(self) -> None:
+        """Which files the tasks write is known before the run, unless a callback has made the inputs."""
+        if self._crew.before_kickoff_callbacks and not self._arrived:
+            check_files(zip(self._names, self._crew.tasks, strict=True), self._options.policies)
 
     def _find(self, input_hash: str) -> Record | None:
         """The record, if there was one when the run began; claiming the lease sees what was finished since."""
@@ -464,7 +471,7 @@ class Session:
         """Record a finished task in one transaction; the output to go on with (another's, if it was fenced off)."""
         new = self._new_record(ticket, output, seconds, usage)
         if new.not_restorable:
-            log.warning("task %s will run every time: %s", ticket.view.name, new.not_restorable)
+            log.warning("task %s is kept, and will not be served: %s", ticket.view.name, new.not_restorable)
         note = self._executed_note(ticket, new)
         log.info("run %s: task %s executed in %.1f s, %d tokens; saving", self.run_id, new.task_name, seconds,
                  usage.total_tokens)  # fmt: skip
@@ -485,6 +492,7 @@ class Session:
         if not ticket.texts.unchanged():
             not_restorable = "its task or an agent was rewritten while it ran, by another run that shares it"
         current = ticket.current
+        not_restorable = self._changed_meanwhile(current) or not_restorable
         return NewRecord(
             workflow_id=self.workflow_id,
             crew_name=self._crew_name,
@@ -504,6 +512,16 @@ class Session:
             usage=usage,
             hash_format=FORMAT,
             not_restorable=not_restorable,
+        )
+
+    def _changed_meanwhile(self, current: Current) -> str | None:
+        """The answer may have been made of what a file said before, after or in between: nobody can know."""
+        changed = adapter.changed_file(current.definition, current.policy, self._memo)
+        if changed is None:
+            return None
+        return (
+            f"{changed} while the task was being executed; if the task itself writes it, "
+            "take it out of TaskPolicy(files=...)"
         )
 
     def _executed_note(self, ticket: Ticket, new: NewRecord) -> TaskRun:
