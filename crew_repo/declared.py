@@ -170,7 +170,7 @@ def _is_new(folder: str, seen: set[str]) -> bool:
     return True
 
 
-def _names_in(folder: str) -> list[str | None]:
+def _names_in(folder: str) -> Sequence[str | None]:
     """What is in a folder, in order; only None if it cannot be read, which it says itself when it is hashed."""
     try:
         return sorted(os.listdir(folder))  # noqa: PTH208

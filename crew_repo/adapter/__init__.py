@@ -17,6 +17,7 @@ from crew_repo.adapter.graph import (
     reads_all_before,
     skipped_output,
     task_names,
+    upstreams,
 )
 from crew_repo.adapter.kickoff import (
     UsageBefore,
@@ -38,6 +39,7 @@ from crew_repo.adapter.outputs import NotRestorable, restore_output, store_outpu
 from crew_repo.adapter.parts import Memo
 from crew_repo.adapter.secrets import secret_inputs, secrets_of, secrets_of_error, without_secrets
 from crew_repo.adapter.serving import file_text, fire_callbacks, output_file, restore_file, says, serve
+from crew_repo.adapter.tools import uses_tools
 from crew_repo.adapter.usage import UsageTracker
 from crew_repo.adapter.view import CrewView, TaskView, Texts, live_task, live_view, planned_view, said_to
 
@@ -93,5 +95,7 @@ __all__ = [
     "store_output",
     "take_up",
     "task_names",
+    "upstreams",
+    "uses_tools",
     "without_secrets",
 ]

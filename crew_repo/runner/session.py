@@ -104,6 +104,7 @@ class Session:
         self._lock = threading.RLock()
         self._arrived: dict[int, tuple[str, str]] = {}
         self._task_runs: dict[int, TaskRun] = {}
+        self._used_tools: set[int] = set()
         self._buffered: list[TaskRun] = []
         self._scope = None if options.share else options.workflow_id
         self._known: set[str] | None = None
@@ -342,6 +343,22 @@ class Session:
         if self._options.fire_callbacks:
             yield from adapter.fire_callbacks(self._crew, ticket.view.original, ticket.output)
         self._note_reused(ticket, record)
+        self._warn_unseen(ticket)
+
+    def _warn_unseen(self, ticket: Ticket) -> None:
+        """Only words are compared: what the tools of an upstream have written beside them may be another."""
+        current = ticket.current
+        if current.policy.files is not None or not adapter.uses_tools(current.definition):
+            return
+        above = adapter.upstreams(self._crew, self._names, current.position) & self._used_tools
+        if above:
+            log.warning(
+                "task %s is served from its record: what it reads of %s is the same as before, but that was executed "
+                "again, with tools. If the tools of %s read a file that those wrote, declare it: "
+                "TaskPolicy(files=(\"that/file\",)) for task %s; files=() says that there is none.",
+                current.task_name, ", ".join(repr(self._names[at]) for at in sorted(above)), current.task_name,
+                current.task_name,
+            )  # fmt: skip
 
     def _note_reused(self, ticket: Ticket, record: Record) -> None:
         log.info("run %s: task %s reused from run %s", self.run_id, ticket.view.name, record.run_id)
@@ -472,6 +489,8 @@ class Session:
         new = self._new_record(ticket, output, seconds, usage)
         if new.not_restorable:
             log.warning("task %s is kept, and will not be served: %s", ticket.view.name, new.not_restorable)
+        if adapter.uses_tools(ticket.current.definition):
+            self._used_tools.add(new.position)
         note = self._executed_note(ticket, new)
         log.info("run %s: task %s executed in %.1f s, %d tokens; saving", self.run_id, new.task_name, seconds,
                  usage.total_tokens)  # fmt: skip

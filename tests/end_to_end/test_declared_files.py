@@ -362,3 +362,78 @@ def test_tasks_side_by_side_are_told_apart(repo: StateRepository, tmp_path: Path
     repo.run(crew, policies=policies)
     Path("one.txt").write_text("x")
     assert repo.plan(crew, policies=policies).stale == ["one"]
+
+
+# What is not declared.
+
+
+def handing_on(model: PromptModel, text: str, **check: Any) -> Crew:
+    """The first task's tool writes terms.txt and says "done"; the last one's reads it; another stands in between."""
+
+    @tool("write")
+    def write() -> str:
+        """Write the terms."""
+        Path("terms.txt").write_text(text)
+        return "done"
+
+    asks(model, "write", "write")
+    asks(model, "check", "terms")
+    tools = check.pop("tools", [terms])
+    tasks = [
+        task("write", "write", agent(model, "A", tools=[write])),
+        task("between", "x", agent(model, "B")),
+        task("check", "check", agent(model, "C", tools=tools), **check),
+    ]
+    return Crew(agents=[each.agent for each in tasks], tasks=tasks)
+
+
+def warnings(caplog: Any) -> list[str]:
+    """What was said of early cutoff since the last call."""
+    found = [record.getMessage() for record in caplog.records if "executed again" in record.getMessage()]
+    caplog.clear()
+    return found
+
+
+def test_a_file_that_nobody_declared_is_told_of_once(repo: StateRepository, model: PromptModel, caplog: Any) -> None:
+    """The upstream says the same, and wrote another file: that cannot be seen, so the run says so, with the remedy."""
+    assert run(repo, handing_on(model, "one")) == ["write", "between", "check"]
+    assert run(repo, handing_on(model, "one")) == []
+    assert warnings(caplog) == []
+    assert run(repo, handing_on(model, "two")) == ["write"]
+    (said,) = warnings(caplog)
+    for word in ("task check", "'write'", "TaskPolicy(files=", "files=()"):
+        assert word in said
+    assert run(repo, handing_on(model, "two")) == []
+    assert warnings(caplog) == []
+    assert run(repo, handing_on(model, "three"), declares("terms.txt")) == ["write", "check"]
+    assert run(repo, handing_on(model, "four"), declares("terms.txt")) == ["write", "check"]
+    assert warnings(caplog) == []
+
+
+@pytest.mark.parametrize(
+    ("members", "policies"),
+    [
+        ({"tools": []}, None),
+        ({"context": []}, None),
+        ({}, {"check": TaskPolicy(files=())}),
+        ({}, {"*": TaskPolicy(files="terms.txt", missing_files="allow")}),
+    ],
+    ids=["no tools below", "reads no upstream", "declared: none", "declared for all"],
+)
+def test_no_word_where_nothing_can_be_missed(
+    repo: StateRepository, model: PromptModel, caplog: Any, members: Any, policies: Any
+) -> None:
+    """A warning that everybody gets is read by nobody."""
+    for text in ("one", "two"):
+        repo.run(handing_on(model, text, **members), policies=policies)
+    assert warnings(caplog) == []
+
+
+def test_an_upstream_without_tools_is_no_matter(repo: StateRepository, model: PromptModel, caplog: Any) -> None:
+    """It has written nothing but its words."""
+    model.script["<<between>>"] = "the same"
+    repo.run(handing_on(model, "one"))
+    crew = handing_on(model, "one")
+    crew.tasks[1].description += "!"
+    assert repo.run(crew).run.executed == ["between"]
+    assert warnings(caplog) == []
