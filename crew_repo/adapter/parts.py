@@ -143,9 +143,9 @@ class Parts:
         """Any value of the user's."""
         self.hashed(path, hash_value(value, path))
 
-    def member(self, path: str, value: object) -> None:
-        """A value that code of the user's holds, and may go through in its order."""
-        self.hashed(path, hash_value(value, path, ordered=True))
+    def member(self, path: str, value: object, holder: object = None) -> None:
+        """A value that code of the user's holds, and may go through in its order; `holder` is the object that has it."""
+        self.hashed(path, hash_value(value, path, ordered=True, holder=holder))
 
     def kept(self, path: str, owner: object, names: Iterable[str]) -> None:
         """Attributes that the code of a pydantic object writes itself, as they were given, under `path`."""
@@ -160,7 +160,7 @@ class Parts:
         values, written = model_state(owner), written_attributes(type(owner))
         own = {name for name in names if name in values and not left_out(name, values[name])}
         for name in sorted(own - written):
-            self.member(f"{path}.{name.lstrip('_')}", values[name])
+            self.member(f"{path}.{name.lstrip('_')}", values[name], owner)
         self.kept(path, owner, (own & written).difference(besides))
 
     def callable(self, path: str, function: Callable[..., Any]) -> None:
