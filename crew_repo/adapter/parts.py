@@ -144,7 +144,7 @@ class Parts:
         self.hashed(path, hash_value(value, path))
 
     def member(self, path: str, value: object, holder: object = None) -> None:
-        """A value that code of the user's holds, and may go through in its order; `holder` is the object that has it."""
+        """A value that the code of an object, `holder`, has, and may go through in its order."""
         self.hashed(path, hash_value(value, path, ordered=True, holder=holder))
 
     def kept(self, path: str, owner: object, names: Iterable[str]) -> None:

@@ -65,6 +65,7 @@ def _project(file: str, package: str) -> Root:
     return _names_of(outermost)
 
 
+@cache
 def _names_of(folder: str) -> Root:
     """A root of the file system is no project: everything is in it."""
     names = {folder, os.path.realpath(folder)}
@@ -93,7 +94,7 @@ def located(text: str, roots: tuple[Root, ...]) -> list[Any] | None:
 
 def _split(text: str) -> tuple[str, str]:
     """The scheme with its slashes, but for the one that the path begins with; and the path."""
-    scheme, found, rest = text.partition("://")
+    _, found, rest = text.partition("://")
     if not found:
         return "", text
     path = "/" + rest.lstrip("/") if rest.startswith("/") else ""
@@ -107,7 +108,6 @@ def _below(path: str, root: Root) -> str | None:
             return ""
         if path.startswith(folder) and path[len(folder)] in (os.sep, os.altsep):
             rest = path[len(folder) :]
-            real = os.path.normpath(path)
-            if real == folder or real.startswith(folder + os.sep):
-                return rest.replace(os.sep, "/")
+            real = os.path.normpath(path) if ".." in rest else path
+            return rest.replace(os.sep, "/") if f"{real}{os.sep}".startswith(folder + os.sep) else None
     return None

@@ -3,6 +3,7 @@
 | version | since | change          |
 | ------- | ----- | --------------- |
 | 1       | 0.1.0 | the first       |
+| 2       | 0.1.0 | `run.number`    |
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Schema:
     migrations: tuple[Path, ...]
 
 
-CURRENT = Schema(1, (Path(__file__).parent / "migrations" / "versions",))
+CURRENT = Schema(2, (Path(__file__).parent / "migrations" / "versions",))
 
 
 def ensure_schema(dialect: Dialect, engine: Engine) -> None:

@@ -26,7 +26,7 @@ _ADDS_A_COLUMN = """
 import os
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "0002", "0001"
+revision, down_revision = "0003", "0002"
 
 def upgrade():
     op.add_column("record", sa.Column("note", sa.Text()))
@@ -39,12 +39,12 @@ def upgrade():
 
 
 @pytest.fixture
-def version_two(tmp_path: Path) -> schema.Schema:
+def next_version(tmp_path: Path) -> schema.Schema:
     """A made-up newer version, with a migration that adds a column and rebuilds a table that others refer to."""
     folder = tmp_path / "versions"
     folder.mkdir()
-    (folder / "0002_a_note.py").write_text(_ADDS_A_COLUMN)
-    return schema.Schema(2, (*schema.CURRENT.migrations, folder))
+    (folder / "0003_a_note.py").write_text(_ADDS_A_COLUMN)
+    return schema.Schema(3, (*schema.CURRENT.migrations, folder))
 
 
 def _shape(url: str) -> Any:
@@ -79,11 +79,11 @@ def test_migrating_from_nothing_gives_what_creating_gives(url: str, other_of_sam
     assert _shape(other_of_same_kind) == _shape(url)
 
 
-def test_an_older_database_is_migrated(url: str, sql: Any, version_two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_database_is_migrated(url: str, sql: Any, next_version: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """On opening, in place, with everything in it; the view and its triggers work as before."""
     with Store(url) as store:
         (kept,) = Kit(store).run(new_record())
-    monkeypatch.setattr(schema, "CURRENT", version_two)
+    monkeypatch.setattr(schema, "CURRENT", next_version)
     with Store(url) as store:
         assert store.find_record(kept.input_hash, "claim-1") is not None
         assert [state.output for state in store.states()] == ["policy 42"]
@@ -94,14 +94,38 @@ def test_an_older_database_is_migrated(url: str, sql: Any, version_two: Any, mon
     assert sql("SELECT note FROM record") == [{"note": "migrated"}]
 
 
-def test_a_newer_database_is_refused(url: str, version_two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_of_the_first_version_are_numbered_by_their_times(url: str, sql: Any) -> None:
+    """That is all that is known of their order; the next run is the newest, whatever the clock says."""
+    dialect = dialect_of(url, 30)
+    dialect.create()
+    engine = dialect.engine()
+    with dialect.schema_transaction(engine) as connection:
+        migrate(connection, 0, 1, schema.CURRENT.migrations)
+        for statement in create_views(dialect.name):
+            connection.exec_driver_sql(statement)
+        dialect.set_version(connection, 1)
+    engine.dispose()
+    for run_id, day in (("late", "2099-01-01"), ("b", "2026-01-01"), ("a", "2026-01-01"), ("first", "2025-01-01")):
+        sql(
+            "INSERT INTO run (run_id, workflow_id, crew_name, status, started_at, owner, heartbeat_at, lease_seconds, "
+            "executed, reused, failed, tokens_spent, tokens_saved, seconds_saved, facts) VALUES "
+            "(:r, 'w', 'c', 'completed', :at, 'o', :at, 1, 0, 0, 0, 0, 0, 0, '{}')",
+            r=run_id, at=f"{day}T00:00:00.000000Z",
+        )  # fmt: skip
+    with Store(url) as store:
+        assert [run.run_id for run in store.list_runs()] == ["late", "b", "a", "first"]
+        Kit(store).start(run_id="now")
+        assert [run.run_id for run in store.list_runs()] == ["now", "late", "b", "a", "first"]
+
+
+def test_a_newer_database_is_refused(url: str, next_version: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the remedy, and nothing in it is touched."""
     with Store(url) as store:
         Kit(store).run(new_record())
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "CURRENT", version_two)
+        patch.setattr(schema, "CURRENT", next_version)
         Store(url).close()
-    with pytest.raises(NewerSchemaError, match=r"has schema version 2.*pip install --upgrade"):
+    with pytest.raises(NewerSchemaError, match=r"has schema version 3.*pip install --upgrade"):
         Store(url)
 
 
@@ -111,14 +135,14 @@ def test_a_missing_migration_is_an_error(url: str, monkeypatch: pytest.MonkeyPat
         Kit(store).run(new_record())
     with monkeypatch.context() as patch:
         patch.setattr(schema, "CURRENT", schema.Schema(9, schema.CURRENT.migrations))
-        with pytest.raises(StoreOpenError, match="no migration to schema version 2"):
+        with pytest.raises(StoreOpenError, match="no migration to schema version 3"):
             Store(url)
     with Store(url) as store:
         assert len(store.states()) == 1
 
 
 def test_a_kill_in_the_middle_of_a_migration_leaves_the_old_schema(
-    url: str, tmp_path: Path, version_two: Any, monkeypatch: pytest.MonkeyPatch
+    url: str, tmp_path: Path, next_version: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The old version opens it as before, and the new one migrates it then."""
     with Store(url) as store:
@@ -128,7 +152,7 @@ def test_a_kill_in_the_middle_of_a_migration_leaves_the_old_schema(
         from pathlib import Path
         from crew_repo.store import Store, schema
         folders = (*schema.CURRENT.migrations, Path({str(tmp_path / "versions")!r}))
-        schema.CURRENT = schema.Schema(2, folders)
+        schema.CURRENT = schema.Schema(3, folders)
         Store({url!r})
     """
     environment = {**os.environ, "DIE_HERE": "1"}
@@ -138,7 +162,7 @@ def test_a_kill_in_the_middle_of_a_migration_leaves_the_old_schema(
         assert store.verify() == []
         assert len(store.states()) == 1
     assert _shape(url) == shape
-    monkeypatch.setattr(schema, "CURRENT", version_two)
+    monkeypatch.setattr(schema, "CURRENT", next_version)
     with Store(url) as store:
         assert len(store.states()) == 1
 
