@@ -197,7 +197,7 @@ def test_a_clock_that_was_ahead_leaves_nothing_the_newest_for_ever(url: str) -> 
 def test_a_record_whose_run_is_gone_is_old(kit: Kit, sql: Any) -> None:
     """It stays in the history, behind those whose place is known."""
     kit.run(new_record(raw="one"))
-    kit.run(new_record(raw="two"))
+    kit.run(new_record(raw="two", template="T"))
     sql("DELETE FROM task_run WHERE run_id = 'run-2'")
     sql("DELETE FROM run WHERE run_id = 'run-2'")
     assert [record.result.raw for record in kit.store.history("extract")] == ["one", "two"]
