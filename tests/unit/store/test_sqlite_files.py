@@ -224,13 +224,13 @@ def test_a_copy_is_kept_before_a_migration(path: Path, tmp_path: Path, monkeypat
     """Complete, openable by the old version, only for this user, and nothing else is left behind."""
     folder = tmp_path / "versions"
     folder.mkdir()
-    (folder / "0002_nothing.py").write_text("revision, down_revision = '0002', '0001'\n\ndef upgrade(): pass\n")
+    (folder / "0003_nothing.py").write_text("revision, down_revision = '0003', '0002'\n\ndef upgrade(): pass\n")
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "CURRENT", schema.Schema(2, (*schema.CURRENT.migrations, folder)))
+        patch.setattr(schema, "CURRENT", schema.Schema(3, (*schema.CURRENT.migrations, folder)))
         Store(_url(path)).close()
-    copy = path.with_name("crew_state.db.v1.bak")
+    copy = path.with_name("crew_state.db.v2.bak")
     assert copy.stat().st_mode & 0o777 == 0o600
-    assert sorted(file.name for file in tmp_path.glob("*.*")) == ["crew_state.db", "crew_state.db.v1.bak"]
+    assert sorted(file.name for file in tmp_path.glob("*.*")) == ["crew_state.db", "crew_state.db.v2.bak"]
     with Store(_url(copy)) as store:
         assert len(store.states()) == 1
 
