@@ -70,7 +70,7 @@ class Siege:
         self.engine = create_engine(self.url, poolclass=NullPool)  # keeps no connection open beside those that are killed
         self.versions = self.folder / "versions"
         self.versions.mkdir()
-        self.newest = schema.CURRENT.version
+        self.newest = self.first = schema.CURRENT.version
 
     def claims(self) -> list[str]:
         """The claims of the present batch."""
@@ -120,9 +120,9 @@ class Siege:
         """One more revision, unless the newest is still to be reached; it adds a column or drops it, and rebuilds."""
         if self.version() == self.newest:
             self.newest += 1
-            even = self.newest % 2 == 0
+            adds = (self.newest - self.first) % 2 == 1
             revision = _REVISION.format(
-                version=self.newest, before=self.newest - 1, change=_ADD if even else _DROP, nullable=even,
+                version=self.newest, before=self.newest - 1, change=_ADD if adds else _DROP, nullable=adds,
                 recreate="always" if self.dialect.name == "sqlite" else "never",
             )  # fmt: skip
             (self.versions / f"{self.newest:04}_a_change.py").write_text(revision)
