@@ -30,6 +30,7 @@ __all__ = [
     "Plan",
     "Problem",
     "PruneReport",
+    "ReadFile",
     "Reason",
     "ReasonKind",
     "Record",
@@ -135,11 +136,28 @@ class Component:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadFile:
+    """A file that the component at `path` was hashed from.
+
+    `found` is its content's SHA-256, or a word for what is no file; `mark` changes with every write.
+    """
+
+    path: str
+    file: str
+    found: str
+    mark: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Definition:
-    """What a task is, without what its upstreams said: its components, and what of it cannot be hashed."""
+    """What a task is, without what its upstreams said: its components, and what of it cannot be hashed.
+
+    `files`: what of it was read from files, which may change while the task is executed.
+    """
 
     components: tuple[Component, ...]
     opaque: tuple[Opaque, ...] = ()
+    files: tuple[ReadFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from os import PathLike
-from typing import Literal
+from os import PathLike, fspath
+from typing import Any, Literal
 
 from crew_repo.errors import PolicyError
 
@@ -26,7 +26,12 @@ class TaskPolicy:
       of paths, such as `"tool:*.source"`.
       A part that cannot be hashed may be ignored too; its path is in the warning.
     - `salt`: any text; a new one makes the record stale (a model that was retrained under its old name).
-    - `files`: files that a tool reads by itself; their content counts.
+    - `files`: files that a tool reads by itself; their content counts. Also folders (all files in them), patterns
+      (`"terms/*.txt"`, `"**/*.md"`) and `"~/terms.pdf"`, looked up from the working folder. A file that appears, goes
+      or changes makes the task stale; one that changes while the task is executed keeps its record from being served.
+      `()` says that its tools read none.
+    - `missing_files`: what to do where one of them matches nothing as a run begins. `"error"` raises PolicyError,
+      unless it is the `output_file` of a task before; `"allow"` counts it as missing.
     - `memory`: what CrewAI's memory recalls is state that no hash covers. `"ignore"` serves the record all the
       same, `"always"` executes a task that has a memory in every run.
     - `dates`: whether the date that `inject_date` puts into the prompt counts (`"daily"`) or not (`"ignore"`).
@@ -37,20 +42,18 @@ class TaskPolicy:
     always: bool = False
     ignore: tuple[str, ...] = ()
     salt: str | None = None
-    files: tuple[str | PathLike[str], ...] = ()
+    files: tuple[str | PathLike[str], ...] | None = None
+    missing_files: Literal["error", "allow"] = "error"
     memory: Literal["ignore", "always"] = "ignore"
     dates: Literal["daily", "ignore"] = "daily"
     human_input: Literal["reuse", "always"] = "reuse"
 
     def __post_init__(self) -> None:
-        for name in ("ignore", "files"):
-            value = getattr(self, name)
-            if isinstance(value, (str, PathLike)):
-                object.__setattr__(self, name, (value,))
-            else:
-                object.__setattr__(self, name, tuple(value))
+        object.__setattr__(self, "ignore", (self.ignore,) if isinstance(self.ignore, str) else tuple(self.ignore))
+        object.__setattr__(self, "files", None if self.files is None else _paths(self.files))
         if self.max_age is not None and not isinstance(self.max_age, timedelta):
             raise PolicyError(f"max_age is {self.max_age!r}; give a datetime.timedelta, such as timedelta(hours=6)")
+        self._check("missing_files", ("error", "allow"))
         self._check("memory", ("ignore", "always"))
         self._check("dates", ("daily", "ignore"))
         self._check("human_input", ("reuse", "always"))
@@ -59,6 +62,11 @@ class TaskPolicy:
         if getattr(self, name) not in allowed:
             raise PolicyError(f"{name} is {getattr(self, name)!r}; it can be {' or '.join(map(repr, allowed))}")
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """`files` as texts."""
+        return tuple(fspath(path) for path in self.files or ())
+
     def ignores(self, path: str) -> bool:
         """Whether a component of this path does not count.
 
@@ -66,6 +74,19 @@ class TaskPolicy:
         `[0]` as a set of characters.
         """
         return any(_is_at_or_in(path, pattern) or fnmatchcase(path, pattern) for pattern in self.ignore)
+
+
+def _paths(given: Any) -> tuple[str | PathLike[str], ...]:
+    """The paths, or PolicyError for what is none."""
+    try:
+        paths = (given,) if isinstance(given, (str, bytes, PathLike)) else tuple(given)
+    except TypeError:
+        paths = (given,)
+    for path in paths:
+        text = fspath(path) if isinstance(path, PathLike) else path
+        if not isinstance(text, str) or not text.strip() or "\0" in text:
+            raise PolicyError(f"files has {path!r}; give paths of files or folders, or patterns: text or pathlib.Path")
+    return paths
 
 
 def _is_at_or_in(path: str, outer: str) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from crew_repo.hashing import FORMAT, definition_hash, input_hash, output_hash, sent_hash, text_hash
 from crew_repo.hashing import context_hash as hash_context
@@ -208,6 +208,8 @@ def _not_hashable(opaque: Opaque) -> Reason:
 
 # What makes a record of the right input hash unusable.
 
+_CLOCKS_DIFFER = timedelta(minutes=1)  # between hosts that keep their time
+
 
 def _retired(_: Current, record: Record, __: datetime) -> Reason | None:
     return Reason(ReasonKind.INVALIDATED, detail=record.retired) if record.retired else None
@@ -224,7 +226,12 @@ def _altered(current: Current, record: Record, _: datetime) -> Reason | None:
 def _expired(current: Current, record: Record, now: datetime) -> Reason | None:
     age = now - record.completed_at
     limit = current.policy.max_age
-    if limit is None or age <= limit or record.damage:
+    if limit is None or record.damage:
+        return None
+    if age < -min(limit, _CLOCKS_DIFFER):
+        detail = f"it says that it was completed at {record.completed_at:%Y-%m-%d %H:%M:%S} UTC, which is yet to come: "
+        return Reason(ReasonKind.EXPIRED, detail=f"{detail}a clock was wrong, so its age is not known")
+    if age <= limit:
         return None
     return Reason(ReasonKind.EXPIRED, detail=f"{age.total_seconds():.0f} s old, max_age {limit.total_seconds():.0f} s")
 

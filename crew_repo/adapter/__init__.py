@@ -7,6 +7,7 @@ from crew_repo.adapter.boundary import Handler, overridden
 from crew_repo.adapter.copies import copy_crew, output_of
 from crew_repo.adapter.definition import Describer, take_up
 from crew_repo.adapter.executions import as_if_first
+from crew_repo.adapter.files import changed_file
 from crew_repo.adapter.graph import (
     condition_says,
     context_tasks,
@@ -16,6 +17,7 @@ from crew_repo.adapter.graph import (
     reads_all_before,
     skipped_output,
     task_names,
+    upstreams,
 )
 from crew_repo.adapter.hints import hints_about
 from crew_repo.adapter.kickoff import (
@@ -39,6 +41,7 @@ from crew_repo.adapter.planning import Planner, plan_texts
 from crew_repo.adapter.remotes import connects, resolved_tools
 from crew_repo.adapter.secrets import secret_inputs, secrets_of, secrets_of_error, without_secrets
 from crew_repo.adapter.serving import file_text, fire_callbacks, output_file, restore_file, says, serve
+from crew_repo.adapter.tools import uses_tools
 from crew_repo.adapter.usage import UsageTracker
 from crew_repo.adapter.view import CrewView, TaskView, Texts, live_task, live_view, planned_view, said_to
 
@@ -55,6 +58,7 @@ __all__ = [
     "UsageTracker",
     "akickoff",
     "as_if_first",
+    "changed_file",
     "check_crew",
     "check_inputs",
     "check_process",
@@ -98,5 +102,7 @@ __all__ = [
     "store_text",
     "take_up",
     "task_names",
+    "upstreams",
+    "uses_tools",
     "without_secrets",
 ]

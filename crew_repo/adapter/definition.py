@@ -22,6 +22,7 @@ from crewai.utilities.i18n import get_i18n
 from pydantic import BaseModel
 
 from crew_repo.adapter import fields, graph, private
+from crew_repo.adapter.files import add_declared, add_input_file
 from crew_repo.adapter.knowledge import add_embedder, add_knowledge, add_own_of_source, given_sources
 from crew_repo.adapter.llms import add_llm
 from crew_repo.adapter.parts import Memo, Parts, is_crewais
@@ -180,9 +181,7 @@ class Describer:
     def _add_policy(parts: Parts, policy: TaskPolicy, written: Mapping[Path, str]) -> None:
         if policy.salt is not None:
             parts.text("policy.salt", policy.salt)
-        for file in policy.files:
-            text = written.get(Path(file).resolve()) if written else None
-            parts.file(f"file:{Path(file).name}", Path(file), text=text)
+        add_declared(parts, policy.paths, written)
 
     def _crew_parts(self) -> Definition:
         if self._crew is None:
@@ -380,19 +379,11 @@ def add_memory(parts: Parts, path: str, memory: Any) -> None:
             add_llm(parts, f"{path}.llm", llm)
 
 
-def add_input_file(parts: Parts, path: str, file: Any) -> None:
-    """A file that goes with a prompt: name and content, never its folder."""
-    try:
-        read = file.read() if hasattr(file, "read") else Path(file).read_bytes()
-    except OSError as error:
-        return parts.opaque(path, f"{type(file).__name__} cannot be read: {error.strerror}")
-    return parts.value(path, [str(getattr(file, "filename", "") or ""), read])
-
-
 def _without_ignored(definition: Definition, policy: TaskPolicy) -> Definition:
     if not policy.ignore:
         return definition
     return Definition(
         tuple(component for component in definition.components if not policy.ignores(component.path)),
         tuple(opaque for opaque in definition.opaque if not policy.ignores(opaque.path)),
+        tuple(file for file in definition.files if not policy.ignores(file.path)),
     )

@@ -32,6 +32,7 @@ __all__ = [
     "reads_all_before",
     "skipped_output",
     "task_names",
+    "upstreams",
     "variables",
 ]
 
@@ -140,6 +141,19 @@ def reads(crew: Crew, names: Sequence[str], position: int) -> str | list[str]:
         return []
     by_id = {id(each): name for name, each in zip(names[:position], crew.tasks[:position], strict=True)}
     return [by_id.get(id(each), "(outside the crew)") for each in named]
+
+
+def upstreams(crew: Crew, names: Sequence[str], position: int) -> set[int]:
+    """The positions of the tasks that the one at this position reads, and of those that these read, and so on."""
+    found: set[int] = set()
+    pending = [position]
+    while pending:
+        at = pending.pop()
+        read = reads(crew, names, at)
+        new = set(range(at)) if read == "*" else {names.index(name) for name in read if name in names}
+        pending += new - found
+        found |= new
+    return found
 
 
 def joined(outputs: Sequence[Any]) -> str:

@@ -38,6 +38,16 @@ def _files(source: BaseKnowledgeSource) -> list[Path]:
     return [Path(file) for file in getattr(source, "safe_file_paths", None) or []]
 
 
+def _named(files: Sequence[Path]) -> dict[str, Path]:
+    """Files by their names without folders; the second of a name is `name#2`."""
+    counted: Counter[str] = Counter()
+    named = {}
+    for file in files:
+        counted[file.name] += 1
+        named[file.name if counted[file.name] == 1 else f"{file.name}#{counted[file.name]}"] = file
+    return named
+
+
 def _name(source: BaseKnowledgeSource) -> str:
     files = _files(source)
     return files[0].name if files else type(source).__name__
@@ -45,19 +55,21 @@ def _name(source: BaseKnowledgeSource) -> str:
 
 def _add_source(parts: Parts, path: str, source: BaseKnowledgeSource) -> None:
     own = _own_names(source)
+    files = _named(_files(source))
     for name, value in source.__dict__.items():
         if name in own or name in _NOT_CONTENT or left_out(name, value) or (name == "content" and not value):
             continue
         if name == "content" and isinstance(value, dict):
-            value = {Path(file).name: text for file, text in value.items()}
+            names = {file: name for name, file in files.items()}
+            value = {names.get(Path(file), Path(file).name): text for file, text in value.items()}
         parts.value(path if name == "content" else f"{path}.{name}", value)
-    for file in _files(source):
-        parts.file(f"{path}.file:{file.name}", file)
+    for name, file in files.items():
+        parts.file(f"{path}.file:{name}", file)
     if not is_crewais(type(source)):
         parts.cls(f"{path}.source", type(source))
         add_own_of_source(parts, path, source)
-        for file in _own_files(source, own):
-            parts.file(f"{path}.file:{file.name}", file)
+        for name, file in _named(_own_files(source, own)).items():
+            parts.file(f"{path}.file:{name}", file)
 
 
 def add_own_of_source(parts: Parts, path: str, source: BaseKnowledgeSource) -> None:

@@ -197,7 +197,7 @@ def _add_code(parts: Parts, path: str, llm: BaseLLM) -> None:
             parts.signer(f"{path}.{name}", values[name])
     for name in sorted(own - written_at_work(type(llm)) - only_failing(type(llm)).attributes):
         value = acting_headers(values[name]) if name.endswith("headers") else values[name]
-        parts.member(f"{path}.{name}", value)
+        parts.member(f"{path}.{name}", value, llm)
 
 
 def _is_own_plumbing(name: str, value: object) -> bool:

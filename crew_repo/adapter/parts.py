@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import stat
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -30,12 +33,13 @@ from crew_repo.hashing import (
     text_hash,
 )
 from crew_repo.hashing.state import weakly_cached, written_attributes
-from crew_repo.model import Component, Definition, Opaque
+from crew_repo.model import Component, Definition, Opaque, ReadFile
 
 __all__ = ["Memo", "Parts", "crewais_names", "is_crewais", "is_default"]
 
 _PACKAGE = "crewai."
 _PIECE = 1 << 20  # bytes of a file read at a time
+_MISSING = "missing"
 _SETTLED_SECONDS = 2.0  # coarser than the time stamps of any file system in use
 
 
@@ -58,16 +62,19 @@ class Memo:
             self.clients[id(llm)] = (llm, make(llm))
         return self.clients[id(llm)][1]
 
-    def file(self, file: Path) -> str:
-        """The SHA-256 of a file's content, read again if the file may have changed since. Raises OSError.
+    def file(self, file: Path) -> tuple[str, tuple[int, ...]]:
+        """The SHA-256 of a file's content, and its mark. Raises OSError for what is missing, or no regular file.
 
-        As git does, a file that was written just now is not trusted to get another time with its next change.
+        It is read again if it may have changed since. As git does, a file that was written just now is not trusted to
+        get another mark with its next change.
         """
         found = file.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
+            raise OSError(errno.EINVAL, "it is no regular file")
         mark = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         known = self.files.get(str(file))
         if known is not None and known[0] == mark:
-            return known[1]
+            return known[1], mark
         settled = time.time() - max(found.st_mtime, found.st_ctime) > _SETTLED_SECONDS
         with file.open("rb") as content:
             sha256 = hashlib.sha256()
@@ -75,7 +82,14 @@ class Memo:
                 sha256.update(piece)
         if settled:
             self.files[str(file)] = (mark, sha256.hexdigest())
-        return sha256.hexdigest()
+        return sha256.hexdigest(), mark
+
+    def look(self, file: Path) -> tuple[str, tuple[int, ...]]:
+        """The same of a file that may be missing; what cannot be read is an OSError all the same."""
+        try:
+            return self.file(file)
+        except FileNotFoundError:
+            return _MISSING, ()
 
 
 class Parts:
@@ -85,10 +99,11 @@ class Parts:
         self.memo = memo or Memo()
         self._components: dict[str, Component] = {}
         self._opaque: dict[str, Opaque] = {}
+        self._files: dict[ReadFile, None] = {}
 
     def definition(self) -> Definition:
         """What was collected."""
-        return Definition(tuple(self._components.values()), tuple(self._opaque.values()))
+        return Definition(tuple(self._components.values()), tuple(self._opaque.values()), tuple(self._files))
 
     def storable(self) -> Definition:
         """The same, without the texts that have something hidden in them."""
@@ -104,6 +119,7 @@ class Parts:
             if skip is None or not skip(component.path):
                 self._add(component)
         self._opaque.update((opaque.path, opaque) for opaque in other.opaque)
+        self._files.update(dict.fromkeys(other.files))
 
     def hash(self, path: str, sha256: str, *, acts: bool = True, text: str | None = None) -> None:
         """A part whose hash is known."""
@@ -134,9 +150,9 @@ class Parts:
         """Any value of the user's."""
         self.hashed(path, hash_value(value, path))
 
-    def member(self, path: str, value: object) -> None:
-        """A value that code of the user's holds, and may go through in its order."""
-        self.hashed(path, hash_value(value, path, ordered=True))
+    def member(self, path: str, value: object, holder: object = None) -> None:
+        """A value that the code of an object, `holder`, has, and may go through in its order."""
+        self.hashed(path, hash_value(value, path, ordered=True, holder=holder))
 
     def kept(self, path: str, owner: object, names: Iterable[str]) -> None:
         """Attributes that the code of a pydantic object writes itself, as they were given, under `path`."""
@@ -155,7 +171,7 @@ class Parts:
         for name in sorted(secret):
             self.signer(f"{path}.{name.lstrip('_')}", values[name])
         for name in sorted(own - written):
-            self.member(f"{path}.{name.lstrip('_')}", values[name])
+            self.member(f"{path}.{name.lstrip('_')}", values[name], owner)
         self.kept(path, owner, (own & written).difference(besides))
 
     def signer(self, path: str, value: object) -> None:
@@ -214,12 +230,16 @@ class Parts:
             written = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
             return self.hash(path, digest("file", written))
         try:
-            sha256 = self.memo.file(file)
-        except FileNotFoundError:
-            sha256 = "missing"
+            found = self.was_read(path, file)
         except OSError as error:
             return self.opaque(path, f"{file} cannot be read: {error.strerror}")
-        return self.hash(path, digest("file", sha256))
+        return self.hash(path, digest("file", found))
+
+    def was_read(self, path: str, file: Path) -> str:
+        """Note that a component was made of this file, and give what is in it. Raises OSError if it cannot be read."""
+        found, mark = self.memo.look(file)
+        self._files[ReadFile(path, os.path.abspath(file), found, mark)] = None  # noqa: PTH100 - links stay
+        return found
 
     def fields(self, prefix: str, item: BaseModel, table: Mapping[str, Kind], *, skip: Iterable[str] = ()) -> None:
         """The TEXT and VALUE fields of one of CrewAI's objects, where they differ from their defaults."""

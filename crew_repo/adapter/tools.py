@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -13,9 +14,11 @@ from pydantic import BaseModel
 from crew_repo.adapter import fields
 from crew_repo.adapter.parts import Parts, is_crewais
 from crew_repo.hashing import accounts, model_state
+from crew_repo.model import Definition
 
-__all__ = ["add_tools", "schema_of"]
+__all__ = ["add_tools", "schema_of", "uses_tools"]
 
+_OF_TOOL = re.compile(r"(^|\.)(tool:|mcp:\d|apps$)")
 _PRINTING = ("__format__", "__repr__", "__repr_args__", "__repr_name__", "__repr_str__", "__str__")
 _WRAPPERS = (Tool, CrewStructuredTool)  # CrewAI's own, which do nothing but call their `func`
 
@@ -33,6 +36,11 @@ def add_tools(parts: Parts, prefix: str, tools: Sequence[BaseTool] | None, *, co
         _add_tool(parts, f"{prefix}tool:{names[-1]}", tool, code=code or _prints_itself(tool))
     if len(names) > 1:
         parts.json(f"{prefix}tools.order", names)
+
+
+def uses_tools(definition: Definition) -> bool:
+    """Whether a task, or an agent that it may be handed to, has tools: its own, of a server, of an app."""
+    return any(_OF_TOOL.search(component.path) for component in definition.components)
 
 
 def _add_tool(parts: Parts, path: str, tool: BaseTool, *, code: bool) -> None:

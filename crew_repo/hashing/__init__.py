@@ -7,6 +7,8 @@ machine, under every hash seed and every supported Python. What cannot be hashed
 What counts:
 - Values by type and content: 1, 1.0, True and "1" differ. The order of a dict counts where code holds it and may go
   through it (globals, closures, fields of tools), and not where it is looked up (parameters of a model).
+- Paths that code holds, as texts or `pathlib` paths, by their place in the project of that code, or in the working
+  folder (`_places`); a path anywhere else, and the text of a prompt, as it is.
 - Functions by their syntax (or bytecode, where the source is not what is live), defaults, closures, annotations and the
   globals that they read; so in turn the user's helpers, classes, constants and modules, wherever they stand. Comments,
   layout and docstrings that nothing reads do not count. Installed code counts by its name.
@@ -102,13 +104,19 @@ __all__ = [
 
 
 def hash_value(
-    value: object, path: str, *, skip: Callable[[str], bool] | None = None, ordered: bool = False
+    value: object,
+    path: str,
+    *,
+    skip: Callable[[str], bool] | None = None,
+    ordered: bool = False,
+    holder: object = None,
 ) -> Hashed:
     """Hash any value; `path` is where it stands, for what is opaque in it; `skip` leaves out parts by their paths.
 
-    `ordered` is for what code holds, which may go through a dict in its order.
+    `ordered` is for what code holds, which may go through a dict in its order, and whose paths may be in its project;
+    `holder` is the object of the user's that has it.
     """
-    return walk("value", value, path, skip, ordered=ordered)
+    return walk("value", value, path, skip, ordered=ordered, holder=holder)
 
 
 def hash_callable(function: Callable[..., Any], path: str) -> Hashed:

@@ -17,6 +17,7 @@ from crew_repo.hashing._accounts import state_names
 from crew_repo.hashing._bytecode import Chain
 from crew_repo.hashing._dispatch import handler_for
 from crew_repo.hashing._kept import kept_members
+from crew_repo.hashing._places import Held
 from crew_repo.hashing._pydantic import model_state
 from crew_repo.hashing._state import has_hidden_state, instance_state
 from crew_repo.hashing.state import own_written_attributes, written_in_module, written_names, written_parameters
@@ -28,7 +29,7 @@ _EMPTY_CELL = ("empty cell",)
 _missing: Any = object()
 
 
-class _Global:
+class _Global(Held):
     """A global of a module, for what is remembered of it: it lives as long as the module."""
 
     __slots__ = ("__weakref__", "module", "name")

@@ -184,7 +184,7 @@ def _see_one(owner: object, name: str, value: object, path: str) -> _Seen:
         return _ABSENT
     found = _local.found.get((id(owner), name))
     if found is None:
-        hashed = walk("state", value, path, ordered=True)
+        hashed = walk("state", value, path, ordered=True, holder=owner)
         found = _local.found[id(owner), name] = _Seen(hashed, value if hashed.opaque else None)
     return found
 

@@ -26,8 +26,8 @@ __all__: list[str] = []
 
 def _declare_scalar(kind: type) -> None:
     @handles(kind, contents=True)
-    def scalar(_walker: Walker, value: Any, _path: str) -> list[Encoded]:
-        return ["scalar", SCALARS[kind](value)]
+    def scalar(walker: Walker, value: Any, _path: str) -> list[Encoded]:
+        return ["scalar", walker.text(str.__str__(value)) if kind is str else SCALARS[kind](value)]
 
 
 for _kind in SCALARS:
@@ -67,7 +67,7 @@ def _dict(walker: Walker, value: Mapping[Any, Any], path: str) -> Parts:
         where = f"{path}[{key!r}]"
         if not walker.skips(where):
             part = (yield from secret(value[key], where)) if left_out(key, value[key]) else (yield value[key], where)
-            encoded.append([SCALARS[str](key), part])
+            encoded.append([walker.text(key), part])
     others = [] if len(texts) == len(value) else [item for item in value.items() if type(item[0]) is not str]
     alone = [walker.alone(item, f"{path}[...]") for item in others]
     return ["dict", *encoded, *(alone if ordered else _in_own_order(alone))]
@@ -144,8 +144,8 @@ def _fraction(_walker: Walker, value: Fraction, _path: str) -> list[Encoded]:
 
 
 @handles(PurePath)
-def _path(_walker: Walker, value: PurePath, _path: str) -> list[Encoded]:
-    return ["path", SCALARS[str](str(value))]
+def _path(walker: Walker, value: PurePath, _path: str) -> list[Encoded]:
+    return ["path", walker.text(str(value))]
 
 
 @handles(re.Pattern)

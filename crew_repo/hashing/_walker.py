@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 from crew_repo.hashing._canonical import SCALARS, Encoded, seal
 from crew_repo.hashing._dispatch import handler_for
 from crew_repo.hashing._origin import is_own_class, qualified_name
+from crew_repo.hashing._places import Root, located, root_of
 from crew_repo.hashing._secret_names import is_password_name, is_secret_name
 from crew_repo.hashing._secrets import hand_over, may_hold_secrets, without_password
 from crew_repo.model import Opaque
@@ -44,20 +45,24 @@ class Hashed(NamedTuple):
 class _Frame:
     """One part that is being encoded. `low` is the furthest part back that it, or a part of it, refers to."""
 
-    __slots__ = ("depth", "index", "low", "outer", "path", "steps", "value")
+    __slots__ = ("depth", "index", "low", "outer", "path", "roots", "steps", "value")
 
     def __init__(self, value: object, path: str, index: int, outer: _Frame | None) -> None:
         self.value, self.path, self.index, self.low, self.outer = value, path, index, index, outer
         self.depth: int = outer.depth + 1 if outer else 0
         self.steps: Parts | None = None
+        self.roots: tuple[Root, ...] | None = None
 
 
 class Walker:
     """One walk. Handlers use `members`, `hidden` and `alone`; everything else is `walk`'s."""
 
-    def __init__(self, root: str, skip: Callable[[str], bool] | None, *, ordered: bool = False) -> None:
+    def __init__(
+        self, root: str, skip: Callable[[str], bool] | None, *, ordered: bool = False, holder: object = None
+    ) -> None:
         self._root, self._skip = len(root), skip
         self.ordered = ordered  # whether the order of a dict acts: code may go through it, where data is looked up
+        self._holder = holder  # what holds the value, where it is walked on its own
         self._frame: _Frame | None = None
         self._open: dict[int, int] = {}
         self._closed: dict[int, Encoded] = {}
@@ -86,15 +91,33 @@ class Walker:
     def _known(self, value: object) -> Encoded:
         scalar = SCALARS.get(type(value))
         if scalar is not None:
-            if type(value) is str and "://" in value:
-                hand_over(value)
-                value = without_password(value)
-            return scalar(value)
+            return self.text(value) if type(value) is str else scalar(value)
         index = self._open.get(id(value))
         if index is not None and self._frame is not None:
             self._frame.low = min(self._frame.low, index)
             return ["ref", self._frame.index - index]
         return self._closed.get(id(value), _UNKNOWN)
+
+    def text(self, value: str) -> Encoded:
+        """A text; a password in a URL is left out, and a path that code holds counts by its place in the project."""
+        if "://" in value:
+            hand_over(value)
+            value = without_password(value)
+        if self.ordered and ("/" in value or "\\" in value):
+            place = located(value, self._roots(self._frame))
+            if place is not None:
+                return [SCALARS[str](part) if type(part) is str else part for part in place]
+        return SCALARS[str](value)
+
+    def _roots(self, frame: _Frame | None) -> tuple[Root, ...]:
+        """The projects of the code that a part stands in, the nearest first."""
+        if frame is None:
+            own = root_of(self._holder) if self._holder is not None else ()
+            return (own,) if own else ()
+        if frame.roots is None:
+            own, around = root_of(frame.value), self._roots(frame.outer)
+            frame.roots = (own, *(root for root in around if root != own)) if own else around
+        return frame.roots
 
     def _enter(self, value: object, path: str) -> _Frame:
         frame = self._frame = _Frame(value, path, len(self._open), self._frame)
@@ -197,14 +220,20 @@ def _name(member: tuple[str, object]) -> str:
 
 
 def walk(
-    kind: str, value: object, path: str, skip: Callable[[str], bool] | None = None, *, ordered: bool = True
+    kind: str,
+    value: object,
+    path: str,
+    skip: Callable[[str], bool] | None = None,
+    *,
+    ordered: bool = True,
+    holder: object = None,
 ) -> Hashed:
-    """Hash a value of any kind under the record type `kind`."""
-    walker = Walker(path, skip, ordered=ordered)
+    """Hash a value of any kind under the record type `kind`; `holder` is what holds it, if that is not hashed too."""
+    walker = Walker(path, skip, ordered=ordered, holder=holder)
     try:
         encoded = walker.encode(value, path)
     except RecursionError:  # sets within sets within sets; everything else is walked without recursion
-        walker = Walker(path, skip, ordered=ordered)
+        walker = Walker(path, skip, ordered=ordered, holder=holder)
         encoded = walker.hidden(value, path, "is nested too deeply")
     opaque = tuple(Opaque(*where) for where in sorted(walker.opaque))
     return Hashed(seal(kind, encoded), opaque, tuple(sorted(walker.environment.items())))

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from crew_repo.declared import leave_out_state
 from crew_repo.errors import InputError, RunningLoopError
 from crew_repo.policy import TaskPolicy, merge_policies
 from crew_repo.runner.options import RunOptions, check_policies, check_workflow_id, forced_names, nearest
@@ -68,6 +69,7 @@ class Engine:
             busy_timeout_seconds=settings.busy_timeout_seconds,
             lease_seconds=settings.lease_seconds,
         )
+        leave_out_state(self.store.display_url)
         self._lock = threading.RLock()
         self._keeper: Keeper | None = None
         self._said: set[str] = set()
@@ -197,17 +199,19 @@ class Engine:
         return serve_all(self.store, request.crew, request.inputs, request.files, request.options)
 
     def _check(self, request: Request) -> None:
-        """Raise for an input that a template lacks; log each hint about the inputs once.
+        """Raise for an input that a template lacks and a file that is not there; log each hint about the inputs once.
 
         Where callbacks may change the inputs, the kickoff itself finds what they lack.
         """
         from crew_repo import adapter
+        from crew_repo.runner.declared_files import check_files
 
         crew = request.crew
         if crew.before_kickoff_callbacks:
             return
         inputs = adapter.planned_inputs(crew, request.inputs)
-        adapter.planned_view(crew, inputs)
+        view = adapter.planned_view(crew, inputs)
+        check_files(((task.name, task.task) for task in view.tasks), request.options.policies)
         for hint in adapter.hints_about(crew, inputs, request.options.policies):
             self._say(hint)
 

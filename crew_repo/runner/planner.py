@@ -14,7 +14,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from crew_repo import adapter
+from crew_repo.declared import declared
 from crew_repo.model import PLANNER, PLANNER_POSITION, Decision, Plan, Reason, ReasonKind, Record, Status, TaskHead
+from crew_repo.runner.declared_files import check_files
 from crew_repo.runner.options import RunOptions
 from crew_repo.runner.session import utc_now
 from crew_repo.staleness import Current, counts_resolved, current_state, decide, decide_unknown, name_upstreams
@@ -30,7 +32,9 @@ def make_plan(
     store: Store, crew: Any, inputs: Mapping[str, Any] | None, files: Mapping[str, Any], options: RunOptions
 ) -> Plan:
     """The decisions for all tasks, in order."""
-    walk = Walk(store, adapter.planned_view(crew, adapter.planned_inputs(crew, inputs), files), options)
+    view = adapter.planned_view(crew, adapter.planned_inputs(crew, inputs), files)
+    check_files(((task.name, task.task) for task in view.tasks), options.policies)
+    walk = Walk(store, view, options)
     decisions = walk.decisions()
     if any(decision.tokens is None and not decision.fresh for decision in decisions):
         elsewhere = store.costs_elsewhere(options.workflow_id, str(crew.name or "crew"))
@@ -172,8 +176,9 @@ class Walk:
 
     def _file_writers(self, view: adapter.TaskView) -> list[_Seen]:
         """The tasks before it that may yet write something else into a file that its policy names."""
-        files = self._options.policies.of(view.name).files if self._writers else ()
-        return [seen for file in files for seen in self._writers.get(Path(file).resolve(), [])]
+        elements = declared(self._options.policies.of(view.name).paths) if self._writers else ()
+        files = [file for file in self._writers if any(element.covers(file) for element in elements)]
+        return [seen for file in files for seen in self._writers[file]]
 
     def _current(self, view: adapter.TaskView, context: str | None) -> Current:
         policy = self._options.policies.of(view.name)

@@ -40,6 +40,7 @@ from crew_repo.model import (
     TaskRun,
     Usage,
 )
+from crew_repo.runner.declared_files import check_files
 from crew_repo.runner.display import Display
 from crew_repo.runner.keeper import Keeper
 from crew_repo.runner.nesting import executing, waits_for_us
@@ -111,6 +112,7 @@ class Session:
         self._lock = threading.RLock()
         self._arrived: dict[int, tuple[str, str]] = {}
         self._task_runs: dict[int, TaskRun] = {}
+        self._used_tools: set[int] = set()
         self._buffered: list[TaskRun] = []
         self._known: set[str] | None = None
         self._heads: dict[str, TaskHead] = {}
@@ -279,6 +281,7 @@ class Session:
     def arrive(self, task: Any, agent: Any, context: str, tools: Any = None) -> Ticket:
         """Hash what CrewAI is about to send, look the record up by that hash, and decide."""
         self._notice_new_tasks()
+        self._check_files()
         texts = adapter.Texts(self._crew, task)
         view, current = self._current(task, context, tools)
         return self._decided(view, agent, context, current, texts)
@@ -304,6 +307,11 @@ class Session:
                 log.warning("run %s: tasks were added to the crew after the run had begun; they are executed in every "
                             "run, and not recorded. Add them before run is called.", self.run_id)  # fmt: skip
             self._tasks, self._names = tasks, adapter.task_names(self._crew)
+
+    def _check_files(self) -> None:
+        """Which files the tasks write is known before the run, unless a callback has made the inputs."""
+        if self._crew.before_kickoff_callbacks and not self._arrived:
+            check_files(zip(self._names, self._crew.tasks, strict=True), self._options.policies)
 
     def _find(self, name: str, input_hash: str) -> Record | None:
         """The record, if there was one when the run began; claiming the lease sees what was finished since."""
@@ -385,6 +393,23 @@ class Session:
             if self._options.fire_callbacks:
                 yield from adapter.fire_callbacks(self._crew, ticket.view.original, ticket.output)
         self._note_reused(ticket, record)
+        self._warn_unseen(ticket)
+
+    def _warn_unseen(self, ticket: Ticket) -> None:
+        """Only words are compared: what the tools of an upstream have written beside them may be another."""
+        current = ticket.current
+        declared = current.policy.files is not None or ticket.view.name == PLANNER
+        if declared or not adapter.uses_tools(current.definition):
+            return
+        above = adapter.upstreams(self._crew, self._names, current.position) & self._used_tools
+        if above:
+            log.warning(
+                "task %s is served from its record: what it reads of %s is the same as before, but that was executed "
+                "again, with tools. If the tools of %s read a file that those wrote, declare it: "
+                "TaskPolicy(files=(\"that/file\",)) for task %s; files=() says that there is none.",
+                current.task_name, ", ".join(repr(self._names[at]) for at in sorted(above)), current.task_name,
+                current.task_name,
+            )  # fmt: skip
 
     def _note_reused(self, ticket: Ticket, record: Record) -> None:
         log.info("run %s: task %s reused from run %s", self.run_id, ticket.view.name, record.run_id)
@@ -528,6 +553,8 @@ class Session:
     def _save(self, ticket: Ticket, output: Any, seconds: float, usage: Usage) -> Any:
         """Record a finished task in one transaction; the output to go on with (another's, if it was fenced off)."""
         name, buffered = ticket.view.name, tuple(self._buffered)
+        if adapter.uses_tools(ticket.current.definition):
+            self._used_tools.add(ticket.view.position)
         log.info("run %s: task %s executed in %.1f s, %d tokens; saving", self.run_id, name, seconds,
                  usage.total_tokens)  # fmt: skip
         finished = Finished(
@@ -537,7 +564,7 @@ class Session:
         new, kept = self._write(f"task {name} of run {self.run_id}, which is paid for,", finished, ticket)
         self._forget(buffered)
         if new.not_restorable:
-            log.warning("task %s will run every time: %s", name, new.not_restorable)
+            log.warning("task %s is kept, and will not be served: %s", name, new.not_restorable)
         self._note(replace(self._executed_note(ticket, new), record_id=kept.record_id), buffer=False)
         if kept.output_hash != new.output_hash and kept.run_id != self.run_id:
             return adapter.restore_output(kept.result, ticket.view.original, ticket.context)
@@ -551,6 +578,7 @@ class Session:
         if not ticket.texts.unchanged():
             not_restorable = "its task or an agent was rewritten while it ran, by another run that shares it"
         current = ticket.current
+        not_restorable = self._changed_meanwhile(current) or not_restorable
         return NewRecord(
             workflow_id=self.workflow_id,
             crew_name=self._crew_name,
@@ -570,6 +598,16 @@ class Session:
             usage=usage,
             hash_format=FORMAT,
             not_restorable=not_restorable,
+        )
+
+    def _changed_meanwhile(self, current: Current) -> str | None:
+        """The answer may have been made of what a file said before, after or in between: nobody can know."""
+        changed = adapter.changed_file(current.definition, current.policy, self._memo)
+        if changed is None:
+            return None
+        return (
+            f"{changed} while the task was being executed; if the task itself writes it, "
+            "take it out of TaskPolicy(files=...)"
         )
 
     def _executed_note(self, ticket: Ticket, new: NewRecord) -> TaskRun:

@@ -36,9 +36,7 @@ _LAST_USED = (
     .where(TASK_RUN.c.record_id.is_not(None))
     .group_by(TASK_RUN.c.record_id)
 )
-_RUNS = select(RUN.c.run_id, RUN.c.workflow_id, RUN.c.status, RUN.c.started_at).order_by(
-    RUN.c.started_at.desc(), RUN.c.run_id.desc()
-)
+_RUNS = select(RUN.c.run_id, RUN.c.workflow_id, RUN.c.status, RUN.c.started_at).order_by(RUN.c.number.desc())
 _SHOWN = select(TASK_STATE.c.workflow_id, TASK_STATE.c.task_name, TASK_STATE.c.run_id, TASK_STATE.c.record_id)
 
 

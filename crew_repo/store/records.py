@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, func, or_, select, true, union, update
 
 from crew_repo.model import Component, NewRecord, Record, Scope
 from crew_repo.store.rows import RECORD_COLUMNS, hashes_in, record_of, record_or_damaged, record_row
-from crew_repo.store.tables import INVALIDATION, RECORD, TASK_RUN, TASK_STATE, TEXT
+from crew_repo.store.tables import INVALIDATION, RECORD, RUN, TASK_RUN, TASK_STATE, TEXT
 from crew_repo.store.transaction import Transaction, chunks
 
 __all__ = [
@@ -143,12 +143,15 @@ def newest_ids(tx: Transaction, workflow_id: str) -> dict[str, int]:
 
 
 def history(tx: Transaction, task_name: str, workflow_id: str | None) -> list[Record]:
-    """Every record of a task, the newest first."""
-    wanted = select(RECORD.c.record_id).where(RECORD.c.task_name == task_name)
+    """Every record of a task, the newest first: by the order of their runs, of which deleted ones are the oldest."""
+    of_run = RUN.c.run_id == RECORD.c.run_id
+    wanted = select(RECORD.c.record_id, func.coalesce(RUN.c.number, 0)).join(RUN, of_run, isouter=True)
+    wanted = wanted.where(RECORD.c.task_name == task_name)
     if workflow_id is not None:
         wanted = wanted.where(RECORD.c.workflow_id == workflow_id)
-    records = records_by_id(tx, tx.connection.scalars(wanted), texts=True).values()
-    return sorted(records, key=lambda record: (record.completed_at, record.record_id), reverse=True)
+    numbers: dict[int, int] = dict(tuple(row) for row in tx.execute(wanted))
+    records = records_by_id(tx, numbers, texts=True).values()
+    return sorted(records, key=lambda record: (numbers[record.record_id], record.record_id), reverse=True)
 
 
 def has_definition(tx: Transaction, scope: Scope | None, definition_hash: str) -> bool:

@@ -42,7 +42,8 @@ from crew_repo.store.transaction import Transaction, chunks
 
 __all__ = ["finish_run", "get_runs", "heads", "save_failed", "save_finished", "start_run", "states", "task_names"]
 
-_INSERT_RUN = insert(RUN)
+_NEXT_NUMBER = select(func.coalesce(func.max(RUN.c.number), 0) + 1).scalar_subquery()
+_INSERT_RUN = insert(RUN).values(number=_NEXT_NUMBER)
 _OF_RUN = select(*TASK_RUN_COLUMNS).where(TASK_RUN.c.run_id == bindparam("r"))
 _COUNT_OF_RUN = select(func.count()).where(TASK_RUN.c.run_id == bindparam("r"))
 _OF_RUNS = select(*TASK_RUN_COLUMNS).where(TASK_RUN.c.run_id.in_(bindparam("runs", expanding=True)))
@@ -136,7 +137,7 @@ def finish_run(
 def get_runs(tx: Transaction, *, run_id: str | None = None, workflow_id: str | None = None,
              limit: int | None = None) -> list[RunRecord]:  # fmt: skip
     """Runs with their tasks, the newest first. A run whose process is gone is interrupted; nothing is written."""
-    wanted = select(*RUN_COLUMNS).order_by(RUN.c.started_at.desc(), RUN.c.run_id.desc()).limit(limit)
+    wanted = select(*RUN_COLUMNS).order_by(RUN.c.number.desc()).limit(limit)
     if run_id is not None:
         wanted = wanted.where(RUN.c.run_id == run_id)
     if workflow_id is not None:
@@ -184,7 +185,7 @@ def shown_record(tx: Transaction, task_name: str, workflow_id: str | None) -> Re
     wanted = select(TASK_STATE.c.record_id).where(TASK_STATE.c.task_name == task_name, TASK_STATE.c.output.is_not(None))
     if workflow_id is not None:
         wanted = wanted.where(TASK_STATE.c.workflow_id == workflow_id)
-    newest = wanted.order_by(TASK_STATE.c.completed_at.desc(), TASK_STATE.c.run_id.desc()).limit(1)
+    newest = wanted.join(RUN, RUN.c.run_id == TASK_STATE.c.run_id).order_by(RUN.c.number.desc()).limit(1)
     found = list(tx.execute(newest).scalars())
     return next(iter(records_by_id(tx, found, texts=True).values()), None)
 

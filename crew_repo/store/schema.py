@@ -3,8 +3,8 @@
 | version | since | change                                                                      |
 | ------- | ----- | --------------------------------------------------------------------------- |
 | 1       | 0.1.0 | the first                                                                   |
-| 2       | 0.1.0 | `record.reading`: how a typed output is read from its texts; `invalidation`; |
-|         |       | SQLite has its version in a table too, which a dump keeps                   |
+| 2       | 0.1.0 | `record.reading`: how a typed output is read from its texts; `run.number`;  |
+|         |       | `invalidation`; SQLite has its version in a table too, which a dump keeps   |
 """
 
 from __future__ import annotations

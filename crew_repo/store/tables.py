@@ -57,11 +57,15 @@ def _serial() -> Any:
 
 
 class Run(_Base, table=True):
-    """One run of a crew. `status` is running, completed, failed or interrupted."""
+    """One run of a crew. `status` is running, completed, failed or interrupted.
+
+    `number`: runs in the order in which they began, which no clock can disturb.
+    """
 
     __tablename__ = "run"
     __table_args__ = (
-        Index("run_by_workflow", "workflow_id", "started_at"),
+        Index("run_by_workflow", "workflow_id", "number"),
+        Index("run_number", "number", unique=True),
         Index("run_running", "run_id", sqlite_where=_RUNNING, postgresql_where=_RUNNING),
     )
 
@@ -86,6 +90,7 @@ class Run(_Base, table=True):
     error_message: str | None = _text()
     error_traceback: str | None = _text()
     facts: str = _text(default="{}")
+    number: int = Field(sa_type=cast(Any, Identity))
 
 
 class Record(_Base, table=True):

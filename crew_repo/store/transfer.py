@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, func, insert, select, tuple_
+from sqlalchemy import Table, bindparam, func, insert, select, tuple_, update
 
 from crew_repo.errors import CrewRepoError, ImportFormatError
 from crew_repo.model import RunStatus
@@ -64,12 +64,13 @@ class Export:
 
 def export_lines(tx: Transaction, table: Table) -> Iterator[str]:
     """A table, one line per row, read page by page."""
-    keys = list(table.primary_key)
+    keys = [RUN.c.number] if table is RUN else list(table.primary_key)
     wanted = select(table).order_by(*keys).limit(_PAGE)
     rows = tx.rows(wanted).all()
     while rows:
         for row in rows:
-            yield json.dumps({table.name: dict(row)}, default=_utc, ensure_ascii=True) + "\n"
+            members = {name: row[name] for name in _members(table)}
+            yield json.dumps({table.name: members}, default=_utc, ensure_ascii=True) + "\n"
         last = tuple_(*(rows[-1][key.name] for key in keys), types=[key.type for key in keys])
         rows = tx.rows(wanted.where(tuple_(*keys) > last)).all()
 
@@ -77,16 +78,14 @@ def export_lines(tx: Transaction, table: Table) -> Iterator[str]:
 def import_export(tx: Transaction, export: Export) -> int:
     """Take over what is not here yet; the number of records."""
     tx.dialect.lock_writers(tx.connection)
-    before = _newest_starts(tx)
     for texts in chunks(export.rows["text"]):
         tx.execute(tx.inserts.text, texts)
     here = set(tx.connection.scalars(select(RUN.c.run_id)))
     new_runs = {row["run_id"]: row for row in export.rows["run"] if row["run_id"] not in here}
-    for runs in chunks(list(new_runs.values())):
-        tx.execute(insert(RUN), runs)
+    newer = _add_runs(tx, list(new_runs.values()))
     numbers, added = _add_records(tx, export.rows["record"])
     notes = [
-        _note(row, numbers, new_runs[row["run_id"]], before, tx.now)
+        _note(row, numbers, tx.now, shown=row["run_id"] in newer)
         for row in export.rows["task_run"]
         if row["run_id"] in new_runs
     ]
@@ -137,30 +136,57 @@ def _insert(tx: Transaction, row: dict[str, Any], retired: str | None) -> int:
     return int(tx.execute(insert(RECORD), new).inserted_primary_key[0])
 
 
-def _note(
-    row: dict[str, Any], numbers: Mapping[int, int], run: Mapping[str, Any], before: Mapping[str, datetime],
-    now: datetime,
-) -> dict[str, Any]:  # fmt: skip
+def _note(row: dict[str, Any], numbers: Mapping[int, int], now: datetime, *, shown: bool) -> dict[str, Any]:
     """What a run did with a task, under the record's number here; not shown if there is a newer run here."""
     new = {name: value for name, value in row.items() if name != "task_run_id"}
     new["record_id"] = numbers.get(row["record_id"])
-    newest_here = before.get(row["workflow_id"])
-    if newest_here is not None and newest_here > run["started_at"] and new["cleared_at"] is None:
+    if not shown and new["cleared_at"] is None:
         new["cleared_at"] = now
     return new
 
 
-def _newest_starts(tx: Transaction) -> dict[str, datetime]:
-    return dict(tuple(row) for row in tx.execute(_STARTS))
+def _add_runs(tx: Transaction, new: list[dict[str, Any]]) -> set[str]:
+    """Add runs, and number all anew, since theirs stand between ours; those after which none of ours is newer."""
+    ours = [dict(row) for row in tx.rows(select(RUN.c.run_id, RUN.c.workflow_id, RUN.c.started_at).order_by(_NUMBER))]
+    if not new:
+        return set()
+    order = _in_one_order(ours, new, tx.now)
+    free = (tx.number(_HIGHEST, {}) or 0) + len(order) + 1  # no number is given twice, not even for a moment
+    for runs in chunks([{**row, "number": free + at} for at, row in enumerate(new)]):
+        tx.execute(insert(RUN), runs)
+    placed = {row["run_id"]: at for at, row in enumerate(order, 1)}
+    for step in (free + len(new), 0):
+        tx.execute(_PLACE, [{"r": run_id, "n": step + at} for run_id, at in placed.items()])
+    newest = {row["workflow_id"]: placed[row["run_id"]] for row in sorted(ours, key=lambda row: placed[row["run_id"]])}
+    return {row["run_id"] for row in new if placed[row["run_id"]] > newest.get(row["workflow_id"], 0)}
 
 
-_STARTS = select(RUN.c.workflow_id, func.max(RUN.c.started_at)).group_by(RUN.c.workflow_id)
+def _in_one_order(ours: list[dict[str, Any]], theirs: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
+    """Both lists as one, each in its own order: by time, where a run is no later than any after it, or than now."""
+    timed = []
+    for rows in (ours, theirs):
+        latest = now
+        for row in reversed(rows):
+            latest = min(latest, row["started_at"])
+            timed.append((latest, row))
+    timed.reverse()
+    return [row for _, row in sorted(timed, key=lambda each: each[0])]
+
+
+_NUMBER = RUN.c.number
+_HIGHEST = select(func.max(RUN.c.number))
+_PLACE = update(RUN).where(RUN.c.run_id == bindparam("r")).values(number=bindparam("n"))
+
+
+def _members(table: Table) -> list[str]:
+    """The columns that are exported; the order of runs is that of their lines."""
+    return [column.name for column in table.columns if column is not RUN.c.number]
 
 
 def _row(number: int, table: Table, members: Mapping[str, Any]) -> dict[str, Any]:
     later = {column.name: None for column in table.columns if column.nullable}  # an older version did not have them all
     members = {**later, **members}
-    odd = ", ".join(sorted(set(members) ^ {column.name for column in table.columns}))
+    odd = ", ".join(sorted(set(members) ^ set(_members(table))))
     if odd:
         raise ImportFormatError(f"Line {number} of the export lacks, or has too many of, these members: {odd}")
     times = [column.name for column in table.columns if isinstance(column.type, UtcText)]

@@ -184,3 +184,36 @@ def test_run_columns_are_for_people(kit: Kit, sql: Any) -> None:
         "finished_at": finished_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "facts": '{"crewai":"1.14"}',
     }
+
+
+def test_a_clock_that_was_ahead_leaves_nothing_the_newest_for_ever(url: str) -> None:
+    """Runs, records and states go by the order in which they were written, whatever the clock said."""
+    clock = Clock()
+    with Store(url, clock=clock) as store:
+        kit = Kit(store)
+        for number, days in enumerate((0, 400, 1, 2), 1):
+            moment = clock.time + timedelta(days=days)
+            run_id, workflow_id = f"run-{number}", f"claim-{number % 2}"
+            record = new_record(raw=run_id, run_id=run_id, workflow_id=workflow_id, template=run_id,
+                                started_at=moment, completed_at=moment)  # fmt: skip
+            store.start_run(run_id, workflow_id, "claims", moment, kit.owner, {})
+            kit.execute(record)
+            kit.finish(run_id)
+        assert [run.run_id for run in store.list_runs()] == ["run-4", "run-3", "run-2", "run-1"]
+        assert [run.run_id for run in store.list_runs("claim-0", limit=1)] == ["run-4"]
+        assert [record.run_id for record in store.history("extract")] == ["run-4", "run-3", "run-2", "run-1"]
+        assert store.shown_record("extract").run_id == "run-4"  # type: ignore[union-attr]
+        assert store.heads("claim-0")["extract"].record.run_id == "run-4"  # type: ignore[union-attr]
+        store.prune(keep_last=1)
+        assert [run.run_id for run in store.list_runs()] == ["run-4", "run-3"]
+        kit.start(run_id="after")
+        assert store.list_runs()[0].run_id == "after"
+
+
+def test_a_record_whose_run_is_gone_is_old(kit: Kit, sql: Any) -> None:
+    """It stays in the history, behind those whose place is known."""
+    kit.run(new_record(raw="one"))
+    kit.run(new_record(raw="two", template="T"))
+    sql("DELETE FROM task_run WHERE run_id = 'run-2'")
+    sql("DELETE FROM run WHERE run_id = 'run-2'")
+    assert [record.result.raw for record in kit.store.history("extract")] == ["one", "two"]

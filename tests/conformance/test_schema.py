@@ -133,6 +133,30 @@ def test_an_export_of_the_first_version_is_imported(store: Store, first_export: 
     assert store.verify() == []
 
 
+def test_runs_of_the_first_version_are_numbered_by_their_times(url: str, sql: Any) -> None:
+    """That is all that is known of their order; the next run is the newest, whatever the clock says."""
+    dialect = dialect_of(url, 30)
+    dialect.create()
+    engine = dialect.engine()
+    with dialect.schema_transaction(engine) as connection:
+        migrate(connection, 0, 1, schema.CURRENT.migrations)
+        for statement in create_views(dialect.name):
+            connection.exec_driver_sql(statement)
+        dialect.set_version(connection, 1)
+    engine.dispose()
+    for run_id, day in (("late", "2099-01-01"), ("b", "2026-01-01"), ("a", "2026-01-01"), ("first", "2025-01-01")):
+        sql(
+            "INSERT INTO run (run_id, workflow_id, crew_name, status, started_at, owner, heartbeat_at, lease_seconds, "
+            "executed, reused, failed, tokens_spent, tokens_saved, seconds_saved, facts) VALUES "
+            "(:r, 'w', 'c', 'completed', :at, 'o', :at, 1, 0, 0, 0, 0, 0, 0, '{}')",
+            r=run_id, at=f"{day}T00:00:00.000000Z",
+        )  # fmt: skip
+    with Store(url) as store:
+        assert [run.run_id for run in store.list_runs()] == ["late", "b", "a", "first"]
+        Kit(store).start(run_id="now")
+        assert [run.run_id for run in store.list_runs()] == ["now", "late", "b", "a", "first"]
+
+
 def test_a_newer_database_is_refused(url: str, newer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the remedy, and nothing in it is touched."""
     with Store(url) as store:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from crew_repo.errors import ImportFormatError
 from crew_repo.model import Failure, Outcome, RunStatus
 from crew_repo.store import Store
-from tests.conformance.kit import Kit, new_record, task_run
+from tests.conformance.kit import Kit, new_record, now, task_run
 
 
 @pytest.fixture
@@ -157,3 +158,38 @@ def test_an_export_is_of_one_moment(kit: Kit, other_url: str) -> None:
         other.import_json(lines)
         assert [state.task_name for state in other.states()] == ["extract"]
         assert other.history("late") == []
+
+
+def _run_at(store: Store, run_id: str, day: int) -> None:
+    moment = now() + timedelta(days=day - 100)
+    store.start_run(run_id, "claim-1", "claims", moment, Kit(store).owner, {})
+    Kit(store).execute(new_record(raw=run_id, run_id=run_id, template=run_id, completed_at=moment))
+    Kit(store).finish(run_id)
+
+
+def test_imported_runs_stand_between_those_that_are_here(store: Store, other_url: str) -> None:
+    """By their times; where a clock was ahead, before the run that came after. Both keep their own order."""
+    for run_id, day in (("a1", 1), ("a-ahead", 900), ("a3", 3), ("a9", 9)):
+        _run_at(store, run_id, day)
+    with Store(other_url) as other:
+        for run_id, day in (("b2", 2), ("b4", 4), ("b-ahead", 800), ("b6", 6)):
+            _run_at(other, run_id, day)
+        other.import_json(store.export_json())
+        order = ["a9", "b6", "b-ahead", "b4", "a3", "a-ahead", "b2", "a1"]
+        assert [run.run_id for run in other.list_runs()] == order
+        assert [record.run_id for record in other.history("extract")] == order
+        assert [state.output for state in other.states()] == ["a9"]
+        assert other.import_json(store.export_json()) == 0
+        assert [run.run_id for run in other.list_runs()] == order
+        _run_at(other, "after", 7)
+        assert other.list_runs()[0].run_id == "after"
+
+
+def test_a_run_from_the_future_is_not_shown_before_what_came_later(store: Store, other_url: str) -> None:
+    """What is imported is no newer than the import."""
+    _run_at(store, "ahead", 900)
+    with Store(other_url) as other:
+        other.import_json(store.export_json())
+        _run_at(other, "here", 101)
+        assert [run.run_id for run in other.list_runs()] == ["here", "ahead"]
+        assert [state.output for state in other.states()] == ["here"]

@@ -75,7 +75,7 @@ class Siege:
         self.engine = create_engine(self.url, poolclass=NullPool)  # keeps no connection open beside those that are killed
         self.versions = self.folder / "versions"
         self.versions.mkdir()
-        self.newest = schema.CURRENT.version
+        self.newest = self.first = schema.CURRENT.version
 
     def claims(self) -> list[str]:
         """The claims of the present batch."""
