@@ -11,17 +11,17 @@ together, when its first part is (Tarjan's algorithm), since only then does thei
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple, TypeAlias
 
 from crew_repo.hashing._canonical import SCALARS, Encoded, seal
 from crew_repo.hashing._dispatch import handler_for
 from crew_repo.hashing._origin import qualified_name
-from crew_repo.hashing._secret_names import is_password_name, is_secret_name
+from crew_repo.hashing._secret_forms import MASK, is_key
+from crew_repo.hashing._secret_names import is_secret
 from crew_repo.hashing._secrets import hand_over, may_hold_secrets, without_password
 from crew_repo.model import Opaque
 
-__all__ = ["Hashed", "Parts", "Steps", "Walker", "is_secret", "left_out", "walk"]
+__all__ = ["Hashed", "Parts", "Steps", "Walker", "left_out", "walk"]
 
 Part: TypeAlias = "tuple[object, str]"
 Parts: TypeAlias = "Generator[Part, Encoded, list[Encoded]]"
@@ -86,9 +86,8 @@ class Walker:
     def _known(self, value: object) -> Encoded:
         scalar = SCALARS.get(type(value))
         if scalar is not None:
-            if type(value) is str and "://" in value:
-                hand_over(value)
-                value = without_password(value)
+            if type(value) is str:
+                value = _without_secret(value)
             return scalar(value)
         index = self._open.get(id(value))
         if index is not None and self._frame is not None:
@@ -169,14 +168,15 @@ class Walker:
             self._open, self._closed = opened, closed
 
 
-_CODE = (type, FunctionType, MethodType, ModuleType, BuiltinFunctionType, property, classmethod, staticmethod)
-
-
-def is_secret(name: str, value: object) -> bool:
-    """Whether a named part is left out for its name: data is, but no code, switch, or number that is no password."""
-    if not is_secret_name(name) or isinstance(value, (*_CODE, bool)):
-        return False
-    return not isinstance(value, (int, float)) or is_password_name(name)
+def _without_secret(value: str) -> str:
+    """A text that is hashed; of URLs their passwords, and of keys by their form all, are handed over and left out."""
+    if is_key(value):
+        hand_over(value, "secret")
+        return MASK
+    if "://" in value:
+        hand_over(value)
+        return without_password(value)
+    return value
 
 
 def left_out(name: str, value: object) -> bool:
