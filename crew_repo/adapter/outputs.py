@@ -55,7 +55,7 @@ def store_output(
         messages_json=_dump_messages(output.messages, context, secrets),
         tool_failures_json=_dump_failures(output, secrets),
     )
-    return result, _difference(output, result, task, context)
+    return result, without_secrets(secrets, _difference(output, result, task, context))
 
 
 def restore_output(result: StoredResult, task: Task, context: str) -> TaskOutput:

@@ -68,7 +68,11 @@ def _without(secrets: list[str], value: Any) -> Any:
         return masked(value)
     if isinstance(value, list):
         return [_without(secrets, item) for item in value]
-    return {key: _without(secrets, item) for key, item in value.items()} if isinstance(value, dict) else value
+    return {key: _without_at(secrets, key, item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _without_at(secrets: list[str], name: str, value: Any) -> Any:
+    return "[secret]" if isinstance(value, str) and value and is_secret(name, value) else _without(secrets, value)
 
 
 def _holders(crew: Crew) -> list[Any]:

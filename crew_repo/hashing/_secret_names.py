@@ -12,7 +12,7 @@ import re
 from functools import lru_cache
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 
-__all__ = ["is_password_name", "is_secret", "is_secret_name", "may_be_secret_name"]
+__all__ = ["is_password_name", "is_secret", "is_secret_name", "is_source_name", "may_be_secret_name"]
 
 _WORDS = re.compile(r"[A-Za-z][0-9](?![A-Za-z0-9])|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 # What may follow a secret's name without making it something else: api_key_value, auth_header, CREDENTIALS_JSON.
@@ -32,6 +32,7 @@ _MANY = {
         *("api", "access", "secret", "private", "signing", "encryption", "ssh", "subscription", "account", "auth"),
         *("license", "master", "service", "shared", "storage", "app", "admin", "openai", "gemini", "anthropic", "groq"),
     },
+    "sid": {"account", "twilio", "api", "auth", "session", "connect"},
     "tokens": {"access", "auth", "api", "refresh", "bearer", "session", "secret", "bot", "oauth"},
 }
 # Words that are written as one: PGPASSWORD, dbpass, MYSQLPWD, GTOKEN; and not compass, monkey, eostoken.
@@ -107,6 +108,8 @@ def is_secret_name(name: str) -> bool:
 
 def is_secret(name: str, value: object) -> bool:
     """Whether a named part is left out for its name: data is, but no code, switch, or number that is no password."""
+    if is_source_name(name) and isinstance(value, str):  # where data lives acts; see without_password
+        return not any(sign in value for sign in ("://", "=", "@"))
     if not is_secret_name(name) or isinstance(value, (*_CODE, bool)):
         return False
     if isinstance(value, str):
@@ -118,6 +121,11 @@ def is_password_name(name: str) -> bool:
     """Whether a secret of this name may be a number, as a password may; keys, tokens and what has passed are texts."""
     words = _words(name)
     return bool(words) and (words[-1] in _PASSWORDS or (words[-1] == "pass" and len(words) > 1))
+
+
+def is_source_name(name: str) -> bool:
+    """Whether a text of this name says where data lives and with what key, in one: `SENTRY_DSN`, `dsn`."""
+    return name.lower().endswith("dsn")
 
 
 @lru_cache(maxsize=4096)

@@ -17,13 +17,14 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from crew_repo.hashing._secret_forms import is_secret_parameter
-from crew_repo.hashing._secret_names import is_secret_name
+from crew_repo.hashing._secret_names import is_secret, is_secret_name, is_source_name
 from crew_repo.hashing._state import instance_state
 
 __all__ = [
     "hand_over",
     "hand_over_variable",
     "handing_over",
+    "keys_of_environment",
     "may_hold_secrets",
     "secrets_in",
     "spoken",
@@ -104,6 +105,12 @@ def spoken_variable(value: str) -> set[str]:
     return set() if common else spoken(value)
 
 
+def keys_of_environment() -> frozenset[str]:
+    """What stands in the environment under a secret's name; a text that is equal to it is that secret."""
+    named = (value for name, value in os.environ.items() if is_secret(name, value))
+    return frozenset(value for value in named if len(value) >= _SHORTEST and not _COMMON.fullmatch(value))
+
+
 def may_hold_secrets(name: str) -> bool:
     """Whether the value of this name is looked into: a secret's, or that of headers."""
     return _kind(name) is not None
@@ -127,7 +134,7 @@ def without_password(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _kind(name: str) -> str | None:
-    if is_secret_name(name) or name.lower().endswith("dsn"):  # which database it is counts, and its password does not
+    if is_secret_name(name) or is_source_name(name):  # which database it is counts, and its password does not
         return _SECRET
     lower = name.lower()
     return _HEADER if "header" in lower else _QUERY if lower.strip("_") in {"default_query", "custom_query"} else None

@@ -18,7 +18,7 @@ from crew_repo.hashing._dispatch import handler_for
 from crew_repo.hashing._origin import qualified_name
 from crew_repo.hashing._secret_forms import MASK, is_key
 from crew_repo.hashing._secret_names import is_secret
-from crew_repo.hashing._secrets import hand_over, may_hold_secrets, without_password
+from crew_repo.hashing._secrets import hand_over, keys_of_environment, may_hold_secrets, without_password
 from crew_repo.model import Opaque
 
 __all__ = ["Hashed", "Parts", "Steps", "Walker", "left_out", "walk"]
@@ -62,6 +62,7 @@ class Walker:
         self._open: dict[int, int] = {}
         self._closed: dict[int, Encoded] = {}
         self._kept: list[object] = []  # an id stays taken for as long as the walk remembers it
+        self._keys: frozenset[str] | None = None
         self.opaque: set[tuple[str, str]] = set()
         self.environment: dict[str, str] = {}
 
@@ -87,13 +88,28 @@ class Walker:
         scalar = SCALARS.get(type(value))
         if scalar is not None:
             if type(value) is str:
-                value = _without_secret(value)
+                value = self._without_secret(value)
             return scalar(value)
         index = self._open.get(id(value))
         if index is not None and self._frame is not None:
             self._frame.low = min(self._frame.low, index)
             return ["ref", self._frame.index - index]
         return self._closed.get(id(value), _UNKNOWN)
+
+    def _without_secret(self, value: str) -> str:
+        """A text that is hashed; of URLs their passwords, and keys as a whole, are handed over and left out.
+
+        A key is known by its form, or by the variable of the environment that has it: `KEY = os.environ["DB_PASS"]`.
+        """
+        if self._keys is None:
+            self._keys = keys_of_environment()
+        if value in self._keys or is_key(value):
+            hand_over(value, "secret")
+            return MASK
+        if "://" in value:
+            hand_over(value)
+            return without_password(value)
+        return value
 
     def _enter(self, value: object, path: str) -> _Frame:
         frame = self._frame = _Frame(value, path, len(self._open), self._frame)
@@ -166,17 +182,6 @@ class Walker:
             return self.encode(value, path)
         finally:
             self._open, self._closed = opened, closed
-
-
-def _without_secret(value: str) -> str:
-    """A text that is hashed; of URLs their passwords, and of keys by their form all, are handed over and left out."""
-    if is_key(value):
-        hand_over(value, "secret")
-        return MASK
-    if "://" in value:
-        hand_over(value)
-        return without_password(value)
-    return value
 
 
 def left_out(name: str, value: object) -> bool:
