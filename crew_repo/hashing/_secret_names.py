@@ -38,7 +38,8 @@ _MANY = {
 # Words that are written as one: PGPASSWORD, dbpass, MYSQLPWD, GTOKEN; and not compass, monkey, eostoken.
 _FUSED = re.compile(
     r"[a-z0-9]*(?:password|passwd|passphrase|secret|apikey|authkey|accesskey|secretkey|privatekey|signingkey|masterkey"
-    r"|encryptionkey|licensekey|rapidkey|(?:access|auth|api|refresh|session|secret|bot|id|csrf|xsrf|bearer)token)"
+    r"|encryptionkey|licensekey|rapidapikey|writekey|readkey|appkey|userkey|passkey|sharedkey|servicekey|sessionkey"
+    r"|clientkey|accountkey|storagekey|sshkey|(?:access|auth|api|refresh|session|secret|bot|id|csrf|xsrf|bearer)token)"
     r"|(?:db|pg|my|sql|smtp|mail|imap|ftp|ssh|user|root|admin|redis|mongo|mysql|app|web|http|proxy|basic|ldap)pass"
     r"|(?!(?:eos|bos|pad|unk|sep|cls|mask|max|min|num|stop|end|next|sub|non)token)[a-z0-9]{1,4}token"
     r"|(?!(?:old|cwd))[a-z0-9]{1,8}pwd"
