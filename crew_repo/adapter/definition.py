@@ -28,7 +28,7 @@ from crew_repo.adapter.llms import add_llm
 from crew_repo.adapter.parts import Memo, Parts, is_crewais
 from crew_repo.adapter.planning import add_planner
 from crew_repo.adapter.remotes import add_remote
-from crew_repo.adapter.secrets import secret_inputs
+from crew_repo.adapter.secrets import private_inputs, secret_inputs
 from crew_repo.adapter.skills import add_skills
 from crew_repo.adapter.tools import add_tools
 from crew_repo.adapter.view import CrewView, TaskView
@@ -48,6 +48,7 @@ class Describer:
         self._view = view
         self._memo = memo or Memo()
         self._memo.hidden |= secret_inputs(view.inputs)
+        self._memo.private |= private_inputs(view.inputs)
         self._agents: dict[tuple[int, str], Definition] = {}
         self._tools: dict[tuple[int, ...], Definition] = {}
         self._crew: Definition | None = None

@@ -77,7 +77,8 @@ def _stored(
         messages_json=_dump_messages(output.messages, context, secrets),
         tool_failures_json=_dump_failures(output, secrets),
     )
-    return _as_restorable(output, result, task, context)
+    result, why = _as_restorable(output, result, task, context)
+    return result, without_secrets(secrets, why)
 
 
 def restore_output(result: StoredResult, task: Task, context: str) -> TaskOutput:

@@ -29,7 +29,9 @@ from crew_repo.hashing import (
     is_secret_name,
     kept_values,
     left_out,
+    masked,
     model_state,
+    private_text_hash,
     text_hash,
 )
 from crew_repo.hashing.state import weakly_cached, written_attributes
@@ -55,6 +57,7 @@ class Memo:
     files: dict[str, tuple[tuple[int, ...], str]] = field(default_factory=dict)
     hidden: set[str] = field(default_factory=set, repr=False)
     clients: dict[int, tuple[object, object]] = field(default_factory=dict, repr=False)
+    private: set[str] = field(default_factory=set, repr=False)  # secret inputs: what has one in it is hashed privately
 
     def client(self, llm: Any, make: Callable[[Any], object]) -> object:
         """The client of an LLM that has to be made to be looked at, once for each."""
@@ -109,7 +112,8 @@ class Parts:
         """The same, without the texts that have something hidden in them."""
         hidden = tuple(self.memo.hidden)
         for path, component in self._components.items():
-            if component.text is not None and any(secret in component.text for secret in hidden):
+            text = component.text
+            if text is not None and (any(secret in text for secret in hidden) or masked(text) != text):
                 self._components[path] = replace(component, text=None)
         return self.definition()
 
@@ -139,8 +143,16 @@ class Parts:
         """A text; `keep` says whether it may be stored, so that a diff can show it."""
         sha256 = self.memo.texts.get(text)
         if sha256 is None:
-            sha256 = self.memo.texts[text] = text_hash(text)
+            sha256 = self.memo.texts[text] = self._hash_of(text)
         self.hash(path, sha256, acts=acts, text=text if keep else None)
+
+    def _hash_of(self, text: str) -> str:
+        """A text's hash; with a secret in it, a private one, whose salt is the text without its secrets."""
+        rest = text
+        for secret in sorted(self.memo.private, key=len, reverse=True):
+            rest = rest.replace(secret, "[secret]")
+        rest = masked(rest)
+        return text_hash(text) if rest == text else private_text_hash(text, rest)
 
     def json(self, path: str, value: Any) -> None:
         """Plain JSON data that this package made itself."""

@@ -15,9 +15,19 @@ from typing import Any
 from crewai import Crew
 
 from crew_repo.adapter import graph
-from crew_repo.hashing import is_own_function, is_secret_name, may_hold_secrets, secrets_in, spoken
+from crew_repo.hashing import (
+    is_own_function,
+    is_secret,
+    is_secret_name,
+    masked,
+    may_be_secret_name,
+    may_hold_secrets,
+    secrets_in,
+    spoken,
+    spoken_variable,
+)
 
-__all__ = ["secret_inputs", "secrets_of", "secrets_of_error", "without_secrets"]
+__all__ = ["private_inputs", "secret_inputs", "secrets_of", "secrets_of_error", "without_secrets"]
 
 
 def secrets_of(crew: Crew) -> set[str]:
@@ -26,9 +36,15 @@ def secrets_of(crew: Crew) -> set[str]:
 
 
 def secret_inputs(inputs: Mapping[str, Any]) -> set[str]:
-    """What the inputs hold under a secret's name: it goes into the prompt, and not into the state."""
-    secret = {name: value for name, value in inputs.items() if is_secret_name(name)}
-    return {form for name, value in secret.items() for form in spoken(str(value)) | secrets_in(value, name)}
+    """What the inputs hold under a secret's name, at any depth: it goes into the prompt, and not into the state."""
+    named = {form for name, value in inputs.items() if is_secret(name, value) for form in spoken(str(value))}
+    return named | {form for name, value in inputs.items() for form in secrets_in(value, name)}
+
+
+def private_inputs(inputs: Mapping[str, Any]) -> set[str]:
+    """The secrets among the inputs as they stand in texts, however short: of those no plain hash is stored."""
+    named = {str(value) for name, value in inputs.items() if is_secret(name, value) and str(value)}
+    return named | {form for name, value in inputs.items() for form in secrets_in(value, name)}
 
 
 def secrets_of_error(error: BaseException) -> set[str]:
@@ -41,7 +57,7 @@ def secrets_of_error(error: BaseException) -> set[str]:
 
 
 def without_secrets(secrets: Collection[str], value: Any) -> Any:
-    """The same JSON, with `[secret]` for each secret in its texts."""
+    """JSON with `[secret]` for each of these secrets in its texts, and for each that its form gives away."""
     return _without(sorted(secrets, key=len, reverse=True), value)  # the longest first: others are parts of it
 
 
@@ -49,10 +65,14 @@ def _without(secrets: list[str], value: Any) -> Any:
     if isinstance(value, str):
         for secret in secrets:
             value = value.replace(secret, "[secret]")
-        return value
+        return masked(value)
     if isinstance(value, list):
         return [_without(secrets, item) for item in value]
-    return {key: _without(secrets, item) for key, item in value.items()} if isinstance(value, dict) else value
+    return {key: _without_at(secrets, key, item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _without_at(secrets: list[str], name: str, value: Any) -> Any:
+    return "[secret]" if isinstance(value, str) and value and is_secret(name, value) else _without(secrets, value)
 
 
 def _holders(crew: Crew) -> list[Any]:
@@ -73,7 +93,8 @@ def _frames(error: BaseException) -> Iterator[FrameType]:
         if id(each) not in seen:
             seen.add(id(each))
             yield from (frame for frame, _ in traceback.walk_tb(each.__traceback__))
-            pending += [other for other in (each.__cause__, each.__context__) if other is not None]
+            others = (each.__cause__, each.__context__, *getattr(each, "exceptions", ()))
+            pending += [other for other in others if isinstance(other, BaseException)]
 
 
 def _held(frame: FrameType) -> list[tuple[str, Any]]:
@@ -82,7 +103,9 @@ def _held(frame: FrameType) -> list[tuple[str, Any]]:
 
 
 def _of_environment() -> Iterator[str]:
-    """What stands under a secret's name, and the passwords in URLs whatever their names."""
+    """What stands under a name that may be a secret's, and the passwords in URLs whatever their names."""
     for name, value in os.environ.items():
+        if may_be_secret_name(name):
+            yield from spoken_variable(value)
         if is_secret_name(name) or "://" in value:
             yield from secrets_in(value, name)

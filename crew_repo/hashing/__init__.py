@@ -48,11 +48,20 @@ from crew_repo.hashing._failing import only_failing
 from crew_repo.hashing._kept import Work, kept_members, kept_values
 from crew_repo.hashing._origin import is_own_class, is_own_function
 from crew_repo.hashing._pydantic import model_state
-from crew_repo.hashing._records import context_hash, definition_hash, input_hash, output_hash, sent_hash, text_hash
-from crew_repo.hashing._secret_names import is_secret_name
-from crew_repo.hashing._secrets import handing_over, may_hold_secrets, secrets_in, spoken
+from crew_repo.hashing._records import (
+    context_hash,
+    definition_hash,
+    input_hash,
+    output_hash,
+    private_text_hash,
+    sent_hash,
+    text_hash,
+)
+from crew_repo.hashing._secret_forms import masked
+from crew_repo.hashing._secret_names import is_secret, is_secret_name, may_be_secret_name
+from crew_repo.hashing._secrets import handing_over, may_hold_secrets, secrets_in, spoken, spoken_variable
 from crew_repo.hashing._state import instance_state
-from crew_repo.hashing._walker import Hashed, Steps, Walker, is_secret, left_out, walk
+from crew_repo.hashing._walker import Hashed, Steps, Walker, left_out, walk
 
 _BASE = re.compile(r"^(\[\d+\])*\.?")  # where a member of a base class stands
 
@@ -89,14 +98,18 @@ __all__ = [
     "kept_members",
     "kept_values",
     "left_out",
+    "masked",
+    "may_be_secret_name",
     "may_hold_secrets",
     "model_state",
     "only_failing",
     "output_hash",
+    "private_text_hash",
     "register_hasher",
     "secrets_in",
     "sent_hash",
     "spoken",
+    "spoken_variable",
     "text_hash",
     "unregister_hasher",
     "written_at_work",

@@ -10,9 +10,11 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from crew_repo.hashing._bytecode import ATTRIBUTE_LOADS, GLOBAL_LOADS, PADDING, Chain, nested_codes
-from crew_repo.hashing._canonical import digest
+from crew_repo.hashing._canonical import digest, private_digest
 from crew_repo.hashing._imports import Import
-from crew_repo.hashing._secret_names import is_secret_name
+from crew_repo.hashing._secret_forms import masked
+from crew_repo.hashing._secret_names import is_secret
+from crew_repo.hashing._secrets import hand_over_variable
 
 __all__ = ["Asked", "asked_names", "environment_said", "modules_asked"]
 
@@ -83,17 +85,22 @@ def _tested(instructions: list[dis.Instruction], index: int) -> Iterator[str]:
 
 
 def environment_said(function: FunctionType, asked: Asked) -> dict[str, str]:
-    """The variables that code reads, with the hash of what they say by now.
+    """The variables that code reads, with the hash of what they say by now; each value is handed over as a secret.
 
     Secrets are left out, and so are variables whose names are made at run time.
     """
     names = {text for each in asked if (text := _text(function, each)) is not None}
-    return {name: _hash_of_variable(name) for name in names if not is_secret_name(name)}
+    said = {name: os.environ.get(name) for name in names}
+    for value in said.values():
+        hand_over_variable(value or "")
+    return {name: _hash_of_variable(name, value) for name, value in said.items() if not is_secret(name, value)}
 
 
-def _hash_of_variable(name: str) -> str:
-    value = os.environ.get(name)
-    return digest("variable", None if value is None else _without_user(value))
+def _hash_of_variable(name: str, value: str | None) -> str:
+    """A variable's hash. Nobody knows whether its value is a secret after all, so it is a private one."""
+    if value is None:
+        return digest("variable", None)
+    return private_digest("variable", masked(_without_user(value)), salt=name)
 
 
 def modules_asked(function: FunctionType, asked: Asked) -> tuple[list[Import], bool]:

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from hashlib import sha256
+from functools import lru_cache
+from hashlib import pbkdf2_hmac, sha256
 from types import EllipsisType, NoneType
 from typing import Any, TypeAlias
 
 from crew_repo.errors import UnhashableError
 
-__all__ = ["FORMAT", "SCALARS", "Encoded", "JsonValue", "canonical", "digest", "encode_json", "encode_text", "seal"]
+__all__ = [
+    "FORMAT",
+    "SCALARS",
+    "Encoded",
+    "JsonValue",
+    "canonical",
+    "digest",
+    "encode_json",
+    "encode_text",
+    "private_digest",
+    "seal",
+]
 
 FORMAT: int = 1
 
@@ -18,6 +30,7 @@ JsonValue: TypeAlias = "bool | int | float | str | bytes | Sequence[JsonValue] |
 Encoded: TypeAlias = "bool | int | str | list[Any] | None"
 
 _LARGEST_EXACT = 2**53 - 1
+_ROUNDS = 20_000  # about 10 ms
 
 # Encoded values hold no floats and no objects, and for those this is RFC 8785 to the byte (a test compares the two),
 # in a quarter of the time.
@@ -40,6 +53,17 @@ def digest(kind: str, value: JsonValue) -> str:
     Raises UnhashableError for what JSON has no word for; `hash_value` takes anything.
     """
     return seal(kind, encode_json(value))
+
+
+@lru_cache(maxsize=1024)
+def private_digest(kind: str, value: str, *, salt: str) -> str:
+    """A hash of a text that is, or may hold, a secret: salted with what stands around it, and slow; 64 hex digits.
+
+    It is equal on every machine, so that an export needs no salt of its own; no table of plain hashes finds the value,
+    and to guess at it takes thousands of times as long.
+    """
+    salted = canonical(["crew_repo", kind, FORMAT, encode_text(salt)]).encode()
+    return pbkdf2_hmac("sha256", value.encode("utf-8", "surrogatepass"), salted, _ROUNDS).hex()
 
 
 def encode_json(value: JsonValue) -> Encoded:

@@ -21,7 +21,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crew_repo.hashing._dispatch import handles
-from crew_repo.hashing._walker import Hashed, is_secret, walk
+from crew_repo.hashing._secret_names import is_secret
+from crew_repo.hashing._walker import Hashed, walk
 
 if TYPE_CHECKING:
     from crew_repo.hashing._canonical import Encoded

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from operator import attrgetter
 
-from crew_repo.hashing._canonical import digest, encode_text, seal
+from crew_repo.hashing._canonical import digest, encode_text, private_digest, seal
 from crew_repo.model import Component, StoredResult
 
-__all__ = ["context_hash", "definition_hash", "input_hash", "output_hash", "sent_hash", "text_hash"]
+__all__ = [
+    "context_hash",
+    "definition_hash",
+    "input_hash",
+    "output_hash",
+    "private_text_hash",
+    "sent_hash",
+    "text_hash",
+]
 
 _LATER = frozenset({"reading_json"})
 
@@ -16,6 +24,11 @@ _LATER = frozenset({"reading_json"})
 def text_hash(text: str) -> str:
     """The hash of a text: a description, a role, a file's decoded content."""
     return digest("text", text)
+
+
+def private_text_hash(text: str, rest: str) -> str:
+    """The hash of a text with a secret in it; `rest`, the text without its secrets, is the salt."""
+    return private_digest("text", text, salt=rest)
 
 
 def context_hash(context: str, plan: str = "") -> str:

@@ -16,10 +16,21 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote
 
-from crew_repo.hashing._secret_names import is_secret_name
+from crew_repo.hashing._secret_forms import is_secret_parameter
+from crew_repo.hashing._secret_names import is_secret, is_secret_name, is_source_name
 from crew_repo.hashing._state import instance_state
 
-__all__ = ["hand_over", "handing_over", "may_hold_secrets", "secrets_in", "spoken", "without_password"]
+__all__ = [
+    "hand_over",
+    "hand_over_variable",
+    "handing_over",
+    "keys_of_environment",
+    "may_hold_secrets",
+    "secrets_in",
+    "spoken",
+    "spoken_variable",
+    "without_password",
+]
 
 _SHORTEST = 6  # characters; what is shorter stands in a text by chance
 _DEEPEST = 4
@@ -28,14 +39,8 @@ _SECRET, _HEADER, _QUERY = "secret", "header", "query"
 
 _USER = re.compile(r"(?<!\w)(\w*)://([^/@\s?#:]*)(?::([^/@\s?#]*))?@")
 _PASSWORD = re.compile(r"(://[^/@\s?#:]*):[^/@\s?#]*(?=@)")
+_TOKEN = re.compile(r"(https?://)[^/@\s?#:]+(?=@)")
 _PARAMETER = re.compile(r"[?&]([^=&#\s?]+)=([^&#\s'\"]+)")
-_KEY_PARAMETER = re.compile(r"(.*[-_])?(key|sig|signature)|code", re.IGNORECASE)
-# Names that hashes do not take for a secret's, since the words in them are not told apart: GTOKEN, dbpassword.
-_FUSED = re.compile(
-    r"(?:.*[-_])?(?!(?:eos|bos|pad|unk|sep|cls|mask|max|min|num|stop|end|next|sub)token)"
-    r"[a-z0-9]{1,4}(?:token|secret|password|apikey)",
-    re.IGNORECASE,
-)
 # What stands for a value that is put in later: {key}, <your key>, ${KEY}, %(key)s.
 _PLACEHOLDER = re.compile(r"\{.*\}|<.*>|\$\{.*\}|\$[A-Z_]+|%\(.*\)s|%s")
 # What stands under a secret's name and is none: the name of a header, a scheme, a word for "there is no key".
@@ -53,6 +58,10 @@ _IDENTITY = re.compile(
     r"(.*[-_])?(user|username|login|email|type|host|port|url|uri|scheme|realm|region|name|domain"
     r"|(project|client|tenant|account|user)_?id)"
 )
+
+
+# Words, paths of names (en_US.UTF-8), and numbers of up to ten digits: they stand in texts that have nothing to hide.
+_COMMON = re.compile(r"[+-]?[\d.,:]{0,10}|[a-z]{1,16}|[A-Z][a-z]{1,15}|[A-Z]{1,10}|[a-z]{2}_[A-Z]{2}[.A-Za-z0-9-]*")
 
 
 class _Local(threading.local):
@@ -81,6 +90,27 @@ def hand_over(value: object, name: str = "") -> None:
             _local.into.update(secrets_in(value, name))
 
 
+def hand_over_variable(value: str) -> None:
+    """Add what an environment variable says, which code reads, whatever its name."""
+    if _local.into is not None:
+        _local.into.update(spoken_variable(value))
+
+
+def spoken_variable(value: str) -> set[str]:
+    """The forms of an environment variable's value; none if it is too common to be masked in every text.
+
+    Masked is what has at least 6 characters and is no number, switch, plain word, version or path on this machine.
+    """
+    common = _COMMON.fullmatch(value) or os.path.exists(value)  # noqa: PTH110 - Path's raises for what is too long
+    return set() if common else spoken(value)
+
+
+def keys_of_environment() -> frozenset[str]:
+    """What stands in the environment under a secret's name; a text that is equal to it is that secret."""
+    named = (value for name, value in os.environ.items() if is_secret(name, value))
+    return frozenset(value for value in named if len(value) >= _SHORTEST and not _COMMON.fullmatch(value))
+
+
 def may_hold_secrets(name: str) -> bool:
     """Whether the value of this name is looked into: a secret's, or that of headers."""
     return _kind(name) is not None
@@ -98,13 +128,13 @@ def spoken(text: str) -> set[str]:
 
 
 def without_password(text: str) -> str:
-    """A text without the passwords of the URLs in it; the users stay."""
-    return _PASSWORD.sub(r"\1", text)
+    """A text without the passwords of the URLs in it, and a web address's user who has none: a token. Users stay."""
+    return _PASSWORD.sub(r"\1", _TOKEN.sub(r"\1", text))
 
 
 @lru_cache(maxsize=4096)
 def _kind(name: str) -> str | None:
-    if is_secret_name(name) or _FUSED.fullmatch(name):
+    if is_secret_name(name) or is_source_name(name):  # which database it is counts, and its password does not
         return _SECRET
     lower = name.lower()
     return _HEADER if "header" in lower else _QUERY if lower.strip("_") in {"default_query", "custom_query"} else None
@@ -211,7 +241,7 @@ def _of_urls(text: str) -> Iterator[str]:
         secret = password or (user if scheme.startswith("http") else "")
         yield from {secret, unquote(secret)}
     for name, value in _PARAMETER.findall(text):
-        if is_secret_name(name) or (_KEY_PARAMETER.fullmatch(name) and not (value.isalpha() and value.islower())):
+        if is_secret_parameter(name, value):
             yield from {value, unquote(value)}
 
 

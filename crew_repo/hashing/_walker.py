@@ -11,18 +11,18 @@ together, when its first part is (Tarjan's algorithm), since only then does thei
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple, TypeAlias
 
 from crew_repo.hashing._canonical import SCALARS, Encoded, seal
 from crew_repo.hashing._dispatch import handler_for
 from crew_repo.hashing._origin import is_own_class, qualified_name
 from crew_repo.hashing._places import Root, located, root_of
-from crew_repo.hashing._secret_names import is_password_name, is_secret_name
-from crew_repo.hashing._secrets import hand_over, may_hold_secrets, without_password
+from crew_repo.hashing._secret_forms import MASK, is_key
+from crew_repo.hashing._secret_names import is_secret
+from crew_repo.hashing._secrets import hand_over, keys_of_environment, may_hold_secrets, without_password
 from crew_repo.model import Opaque
 
-__all__ = ["Hashed", "Parts", "Steps", "Walker", "is_secret", "left_out", "secret", "walk"]
+__all__ = ["Hashed", "Parts", "Steps", "Walker", "left_out", "secret", "walk"]
 
 Part: TypeAlias = "tuple[object, str]"
 Parts: TypeAlias = "Generator[Part, Encoded, list[Encoded]]"
@@ -67,6 +67,7 @@ class Walker:
         self._open: dict[int, int] = {}
         self._closed: dict[int, Encoded] = {}
         self._kept: list[object] = []  # an id stays taken for as long as the walk remembers it
+        self._keys: frozenset[str] | None = None
         self.opaque: set[tuple[str, str]] = set()
         self.environment: dict[str, str] = {}
 
@@ -99,15 +100,28 @@ class Walker:
         return self._closed.get(id(value), _UNKNOWN)
 
     def text(self, value: str) -> Encoded:
-        """A text; a password in a URL is left out, and a path that code holds counts by its place in the project."""
-        if "://" in value:
-            hand_over(value)
-            value = without_password(value)
+        """A text without its secrets; a path that code holds counts by its place in the project."""
+        value = self._without_secret(value)
         if self.ordered and ("/" in value or "\\" in value):
             place = located(value, self._roots(self._frame))
             if place is not None:
                 return [SCALARS[str](part) if type(part) is str else part for part in place]
         return SCALARS[str](value)
+
+    def _without_secret(self, value: str) -> str:
+        """A text that is hashed; of URLs their passwords, and keys as a whole, are handed over and left out.
+
+        A key is known by its form, or by the variable of the environment that has it: `KEY = os.environ["DB_PASS"]`.
+        """
+        if self._keys is None:
+            self._keys = keys_of_environment()
+        if value in self._keys or is_key(value):
+            hand_over(value, "secret")
+            return MASK
+        if "://" in value:
+            hand_over(value)
+            return without_password(value)
+        return value
 
     def _roots(self, frame: _Frame | None) -> tuple[Root, ...]:
         """The projects of the code that a part stands in, the nearest first."""
@@ -192,19 +206,9 @@ class Walker:
             self._open, self._closed = opened, closed
 
 
-_CODE = (type, FunctionType, MethodType, ModuleType, BuiltinFunctionType, property, classmethod, staticmethod)
-
-
 def secret(value: object, path: str) -> Parts:
     """What of a secret counts: nothing, unless it is an object of the user's class, which may sign requests with it."""
     return ["secret", (yield type(value), path)] if is_own_class(type(value)) else ["secret"]
-
-
-def is_secret(name: str, value: object) -> bool:
-    """Whether a named part is left out for its name: data is, but no code, switch, or number that is no password."""
-    if not is_secret_name(name) or isinstance(value, (*_CODE, bool)):
-        return False
-    return not isinstance(value, (int, float)) or is_password_name(name)
 
 
 def left_out(name: str, value: object) -> bool:

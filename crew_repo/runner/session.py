@@ -7,7 +7,6 @@ import inspect
 import logging
 import threading
 import time
-import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
@@ -42,6 +41,7 @@ from crew_repo.model import (
 )
 from crew_repo.runner.declared_files import check_files
 from crew_repo.runner.display import Display
+from crew_repo.runner.failures import failure_from, kept_elsewhere
 from crew_repo.runner.keeper import Keeper
 from crew_repo.runner.nesting import executing, waits_for_us
 from crew_repo.runner.options import RunOptions
@@ -123,6 +123,7 @@ class Session:
         self._plans: Mapping[int, str] = {}
         self._owner = this_owner()
         self._memo = adapter.Memo(hidden=adapter.secrets_of(crew))
+        self._failed: tuple[BaseException | None, str] = (None, "")
         self._work = Work()
 
     # The run as a whole.
@@ -194,7 +195,7 @@ class Session:
             utc_now(),
             tasks=buffered,
             tokens_spent=self._usage.spent().total_tokens,
-            failure=self._failure(error) if error is not None else None,
+            failure=self._failure_of_run(error) if error is not None else None,
             going_on=[ticket.lease.fence for ticket in list(self._open) if ticket.lease is not None],
         )
         self._ended = True
@@ -650,6 +651,7 @@ class Session:
             usage=usage,
             failure=self._failure(error),
         )
+        self._failed = (error, ticket.view.name)
         log.info("run %s: task %s %s: %s", self.run_id, ticket.view.name, note.outcome, type(error).__name__)
         buffered = tuple(self._buffered)
         write = partial(self._store.save_failed, ticket.lease, note, buffered)
@@ -692,7 +694,10 @@ class Session:
             self._buffered = [note for note in self._buffered if id(note) not in gone]
 
     def _failure(self, error: BaseException) -> Failure:
-        text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        secrets = self._memo.hidden | adapter.secrets_of_error(error)
-        message, text = adapter.without_secrets(secrets, [str(error), text])
-        return Failure(type(error).__qualname__, message, text)
+        return failure_from(error, self._memo.hidden)
+
+    def _failure_of_run(self, error: BaseException) -> Failure:
+        """The error that ended the run; if it is that of a task, the task has the whole."""
+        failed, name = self._failed
+        failure = self._failure(error)
+        return kept_elsewhere(failure, name) if failed is error else failure

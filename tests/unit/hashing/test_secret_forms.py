@@ -1,0 +1,105 @@
+"""Secrets that no name gives away, and prose that only looks like them."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from crew_repo.hashing import digest, hash_value, masked, text_hash
+from crew_repo.hashing._canonical import private_digest
+
+SECRET = "q7Zp4mX2" * 3
+FORMS = [
+    "Bearer {}",
+    "Authorization: Basic {}",
+    "https://host.example/v1?lang=en&key={}",
+    "postgresql://me:{}@db.example/x",
+    "me:{}@tcp(127.0.0.1:3306)/db",
+    "Server=tcp:db;Database=x;User Id=me;Password={};Encrypt=yes",
+    '{{"api_key": "{}"}}',
+    "dbPassword={}",
+    "login with password '{}' failed",
+    "-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----",
+    "sk-ant-api03-{}",
+    "ghp_{}",
+    "github_pat_{}",
+    "glpat-{}",
+    "xoxb-{}",
+    "AIzaSy{}",
+    "hf_{}",
+    "sk_live_{}",
+    "npm_{}",
+    "eyJhbGciOiJIUzI1NiJ9.{}.c2lnbmF0dXJl",
+]
+MORE = [
+    "{{'Authorization': 'Bearer {}', 'Accept': 'x'}}",
+    "headers=[(b'authorization', b'Bearer {}')]",
+    "GET /v1?api_key={}&q=cats HTTP/1.1",
+    "https://account.blob.core.windows.net/c?sv=2020&sig={}",
+    "DefaultEndpointsProtocol=https;AccountName=x;AccountKey={};EndpointSuffix=core",
+    "jdbc:postgresql://host/db?user=me&password={}",
+    "mongodb+srv://me:{}@cluster.example.net/db",
+    "redis://:{}@localhost:6379/0",
+    "https://{}@o0.ingest.sentry.io/1",
+    "Incorrect API key provided: {}",
+    "curl -H 'X-Api-Key: {}' https://host",
+    "tool --api-key {} --verbose",
+    'body: {{\\"client_secret\\": \\"{}\\"}}',
+    "secret = '{}'",
+    "https://hooks.slack.com/services/T0/B0/{}",
+    "GOCSPX-{}",
+    "sk-{}",
+    "sk-proj-{}",
+    "gsk_{}",
+    "pypi-{}",
+    "AKIA" + "Q7ZP4MX2Q7ZP",
+]
+PROSE = """
+Bearer authentication is required, and Basic authentication is not.
+password: required. token: expected a string. Authorization: required
+sk-learn-compatible-estimators and key-value-storage-systems work. Token expired yesterday.
+The key is important, the token is invalid and the secret is out.
+Contact: john@example.com or mailto:john@example.com, at 10:30@home; the ratio is 3:4.
+def f(password=None, token=self.token, api_key=os.environ["X"]): return get(token=get_token(1))
+max_tokens=4096 sort_key=name key=lambda author=john tokens: 12345 primary_key: customer4
+File "/home/u/secret/app.py", line 12, in run
+https://host.example/?key=customers&page=12
+"""
+
+
+@pytest.mark.parametrize("form", [*FORMS, *MORE])
+def test_a_secret_is_known_by_its_form(form):
+    """Nothing of it is left, and of the rest enough to know what it was."""
+    text = masked(f"before {form.format(SECRET)} after")
+    assert SECRET not in text
+    assert "Q7ZP4MX2Q7ZP" not in text
+    assert "[secret]" in text
+    assert text.startswith("before ")
+    assert text.endswith(" after") or "Authorization" in form  # of a header's line nothing is left
+    assert masked(text) == text
+
+
+@pytest.mark.parametrize("line", PROSE.strip().splitlines())
+def test_prose_stays_as_it_is(line):
+    """Words about keys are no keys."""
+    assert masked(line) == line
+
+
+def test_a_key_does_not_act_wherever_it_stands(monkeypatch):
+    """Known by its form, or by the variable that has it; another text of the kind is a change."""
+    assert hash_value({"a": "ghp_" + "a1" * 12}, "v") == hash_value({"a": "ghp_" + "b2" * 12}, "v")
+    monkeypatch.setenv("DB_PASS", "correct-horse-1")
+    first = hash_value(["correct-horse-1", "x"], "v")
+    monkeypatch.setenv("DB_PASS", "correct-horse-2")
+    assert hash_value(["correct-horse-2", "x"], "v") == first
+    assert hash_value(["correct-horse-1", "x"], "v") != first
+
+
+def test_a_private_digest_is_no_plain_one():
+    """It depends on its salt, and is none of the hashes that anybody has a table of."""
+    one, other = private_digest("text", SECRET, salt="a"), private_digest("text", SECRET, salt="b")
+    assert (
+        len({one, other, digest("text", SECRET), text_hash(SECRET), hashlib.sha256(SECRET.encode()).hexdigest()}) == 4
+    )
+    assert one == private_digest("text", SECRET, salt="a")
