@@ -42,13 +42,17 @@ class Hashed(NamedTuple):
 
 
 class _Frame:
-    """One part that is being encoded. `low` is the furthest part back that it, or a part of it, refers to."""
+    """One part that is being encoded. `low` is the furthest part back that it, or a part of it, refers to.
 
-    __slots__ = ("depth", "index", "low", "outer", "path", "steps", "value")
+    `cyclic`: a part of it is in a cycle, whose encoding shows where the cycle was entered.
+    """
+
+    __slots__ = ("cyclic", "depth", "index", "low", "outer", "path", "steps", "value")
 
     def __init__(self, value: object, path: str, index: int, outer: _Frame | None) -> None:
         self.value, self.path, self.index, self.low, self.outer = value, path, index, index, outer
         self.depth: int = outer.depth + 1 if outer else 0
+        self.cyclic = False
         self.steps: Parts | None = None
 
 
@@ -61,6 +65,7 @@ class Walker:
         self._frame: _Frame | None = None
         self._open: dict[int, int] = {}
         self._closed: dict[int, Encoded] = {}
+        self._cyclic: dict[int, None] = {}  # those of the closed that show the way in
         self._kept: list[object] = []  # an id stays taken for as long as the walk remembers it
         self.opaque: set[tuple[str, str]] = set()
         self.environment: dict[str, str] = {}
@@ -90,11 +95,14 @@ class Walker:
                 hand_over(value)
                 value = without_password(value)
             return scalar(value)
-        index = self._open.get(id(value))
+        key = id(value)
+        index = self._open.get(key)
         if index is not None and self._frame is not None:
             self._frame.low = min(self._frame.low, index)
             return ["ref", self._frame.index - index]
-        return self._closed.get(id(value), _UNKNOWN)
+        if key in self._cyclic and self._frame is not None:
+            self._frame.cyclic = True
+        return self._closed.get(key, _UNKNOWN)
 
     def _enter(self, value: object, path: str) -> _Frame:
         frame = self._frame = _Frame(value, path, len(self._open), self._frame)
@@ -122,19 +130,23 @@ class Walker:
     def _leave(self, frame: _Frame, encoded: list[Encoded]) -> Encoded:
         sealed: Encoded = ["#", seal("part", encoded)]
         if frame.low == frame.index:
-            self._close(frame.index, sealed)
+            self._close(frame, sealed)
         outer = self._frame = frame.outer
         if outer is not None:
             outer.low = min(outer.low, frame.low)
+            outer.cyclic = outer.cyclic or frame.cyclic
         return sealed
 
-    def _close(self, index: int, sealed: Encoded) -> None:
-        """Settle the cycle whose first part is at `index`; a part that is in no cycle is one of its own."""
-        while len(self._open) > index:
+    def _close(self, frame: _Frame, sealed: Encoded) -> None:
+        """Settle the cycle whose first part is in `frame`; a part that is in no cycle is one of its own."""
+        frame.cyclic = frame.cyclic or len(self._open) > frame.index + 1
+        while len(self._open) > frame.index:
             key, position = self._open.popitem()
-            offset = position - index
+            offset = position - frame.index
             if self._skip is None:  # with one, what is left out depends on the path
                 self._closed[key] = ["member", offset, sealed] if offset else sealed
+                if frame.cyclic:
+                    self._cyclic[key] = None
 
     def skips(self, path: str) -> bool:
         """Whether the caller wants the part at this path left out."""
@@ -161,12 +173,18 @@ class Walker:
         reply = self._known(value)
         if reply is not _UNKNOWN:
             return reply
-        opened, closed = self._open, self._closed
-        self._open, self._closed = dict(opened), dict(closed)
+        opened, cyclic = len(self._open), len(self._cyclic)
         try:
             return self.encode(value, path)
         finally:
-            self._open, self._closed = opened, closed
+            self._forget(opened, cyclic)
+
+    def _forget(self, opened: int, cyclic: int) -> None:
+        """Forget the parts whose encodings show the way in to them: all others are the same from everywhere."""
+        while len(self._open) > opened:
+            self._open.popitem()
+        while len(self._cyclic) > cyclic:
+            del self._closed[self._cyclic.popitem()[0]]
 
 
 _CODE = (type, FunctionType, MethodType, ModuleType, BuiltinFunctionType, property, classmethod, staticmethod)
