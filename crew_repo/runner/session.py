@@ -270,6 +270,8 @@ class Session:
         position = self._position(task)
         view = adapter.live_task(task, self._names[position], position, self._plans)
         policy = self._options.policies.of(view.name)
+        if self._open or adapter.is_conditional(task):
+            self._memo.look_again()
         with self._work.hashing():
             definition = adapter.Describer(live, self._memo).describe(view, policy)
         current = current_state(
@@ -334,6 +336,7 @@ class Session:
         adapter.serve(ticket.view.original, ticket.agent, ticket.context, ticket.output)
         if self._options.fire_callbacks:
             yield from adapter.fire_callbacks(self._crew, ticket.view.original, ticket.output)
+            self._memo.look_again()
         self._note_reused(ticket, record)
 
     def _note_reused(self, ticket: Ticket, record: Record) -> None:
@@ -452,6 +455,7 @@ class Session:
             yield
         finally:
             self._open.discard(ticket)
+            self._memo.look_again()
 
     def _plan_late(self) -> None:
         """`planning=True` asks a model in every kickoff; here only when the first task is really executed."""
