@@ -34,7 +34,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from crew_repo.hashing import _annotations, _callables, _classes, _objects, _plumbing, _pydantic, _values  # noqa: F401
+from crew_repo.hashing import _annotations, _callables, _classes, _elsewhere, _objects, _plumbing, _pydantic, _values  # noqa: F401
 from crew_repo.hashing._accounts import accounts, written_at_work
 from crew_repo.hashing._canonical import FORMAT, JsonValue, digest
 from crew_repo.hashing._dispatch import handles, handles_marked, register_hasher, unregister_hasher

@@ -66,7 +66,8 @@ def _derived(walker: Walker, value: Any, path: str, steps: Steps) -> Parts:
     *("asyncio.locks.Lock", "asyncio.locks.Event", "asyncio.locks.Condition", "asyncio.locks.Semaphore"),
     *("asyncio.events.AbstractEventLoop", "concurrent.futures._base.Executor", "multiprocessing.synchronize.SemLock"),
     *("loguru._logger.Logger", "structlog._config.BoundLoggerLazyProxy", "structlog._base.BoundLoggerBase"),
-    *("rich.console.Console", "tqdm.std.tqdm", "opentelemetry.trace.Tracer"),
+    *("rich.console.Console", "tqdm.std.tqdm", "opentelemetry.trace.Tracer", "_ssl._SSLContext"),
+    *("filelock._api.BaseFileLock", "filelock._core._lock.BaseFileLock", "portalocker.utils.LockBase"),
 )
 @_with_what_the_user_adds
 def _stateless(_walker: Walker, value: object, _path: str) -> list[Encoded]:
@@ -111,21 +112,6 @@ def _context_variable(_: Walker, value: ContextVar[Any], path: str) -> Parts:
 )
 def _running(walker: Walker, value: object, path: str) -> list[Encoded]:
     return walker.hidden(value, path, "is a computation under way")
-
-
-@handles_named(
-    *("redis.client.Redis", "redis.asyncio.client.Redis", "pymongo.mongo_client.MongoClient"),
-    *("botocore.client.BaseClient", "boto3.resources.base.ServiceResource"),
-    *("sqlalchemy.engine.base.Engine", "sqlalchemy.engine.base.Connection", "sqlalchemy.orm.session.Session"),
-    *("sqlalchemy.ext.asyncio.engine.AsyncEngine", "sqlalchemy.ext.asyncio.session.AsyncSession"),
-    *("psycopg._connection_base.BaseConnection", "psycopg2.extensions.connection", "sqlite3.Connection"),
-    *("crew_repo.repository.StateRepository", "crew_repo.store.store.Store"),
-    *("elasticsearch._sync.client.Elasticsearch", "qdrant_client.qdrant_client.QdrantClient"),
-    *("chromadb.api.client.SharedSystemClient", "pymysql.connections.Connection", "neo4j._sync.driver.Driver"),
-)
-def _database_client(walker: Walker, value: object, path: str) -> list[Encoded]:
-    hand_over(value)
-    return walker.hidden(value, path, "stands for data that is kept elsewhere")
 
 
 @handles_named(

@@ -10,7 +10,7 @@ together, when its first part is (Tarjan's algorithm), since only then does thei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -67,7 +67,7 @@ class Walker:
         self._closed: dict[int, Encoded] = {}
         self._cyclic: dict[int, None] = {}  # those of the closed that show the way in
         self._kept: list[object] = []  # an id stays taken for as long as the walk remembers it
-        self.opaque: set[tuple[str, str]] = set()
+        self.opaque: set[tuple[Any, ...]] = set()  # the members of `Opaque`
         self.environment: dict[str, str] = {}
 
     def encode(self, value: object, path: str) -> Encoded:
@@ -157,6 +157,13 @@ class Walker:
         kind = type(value)
         self.opaque.add((path, f"{kind.__qualname__} (a {qualified_name(kind)}): it {why}"))
         return ["opaque", qualified_name(kind)]
+
+    def elsewhere(self, value: object, path: str, places: Sequence[tuple[str, str]]) -> list[Encoded]:
+        """The encoding of a handle of data that lives elsewhere: its kind and its places; the data are not seen."""
+        kind = qualified_name(type(value))
+        said = ", ".join(f"{name} {said}" for name, said in places) or "a scratch folder"
+        self.opaque.add((path, f"{type(value).__qualname__} (a {kind}): {said}", True))
+        return ["elsewhere", kind, *([SCALARS[str](name), SCALARS[str](said)] for name, said in places)]
 
     def members(self, values: Iterable[tuple[str, object]], path: str) -> Parts:
         """Named parts in the order of their names; of a secret only the name."""

@@ -26,6 +26,7 @@ from crew_repo.model import (
     Failure,
     Lease,
     NewRecord,
+    Opaque,
     Outcome,
     Reason,
     ReasonKind,
@@ -116,6 +117,7 @@ class Session:
         self._owner = this_owner()
         self._memo = adapter.Memo(hidden=adapter.secrets_of(crew))
         self._work = Work()
+        self._told: set[str] = set()
 
     # The run as a whole.
 
@@ -297,11 +299,27 @@ class Session:
 
     def _warn_opaque(self, current: Current) -> None:
         for opaque in current.definition.opaque:
+            if opaque.elsewhere:
+                self._warn_elsewhere(current, opaque)
+                continue
             log.warning(
                 "task %s runs every time: %s cannot be hashed (%s). Give it a hasher with register_hasher, "
                 "or leave it out with TaskPolicy(ignore=(%r,)).",
                 current.task_name, opaque.path, opaque.why, opaque.path,
             )  # fmt: skip
+
+    def _warn_elsewhere(self, current: Current, opaque: Opaque) -> None:
+        """Say once in a run what is not seen, unless the task's policy has an answer to it."""
+        policy = current.policy
+        answered = policy.files or policy.always or policy.max_age is not None or policy.salt is not None
+        if answered or opaque.path in self._told:
+            return
+        self._told.add(opaque.path)
+        log.warning(
+            "task %s is served although %s stands for data that crew_repo cannot see (%s); changes there are not "
+            "noticed. Name their files with TaskPolicy(files=...), or give it a max_age, or always=True.",
+            current.task_name, opaque.path, opaque.why,
+        )  # fmt: skip
 
     def _restore(self, ticket: Ticket) -> None:
         """Make the stored output live; if the task's class no longer accepts it, the task is stale and says so."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from crewai import Crew
 from crewai.tools import BaseTool
 
+from crew_repo import TaskPolicy
 from crew_repo.hashing import register_hasher, unregister_hasher
 from tests import crews
 
@@ -65,3 +68,20 @@ def test_what_a_callback_changes_between_two_tasks_is_seen(repo, model):
     assert repo.run(changed, force=["t0"]).run.executed == ["t0", "t1", "t2", "t3", "t4"]
     changed.agents[0].tools[0].table.rows[:] = ["a"]
     assert repo.run(changed, force=["t0"]).run.executed == ["t0"]
+
+
+def test_data_that_lives_elsewhere_is_told_once_and_served(repo, model, tmp_path, caplog):
+    """A tool that holds a connection is reused; a warning says once what is not seen, unless a policy answers it."""
+
+    def crew() -> Crew:
+        clerk = crews.agent(model, tools=[Look(table=sqlite3.connect(tmp_path / "claims.db", check_same_thread=False))])
+        return Crew(agents=[clerk], tasks=[crews.task(f"t{n}", f"task {n}", clerk, context=[]) for n in range(3)])
+
+    repo.run(crew())
+    caplog.clear()
+    assert repo.run(crew()).run.executed == []
+    assert [record for record in caplog.messages if "claims.db" in record and "TaskPolicy(files=" in record] != []
+    assert sum("claims.db" in record for record in caplog.messages) == 1
+    caplog.clear()
+    repo.run(crew(), policies={"*": TaskPolicy(max_age=timedelta(days=1))})
+    assert not any("claims.db" in record for record in caplog.messages)
