@@ -18,6 +18,7 @@ What counts:
   and never reads does not count, nor does what a model writes as it answers (`_accounts`). So do the globals that
   functions of the same module write, whoever of it reads them, and defaults and attributes of functions (`_globals`).
 - Of a client, a thread or another thing of plumbing that the user has derived a class of, what the user has added.
+- Handles of data that lives elsewhere (databases, buckets, scratch folders) by where it is (`_elsewhere`).
 
 What does not count, and cannot be seen: the values of what is named like a secret (`_secret_names`) or is a SecretStr,
 and the passwords in URLs (`handing_over` tells the caller what they were, who keeps them out of what is stored);
