@@ -46,7 +46,6 @@ _DEEPEST = 5
     *("sqlalchemy.engine.base.Engine", "sqlalchemy.engine.base.Connection", "sqlalchemy.orm.session.Session"),
     *("sqlalchemy.ext.asyncio.engine.AsyncEngine", "sqlalchemy.ext.asyncio.session.AsyncSession"),
     *("psycopg._connection_base.BaseConnection", "psycopg2.extensions.connection", "sqlite3.Connection"),
-    *("crew_repo.repository.StateRepository", "crew_repo.store.store.Store"),
     *("elasticsearch._sync.client.Elasticsearch", "qdrant_client.qdrant_client.QdrantClient"),
     *("chromadb.api.BaseAPI", "chromadb.api.AdminAPI", "chromadb.api.client.SharedSystemClient"),
     *("chromadb.api.shared_system_client.SharedSystemClient", "pymysql.connections.Connection"),
@@ -100,6 +99,13 @@ def _members(value: Any) -> dict[str, Any]:
 def _collection(_: Walker, value: Any, path: str) -> Parts:
     """Its name and its client; its identifier is another one wherever it is made anew."""
     return ["collection", SCALARS[str](value.name), (yield value._client, f"{path}._client")]
+
+
+@handles_named("crew_repo.repository.StateRepository", "crew_repo.store.store.Store")
+def _repository(walker: Walker, value: object, path: str) -> list[Encoded]:
+    """Answers of this or another crew: what runs write there is read in the next."""
+    hand_over(value)
+    return walker.hidden(value, path, "stands for data that is kept elsewhere")
 
 
 @handles_named("tempfile.TemporaryDirectory")

@@ -33,7 +33,7 @@ _DEEPEST = 10_000
 class Hashed(NamedTuple):
     """A hash, and what of the value could not be read into it.
 
-    With anything opaque the hash proves nothing, unless it only tells of data that lives elsewhere (`Opaque.elsewhere`).
+    With anything opaque the hash proves nothing, unless that only tells of data elsewhere (`Opaque.elsewhere`).
 
     `environment` has the hash of each variable of the environment that code in it reads; `sha256` is without them.
     """
