@@ -112,10 +112,14 @@ class ReasonKind(_Text):
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """A part of a task's definition that cannot be hashed: where it stands, and what it is."""
+    """A part of a task's definition that cannot be hashed: where it stands, and what it is.
+
+    `elsewhere`: where it is could be hashed, what is kept there not; the task may be served, and a warning says so.
+    """
 
     path: str
     why: str
+    elsewhere: bool = False
 
     def __str__(self) -> str:
         return f"{self.path}: {self.why}"

@@ -125,7 +125,7 @@ def counts_resolved(policy: TaskPolicy) -> bool:
 def decide(current: Current, record: Record | None, head: TaskHead | None, now: datetime) -> Decision:
     """Whether `record`, found by `current.input_hash`, may be served; if not, why. `head` only explains."""
     demanded = tuple(reason for cue in _DEMANDS if (reason := cue(current)))
-    demanded += tuple(_not_hashable(opaque) for opaque in current.definition.opaque)
+    demanded += tuple(_not_hashable(opaque) for opaque in current.definition.opaque if not opaque.elsewhere)
     if record is None:
         why = _why_missing(current, head)
         status = Status.MISSING if _is_missing(why) else Status.STALE
@@ -148,7 +148,7 @@ def decide(current: Current, record: Record | None, head: TaskHead | None, now: 
 def decide_unknown(current: Current, possible: bool, upstream: tuple[Reason, ...], head: TaskHead | None) -> Decision:
     """A task whose context is not known yet. `possible`: some record has its definition, so it may yet be fresh."""
     demanded = tuple(reason for cue in _DEMANDS if (reason := cue(current)))
-    demanded += tuple(_not_hashable(opaque) for opaque in current.definition.opaque)
+    demanded += tuple(_not_hashable(opaque) for opaque in current.definition.opaque if not opaque.elsewhere)
     if possible and not demanded:
         return _decision(current, Status.MAY_RERUN, upstream, head)
     why = () if possible else _why_missing(_as_if_told(current, head), head)

@@ -42,16 +42,16 @@ __all__ = ["Describer", "take_up"]
 
 
 class Describer:
-    """Describes the tasks of one view; agents and tools are described once and shared between their tasks."""
+    """Describes the tasks of one view; agents and tools are described once and shared between their tasks.
+
+    With one `memo`, also between the describers of a run, until it is told to look again.
+    """
 
     def __init__(self, view: CrewView, memo: Memo | None = None) -> None:
         self._view = view
         self._memo = memo or Memo()
         self._memo.hidden |= secret_inputs(view.inputs)
         self._memo.private |= private_inputs(view.inputs)
-        self._agents: dict[tuple[int, str], Definition] = {}
-        self._tools: dict[tuple[int, ...], Definition] = {}
-        self._crew: Definition | None = None
 
     def describe(
         self, view: TaskView, policy: TaskPolicy, *, written: Mapping[Path, str] | None = None
@@ -111,12 +111,8 @@ class Describer:
 
     def _tools_of(self, tools: Sequence[Any] | None) -> Definition:
         """A list of tools is described once, however many tasks have it."""
-        key = tuple(map(id, tools or ()))
-        if key not in self._tools:
-            parts = Parts(self._memo)
-            add_tools(parts, "", tools)
-            self._tools[key] = parts.definition()
-        return self._tools[key]
+        listed = list(tools or ())
+        return self._memo.once(("tools", *map(id, listed)), listed, lambda parts: add_tools(parts, "", listed))
 
     @staticmethod
     def _add_schemas(parts: Parts, task: Task) -> None:
@@ -185,11 +181,7 @@ class Describer:
         add_declared(parts, policy.paths, written)
 
     def _crew_parts(self) -> Definition:
-        if self._crew is None:
-            parts = Parts(self._memo)
-            self._add_crew(parts)
-            self._crew = parts.definition()
-        return self._crew
+        return self._memo.once(("crew", id(self._view.crew)), self._view.crew, self._add_crew)
 
     def _add_crew(self, parts: Parts) -> None:
         crew = self._view.crew
@@ -233,16 +225,14 @@ class Describer:
         parts.json("coworkers.order", [agent.role for agent in agents])
 
     def _agent(self, agent: BaseAgent, prefix: str, policy: TaskPolicy, *, own_tools: bool) -> Definition:
-        key = (id(agent), f"{prefix} {policy.dates} {own_tools}")
-        if key not in self._agents:
-            parts = Parts(self._memo)
+        def add(parts: Parts) -> None:
             add_agent(parts, prefix, agent, self._view, policy)
             if own_tools and prefix != "agent":
                 add_tools(parts, f"{prefix}.", agent.tools)
             elif own_tools and graph.is_hierarchical(self._view.crew):
                 add_tools(parts, "agent.", agent.tools)
-            self._agents[key] = parts.definition()
-        return self._agents[key]
+
+        return self._memo.once(("agent", id(agent), prefix, policy.dates, own_tools), agent, add)
 
 
 def add_agent(parts: Parts, prefix: str, agent: BaseAgent, view: CrewView, policy: TaskPolicy) -> None:

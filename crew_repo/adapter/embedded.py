@@ -98,7 +98,7 @@ def _described_as(walker: Walker, kind: str, value: Any, path: str, describe: An
     with _entered(value):
         describe(parts)
     definition = parts.definition()
-    walker.opaque.update((opaque.path, opaque.why) for opaque in definition.opaque)
+    walker.opaque.update((opaque.path, opaque.why, opaque.elsewhere) for opaque in definition.opaque)
     named = [[component.path.removeprefix(path), component.sha256] for component in definition.components]
     return [kind, *named]
 

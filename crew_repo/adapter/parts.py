@@ -50,6 +50,7 @@ class Memo:
     """What was hashed in one run or plan: code by its identity, which is kept alive, texts, and files.
 
     A text with something `hidden` in it is hashed, and not kept: secrets, as far as they are known. No `repr` has them.
+    `described` holds whole tools, agents and crews, each beside the objects whose ids are in its key.
     """
 
     code: dict[tuple[str | None, int, object], tuple[Any, Hashed]] = field(default_factory=dict)
@@ -58,6 +59,20 @@ class Memo:
     hidden: set[str] = field(default_factory=set, repr=False)
     clients: dict[int, tuple[object, object]] = field(default_factory=dict, repr=False)
     private: set[str] = field(default_factory=set, repr=False)  # secret inputs: what has one in it is hashed privately
+    described: dict[tuple[object, ...], tuple[object, Definition]] = field(default_factory=dict, repr=False)
+
+    def once(self, key: tuple[object, ...], owner: object, add: Callable[[Parts], None]) -> Definition:
+        """The definition that `add` collects, the first time; `owner` holds the objects whose ids are in the key."""
+        found = self.described.get(key)
+        if found is None:
+            parts = Parts(self)
+            add(parts)
+            found = self.described[key] = (owner, parts.definition())
+        return found[1]
+
+    def look_again(self) -> None:
+        """Describe all objects anew from here on: code of the user's has run, which may have changed them."""
+        self.described.clear()
 
     def client(self, llm: Any, make: Callable[[Any], object]) -> object:
         """The client of an LLM that has to be made to be looked at, once for each."""

@@ -22,6 +22,7 @@ What counts:
 - Of a client of HTTP, its address, its query and its headers (`_clients`), and whatever of the user's hangs on it:
   adapters, transports, hooks, auth objects (`_hanging`). Of a thread or a pool, the user's code that it calls.
 - Of a client, a thread or another thing of plumbing that the user has derived a class of, what the user has added.
+- Handles of data that lives elsewhere (databases, buckets, scratch folders) by where it is (`_elsewhere`).
 
 What does not count, and cannot be seen: the values of what is named like a secret (`_secret_names`) or is a SecretStr
 (of an object there, only the user's class), and the passwords in URLs (`handing_over` tells the caller what they were,
@@ -39,7 +40,17 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from crew_repo.hashing import _annotations, _callables, _classes, _clients, _objects, _plumbing, _pydantic, _values  # noqa: F401
+from crew_repo.hashing import (  # noqa: F401
+    _annotations,
+    _callables,
+    _classes,
+    _clients,
+    _elsewhere,
+    _objects,
+    _plumbing,
+    _pydantic,
+    _values,
+)
 from crew_repo.hashing._accounts import accounts, written_at_work
 from crew_repo.hashing._canonical import FORMAT, JsonValue, digest
 from crew_repo.hashing._clients import acting_headers, client_address, client_headers, endpoint, hangs_on_client

@@ -204,6 +204,6 @@ def _last(name: str) -> str:
 
 @handles(Kept)
 def _kept(walker: Walker, value: Kept, _path: str) -> list[Encoded]:
-    walker.opaque.update((opaque.path, opaque.why) for opaque in value.hashed.opaque)
+    walker.opaque.update((opaque.path, opaque.why, opaque.elsewhere) for opaque in value.hashed.opaque)
     walker.environment.update(value.hashed.environment)
     return ["kept", value.hashed.sha256]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copyreg
+import struct
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from crew_repo.hashing._canonical import SCALARS, Encoded
 from crew_repo.hashing._dispatch import handles, handles_named
 from crew_repo.hashing._kept import kept_members
 from crew_repo.hashing._state import has_hidden_state, instance_state
@@ -38,16 +42,34 @@ def _instance(walker: Walker, value: object, path: str) -> Parts:
 
 def _reduced(walker: Walker, value: object, path: str) -> Parts:
     """What `pickle` would write of an object of compiled code, as values; nothing is pickled."""
+    registered = copyreg.dispatch_table.get(type(value))
     try:
-        recipe = value.__reduce_ex__(2)
+        recipe: Any = registered(value) if registered else value.__reduce_ex__(2)
     except Exception:  # noqa: BLE001 - compiled types refuse in many ways; the object is named, not dropped
         return walker.hidden(value, path, _UNREADABLE)
     if isinstance(recipe, str):
+        if not _is_found(value, recipe):
+            return walker.hidden(value, path, _UNREADABLE)
         return ["named", f"{type(value).__module__}.{recipe}"]
     maker, arguments, state, items, pairs = (*recipe, None, None, None)[:5]
     kind = yield type(value), path
     parts = (arguments, state, list(items or ()), list(pairs or ()))
     return ["reduced", kind, (yield maker, path), (yield parts, path)]
+
+
+def _is_found(value: object, name: str) -> bool:
+    """Whether a module has this very object under its name; one that is made of the user's code it has not."""
+    return any(getattr(module, "__dict__", {}).get(name) is value for module in list(sys.modules.values()))
+
+
+@handles(struct.Struct)
+def _struct(_walker: Walker, value: struct.Struct, _path: str) -> list[Encoded]:
+    return ["struct", SCALARS[str](value.format)]
+
+
+@handles_named("_hashlib.HASH")
+def _digest(_walker: Walker, value: Any, _path: str) -> list[Encoded]:
+    return ["digest", value.name, value.copy().hexdigest()]
 
 
 @handles_named("numpy.ndarray")

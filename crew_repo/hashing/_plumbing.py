@@ -17,7 +17,6 @@ from crew_repo.hashing._dispatch import handles, handles_named
 from crew_repo.hashing._hanging import hanging_on, leads_nowhere
 from crew_repo.hashing._kept import kept_members
 from crew_repo.hashing._origin import is_own_class, qualified_name
-from crew_repo.hashing._secrets import hand_over
 from crew_repo.hashing._state import instance_state
 from crew_repo.hashing.state import assigned_in, own_written_attributes
 
@@ -83,7 +82,8 @@ def _derived(walker: Walker, value: Any, path: str, steps: Steps) -> Parts:
     *("asyncio.locks.Lock", "asyncio.locks.Event", "asyncio.locks.Condition", "asyncio.locks.Semaphore"),
     *("asyncio.events.AbstractEventLoop", "multiprocessing.synchronize.SemLock"),
     *("loguru._logger.Logger", "structlog._config.BoundLoggerLazyProxy", "structlog._base.BoundLoggerBase"),
-    *("rich.console.Console", "tqdm.std.tqdm", "opentelemetry.trace.Tracer"),
+    *("rich.console.Console", "tqdm.std.tqdm", "opentelemetry.trace.Tracer", "_ssl._SSLContext"),
+    *("filelock._api.BaseFileLock", "filelock._core._lock.BaseFileLock", "portalocker.utils.LockBase"),
 )
 @with_what_the_user_adds
 def _stateless(_walker: Walker, value: object, _path: str) -> list[Encoded]:
@@ -122,22 +122,6 @@ def _context_variable(_: Walker, value: ContextVar[Any], path: str) -> Parts:
 )
 def _running(walker: Walker, value: object, path: str) -> list[Encoded]:
     return walker.hidden(value, path, "is a computation under way")
-
-
-@leads_nowhere
-@handles_named(
-    *("redis.client.Redis", "redis.asyncio.client.Redis", "pymongo.mongo_client.MongoClient"),
-    *("botocore.client.BaseClient", "boto3.resources.base.ServiceResource"),
-    *("sqlalchemy.engine.base.Engine", "sqlalchemy.engine.base.Connection", "sqlalchemy.orm.session.Session"),
-    *("sqlalchemy.ext.asyncio.engine.AsyncEngine", "sqlalchemy.ext.asyncio.session.AsyncSession"),
-    *("psycopg._connection_base.BaseConnection", "psycopg2.extensions.connection", "sqlite3.Connection"),
-    *("crew_repo.repository.StateRepository", "crew_repo.store.store.Store"),
-    *("elasticsearch._sync.client.Elasticsearch", "qdrant_client.qdrant_client.QdrantClient"),
-    *("chromadb.api.client.SharedSystemClient", "pymysql.connections.Connection", "neo4j._sync.driver.Driver"),
-)
-def _database_client(walker: Walker, value: object, path: str) -> list[Encoded]:
-    hand_over(value)
-    return walker.hidden(value, path, "stands for data that is kept elsewhere")
 
 
 @leads_nowhere

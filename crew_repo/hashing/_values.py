@@ -59,18 +59,15 @@ def _in_order(values: Sequence[Any], path: str) -> Parts:
 @handles(dict, OrderedDict, MappingProxyType, contents=True)
 def _dict(walker: Walker, value: Mapping[Any, Any], path: str) -> Parts:
     ordered = walker.ordered or isinstance(value, OrderedDict)
-    texts = [key for key in value if type(key) is str]
-    if not ordered:
-        texts.sort()
     encoded: list[Encoded] = []
-    for key in texts:
-        where = f"{path}[{key!r}]"
-        if not walker.skips(where):
+    for key in value if ordered else sorted(key for key in value if type(key) is str):
+        if type(key) is not str:
+            encoded.append((yield (key, value[key]), f"{path}[...]"))
+        elif not walker.skips(where := f"{path}[{key!r}]"):
             part = (yield from secret(value[key], where)) if left_out(key, value[key]) else (yield value[key], where)
             encoded.append([walker.text(key), part])
-    others = [] if len(texts) == len(value) else [item for item in value.items() if type(item[0]) is not str]
-    alone = [walker.alone(item, f"{path}[...]") for item in others]
-    return ["dict", *encoded, *(alone if ordered else _in_own_order(alone))]
+    others = [] if ordered else [item for item in value.items() if type(item[0]) is not str]
+    return ["dict", *encoded, *_in_own_order([walker.alone(item, f"{path}[...]") for item in others])]
 
 
 @handles(defaultdict, contents=True)

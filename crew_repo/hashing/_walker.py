@@ -10,7 +10,7 @@ together, when its first part is (Tarjan's algorithm), since only then does thei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from crew_repo.hashing._canonical import SCALARS, Encoded, seal
@@ -32,7 +32,9 @@ _DEEPEST = 10_000
 
 
 class Hashed(NamedTuple):
-    """A hash, and what of the value could not be read into it. With anything opaque, the hash proves nothing.
+    """A hash, and what of the value could not be read into it.
+
+    With anything opaque the hash proves nothing, unless that only tells of data elsewhere (`Opaque.elsewhere`).
 
     `environment` has the hash of each variable of the environment that code in it reads; `sha256` is without them.
     """
@@ -43,13 +45,17 @@ class Hashed(NamedTuple):
 
 
 class _Frame:
-    """One part that is being encoded. `low` is the furthest part back that it, or a part of it, refers to."""
+    """One part that is being encoded. `low` is the furthest part back that it, or a part of it, refers to.
 
-    __slots__ = ("depth", "index", "low", "outer", "path", "roots", "steps", "value")
+    `cyclic`: a part of it is in a cycle, whose encoding shows where the cycle was entered.
+    """
+
+    __slots__ = ("cyclic", "depth", "index", "low", "outer", "path", "roots", "steps", "value")
 
     def __init__(self, value: object, path: str, index: int, outer: _Frame | None) -> None:
         self.value, self.path, self.index, self.low, self.outer = value, path, index, index, outer
         self.depth: int = outer.depth + 1 if outer else 0
+        self.cyclic = False
         self.steps: Parts | None = None
         self.roots: tuple[Root, ...] | None = None
 
@@ -66,9 +72,10 @@ class Walker:
         self._frame: _Frame | None = None
         self._open: dict[int, int] = {}
         self._closed: dict[int, Encoded] = {}
+        self._cyclic: dict[int, None] = {}  # those of the closed that show the way in
         self._kept: list[object] = []  # an id stays taken for as long as the walk remembers it
         self._keys: frozenset[str] | None = None
-        self.opaque: set[tuple[str, str]] = set()
+        self.opaque: set[tuple[Any, ...]] = set()  # the members of `Opaque`
         self.environment: dict[str, str] = {}
 
     def encode(self, value: object, path: str) -> Encoded:
@@ -93,11 +100,14 @@ class Walker:
         scalar = SCALARS.get(type(value))
         if scalar is not None:
             return self.text(value) if type(value) is str else scalar(value)
-        index = self._open.get(id(value))
+        key = id(value)
+        index = self._open.get(key)
         if index is not None and self._frame is not None:
             self._frame.low = min(self._frame.low, index)
             return ["ref", self._frame.index - index]
-        return self._closed.get(id(value), _UNKNOWN)
+        if key in self._cyclic and self._frame is not None:
+            self._frame.cyclic = True
+        return self._closed.get(key, _UNKNOWN)
 
     def text(self, value: str) -> Encoded:
         """A text without its secrets; a path that code holds counts by its place in the project."""
@@ -159,19 +169,23 @@ class Walker:
     def _leave(self, frame: _Frame, encoded: list[Encoded]) -> Encoded:
         sealed: Encoded = ["#", seal("part", encoded)]
         if frame.low == frame.index:
-            self._close(frame.index, sealed)
+            self._close(frame, sealed)
         outer = self._frame = frame.outer
         if outer is not None:
             outer.low = min(outer.low, frame.low)
+            outer.cyclic = outer.cyclic or frame.cyclic
         return sealed
 
-    def _close(self, index: int, sealed: Encoded) -> None:
-        """Settle the cycle whose first part is at `index`; a part that is in no cycle is one of its own."""
-        while len(self._open) > index:
+    def _close(self, frame: _Frame, sealed: Encoded) -> None:
+        """Settle the cycle whose first part is in `frame`; a part that is in no cycle is one of its own."""
+        frame.cyclic = frame.cyclic or len(self._open) > frame.index + 1
+        while len(self._open) > frame.index:
             key, position = self._open.popitem()
-            offset = position - index
+            offset = position - frame.index
             if self._skip is None:  # with one, what is left out depends on the path
                 self._closed[key] = ["member", offset, sealed] if offset else sealed
+                if frame.cyclic:
+                    self._cyclic[key] = None
 
     def skips(self, path: str) -> bool:
         """Whether the caller wants the part at this path left out."""
@@ -182,6 +196,13 @@ class Walker:
         kind = type(value)
         self.opaque.add((path, f"{kind.__qualname__} (a {qualified_name(kind)}): it {why}"))
         return ["opaque", qualified_name(kind)]
+
+    def elsewhere(self, value: object, path: str, places: Sequence[tuple[str, str]]) -> list[Encoded]:
+        """The encoding of a handle of data that lives elsewhere: its kind and its places; the data are not seen."""
+        kind = qualified_name(type(value))
+        said = ", ".join(f"{name} {said}" for name, said in places) or "a scratch folder"
+        self.opaque.add((path, f"{type(value).__qualname__} (a {kind}): {said}", True))
+        return ["elsewhere", kind, *([SCALARS[str](name), SCALARS[str](said)] for name, said in places)]
 
     def members(self, values: Iterable[tuple[str, object]], path: str) -> Parts:
         """Named parts in the order of their names; of a secret only the name."""
@@ -198,12 +219,18 @@ class Walker:
         reply = self._known(value)
         if reply is not _UNKNOWN:
             return reply
-        opened, closed = self._open, self._closed
-        self._open, self._closed = dict(opened), dict(closed)
+        opened, cyclic = len(self._open), len(self._cyclic)
         try:
             return self.encode(value, path)
         finally:
-            self._open, self._closed = opened, closed
+            self._forget(opened, cyclic)
+
+    def _forget(self, opened: int, cyclic: int) -> None:
+        """Forget the parts whose encodings show the way in to them: all others are the same from everywhere."""
+        while len(self._open) > opened:
+            self._open.popitem()
+        while len(self._cyclic) > cyclic:
+            del self._closed[self._cyclic.popitem()[0]]
 
 
 def secret(value: object, path: str) -> Parts:

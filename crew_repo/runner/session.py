@@ -28,6 +28,7 @@ from crew_repo.model import (
     Holder,
     Lease,
     NewRecord,
+    Opaque,
     Outcome,
     Reason,
     ReasonKind,
@@ -125,6 +126,7 @@ class Session:
         self._memo = adapter.Memo(hidden=adapter.secrets_of(crew))
         self._failed: tuple[BaseException | None, str] = (None, "")
         self._work = Work()
+        self._told: set[str] = set()
 
     # The run as a whole.
 
@@ -326,6 +328,8 @@ class Session:
         position = self._position(task)
         view = adapter.live_task(task, self._names[position], position, self._plans)
         policy = self._options.policies.of(view.name)
+        if self._open or adapter.is_conditional(task):
+            self._memo.look_again()
         with self._work.hashing():
             definition = adapter.Describer(live, self._memo).describe(view, policy)
         current = current_state(
@@ -353,11 +357,27 @@ class Session:
 
     def _warn_opaque(self, current: Current) -> None:
         for opaque in current.definition.opaque:
+            if opaque.elsewhere:
+                self._warn_elsewhere(current, opaque)
+                continue
             log.warning(
                 "task %s runs every time: %s cannot be hashed (%s). Give it a hasher with register_hasher, "
                 "or leave it out with TaskPolicy(ignore=(%r,)).",
                 current.task_name, opaque.path, opaque.why, opaque.path,
             )  # fmt: skip
+
+    def _warn_elsewhere(self, current: Current, opaque: Opaque) -> None:
+        """Say once in a run what is not seen, unless the task's policy has an answer to it."""
+        policy = current.policy
+        answered = policy.files or policy.always or policy.max_age is not None or policy.salt is not None
+        if answered or opaque.path in self._told:
+            return
+        self._told.add(opaque.path)
+        log.warning(
+            "task %s is served although %s stands for data that crew_repo cannot see (%s); changes there are not "
+            "noticed. Name their files with TaskPolicy(files=...), or give it a max_age, or always=True.",
+            current.task_name, opaque.path, opaque.why,
+        )  # fmt: skip
 
     def _restore(self, ticket: Ticket) -> None:
         """Make the stored output live; if the task's class no longer accepts it, the task is stale and says so."""
@@ -393,6 +413,7 @@ class Session:
             adapter.serve(ticket.view.original, ticket.agent, ticket.context, ticket.output)
             if self._options.fire_callbacks:
                 yield from adapter.fire_callbacks(self._crew, ticket.view.original, ticket.output)
+                self._memo.look_again()
         self._note_reused(ticket, record)
         self._warn_unseen(ticket)
 
@@ -550,6 +571,7 @@ class Session:
             yield
         finally:
             self._open.discard(ticket)
+            self._memo.look_again()
 
     def _save(self, ticket: Ticket, output: Any, seconds: float, usage: Usage) -> Any:
         """Record a finished task in one transaction; the output to go on with (another's, if it was fenced off)."""

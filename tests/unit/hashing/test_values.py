@@ -444,3 +444,42 @@ def test_a_transport_that_answers_itself_acts(project):
         project.write(crewmodule=text.replace('"a"', f'"{answer}"'))
         hashes.append(hash_value(project.load("crewmodule").client, "v"))
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+class Ring:
+    """An object in a cycle; it is equal to nothing else, so that a set holds many."""
+
+    def __init__(self, name, ring=None):
+        self.name, self.ring = name, ring or []
+        self.ring.append(self)
+
+
+def test_the_items_of_a_set_are_read_once():
+    """A part that many items of sets, or of dicts with numbers for keys, share is read a single time."""
+    read = []
+    register_hasher(Slotted, lambda slotted: read.append(slotted) or slotted.left)
+    try:
+        shared = Slotted(1)
+        sha([{Ring(n, [shared]) for n in range(3)}, {1: (2, shared), 2: [shared]}, {(1, shared)}])
+    finally:
+        unregister_hasher(Slotted)
+    assert read == [shared]
+
+
+@pytest.mark.parametrize("made", [set, lambda items: {item: item.name for item in items}], ids=["set", "keys"])
+def test_cycles_through_items_without_an_order_show_none(made):
+    """Items that lead to each other hash the same, whichever of them is met first."""
+
+    def held(order):
+        ring: list[Ring] = []
+        items = [Ring(name, ring) for name in "abc"]
+        return made([items[n] for n in order])
+
+    assert len({sha(held(order)) for order in itertools.permutations(range(3))}) == 1
+
+
+def test_the_order_of_keys_that_are_no_texts_acts_where_code_may_go_through_it():
+    """Texts and numbers mixed are one order."""
+    one, other = {1: "a", "b": 2, 3: "c"}, {"b": 2, 3: "c", 1: "a"}
+    assert sha(one) == sha(other)
+    assert sha(one, ordered=True) != sha(other, ordered=True)

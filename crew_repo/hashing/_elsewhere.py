@@ -1,0 +1,118 @@
+"""Handles of data that lives elsewhere: databases, buckets and scratch folders count by where they are.
+
+What stands there cannot be seen, just as where a tool connects inside its function; the walk tells it once, as
+`Opaque.elsewhere`. A handle whose place cannot be read is opaque, and so is one of data in this process's memory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from crew_repo.hashing._canonical import SCALARS, Encoded
+from crew_repo.hashing._dispatch import handles_named
+from crew_repo.hashing._hanging import leads_nowhere
+from crew_repo.hashing._origin import is_own_class, qualified_name
+from crew_repo.hashing._secret_names import is_secret_name
+from crew_repo.hashing._secrets import hand_over, without_password
+from crew_repo.hashing._state import instance_state
+
+if TYPE_CHECKING:
+    from crew_repo.hashing._walker import Parts, Walker
+
+__all__: list[str] = []
+
+_UNREADABLE = "stands for data that is kept elsewhere, and does not say where"
+_IN_MEMORY = "stands for data in the memory of this process"
+# Names that say where data is; identifiers, counters and times are none of them.
+_PLACE = re.compile(
+    r"(.*[_ ])?(url|uri|dsn|hosts?|hostname|port|database|dbname|db|path|dir|directory|folder|bucket|collection|table"
+    r"|keyspace|region|tenant|namespace|drivername|username|user)(_name)?"
+)
+# Names of the parts of a client that hold its settings.
+_SETTINGS = re.compile(
+    r"_*(.*_)?(settings|config|options|kwargs|url|bind|meta|endpoint|client|server|system|pool|engine|info|transport"
+    r"|sync_engine|sync_session|node_pool|seeds)"
+)
+_MEMORY = {":memory:"}
+_DEEPEST = 5
+
+
+@leads_nowhere
+@handles_named(
+    *("redis.client.Redis", "redis.asyncio.client.Redis", "pymongo.synchronous.mongo_client.MongoClient"),
+    *("pymongo.mongo_client.MongoClient", "botocore.client.BaseClient", "boto3.resources.base.ServiceResource"),
+    *("sqlalchemy.engine.base.Engine", "sqlalchemy.engine.base.Connection", "sqlalchemy.orm.session.Session"),
+    *("sqlalchemy.ext.asyncio.engine.AsyncEngine", "sqlalchemy.ext.asyncio.session.AsyncSession"),
+    *("psycopg._connection_base.BaseConnection", "psycopg2.extensions.connection", "sqlite3.Connection"),
+    *("elasticsearch._sync.client.Elasticsearch", "qdrant_client.qdrant_client.QdrantClient"),
+    *("chromadb.api.BaseAPI", "chromadb.api.AdminAPI", "chromadb.api.client.SharedSystemClient"),
+    *("chromadb.api.shared_system_client.SharedSystemClient", "pymysql.connections.Connection"),
+    *("neo4j._sync.driver.Driver", "lancedb.db.DBConnection"),
+)
+def _handle(walker: Walker, value: object, path: str) -> list[Encoded]:
+    hand_over(value)
+    places = sorted(set(_places(value)))
+    if _is_in_memory(places):
+        return walker.hidden(value, path, _IN_MEMORY)
+    if not places or any(map(is_own_class, type(value).__mro__)):
+        return walker.hidden(value, path, _UNREADABLE)
+    return walker.elsewhere(value, path, places)
+
+
+def _is_in_memory(places: list[tuple[str, str]]) -> bool:
+    """Whether a database is of this process alone: SQLite's without a file, Chroma's without a folder or a server."""
+    names = {name for name, _ in places}
+    if any(said in _MEMORY for _, said in places) or (("drivername", "sqlite") in places and "database" not in names):
+        return True
+    return ("is_persistent", "False") in places and "chroma_server_host" not in names
+
+
+def _places(value: object, depth: int = _DEEPEST) -> Iterator[tuple[str, str]]:
+    """Where a client's data is, by the names of its settings; passwords and what is not set are left out."""
+    for name, part in _members(value).items():
+        if is_secret_name(name) or part is None or part == "":
+            continue
+        if isinstance(part, (str, int, PurePath)):
+            if _PLACE.fullmatch(name.strip("_")) or name == "is_persistent":
+                yield name.strip("_"), without_password(str(part))
+        elif depth and _SETTINGS.fullmatch(name):
+            yield from _places(part, depth - 1)
+
+
+def _members(value: Any) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return {name: part for name, part in value.items() if isinstance(name, str)}
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return dict(value._asdict())
+    if qualified_name(type(value)) == "sqlite3.Connection":
+        files = {f"{name} path": file for _, name, file in value.execute("PRAGMA database_list")}
+        return files if files.get("main path") else {}
+    held = instance_state(value)
+    with suppress(Exception):  # of compiled drivers: psycopg has `info`
+        held.update({name: getattr(value.info, name) for name in ("host", "port", "dbname", "user")})
+    return held
+
+
+@leads_nowhere
+@handles_named("chromadb.api.models.CollectionCommon.CollectionCommon")
+def _collection(_: Walker, value: Any, path: str) -> Parts:
+    """Its name and its client; its identifier is another one wherever it is made anew."""
+    return ["collection", SCALARS[str](value.name), (yield value._client, f"{path}._client")]
+
+
+@leads_nowhere
+@handles_named("crew_repo.repository.StateRepository", "crew_repo.store.store.Store")
+def _repository(walker: Walker, value: object, path: str) -> list[Encoded]:
+    """Answers of this or another crew: what runs write there is read in the next."""
+    hand_over(value)
+    return walker.hidden(value, path, "stands for data that is kept elsewhere")
+
+
+@leads_nowhere
+@handles_named("tempfile.TemporaryDirectory")
+def _scratch_folder(walker: Walker, value: object, path: str) -> list[Encoded]:
+    return walker.elsewhere(value, path, [])

@@ -1,0 +1,87 @@
+"""Data that a tool holds: hashed once in a run that serves its tasks, and again after whatever may have changed it."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from crewai import Crew
+from crewai.tools import BaseTool
+
+from crew_repo import TaskPolicy
+from crew_repo.hashing import register_hasher, unregister_hasher
+from tests import crews
+
+
+class Table:
+    """Data whose reading is counted."""
+
+    def __init__(self) -> None:
+        self.rows = ["a"]
+
+
+class Look(BaseTool):
+    name: str = "look"
+    description: str = "Look a row up."
+    table: Any = None
+
+    def _run(self) -> str:
+        return str(self.table.rows)
+
+
+@pytest.fixture
+def read():
+    """The tables that were hashed."""
+    found: list[Table] = []
+    register_hasher(Table, lambda table: found.append(table) or table.rows)
+    yield found
+    unregister_hasher(Table)
+
+
+def five_tasks(model: Any, **members: Any) -> Crew:
+    clerk = crews.agent(model, tools=[Look(table=Table())])
+    tasks = [crews.task(f"t{n}", f"task {n}", clerk, context=[], **members) for n in range(5)]
+    return Crew(agents=[clerk], tasks=tasks)
+
+
+def test_data_is_hashed_once_in_a_run_that_serves(repo, model, read):
+    """Five reused tasks read the data of their tool once, not five times."""
+    repo.run(five_tasks(model))
+    read.clear()
+    assert repo.run(five_tasks(model)).run.executed == []
+    assert len(read) == 1
+
+
+def test_what_a_callback_changes_between_two_tasks_is_seen(repo, model):
+    """Code of the user's that runs between two tasks may change a tool: the next task has the new one."""
+
+    def crew(said: str) -> Crew:
+        made = five_tasks(model)
+        table = made.agents[0].tools[0].table
+        made.tasks[0].callback = lambda output: table.rows.append(said)
+        return made
+
+    repo.run(crew("b"))
+    changed = crew("c")
+    assert repo.run(changed, force=["t0"]).run.executed == ["t0", "t1", "t2", "t3", "t4"]
+    changed.agents[0].tools[0].table.rows[:] = ["a"]
+    assert repo.run(changed, force=["t0"]).run.executed == ["t0"]
+
+
+def test_data_that_lives_elsewhere_is_told_once_and_served(repo, model, tmp_path, caplog):
+    """A tool that holds a connection is reused; a warning says once what is not seen, unless a policy answers it."""
+
+    def crew() -> Crew:
+        clerk = crews.agent(model, tools=[Look(table=sqlite3.connect(tmp_path / "claims.db", check_same_thread=False))])
+        return Crew(agents=[clerk], tasks=[crews.task(f"t{n}", f"task {n}", clerk, context=[]) for n in range(3)])
+
+    repo.run(crew())
+    caplog.clear()
+    assert repo.run(crew()).run.executed == []
+    assert [record for record in caplog.messages if "claims.db" in record and "TaskPolicy(files=" in record] != []
+    assert sum("claims.db" in record for record in caplog.messages) == 1
+    caplog.clear()
+    repo.run(crew(), policies={"*": TaskPolicy(max_age=timedelta(days=1))})
+    assert not any("claims.db" in record for record in caplog.messages)
