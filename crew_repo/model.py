@@ -94,6 +94,7 @@ class ReasonKind(_Text):
     NOT_RESTORABLE = "not restorable"
     HASH_FORMAT = "hash format"
     CONDITION = "condition"
+    HANDED_ON = "handed on"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ and its output can be restored. Names and older records serve only to explain.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from crew_repo.hashing import FORMAT, definition_hash, input_hash, output_hash, text_hash
+from crew_repo.hashing import FORMAT, definition_hash, digest, input_hash, output_hash, text_hash
 from crew_repo.hashing import context_hash as hash_context
 from crew_repo.model import (
     Component,
@@ -47,6 +47,7 @@ class Current:
     forced: bool = False
     human_input: bool = False
     has_memory: bool = False
+    together: Reason | None = None
 
     @property
     def components(self) -> tuple[Component, ...]:
@@ -61,6 +62,20 @@ class Current:
         return replace(self, occurrence=occurrence, input_hash=found_by)
 
 
+    def with_state(self, handed: Iterable[tuple[str, str]]) -> Current:
+        """Add what earlier tasks leave in memory: its name, and the input hash of the task that leaves it."""
+        sources: dict[str, list[str]] = {}
+        for what, source in handed:
+            sources.setdefault(what, []).append(source)
+        if not sources:
+            return self
+        added = (Component(f"state:{what}", digest("state", found)) for what, found in sources.items())
+        definition = replace(self.definition, components=(*self.definition.components, *added))
+        defined = definition_hash(definition.components)
+        found_by = input_hash(defined, self.context_hash, self.occurrence)
+        return replace(self, definition=definition, definition_hash=defined, input_hash=found_by)
+
+
 def current_state(
     task_name: str,
     position: int,
@@ -71,6 +86,7 @@ def current_state(
     forced: bool = False,
     human_input: bool = False,
     has_memory: bool = False,
+    together: Reason | None = None,
 ) -> Current:
     """Hash a definition and its context, as the first of equal tasks."""
     defined, read = definition_hash(definition.components), hash_context(context)
@@ -86,6 +102,7 @@ def current_state(
         forced,
         human_input,
         has_memory,
+        together,
     )
 
 
@@ -157,7 +174,17 @@ def _human_input(current: Current) -> Reason | None:
     return Reason(ReasonKind.ALWAYS, "task.human_input", "by policy") if wanted else None
 
 
-_DEMANDS: tuple[Callable[[Current], Reason | None], ...] = (_forced, _always, _memory, _human_input)
+def _together(current: Current) -> Reason | None:
+    return current.together
+
+
+_DEMANDS: tuple[Callable[[Current], Reason | None], ...] = (
+    _forced,
+    _always,
+    _memory,
+    _human_input,
+    _together,
+)
 
 
 def _not_hashable(opaque: Opaque) -> Reason:

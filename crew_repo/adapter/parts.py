@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -18,18 +19,19 @@ from pydantic.fields import FieldInfo
 from crew_repo.adapter.fields import Kind, kind_of
 from crew_repo.hashing import (
     Hashed,
+    Marks,
+    attributes_of,
     digest,
     hash_callable,
     hash_class,
     hash_model_class,
     hash_value,
     is_secret_name,
-    kept_values,
     left_out,
     model_state,
     text_hash,
 )
-from crew_repo.hashing.state import weakly_cached, written_attributes
+from crew_repo.hashing.state import weakly_cached
 from crew_repo.model import Component, Definition, Opaque
 
 __all__ = ["Memo", "Parts", "crewais_names", "endpoint", "is_crewais", "is_default"]
@@ -43,6 +45,8 @@ _SETTLED_SECONDS = 2.0  # coarser than the time stamps of any file system in use
 class Memo:
     """What was hashed in one run or plan: code by its identity, which is kept alive, texts, and files.
 
+    `marks` say what its work may change.
+
     A text with something `hidden` in it is hashed, and not kept: secrets, as far as they are known. No `repr` has them.
     """
 
@@ -50,6 +54,7 @@ class Memo:
     texts: dict[str, str] = field(default_factory=dict)
     files: dict[str, tuple[tuple[int, ...], str]] = field(default_factory=dict)
     hidden: set[str] = field(default_factory=set, repr=False)
+    marks: Marks | None = field(default=None, repr=False)
 
     def file(self, file: Path) -> str:
         """The SHA-256 of a file's content, read again if the file may have changed since. Raises OSError.
@@ -131,21 +136,16 @@ class Parts:
         """A value that code of the user's holds, and may go through in its order."""
         self.hashed(path, hash_value(value, path, ordered=True))
 
-    def kept(self, path: str, owner: object, names: Iterable[str]) -> None:
-        """Attributes that the code of a pydantic object writes itself, as they were given, under `path`."""
-        for name, hashed in kept_values(owner, sorted(names), model_state, path).items():
-            self.hashed(f"{path}.{name.lstrip('_')}", hashed)
-
-    def own(self, path: str, owner: object, names: Iterable[str], *, besides: Collection[str] = ()) -> None:
+    def own(self, path: str, owner: object, names: Iterable[str]) -> None:
         """What an object of the user's class holds under these names, but for secrets, under `path`.
 
-        What its own methods write counts as it was given, or not at all where that is `besides`.
+        What its work changes counts as it was given.
         """
-        values, written = model_state(owner), written_attributes(type(owner))
-        own = {name for name in names if name in values and not left_out(name, values[name])}
-        for name in sorted(own - written):
-            self.member(f"{path}.{name.lstrip('_')}", values[name])
-        self.kept(path, owner, (own & written).difference(besides))
+        values, wanted = model_state(owner), set(names)
+        own = {name: value for name, value in values.items() if name in wanted and not left_out(name, value)}
+        for name, value in sorted(attributes_of(owner, own, model_state, path), key=itemgetter(0)):
+            if name in own:
+                self.member(f"{path}.{name.lstrip('_')}", value)
 
     def callable(self, path: str, function: Callable[..., Any]) -> None:
         """A function, by what it does."""

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from crew_repo.adapter import fields
 from crew_repo.adapter.parts import Parts, endpoint, is_crewais
-from crew_repo.hashing import accounts, is_secret_name, left_out, model_state
+from crew_repo.hashing import is_secret_name, left_out, model_state
 
 __all__ = ["add_remote", "add_tools"]
 
@@ -62,11 +62,11 @@ def _own_fields(tool: BaseTool) -> set[str]:
 
 
 def _add_fields(parts: Parts, path: str, tool: BaseTool) -> None:
-    """The tool's own fields, but not secrets; what its own methods write counts as it was given."""
+    """The tool's own fields, but not secrets; what its work changes counts as it was given."""
     known = {*BaseTool.model_fields, *BaseTool.__private_attributes__}
     if isinstance(tool, _WRAPPERS):
         known.add("func")
-    parts.own(path, tool, model_state(tool).keys() - known, besides=accounts(type(tool)))
+    parts.own(path, tool, model_state(tool).keys() - known)
 
 
 def add_remote(parts: Parts, prefix: str, kind: str, remotes: Iterable[Any]) -> None:

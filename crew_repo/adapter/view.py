@@ -7,7 +7,7 @@ copies, so that a plan changes nothing; interpolation is CrewAI's own in both.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crewai import Crew, Task
@@ -17,7 +17,7 @@ from crewai.utilities.i18n import get_i18n
 from crew_repo.adapter import graph, private
 from crew_repo.errors import BadInputValueError, MissingInputError
 
-__all__ = ["CrewView", "TaskView", "Texts", "generated_manager", "live_task", "live_view", "planned_view", "said_to"]
+__all__ = ["CrewView", "TaskView", "Texts", "generated_manager", "live_task", "live_view", "own_view", "planned_view", "said_to"]
 
 
 
@@ -74,6 +74,15 @@ def live_view(crew: Crew, names: Sequence[str], files: Mapping[str, Any] | None 
 def live_task(task: Task, name: str, position: int, plans: Mapping[int, str]) -> TaskView:
     """A task as CrewAI has interpolated it by now; the planner's text (`plans`, by id of the task) taken off."""
     return TaskView(name, position, _unplanned(task, plans), task.agent, task)
+
+
+def own_view(crew: Crew, names: Sequence[str], files: Mapping[str, Any] | None = None) -> CrewView:
+    """The crew as CrewAI has interpolated it by now, with all of its tasks, for a plan at the first boundary."""
+    tasks = tuple(
+        TaskView(name, position, task, graph.own_agent(crew, task), task)
+        for position, (name, task) in enumerate(zip(names, crew.tasks, strict=True))
+    )
+    return replace(live_view(crew, names, files), tasks=tasks)
 
 
 def planned_view(

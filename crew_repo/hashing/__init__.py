@@ -35,11 +35,12 @@ from collections.abc import Callable
 from typing import Any
 
 from crew_repo.hashing import _annotations, _callables, _classes, _objects, _plumbing, _pydantic, _values  # noqa: F401
-from crew_repo.hashing._accounts import accounts, written_at_work
 from crew_repo.hashing._canonical import FORMAT, JsonValue, digest
 from crew_repo.hashing._dispatch import handles, handles_marked, register_hasher, unregister_hasher
 from crew_repo.hashing._failing import only_failing
-from crew_repo.hashing._kept import Work, kept_members, kept_values
+from crew_repo.hashing._handing import Exchange, exchange, handed_on
+from crew_repo.hashing._kept import Work, attributes_of
+from crew_repo.hashing._marks import Marks, marked, of_work, written_at_work
 from crew_repo.hashing._origin import is_own_function
 from crew_repo.hashing._pydantic import model_state
 from crew_repo.hashing._records import context_hash, definition_hash, input_hash, output_hash, text_hash
@@ -52,15 +53,20 @@ _BASE = re.compile(r"^(\[\d+\])*\.?")  # where a member of a base class stands
 
 __all__ = [
     "FORMAT",
+    "Exchange",
     "Hashed",
     "JsonValue",
     "Steps",
     "Walker",
+    "Marks",
     "Work",
-    "accounts",
+    "attributes_of",
+    "marked",
     "context_hash",
     "definition_hash",
     "digest",
+    "exchange",
+    "handed_on",
     "handing_over",
     "handles",
     "handles_marked",
@@ -73,8 +79,6 @@ __all__ = [
     "is_own_function",
     "is_secret",
     "is_secret_name",
-    "kept_members",
-    "kept_values",
     "left_out",
     "may_hold_secrets",
     "model_state",
@@ -96,12 +100,14 @@ def hash_value(
 
     `ordered` is for what code holds, which may go through a dict in its order.
     """
-    return walk("value", value, path, skip, ordered=ordered)
+    with of_work([value]):
+        return walk("value", value, path, skip, ordered=ordered)
 
 
 def hash_callable(function: Callable[..., Any], path: str) -> Hashed:
     """Hash a function, or whatever else can be called, by what it does."""
-    return walk("callable", function, path)
+    with of_work([function]):
+        return walk("callable", function, path)
 
 
 def hash_model_class(cls: type, path: str) -> Hashed:
@@ -109,9 +115,11 @@ def hash_model_class(cls: type, path: str) -> Hashed:
     left_out = {*only_failing(cls).attributes, *only_failing(cls).variables}
     if not left_out:
         return hash_class(cls, path)
-    return walk("class", cls, path, lambda inner: _BASE.sub("", inner) in left_out)
+    with of_work([cls]):
+        return walk("class", cls, path, lambda inner: _BASE.sub("", inner) in left_out)
 
 
 def hash_class(cls: type, path: str) -> Hashed:
     """Hash a class by what it does; an installed one by its name."""
-    return walk("class", cls, path)
+    with of_work([cls]):
+        return walk("class", cls, path)

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from crew_repo.hashing._canonical import Encoded
 from crew_repo.hashing._dispatch import handles, handles_named
-from crew_repo.hashing._kept import kept_members
+from crew_repo.hashing._kept import attributes_of
 from crew_repo.hashing._origin import is_own_class, qualified_name
 from crew_repo.hashing._secrets import hand_over
 from crew_repo.hashing._state import instance_state
-from crew_repo.hashing.state import assigned_in, own_written_attributes
+from crew_repo.hashing._usage import assigned_in
 
 if TYPE_CHECKING:
     from crew_repo.hashing._walker import Parts, Steps, Walker
@@ -47,10 +47,8 @@ def _derived(walker: Walker, value: Any, path: str, steps: Steps) -> Parts:
     contents = steps if isinstance(steps, list) else (yield from steps)
     kind = yield type(value), path
     library = frozenset().union(*(assigned_in(base) for base in type(value).__mro__ if not is_own_class(base)))
-    written = own_written_attributes(type(value)) - library
     held = {name: part for name, part in instance_state(value).items() if name not in library}
-    members = [(name, part) for name, part in held.items() if name not in written]
-    members += kept_members(value, written, instance_state, path) if written else []
+    members = attributes_of(value, held, instance_state, path)
     return ["derived", kind, contents, *(yield from walker.members(members, path))]
 
 

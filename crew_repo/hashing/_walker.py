@@ -21,7 +21,7 @@ from crew_repo.hashing._secret_names import is_password_name, is_secret_name
 from crew_repo.hashing._secrets import hand_over, may_hold_secrets, without_password
 from crew_repo.model import Opaque
 
-__all__ = ["Hashed", "Parts", "Steps", "Walker", "is_secret", "left_out", "walk"]
+__all__ = ["Hashed", "Kept", "Parts", "Steps", "Walker", "is_secret", "left_out", "walk"]
 
 Part: TypeAlias = "tuple[object, str]"
 Parts: TypeAlias = "Generator[Part, Encoded, list[Encoded]]"
@@ -39,6 +39,19 @@ class Hashed(NamedTuple):
     sha256: str
     opaque: tuple[Opaque, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
+
+
+class Kept(NamedTuple):
+    """A part that was encoded before, and what could not be read of it."""
+
+    encoded: Encoded
+    opaque: frozenset[tuple[str, str]] = frozenset()
+    environment: tuple[tuple[str, str], ...] = ()
+    value: object = None  # of what cannot be hashed, which is told from its like by being another object
+
+    def same_as(self, other: Kept | None) -> bool:
+        """Whether nothing was changed."""
+        return other is not None and self.encoded == other.encoded and self.value is other.value
 
 
 class _Frame:
@@ -90,6 +103,10 @@ class Walker:
                 hand_over(value)
                 value = without_password(value)
             return scalar(value)
+        if type(value) is Kept:
+            self.opaque.update(value.opaque)
+            self.environment.update(value.environment)
+            return value.encoded
         index = self._open.get(id(value))
         if index is not None and self._frame is not None:
             self._frame.low = min(self._frame.low, index)

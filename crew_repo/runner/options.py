@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 
 from crew_repo.errors import InputError, PolicyError, UnknownRunError, UnknownTaskError
 from crew_repo.model import RunRecord
 from crew_repo.policy import Policies
 from crew_repo.store import Store
 
-__all__ = ["RunOptions", "check_names", "check_policies", "check_workflow_id", "forced_names", "found_run", "names_in"]
+__all__ = ["RunOptions", "check_names", "check_policies", "check_workflow_id", "forced_names", "found_run", "names_in", "utc_now"]
+
+
+def utc_now() -> datetime:
+    """Now, aware, in UTC."""
+    return datetime.now(timezone.utc)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,12 @@ from typing import Any
 
 from crew_repo import adapter
 from crew_repo.model import Decision, Plan, Reason, ReasonKind, Record, Status, TaskHead
-from crew_repo.runner.options import RunOptions
-from crew_repo.runner.session import utc_now
+from crew_repo.runner.options import RunOptions, utc_now
+from crew_repo.runner.together import Handed, handed_in, more_together
 from crew_repo.staleness import Current, current_state, decide, decide_unknown, name_upstreams
 from crew_repo.store import Store
 
-__all__ = ["Walk", "make_plan"]
+__all__ = ["Walk", "make_plan", "settled_walk"]
 
 
 def make_plan(
@@ -27,7 +27,22 @@ def make_plan(
 ) -> Plan:
     """The decisions for all tasks, in order."""
     view = adapter.planned_view(crew, adapter.planned_inputs(crew, inputs), files)
-    return Plan(options.workflow_id, Walk(store, view, options).decisions())
+    return Plan(options.workflow_id, settled_walk(store, view, options)[1])
+
+
+def settled_walk(
+    store: Store, view: adapter.CrewView, options: RunOptions, *, memo: adapter.Memo | None = None
+) -> tuple[Walk, tuple[Decision, ...]]:
+    """A walk after which tasks that hand on state in memory are either all served or all executed."""
+    handed = handed_in(view.crew, view.names, options)
+    together: dict[int, Reason] = {}
+    while True:
+        walk = Walk(store, view, options, handed=handed, together=together, memo=memo)
+        decisions = walk.decisions()
+        more = more_together(handed, decisions, together)
+        if not more:
+            return walk, decisions
+        together.update(more)
 
 
 @dataclass(slots=True)
@@ -38,6 +53,7 @@ class _Seen:
     raw: str | None
     output: Any = None
     skipped: bool = False
+    input_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +73,19 @@ class _Arrival:
 class Walk:
     """One walk over the tasks of a view."""
 
-    def __init__(self, store: Store, view: adapter.CrewView, options: RunOptions) -> None:
+    def __init__(
+        self,
+        store: Store,
+        view: adapter.CrewView,
+        options: RunOptions,
+        *,
+        handed: Handed,
+        together: Mapping[int, Reason],
+        memo: adapter.Memo | None = None,
+    ) -> None:
         self._store, self._view, self._options = store, view, options
-        self._describer = adapter.Describer(view)
+        self._handed, self.together = handed, together
+        self._describer = adapter.Describer(view, memo)
         self._scope = None if options.share else options.workflow_id
         self._heads: dict[str, TaskHead] = store.heads(options.workflow_id)
         self._possible: dict[str, bool] = {}
@@ -108,10 +134,15 @@ class Walk:
             skipped = adapter.skipped_output(view.task)
             return _Seen(Decision(view.name, Status.FRESH, (reason,), view.position), "", skipped, skipped=True)
         context = self._context(view)
-        current = self._current(view, context)
+        sources = [(each, self._seen[each.writer]) for each in self._handed if each.reader == view.position]
+        left = [(each.what, seen) for each, seen in sources if not seen.skipped]
+        current = self._current(view, context).with_state(
+            (what, seen.input_hash) for what, seen in left if seen.input_hash is not None
+        )
         arrival = _Arrival(None if context is None else current.context_hash, certain=condition is True)
         equal = self._equal_before(view, current, arrival)
         unsure = [self._seen[at] for at, same in equal.items() if same is None] + self._file_writers(view)
+        unsure += [seen for _, seen in left if seen.input_hash is None and seen not in unsure]
         if context is None or condition is None or unsure:
             return self._unknown(view, current, unsure)
         return self._known(view, current.at_occurrence(sum(map(bool, equal.values()))), context)
@@ -140,6 +171,7 @@ class Walk:
             forced=self._options.forces(view.name),
             human_input=bool(view.task.human_input),
             has_memory=adapter.has_memory(self._view.crew, view.worker),
+            together=self.together.get(view.position),
         )
 
     def _known(self, view: adapter.TaskView, current: Current, context: str) -> _Seen:
@@ -147,13 +179,14 @@ class Walk:
         decision = decide(current, record, self._heads.get(view.name), utc_now())
         if decision.record is None:
             said = {seen.decision.task_name: seen.raw for seen in self._upstreams(view) if seen.raw is not None}
-            return _Seen(name_upstreams(decision, said, self._heads), None)
+            return _Seen(name_upstreams(decision, said, self._heads), None, input_hash=current.input_hash)
         try:
             output = adapter.restore_output(decision.record.result, view.original, context)
         except adapter.NotRestorable as error:
             reason = Reason(ReasonKind.NOT_RESTORABLE, detail=str(error))
-            return _Seen(replace(decision, status=Status.STALE, reasons=(reason,), record=None), None)
-        return _Seen(decision, output.raw, output)
+            stale = replace(decision, status=Status.STALE, reasons=(reason,), record=None)
+            return _Seen(stale, None, input_hash=current.input_hash)
+        return _Seen(decision, output.raw, output, input_hash=current.input_hash)
 
     def _record(self, name: str, current: Current) -> Record | None:
         """The record of this input hash: mostly the one that the task's name was read with, in one bulk read.

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, PrivateAttr, computed_field
 
-from crew_repo.hashing import Work, _kept, accounts, hash_callable, hash_value, written_at_work
-from crew_repo.hashing.state import written_attributes
+from crew_repo.hashing import Work, _kept, hash_callable, hash_value
+
 from tests.unit.hashing.conftest import Project
 
 TOOL = """
