@@ -7,7 +7,7 @@ reads counts as it is now, whoever changes it and when; and so does what other c
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from threading import local
 from types import FunctionType
@@ -16,7 +16,7 @@ from typing import Any
 from crew_repo.hashing._bytecode import Chain
 from crew_repo.hashing._origin import is_core_class
 from crew_repo.hashing._reach import Found, Reach, is_data, resolve
-from crew_repo.hashing._usage import assigned_in
+from crew_repo.hashing._usage import assigned_in, usage
 from crew_repo.hashing.state import closure_of, defaults_of, is_constructor, names_used, weakly_cached
 
 __all__ = ["Marks", "marked", "marks", "of_work", "written_at_work"]
@@ -42,7 +42,8 @@ class Marks:
         self._unguarded: set[tuple[type | None, str]] = set()
         self._unclear: dict[tuple[type, str], str] = {}
         for found in reach.functions.values():
-            self._add(found)
+            with suppress(Exception):  # a value's own code may raise anything; it counts as it is then
+                self._add(found)
         for cls in reach.classes.values():
             for name, found in reach.unreached(cls):
                 self._set_by_others(cls, name, found)
@@ -97,7 +98,7 @@ class Marks:
         elif found.cls is None or chain[0] != found.me:
             self._mark_variable(found.function, chain, change)
 
-    def _mark_variable(self, function: FunctionType, chain: Chain, change: _Change) -> None:
+    def _mark_variable(self, function: FunctionType, chain: Chain, change: _Change, *, given: bool = False) -> None:
         code, name = function.__code__, chain[0]
         cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
         if name in cells:
@@ -112,6 +113,9 @@ class Marks:
             change = _Change.MAYBE
         if place[0]:
             self._names[place] = max(change, self._names.get(place, change))
+        if isinstance(value, FunctionType) and not given and (rest or change is not _Change.MAYBE):
+            for returned in usage(value).returns:  # `store()[key] = value`
+                self._mark_variable(value, (*returned, *rest), change, given=True)
         if is_data(value) and change is not _Change.ANEW:
             self._objects[id(value)] = value
 

@@ -178,7 +178,8 @@ class Reach:
             self._pending += [value for name, value in vars(module).items() if name in names] if module else []
 
     def _class(self, cls: type) -> None:
-        self.classes.update((id(base), base) for base in cls.__mro__ if is_own_class(base))
+        bases = [base for kind in (cls, type(cls)) for base in kind.__mro__]
+        self.classes.update((id(base), base) for base in bases if is_own_class(base))
 
     def _methods(self) -> bool:
         """Take up the methods that are mentioned by now; whether there were more."""

@@ -68,6 +68,7 @@ class Usage(NamedTuple):
     calls: frozenset[Chain] = frozenset()
     passes: frozenset[Passed] = frozenset()
     guarded: frozenset[Chain] = frozenset()
+    returns: frozenset[Chain] = frozenset()
 
 
 @weakly_cached
@@ -106,11 +107,12 @@ class _Reader(ast.NodeVisitor):
         self._calls: set[Chain] = set()
         self._passes: set[Passed] = set()
         self._unguarded: set[Chain] = set()
+        self._returns: set[Chain] = set()
 
     def usage(self) -> Usage:
         written = self._rebinds | self._writes
         found = (self._reads, self._rebinds, self._writes, self._calls, self._passes, written - self._unguarded)
-        return Usage(*map(frozenset, found))  # type: ignore[arg-type]
+        return Usage(*map(frozenset, found), returns=frozenset(self._returns))  # type: ignore[arg-type]
 
     def _chain(self, node: ast.AST | None) -> Chain | None:
         names: list[str] = []
@@ -124,6 +126,8 @@ class _Reader(ast.NodeVisitor):
                 node = node.func.value
             elif isinstance(node, ast.Call) and _called(node) in {"type", "iter"} and len(node.args) == 1:
                 node = node.args[0]
+            elif isinstance(node, ast.Call):  # what a function gives: see `returns`
+                node = node.func
             else:
                 return None
         rest = tuple(name for name in reversed(names) if name not in {"__class__", "__dict__"})
@@ -175,8 +179,12 @@ class _Reader(ast.NodeVisitor):
 
     def visit_Assign(self, node: ast.Assign) -> None:
         self.visit(node.value)
+        looked = [node.value.values[0]] if isinstance(node.value, ast.BoolOp) else []  # `self.x = self.x or made()`
+        looked += [node.value.test] if isinstance(node.value, ast.IfExp) else []
+        self._tests.append(set(self._chains_in(looked)))
         for target in node.targets:
             self._bind(target, node.value)
+        self._tests.pop()
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
@@ -220,6 +228,8 @@ class _Reader(ast.NodeVisitor):
             self.visit(call)
 
     def visit_Call(self, node: ast.Call) -> None:
+        if isinstance(node.func, ast.Name):
+            self._calls.add(self._chain(node.func) or ())
         if isinstance(node.func, ast.Attribute):
             receiver = self._chain(node.func.value)
             if node.func.attr in _MUTATORS:
@@ -228,7 +238,7 @@ class _Reader(ast.NodeVisitor):
                 self._calls.add(receiver)
         if _called(node) in _IN_PLACE and node.args:
             self._note(self._writes, self._chain(node.args[0]))
-        elif _called(node) in {"setattr", "delattr"} and len(node.args) > 1:
+        elif isinstance(node.func, ast.Name) and _called(node) in {"setattr", "delattr"} and len(node.args) > 1:
             name = getattr(node.args[1], "value", None)
             self._note(self._rebinds, (*(self._chain(node.args[0]) or ()), str(name)))
         self.visit(node.func)
@@ -240,7 +250,7 @@ class _Reader(ast.NodeVisitor):
         given += [(word.arg or "**", word.value) for word in node.keywords]
         for parameter, argument in given:
             what = None if isinstance(argument, ast.Call) else self._chain(argument)
-            if what is not None and _called(node) not in _READING and _called(node) not in _MUTATORS:
+            if what is not None and _called(node) not in _READING:
                 self._passes.add(Passed(callee or (), parameter, what))
             self.visit(argument)
 
@@ -254,6 +264,13 @@ class _Reader(ast.NodeVisitor):
         if chain is not None:
             self._reads.add(chain)
         self.generic_visit(node)
+
+    def visit_Return(self, node: ast.Return | ast.Yield) -> None:
+        if isinstance(node.value, (ast.Name, ast.Attribute)) and (chain := self._chain(node.value)) is not None:
+            self._returns.add(chain)
+        self.generic_visit(node)
+
+    visit_Yield = visit_Return
 
     def visit_If(self, node: ast.If) -> None:
         self.visit(node.test)
