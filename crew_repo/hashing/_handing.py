@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from crew_repo.hashing._bytecode import Chain
 from crew_repo.hashing._origin import is_own_class
-from crew_repo.hashing._reach import Found, Reach, held_by, is_code, resolve
+from crew_repo.hashing._reach import Found, Reach, held_by, is_code, is_variable, resolve
 from crew_repo.hashing._usage import usage
 from crew_repo.hashing.state import closure_of, defaults_of, is_constructor
 
@@ -107,7 +107,7 @@ def _ends(found: Found, chain: Chain, reach: Reach) -> Iterator[tuple[Spot | Non
     elif name in cells:
         value = dict(closure_of(function))[name]
         yield from _follow(value, chain[1:]) if chain[1:] else [(("cell", id(cells[name]), ""), value)]
-    elif name in function.__globals__ and name not in code.co_varnames:
+    elif is_variable(function, name):
         place = resolve(function, chain)
         spot = ("name", id(place.namespace), place.name)
         yield from _follow(place.value, place.rest) if place.rest else [(spot, place.value)]

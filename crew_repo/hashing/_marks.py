@@ -15,9 +15,9 @@ from typing import Any
 
 from crew_repo.hashing._bytecode import Chain
 from crew_repo.hashing._origin import is_core_class
-from crew_repo.hashing._reach import Found, Reach, is_data, resolve
+from crew_repo.hashing._reach import Found, Reach, is_data, is_variable, resolve
 from crew_repo.hashing._usage import assigned_in, usage
-from crew_repo.hashing.state import closure_of, defaults_of, is_constructor, names_used, weakly_cached
+from crew_repo.hashing.state import closure_of, defaults_of, is_constructor, weakly_cached
 
 __all__ = ["Marks", "marked", "marks", "of_work", "written_at_work"]
 
@@ -103,7 +103,7 @@ class Marks:
         cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
         if name in cells:
             place, value, rest = (id(cells[name]), name), dict(closure_of(function))[name], chain[1:]
-        elif name in names_used(function) and name not in code.co_varnames:
+        elif is_variable(function, name):
             found = resolve(function, chain)
             place, value, rest = (id(found.namespace), found.name), found.value, found.rest
         else:

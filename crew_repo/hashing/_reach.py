@@ -12,6 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from importlib.util import resolve_name
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from crew_repo.hashing._imports import absolute_names, package_of
 from crew_repo.hashing._origin import is_own_class, is_own_function, is_own_module
 from crew_repo.hashing._source import static_part
 from crew_repo.hashing._state import instance_state
-from crew_repo.hashing._usage import Usage, usage
+from crew_repo.hashing._usage import IMPORTED, Usage, usage
 from crew_repo.hashing.state import (
     closure_of,
     defaults_of,
@@ -32,7 +33,7 @@ from crew_repo.hashing.state import (
     validates,
 )
 
-__all__ = ["Found", "Place", "Reach", "held_by", "is_code", "is_data", "resolve"]
+__all__ = ["Found", "Place", "Reach", "held_by", "is_code", "is_data", "is_variable", "resolve"]
 
 _ENTRIES = frozenset({"_run", "_arun", "run", "arun", "call", "acall", "invoke", "ainvoke", "func", "add", "aadd"})
 _CODE = (type, FunctionType, BuiltinFunctionType, MethodType, ModuleType)
@@ -66,12 +67,21 @@ def resolve(function: FunctionType, chain: Chain) -> Place:
     """
     namespace: Mapping[str, Any] = function.__globals__
     name, value, rest = chain[0], namespace.get(chain[0]), chain[1:]
+    if name.startswith(IMPORTED):
+        with suppress(ImportError, ValueError):
+            value = sys.modules.get(resolve_name(name.removeprefix(IMPORTED), package_of(namespace)))
     while isinstance(value, ModuleType) and rest and rest[0] in vars(value) and is_own_module(value.__name__):
         following = vars(value)[rest[0]]
         if isinstance(following, ModuleType) and following.__name__ in _imported(function):
             break
         namespace, name, value, rest = vars(value), rest[0], following, rest[1:]
     return Place(namespace, name, value, rest)
+
+
+def is_variable(function: FunctionType, name: str) -> bool:
+    """Whether a name in a function is a global, or a module that it imports itself."""
+    known = name in function.__globals__ or name in names_used(function)
+    return name.startswith(IMPORTED) or (known and name not in function.__code__.co_varnames)
 
 
 def _imported(function: FunctionType) -> set[str]:

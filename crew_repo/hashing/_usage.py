@@ -16,7 +16,7 @@ from crew_repo.hashing._bytecode import Chain, global_chains
 from crew_repo.hashing._syntax import FunctionNode
 from crew_repo.hashing.state import functions_of, mangled, tree_of, weakly_cached
 
-__all__ = ["Passed", "Usage", "assigned_in", "usage"]
+__all__ = ["IMPORTED", "Passed", "Usage", "assigned_in", "usage"]
 
 # Methods by which Python's containers are changed, and those by which they are only read.
 _MUTATORS = frozenset(
@@ -48,6 +48,7 @@ _IN_PLACE = frozenset(
     }
 )
 _LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
+IMPORTED = "@"  # before the name of a module that a function imports itself, where a chain starts from that
 _NAMESPACES = frozenset({"globals", "vars"})
 
 
@@ -176,6 +177,15 @@ class _Reader(ast.NodeVisitor):
             self._note(self._rebinds, (*(self._chain(holder) or ()), str(key)))
         else:
             self._note(self._writes, self._chain(holder), counts=counts)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        for each in node.names:
+            name = each.asname or each.name.partition(".")[0]
+            self._aliases[name] = (IMPORTED + (each.name if each.asname else name),)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        module = IMPORTED + "." * node.level + (node.module or "")
+        self._aliases.update({each.asname or each.name: (module, each.name) for each in node.names})
 
     def visit_Assign(self, node: ast.Assign) -> None:
         self.visit(node.value)
