@@ -9,7 +9,7 @@ import types
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from crew_repo.hashing._asked import environment_said, modules_asked
+from crew_repo.hashing._asked import Asked, environment_said, modules_asked
 from crew_repo.hashing._bytecode import Chain
 from crew_repo.hashing._canonical import Encoded
 from crew_repo.hashing._dispatch import handles, handles_named
@@ -73,15 +73,19 @@ def _held(function: types.FunctionType) -> dict[str, object]:
 
 def _from_outside(walker: Walker, function: types.FunctionType, static: Static, path: str) -> Iterator[Encoded]:
     """What a function gets from modules that it imports as it runs, and from the environment."""
-    asked, complete = modules_asked(function, static.modules)
-    imports = (*static.imports, *asked)
+    asked = static.asked or Asked()
+    modules, complete = modules_asked(function, asked.modules)
+    imports = (*static.imports, *modules)
     if not complete:
         walker.opaque.add((path, f"{function.__qualname__} (a function): it imports modules by names made at run time"))
+    if static.asked is None:
+        why = "it has no source, and asks for the environment or for modules by name"
+        walker.opaque.add((path, f"{function.__qualname__} (a function): {why}"))
     if imports:
         yield ["imports", modules_digest(absolute_names(imports, package_of(function.__globals__)))]
     if ("globals",) in static.chains and "globals" not in function.__globals__:
         yield ["globals", modules_digest(iter([str(function.__globals__.get("__name__"))]))]
-    walker.environment.update(environment_said(function, static.environment))
+    walker.environment.update(environment_said(function, asked.environment))
 
 
 def _installed_wrapper(walker: Walker, function: types.FunctionType, path: str) -> Parts:
