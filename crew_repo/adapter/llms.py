@@ -119,7 +119,7 @@ def _add_code(parts: Parts, path: str, llm: BaseLLM) -> None:
     known = set(type(llm).model_fields) - _own_fields(llm)
     values = model_state(llm)
     own = {name for name in values if not _is_inherited(name, known) and not _is_own_plumbing(name, values[name])}
-    for name in sorted(own - written_at_work(type(llm)) - only_failing(type(llm)).attributes):
+    for name in sorted(own - written_at_work(type(llm)) - only_failing(type(llm))):
         parts.member(f"{path}.{name}", values[name])
 
 

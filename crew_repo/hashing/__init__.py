@@ -112,7 +112,7 @@ def hash_callable(function: Callable[..., Any], path: str) -> Hashed:
 
 def hash_model_class(cls: type, path: str) -> Hashed:
     """Hash the class of a language model, but for what only decides whether a call of it fails (see `_failing`)."""
-    left_out = {*only_failing(cls).attributes, *only_failing(cls).variables}
+    left_out = only_failing(cls)
     if not left_out:
         return hash_class(cls, path)
     with of_work([cls]):
