@@ -38,8 +38,8 @@ from crew_repo.adapter.parts import Memo
 from crew_repo.adapter.secrets import secret_inputs, secrets_of, secrets_of_error, without_secrets
 from crew_repo.adapter.serving import file_text, fire_callbacks, output_file, restore_file, says, serve
 from crew_repo.adapter.usage import UsageTracker
+from crew_repo.adapter.view import CrewView, TaskView, Texts, live_task, live_view, own_view, planned_view, said_to
 from crew_repo.adapter.work import HandedOn, all_handed_on
-from crew_repo.adapter.view import CrewView, TaskView, Texts, live_task, live_view, planned_view, own_view, said_to
 
 __all__ = [
     "CrewView",

@@ -161,7 +161,8 @@ def _project(walker: Walker, value: Any, path: str) -> Steps:
         if name not in _PROJECT or named is None or name in named:
             held[name] = member
     made = {name: member for name, member in _made_by_project(type(value)).items() if named is None or name in named}
-    members = [member for member in attributes_of(value, {**made, **held}, instance_state, path) if member[0] in {**made, **held}]
+    held = {**made, **held}
+    members = [member for member in attributes_of(value, held, instance_state, path) if member[0] in held]
     return ["project", type(value).__qualname__, *(yield from walker.members(members, path))]
 
 

@@ -17,7 +17,17 @@ from crewai.utilities.i18n import get_i18n
 from crew_repo.adapter import graph, private
 from crew_repo.errors import BadInputValueError, MissingInputError
 
-__all__ = ["CrewView", "TaskView", "Texts", "generated_manager", "live_task", "live_view", "own_view", "planned_view", "said_to"]
+__all__ = [
+    "CrewView",
+    "TaskView",
+    "Texts",
+    "generated_manager",
+    "live_task",
+    "live_view",
+    "own_view",
+    "planned_view",
+    "said_to",
+]
 
 
 

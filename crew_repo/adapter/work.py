@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from crewai import Crew, Task
 
 from crew_repo.adapter import graph
+from crew_repo.adapter.knowledge import given_sources
 from crew_repo.hashing import Exchange, Marks, exchange, handed_on
 
 __all__ = ["HandedOn", "all_handed_on", "marks_of", "tools_of"]
@@ -27,7 +28,7 @@ def marks_of(crew: Crew) -> Marks:
     agents = graph.crew_agents(crew)
     roots: list[Any] = [crew, *agents, *crew.tasks, *graph.crew_llms(crew)]
     for owner in [crew, *agents]:
-        roots += [*(owner.knowledge_sources or []), *(getattr(owner.knowledge, "sources", None) or [])]
+        roots += given_sources(owner) or []
     for task in crew.tasks:
         roots += [value for _, value in (*_readers(crew, task), *_callbacks(crew, task))]
     return Marks(roots)

@@ -14,9 +14,9 @@ from crew_repo.hashing._bytecode import Chain
 from crew_repo.hashing._canonical import Encoded
 from crew_repo.hashing._dispatch import handles, handles_named
 from crew_repo.hashing._imports import absolute_names, modules_digest, package_of
-from crew_repo.hashing._origin import is_own_function
 from crew_repo.hashing._kept import attributes_of, kept_members
 from crew_repo.hashing._marks import marks
+from crew_repo.hashing._origin import is_own_function
 from crew_repo.hashing._reach import Place, resolve
 from crew_repo.hashing._source import Static, static_part
 from crew_repo.hashing.state import closure_of, defaults_of

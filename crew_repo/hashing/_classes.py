@@ -14,8 +14,8 @@ from crew_repo.hashing._canonical import Encoded
 from crew_repo.hashing._dispatch import handles
 from crew_repo.hashing._kept import attributes_of
 from crew_repo.hashing._origin import is_compiled, is_own_class, is_own_function, qualified_name
-from crew_repo.hashing._reach import is_code
 from crew_repo.hashing._pydantic import declarations, own_post_init
+from crew_repo.hashing._reach import is_code
 
 if TYPE_CHECKING:
     from crew_repo.hashing._walker import Parts, Steps, Walker

@@ -1,7 +1,7 @@
 """What only decides whether a model's call fails: a switch, a mark, a number of the call.
 
-Where there is an answer, the call has not failed, so an attribute that only an `if ...: raise` reads is no ingredient of
-it: a simulated outage changes no hash. There is none where the class catches anything, since it may answer otherwise.
+Where there is an answer, the call has not failed, so an attribute that only an `if ...: raise` reads is no ingredient
+of it: a simulated outage changes no hash. Where the class catches anything it may answer otherwise, and there is none.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LEAVING = (ast.Return, ast.Yield, ast.YieldFrom, ast.Break, ast.Continue)
 
 @weakly_cached
 def only_failing(cls: type) -> frozenset[str]:
-    """The attributes that only failing branches read. Empty if any method has no source, catches, or hands its object on."""
+    """The attributes that only failing branches read; none if a method has no source, catches, or hands its object on."""
     acting: set[str] = set()
     failing: set[str] = set()
     for base, function in _methods(cls):
@@ -49,7 +49,8 @@ def _methods(cls: type) -> Iterator[tuple[type, FunctionType | None]]:
 
 def _catches(tree: ast.AST) -> bool:
     return any(
-        (isinstance(node, ast.Try) and node.handlers) or (isinstance(node, ast.withitem) and "suppress" in ast.dump(node))
+        (isinstance(node, ast.Try) and node.handlers)
+        or (isinstance(node, ast.withitem) and "suppress" in ast.dump(node))
         for node in ast.walk(tree)
     )
 

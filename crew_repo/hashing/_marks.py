@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from enum import IntEnum
 from threading import local
 from types import FunctionType
-from typing import Any
 
 from crew_repo.hashing._bytecode import Chain
 from crew_repo.hashing._origin import is_core_class
@@ -66,7 +65,8 @@ class Marks:
 
     def unclear(self, cls: type, name: str) -> str | None:
         """Who sets an attribute beside the work that writes it: it cannot be told then which of them has."""
-        return next((why for (owner, each), why in self._unclear.items() if each == name and issubclass(cls, owner)), None)
+        found = (why for (owner, each), why in self._unclear.items() if each == name and issubclass(cls, owner))
+        return next(found, None)
 
     def written(self, cls: type) -> frozenset[str]:
         """The attributes that work evidently writes on objects of this class."""
@@ -132,7 +132,8 @@ class Marks:
                 if not owners[owner]:
                     del owners[owner]
                 elif (owner, name) in self._unguarded and found.has_parameters:
-                    self._unclear[cls, name] = f"is written at work, and set by {cls.__qualname__}.{method} from outside"
+                    why = f"is written at work, and set by {cls.__qualname__}.{method} from outside"
+                    self._unclear[cls, name] = why
 
 
 class _Local(local):

@@ -92,7 +92,7 @@ def _imported(function: FunctionType) -> set[str]:
 class Found(NamedTuple):
     """A function that is reached, and the class that it is a method of."""
 
-    function: FunctionType
+    function: Any  # a FunctionType, which a type checker takes for a method here
     cls: type | None
 
     @property

@@ -1,8 +1,8 @@
 """How a function uses what it did not make: which names it reads, binds anew, changes, or hands to others.
 
-A use is told by a chain of names from a variable on: `self.log.append(x)` changes `("self", "log")`, and so it does under
-another name, after `log = self.log`. Subscripts and calls of methods on the way are passed over. The rule is syntactic
-and errs on the side of change: whatever is not plainly a reading may change what it is done to.
+A use is told by a chain of names from a variable on: `self.log.append(x)` changes `("self", "log")`, and so it does
+under another name, after `log = self.log`. Subscripts and calls of methods on the way are passed over. The rule is
+syntactic and errs on the side of change: whatever is not plainly a reading may change what it is done to.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ def assigned_in(cls: type) -> frozenset[str]:
 
 class _Reader(ast.NodeVisitor):
     def __init__(self, tree: FunctionNode) -> None:
-        self._declared = {n for node in ast.walk(tree) if isinstance(node, (ast.Global, ast.Nonlocal)) for n in node.names}
+        declaring = (node for node in ast.walk(tree) if isinstance(node, (ast.Global, ast.Nonlocal)))
+        self._declared = {name for node in declaring for name in node.names}
         self._aliases: dict[str, Chain] = {}
         self._tests: list[set[Chain]] = []
         self._reads: set[Chain] = set()
@@ -112,8 +113,15 @@ class _Reader(ast.NodeVisitor):
 
     def usage(self) -> Usage:
         written = self._rebinds | self._writes
-        found = (self._reads, self._rebinds, self._writes, self._calls, self._passes, written - self._unguarded)
-        return Usage(*map(frozenset, found), returns=frozenset(self._returns))  # type: ignore[arg-type]
+        return Usage(
+            frozenset(self._reads),
+            frozenset(self._rebinds),
+            frozenset(self._writes),
+            frozenset(self._calls),
+            frozenset(self._passes),
+            frozenset(written - self._unguarded),
+            frozenset(self._returns),
+        )
 
     def _chain(self, node: ast.AST | None) -> Chain | None:
         names: list[str] = []

@@ -11,7 +11,16 @@ from crew_repo.model import RunRecord
 from crew_repo.policy import Policies
 from crew_repo.store import Store
 
-__all__ = ["RunOptions", "check_names", "check_policies", "check_workflow_id", "forced_names", "found_run", "names_in", "utc_now"]
+__all__ = [
+    "RunOptions",
+    "check_names",
+    "check_policies",
+    "check_workflow_id",
+    "forced_names",
+    "found_run",
+    "names_in",
+    "utc_now",
+]
 
 
 def utc_now() -> datetime:

@@ -253,7 +253,7 @@ class Session:
         return ticket
 
     def _settle_together(self) -> None:
-        """Before the first task: which tasks are executed because another is, that they hand state to or have it from."""
+        """Before the first task: which tasks are executed because others are that they share state with."""
         with self._lock:
             if self._handed is None:
                 self._handed = handed_in(self._crew, self._names, self._options)

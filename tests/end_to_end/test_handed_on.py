@@ -204,7 +204,8 @@ def test_what_hands_state_on_is_executed_with_what_reads_it(repo, build, way: st
     for again in (build(WAYS[way], "report anew"), build(WAYS[way], "report once more", new_process=False)):
         [reason] = repo.plan(again)["collect"].reasons
         assert reason.component.startswith("state:")
-        assert "collect" in reason.detail and "load of report" in reason.detail.replace("tool save of report", "load of report")
+        assert " of collect hands " in reason.detail
+        assert reason.detail.endswith(" of report")
         assert planned(repo, again) == ["collect", "report"]
         assert "results" in repo.get_output("report")
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from crew_repo.hashing import Marks, Work, _kept, hash_callable, hash_value, marked, written_at_work
-
 from tests.unit.hashing.conftest import Project
 
 TOOL = """
