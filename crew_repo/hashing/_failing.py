@@ -20,7 +20,7 @@ _LEAVING = (ast.Return, ast.Yield, ast.YieldFrom, ast.Break, ast.Continue)
 
 @weakly_cached
 def only_failing(cls: type) -> frozenset[str]:
-    """The attributes that only failing branches read; none if a method has no source, catches, or hands its object on."""
+    """The attributes that only failing branches read; none if a method has no source, catches, or hands itself on."""
     acting: set[str] = set()
     failing: set[str] = set()
     for base, function in _methods(cls):

@@ -80,8 +80,8 @@ def usage(function: FunctionType) -> Usage:
         loaded = frozenset({*global_chains(function.__code__), *((name,) for name in function.__code__.co_freevars)})
         return Usage(reads=loaded, calls=loaded)
     reader = _Reader(tree)
-    for node in [*tree.args.defaults, *tree.body] if isinstance(tree.body, list) else [tree.body]:
-        reader.visit(node)
+    for node in tree.body if isinstance(tree.body, list) else [tree.body]:
+        reader.visit_first(node)
     return reader.usage()
 
 
@@ -110,6 +110,8 @@ class _Reader(ast.NodeVisitor):
         self._passes: set[Passed] = set()
         self._unguarded: set[Chain] = set()
         self._returns: set[Chain] = set()
+        self._fresh: set[Chain] = set()  # what it binds anew before it reads it
+        self._always = False  # whether what is visited is sure to be executed
 
     def usage(self) -> Usage:
         written = self._rebinds | self._writes
@@ -122,6 +124,11 @@ class _Reader(ast.NodeVisitor):
             frozenset(written - self._unguarded),
             frozenset(self._returns),
         )
+
+    def visit_first(self, node: ast.AST) -> None:
+        """Visit a statement that stands in no other."""
+        self._always = isinstance(node, (ast.Assign, ast.AnnAssign))
+        self.visit(node)
 
     def _chain(self, node: ast.AST | None) -> Chain | None:
         names: list[str] = []
@@ -150,6 +157,11 @@ class _Reader(ast.NodeVisitor):
             if not counts and not any(chain in test for test in self._tests):
                 self._unguarded.add(chain)
 
+    def _note_anew(self, chain: Chain | None, *, counts: bool) -> None:
+        self._note(self._rebinds, chain, counts=counts)
+        if chain is not None and self._always and chain not in self._reads:
+            self._fresh.add(chain)
+
     def _bind(self, target: ast.expr, value: ast.expr | None, *, counts: bool = False) -> None:
         if isinstance(target, (ast.Tuple, ast.List)):
             for number, element in enumerate(target.elts):
@@ -159,11 +171,11 @@ class _Reader(ast.NodeVisitor):
             self._bind(target.value, None)
         elif isinstance(target, ast.Name):
             if target.id in self._declared:
-                self._note(self._rebinds, (target.id,), counts=counts)
+                self._note_anew((target.id,), counts=counts)
             elif (chain := self._stands_for(value)) is not None and chain[0] != target.id:
                 self._aliases[target.id] = chain
         elif isinstance(target, ast.Attribute):
-            self._note(self._rebinds, self._chain(target), counts=counts)
+            self._note_anew(self._chain(target), counts=counts)
             self.visit(target.value)
         elif isinstance(target, ast.Subscript):
             self._bind_item(target, counts=counts)
@@ -275,12 +287,16 @@ class _Reader(ast.NodeVisitor):
     # What is read, and after what test.
 
     def visit_Name(self, node: ast.Name) -> None:
-        self._reads.add(self._chain(node) or (node.id,))
+        self._note_read(self._chain(node) or (node.id,))
+
+    def _note_read(self, chain: Chain) -> None:
+        if chain not in self._fresh:
+            self._reads.add(chain)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         chain = self._chain(node)
         if chain is not None:
-            self._reads.add(chain)
+            self._note_read(chain)
         self.generic_visit(node)
 
     def visit_Return(self, node: ast.Return | ast.Yield) -> None:

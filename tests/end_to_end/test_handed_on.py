@@ -131,6 +131,18 @@ NOTHING_HANDED_ON = {
     "a counter": functions("calls = 0\ndef count():\n    global calls\n    calls += 1", "count()", "count()"),
     "a table": functions("TABLE = {'a': [1]}", "TABLE.get('a')", "TABLE['a'][0]"),
     "a log": functions("LOG = []\ndef note(text):\n    LOG.append(text)", "note('a')", "note('b')"),
+    "rows that are made anew": """
+class Look(BaseTool):
+    name: str = "save"
+    description: str = "Looks."
+    _rows: list = []
+    def _run(self) -> str:
+        self._rows = []
+        for each in "ab":
+            self._rows.append(each)
+        return f"it says {self._rows}"
+SAVE_TOOL = LOAD_TOOL = Look()
+""",
     "a lazy attribute": """
 class Look(BaseTool):
     name: str = "save"
