@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from crewai import Crew, Task
@@ -36,30 +36,41 @@ def marks_of(crew: Crew) -> Marks:
 
 def all_handed_on(crew: Crew) -> list[HandedOn]:
     """What the tasks of a crew hand on, but for what shows in their outputs."""
-    known: dict[int, Exchange] = {}
-
-    def of(root: Any) -> Exchange:
-        return known.get(id(root)) or known.setdefault(id(root), exchange(root))
-
+    names, known = graph.task_names(crew), _Exchanges()
+    readers = [known.of(_readers(crew, task)) for task in crew.tasks]
+    writers = [found + known.of(_callbacks(crew, task)) for task, found in zip(crew.tasks, readers, strict=True)]
     found: list[HandedOn] = []
-    for reader, task in enumerate(crew.tasks):
-        for writer, earlier in enumerate(crew.tasks[:reader]):
-            found += _between(crew, (writer, earlier), (reader, task), of)[:1]
+    for reader, sinks in enumerate(readers):
+        for writer, sources in enumerate(writers[:reader]):
+            for whose, what, who in _between(sources, sinks):
+                text = f"{whose} of {names[writer]} hands {what} on to {who} of {names[reader]}"
+                found.append(HandedOn(writer, reader, what, text))
+                break
     return found
 
 
-def _between(crew: Crew, one: tuple[int, Task], other: tuple[int, Task], of: Any) -> list[HandedOn]:
-    (writer, earlier), (reader, later) = one, other
-    readers = list(_readers(crew, later))
-    if not any(of(root).reads for _, root in readers):
-        return []
-    names = graph.task_names(crew)
-    return [
-        HandedOn(writer, reader, what, f"{whose} of {names[writer]} hands {what} on to {who} of {names[reader]}")
-        for whose, source in [*_readers(crew, earlier), *_callbacks(crew, earlier)]
-        for who, sink in readers
-        if (what := handed_on(of(source), of(sink))) is not None
-    ]
+class _Exchanges:
+    """What each object reads and writes, found once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, Exchange] = {}
+
+    def of(self, named: Iterable[tuple[str, Any]]) -> list[tuple[str, Exchange]]:
+        """The exchanges of some objects, by what these are called."""
+        return [(name, self._known.get(id(root)) or self._find(root)) for name, root in named]
+
+    def _find(self, root: Any) -> Exchange:
+        found = self._known[id(root)] = exchange(root)
+        return found
+
+
+def _between(
+    sources: Sequence[tuple[str, Exchange]], sinks: Sequence[tuple[str, Exchange]]
+) -> Iterator[tuple[str, str, str]]:
+    for whose, source in sources:
+        for who, sink in sinks if source.writes else ():
+            if (what := handed_on(source, sink)) is not None:
+                yield whose, what, who
 
 
 def tools_of(crew: Crew, task: Task) -> list[Any]:
