@@ -155,7 +155,10 @@ class Reach:
         if isinstance(value, FunctionType):
             self._function(value, None)
         elif isinstance(value, MethodType):
-            self._pending += [value.__func__, value.__self__]
+            kinds = value.__self__.__mro__ if isinstance(value.__self__, type) else type(value.__self__).__mro__
+            homes = (each for each in kinds if any(value.__func__ in functions_of(m) for m in vars(each).values()))
+            self._function(value.__func__, next(homes, None))  # type: ignore[arg-type]
+            self._pending.append(value.__self__)
         elif isinstance(value, functools.partial):
             self._pending += [value.func, *value.args, *value.keywords.values()]
         elif isinstance(value, type):
