@@ -275,10 +275,13 @@ def _why_same(current: Current, head: TaskHead, record: Record) -> Reason:
     return Reason(ReasonKind.ALTERED, detail=f"record {record.record_id} does not match its hash")
 
 
+_NAMED = ("input:", "global:")  # what is no ingredient by itself, and says why one has changed
+
+
 def changes(
     old: tuple[Component, ...], new: tuple[Component, ...], old_context_hash: str | None = None
 ) -> Iterator[Reason]:
-    """What differs between two sets of components: inputs that went into a text, then the parts that act.
+    """What differs between two sets of components: inputs and globals that went into a part, then the parts that act.
 
     The root of a text whose template is the same is the input that changed it.
     """
@@ -288,7 +291,7 @@ def changes(
     after = {component.path: component for component in new}
     differing = [path for path in sorted({**before, **after}) if _differ(before, after, path)]
     acting = [path for path in differing if _acts(before, after, path)]
-    named = [path for path in differing if path not in acting and path.startswith("input:")] if acting else []
+    named = [path for path in differing if path not in acting and path.startswith(_NAMED)] if acting else []
     inputs = [_change(before.get(path), after.get(path)) for path in named]
     yield from inputs
     for path in acting:

@@ -174,6 +174,8 @@ class Parts:
             self._opaque[opaque.path] = opaque
         for name, sha256 in hashed.environment:
             self.hash(f"environment:{name}", sha256)
+        for name, sha256 in hashed.globals:
+            self.hash(f"global:{name}", sha256, acts=False)
 
     def opaque(self, path: str, why: str) -> None:
         """A part that cannot be hashed."""

@@ -13,17 +13,21 @@ What counts:
 - Environment variables that code reads by name, as they are by now; each is told apart (`Hashed.environment`). Of those
   that a user's model reads, the adapter counts what names the model, its endpoint or a parameter, not its switches.
 - Classes by their bases, fields in their order, methods and attributes; objects by class and attributes.
-- Of a model, not what only decides whether a call fails, or how long it takes (`_failing`): an answer was given.
-- What code writes on its own objects, as it was given and not as runs have left it (`_kept`); what a tool only adds to
-  and never reads does not count, nor does what a model writes as it answers (`_accounts`). So do the globals that
-  functions of the same module write, whoever of it reads them, and defaults and attributes of functions (`_globals`).
+- Of a model, not the attributes that only decide whether a call fails (`_failing`): an answer was given; nor what it
+  writes as it answers.
+- What the work of a crew may change - globals, free variables, defaults, attributes - as it was given and not as runs
+  have left it (`_kept`). Work is what CrewAI calls of tools, guardrails, callbacks and models, and what that comes to
+  (`_reach`); it may change what it binds anew, changes in place, calls methods of, or hands to others (`_usage`,
+  `_marks`). What it only reads counts as it is by now, and so does what only others set. An attribute that work writes,
+  and a method that only others call sets from its parameters, cannot be hashed: nobody can tell whose value it has.
 - Of a client, a thread or another thing of plumbing that the user has derived a class of, what the user has added.
 
 What does not count, and cannot be seen: the values of what is named like a secret (`_secret_names`) or is a SecretStr,
 and the passwords in URLs (`handing_over` tells the caller what they were, who keeps them out of what is stored);
 environment variables whose names are made at run time, or that are read by other ways than `os.environ` and
-`os.getenv` under these names; docstrings that are read by other ways than `name.__doc__`; names that only the text of
-an `eval` or `exec` mentions; changes at run time of modules that a function imports itself or passes around whole,
+`os.getenv` under these names; what others change in place, during a run, of a library's object that its work uses;
+docstrings that are read by other ways than `name.__doc__`; names that only the text of an `eval`
+or `exec` mentions; changes at run time of modules that a function imports itself or passes around whole,
 whose files count instead; the subclasses of a class; what a weak reference leads to; the state of locks, loggers and
 threads.
 """

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from crew_repo.hashing._asked import Asked, environment_said, modules_asked
 from crew_repo.hashing._bytecode import Chain
-from crew_repo.hashing._canonical import Encoded
+from crew_repo.hashing._canonical import Encoded, seal
 from crew_repo.hashing._dispatch import handles, handles_named
 from crew_repo.hashing._imports import absolute_names, modules_digest, package_of
 from crew_repo.hashing._kept import attributes_of, kept_members
 from crew_repo.hashing._marks import marks
 from crew_repo.hashing._origin import is_own_function
-from crew_repo.hashing._reach import Place, resolve
+from crew_repo.hashing._reach import Place, is_code, resolve
 from crew_repo.hashing._source import Static, static_part
 from crew_repo.hashing.state import closure_of, defaults_of
 
@@ -49,15 +49,23 @@ def _function(walker: Walker, value: types.FunctionType, path: str) -> Steps:
 def _own_function(walker: Walker, function: types.FunctionType, path: str) -> Parts:
     static = static_part(function.__code__, function.__globals__)
     encoded: list[Encoded] = ["function", static.sha256]
+    read = list(_referenced(function, static.chains, path))
     for name, members in (
         ("defaults", _kept(function, dict(defaults_of(function)), path)),
         ("closure", _kept(function, dict(closure_of(function)), path)),
-        ("globals", list(_referenced(function, static.chains, path))),
+        ("globals", read),
         ("annotations", function.__annotations__.items()),
         ("attributes", attributes_of(function, vars(function), vars, path)),
     ):
         encoded.append([name, *(yield from walker.members(members, path))])
+    _name_globals(walker, {name for name, value in read if not is_code(value)}, encoded)
     return [*encoded, *_from_outside(walker, function, static, path)]
+
+
+def _name_globals(walker: Walker, data: set[str], encoded: list[Any]) -> None:
+    """Say each global by its name as well, so that a reason can name the one that has changed."""
+    members = next(part[1:] for part in encoded if part[0] == "globals")
+    walker.globals.update((name, seal("global", part)) for name, part in members if name in data)
 
 
 def _kept(function: types.FunctionType, held: dict[str, object], path: str) -> list[tuple[str, object]]:

@@ -7,14 +7,20 @@ that is reached mentions its name; so `load` and `configure`, which only the use
 
 from __future__ import annotations
 
+import datetime
 import functools
+import re
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from decimal import Decimal
+from enum import Enum
 from importlib.util import resolve_name
+from pathlib import PurePath
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from crew_repo.hashing._bytecode import Chain
 from crew_repo.hashing._canonical import SCALARS
@@ -37,6 +43,7 @@ __all__ = ["Found", "Place", "Reach", "held_by", "is_code", "is_data", "is_varia
 
 _ENTRIES = frozenset({"_run", "_arun", "run", "arun", "call", "acall", "invoke", "ainvoke", "func", "add", "aadd"})
 _CODE = (type, FunctionType, BuiltinFunctionType, MethodType, ModuleType)
+_IMMUTABLE = (PurePath, datetime.date, datetime.time, datetime.timedelta, Decimal, Enum, UUID, re.Pattern, range)
 _CONTAINERS = (list, tuple, set, frozenset, deque)
 _MOST_ITEMS = 1000  # of a container that is searched for code: larger ones hold data
 
@@ -57,7 +64,8 @@ def is_code(value: object) -> bool:
 
 def is_data(value: object) -> bool:
     """Whether a value may be changed in place, by others than its own methods."""
-    return type(value) not in SCALARS and not is_code(value) and not is_own_class(type(value))
+    fixed = type(value) in SCALARS or isinstance(value, _IMMUTABLE)
+    return not fixed and not is_code(value) and not is_own_class(type(value))
 
 
 def resolve(function: FunctionType, chain: Chain) -> Place:

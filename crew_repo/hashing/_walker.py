@@ -34,11 +34,13 @@ class Hashed(NamedTuple):
     """A hash, and what of the value could not be read into it. With anything opaque, the hash proves nothing.
 
     `environment` has the hash of each variable of the environment that code in it reads; `sha256` is without them.
+    `globals` has the hash of each global that it reads, only to say which of them has changed.
     """
 
     sha256: str
     opaque: tuple[Opaque, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
+    globals: tuple[tuple[str, str], ...] = ()
 
 
 class Kept(NamedTuple):
@@ -77,6 +79,7 @@ class Walker:
         self._kept: list[object] = []  # an id stays taken for as long as the walk remembers it
         self.opaque: set[tuple[str, str]] = set()
         self.environment: dict[str, str] = {}
+        self.globals: dict[str, str] = {}
 
     def encode(self, value: object, path: str) -> Encoded:
         """Encode a value and everything in it."""
@@ -219,4 +222,5 @@ def walk(
         walker = Walker(path, skip, ordered=ordered)
         encoded = walker.hidden(value, path, "is nested too deeply")
     opaque = tuple(Opaque(*where) for where in sorted(walker.opaque))
-    return Hashed(seal(kind, encoded), opaque, tuple(sorted(walker.environment.items())))
+    environment, read = (tuple(sorted(some.items())) for some in (walker.environment, walker.globals))
+    return Hashed(seal(kind, encoded), opaque, environment, read)

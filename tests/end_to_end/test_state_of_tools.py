@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from crewai import Crew
-from crewai.tools import BaseTool
+from crewai.tools import BaseTool, tool
 from pydantic import PrivateAttr
 
 from crew_repo import TaskPolicy
@@ -63,7 +63,7 @@ class Shelf(BaseTool):
         return str(self.rows)
 
 
-def crew_with(tool: BaseTool) -> Crew:
+def crew_with(tool: Any) -> Crew:
     """A crew of one task that calls the tool."""
     script = {f"Observation: {said}": "Thought: I know.\nFinal Answer: ok" for said in ("the usual", "the other", "[")}
     model = PromptModel(model="m", script={**script, "<<check>>": "Thought: I look.\nAction: lookup\nAction Input: {}"})
@@ -126,3 +126,20 @@ def test_what_a_tools_work_and_others_write_runs_every_time_unless_it_is_ignored
     assert executes(repo, crew, **ignoring)
     assert not executes(repo, crew, **ignoring)
     assert not executes(repo, crew_with(Shelf()), **ignoring)
+
+
+RATES = {"a": 1}
+
+
+@tool("lookup")
+def reads_rates() -> str:
+    """Looks up."""
+    return f"the usual {RATES['a']}"
+
+
+def test_the_reason_names_the_global_that_has_changed(repo, monkeypatch):
+    """Not only the tool that reads it; while nothing that acts has changed, it is no reason."""
+    assert executes(repo, crew_with(reads_rates))
+    monkeypatch.setitem(RATES, "a", 2)
+    reasons = repo.plan(crew_with(reads_rates))["check"].reasons
+    assert [str(reason) for reason in reasons] == ["global:RATES changed", "tool:lookup.source changed"]
