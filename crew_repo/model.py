@@ -108,6 +108,7 @@ class ReasonKind(_Text):
     HASH_FORMAT = "hash format"
     CONDITION = "condition"
     AT_RUN_TIME = "known at run time"
+    HANDED_ON = "handed on"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ and its output can be restored. Names and older records serve only to explain.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from crew_repo.hashing import FORMAT, definition_hash, input_hash, output_hash, sent_hash, text_hash
+from crew_repo.hashing import FORMAT, definition_hash, digest, input_hash, output_hash, sent_hash, text_hash
 from crew_repo.hashing import context_hash as hash_context
 from crew_repo.model import (
     PLANNER,
@@ -64,6 +64,7 @@ class Current:
     forced: bool = False
     human_input: bool = False
     has_memory: bool = False
+    together: Reason | None = None
 
     @property
     def components(self) -> tuple[Component, ...]:
@@ -78,6 +79,20 @@ class Current:
         return replace(self, occurrence=occurrence, input_hash=found_by)
 
 
+    def with_state(self, handed: Iterable[tuple[str, str]]) -> Current:
+        """Add what earlier tasks leave in memory: its name, and the input hash of the task that leaves it."""
+        sources: dict[str, list[str]] = {}
+        for what, source in handed:
+            sources.setdefault(what, []).append(source)
+        if not sources:
+            return self
+        added = (Component(f"state:{what}", digest("state", found)) for what, found in sources.items())
+        definition = replace(self.definition, components=(*self.definition.components, *added))
+        defined = definition_hash(definition.components)
+        found_by = input_hash(defined, self.context_hash, self.occurrence)
+        return replace(self, definition=definition, definition_hash=defined, input_hash=found_by)
+
+
 def current_state(
     task_name: str,
     position: int,
@@ -90,6 +105,7 @@ def current_state(
     human_input: bool = False,
     has_memory: bool = False,
     resolved: tuple[Component, ...] | None = None,
+    together: Reason | None = None,
 ) -> Current:
     """Hash a definition and what others say, its context and its plan, as the first of equal tasks.
 
@@ -114,6 +130,7 @@ def current_state(
         forced,
         human_input,
         has_memory,
+        together,
     )
 
 
@@ -199,7 +216,17 @@ def _human_input(current: Current) -> Reason | None:
     return Reason(ReasonKind.ALWAYS, "task.human_input", "by policy") if wanted else None
 
 
-_DEMANDS: tuple[Callable[[Current], Reason | None], ...] = (_forced, _always, _memory, _human_input)
+def _together(current: Current) -> Reason | None:
+    return current.together
+
+
+_DEMANDS: tuple[Callable[[Current], Reason | None], ...] = (
+    _forced,
+    _always,
+    _memory,
+    _human_input,
+    _together,
+)
 
 
 def _not_hashable(opaque: Opaque) -> Reason:
@@ -297,10 +324,13 @@ def _why_same(current: Current, head: TaskHead, record: Record) -> Reason:
     return Reason(ReasonKind.ALTERED, detail=f"record {record.record_id} does not match its hash")
 
 
+_NAMED = ("input:", "global:")  # what is no ingredient by itself, and says why one has changed
+
+
 def changes(
     old: tuple[Component, ...], new: tuple[Component, ...], old_context_hash: str | None = None
 ) -> Iterator[Reason]:
-    """What differs between two sets of components: inputs that went into a text, a plan, then the parts that act.
+    """What differs between two sets of components: what went into a text or a part, then the parts that act.
 
     The root of a text whose template is the same is the input that changed it.
     """
@@ -313,7 +343,7 @@ def changes(
     if _SAID in before and _SAID in after:  # then the context's hash is of all that follows
         acting = [path for path in acting if path != "context"] + [p for p in differing if p.startswith(RESOLVED)]
     explaining = [path for path in differing if path not in acting] if acting else []
-    named = [path for path in explaining if path.startswith("input:") or path == PLAN]
+    named = [path for path in explaining if path.startswith(_NAMED) or path == PLAN]
     inputs = [_change(before.get(path), after.get(path)) for path in named]
     yield from inputs
     for path in acting:

@@ -43,11 +43,13 @@ from crew_repo.adapter.secrets import secret_inputs, secrets_of, secrets_of_erro
 from crew_repo.adapter.serving import file_text, fire_callbacks, output_file, restore_file, says, serve
 from crew_repo.adapter.tools import uses_tools
 from crew_repo.adapter.usage import UsageTracker
-from crew_repo.adapter.view import CrewView, TaskView, Texts, live_task, live_view, planned_view, said_to
+from crew_repo.adapter.view import CrewView, TaskView, Texts, live_task, live_view, own_view, planned_view, said_to
+from crew_repo.adapter.work import HandedOn, all_handed_on
 
 __all__ = [
     "CrewView",
     "Describer",
+    "HandedOn",
     "Handler",
     "Memo",
     "NotRestorable",
@@ -57,6 +59,7 @@ __all__ = [
     "UsageBefore",
     "UsageTracker",
     "akickoff",
+    "all_handed_on",
     "as_if_first",
     "changed_file",
     "check_crew",
@@ -82,6 +85,7 @@ __all__ = [
     "output_file",
     "output_of",
     "overridden",
+    "own_view",
     "plan_texts",
     "planned_inputs",
     "planned_view",

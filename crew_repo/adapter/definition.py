@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 from crew_repo.adapter import fields, graph, private
 from crew_repo.adapter.files import add_declared, add_input_file
-from crew_repo.adapter.knowledge import add_embedder, add_knowledge, add_own_of_source, given_sources
+from crew_repo.adapter.knowledge import add_embedder, add_knowledge, given_sources
 from crew_repo.adapter.llms import add_llm
 from crew_repo.adapter.parts import Memo, Parts, is_crewais
 from crew_repo.adapter.planning import add_planner
@@ -32,7 +32,8 @@ from crew_repo.adapter.secrets import private_inputs, secret_inputs
 from crew_repo.adapter.skills import add_skills
 from crew_repo.adapter.tools import add_tools
 from crew_repo.adapter.view import CrewView, TaskView
-from crew_repo.hashing import accounts, handing_over, is_secret_name
+from crew_repo.adapter.work import marks_of
+from crew_repo.hashing import handing_over, is_secret_name, marked
 from crew_repo.hashing.state import weakly_cached
 from crew_repo.model import Definition
 from crew_repo.policy import TaskPolicy
@@ -52,6 +53,8 @@ class Describer:
         self._memo = memo or Memo()
         self._memo.hidden |= secret_inputs(view.inputs)
         self._memo.private |= private_inputs(view.inputs)
+        if self._memo.marks is None:
+            self._memo.marks = marks_of(view.crew)
 
     def describe(
         self, view: TaskView, policy: TaskPolicy, *, written: Mapping[Path, str] | None = None
@@ -60,12 +63,12 @@ class Describer:
 
         `written`: the text that will stand in a file by the time that the task is executed, where that is known.
         """
-        with handing_over(self._memo.hidden):
+        with handing_over(self._memo.hidden), marked(self._memo.marks or marks_of(self._view.crew)):
             return _without_ignored(self._describe(view, policy, written or {}).storable(), policy)
 
     def describe_planner(self, tasks: Sequence[TaskView], policy: TaskPolicy) -> Definition:
         """The definition of what CrewAI's planner is asked about these tasks, which are all of the crew's."""
-        with handing_over(self._memo.hidden):
+        with handing_over(self._memo.hidden), marked(self._memo.marks or marks_of(self._view.crew)):
             parts = Parts(self._memo)
             add_planner(parts, self._view.crew, tasks)
             for view in tasks:
@@ -266,19 +269,14 @@ def _added(cls: type[BaseModel], base: type[BaseModel]) -> frozenset[str]:
 
 def _add_own_of_crew(parts: Parts, crew: Crew) -> None:
     if not is_crewais(type(crew)):
-        parts.own("crew", crew, _own_names(crew, Crew), besides=accounts(type(crew)))
+        parts.own("crew", crew, _own_names(crew, Crew))
 
 
-def take_up(crew: Crew) -> None:
-    """Hash what a kickoff may write on the user's own objects before the first task: its crew, and its sources.
-
-    Called in a run's hashing, so that a cache which fills then counts as the run's work.
-    """
-    parts = Parts()
-    _add_own_of_crew(parts, crew)
-    for owner in [crew, *graph.crew_agents(crew)]:
-        for source in given_sources(owner) or []:
-            add_own_of_source(parts, "knowledge", source)
+def take_up(view: CrewView, memo: Memo) -> None:
+    """Hash what the tasks of a crew work with, before the first is executed: what changes then is the run's work."""
+    describer = Describer(view, memo)
+    for task in view.tasks:
+        describer.describe(task, TaskPolicy())
 
 
 def _add_agent_extras(parts: Parts, prefix: str, agent: BaseAgent, view: CrewView) -> None:

@@ -26,8 +26,8 @@ from crew_repo.adapter.llms import add_llm
 from crew_repo.adapter.parts import Memo, Parts, crewais_names, is_crewais, is_default
 from crew_repo.adapter.remotes import add_remote
 from crew_repo.adapter.tools import add_tools
-from crew_repo.hashing import handles, handles_marked, handles_named, instance_state, kept_members, model_state
-from crew_repo.hashing.state import first_argument, function_of, live_tree_of, names_used, written_attributes
+from crew_repo.hashing import attributes_of, handles, handles_marked, handles_named, instance_state, model_state
+from crew_repo.hashing.state import first_argument, function_of, live_tree_of, names_used
 
 if TYPE_CHECKING:
     from crew_repo.hashing import Steps, Walker
@@ -133,13 +133,12 @@ def _item(
 ) -> Steps:
     """Fields that act and differ from their defaults, texts by their templates; what a subclass of the user's adds.
 
-    What that writes itself counts as it was given, as in a tool.
+    What work changes of it counts as it was given, as in a tool.
     """
     cls = (yield type(item), path) if not is_crewais(type(item)) else type(item).__qualname__
     own = {name: value for name, value in model_state(item).items() if name in _own_names(type(item))}
-    written = written_attributes(type(item)) & own.keys()
-    held = [*_acting(item, table, left or set()), *((name, own[name]) for name in own.keys() - written)]
-    held += kept_members(item, written, model_state, path) if written else []
+    held = list(_acting(item, table, left or set()))
+    held += [member for member in attributes_of(item, own, model_state, path) if member[0] in own]
     return [kind, cls, *(yield from walker.members(held, path))]
 
 
@@ -190,9 +189,8 @@ def _project(walker: Walker, value: Any, path: str) -> Steps:
         if name not in _PROJECT or named is None or name in named:
             held[name] = member
     made = {name: member for name, member in _made_by_project(type(value)).items() if named is None or name in named}
-    written = written_attributes(type(value)) & held.keys()
-    members = [(name, member) for name, member in {**made, **held}.items() if name not in written]
-    members += kept_members(value, written, instance_state, path) if written else []
+    held = {**made, **held}
+    members = [member for member in attributes_of(value, held, instance_state, path) if member[0] in held]
     return ["project", type(value).__qualname__, *(yield from walker.members(members, path))]
 
 

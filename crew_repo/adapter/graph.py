@@ -24,6 +24,7 @@ __all__ = [
     "crew_agents",
     "crew_llms",
     "deprecated",
+    "guardrails",
     "is_conditional",
     "is_hierarchical",
     "joined",
@@ -101,7 +102,7 @@ def crew_llms(crew: Crew) -> list[Any]:
     for agent in crew_agents(crew):
         found += [agent.llm, deprecated(agent, "function_calling_llm")]
         found.append(getattr(getattr(agent, "planning_config", None), "llm", None))
-    found += [getattr(guardrail, "llm", None) for task in crew.tasks for guardrail in _guardrails(task)]
+    found += [getattr(guardrail, "llm", None) for task in crew.tasks for guardrail in guardrails(task)]
     return list({id(llm): llm for llm in found if llm is not None and not isinstance(llm, str)}.values())
 
 
@@ -110,7 +111,8 @@ def deprecated(item: Crew | Task | BaseAgent, field: str) -> Any:
     return item.__dict__.get(field)
 
 
-def _guardrails(task: Task) -> Iterator[Any]:
+def guardrails(task: Task) -> Iterator[Any]:
+    """The guardrails of a task: functions, texts, CrewAI's own, or None."""
     yield task.guardrail
     if isinstance(task.guardrails, (list, tuple)):
         yield from task.guardrails

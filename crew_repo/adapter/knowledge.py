@@ -10,7 +10,7 @@ from typing import Any
 from crewai.knowledge.source.base_knowledge_source import BaseKnowledgeSource
 
 from crew_repo.adapter.parts import Parts, crewais_names, is_crewais
-from crew_repo.hashing import accounts, left_out, model_state
+from crew_repo.hashing import left_out, model_state
 
 __all__ = ["add_embedder", "add_knowledge", "add_own_of_source", "given_sources"]
 
@@ -74,7 +74,7 @@ def _add_source(parts: Parts, path: str, source: BaseKnowledgeSource) -> None:
 
 def add_own_of_source(parts: Parts, path: str, source: BaseKnowledgeSource) -> None:
     """What the user's own class of source holds beside what CrewAI's does."""
-    parts.own(path, source, _own_names(source), besides=accounts(type(source)))
+    parts.own(path, source, _own_names(source))
 
 
 def _own_names(source: BaseKnowledgeSource) -> set[str]:

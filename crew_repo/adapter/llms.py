@@ -195,7 +195,7 @@ def _add_code(parts: Parts, path: str, llm: BaseLLM) -> None:
     for name in sorted(values.keys() - own):
         if is_secret(name, values[name]):
             parts.signer(f"{path}.{name}", values[name])
-    for name in sorted(own - written_at_work(type(llm)) - only_failing(type(llm)).attributes):
+    for name in sorted(own - written_at_work(type(llm)) - only_failing(type(llm))):
         value = acting_headers(values[name]) if name.endswith("headers") else values[name]
         parts.member(f"{path}.{name}", value, llm)
 

@@ -7,9 +7,10 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,6 +21,8 @@ from pydantic.fields import FieldInfo
 from crew_repo.adapter.fields import Kind, kind_of
 from crew_repo.hashing import (
     Hashed,
+    Marks,
+    attributes_of,
     digest,
     hash_callable,
     hash_class,
@@ -27,14 +30,13 @@ from crew_repo.hashing import (
     hash_value,
     is_own_class,
     is_secret_name,
-    kept_values,
     left_out,
     masked,
     model_state,
     private_text_hash,
     text_hash,
 )
-from crew_repo.hashing.state import weakly_cached, written_attributes
+from crew_repo.hashing.state import weakly_cached
 from crew_repo.model import Component, Definition, Opaque, ReadFile
 
 __all__ = ["Memo", "Parts", "crewais_names", "is_crewais", "is_default"]
@@ -49,6 +51,8 @@ _SETTLED_SECONDS = 2.0  # coarser than the time stamps of any file system in use
 class Memo:
     """What was hashed in one run or plan: code by its identity, which is kept alive, texts, and files.
 
+    `marks` say what its work may change.
+
     A text with something `hidden` in it is hashed, and not kept: secrets, as far as they are known. No `repr` has them.
     `described` holds whole tools, agents and crews, each beside the objects whose ids are in its key.
     """
@@ -60,6 +64,7 @@ class Memo:
     clients: dict[int, tuple[object, object]] = field(default_factory=dict, repr=False)
     private: set[str] = field(default_factory=set, repr=False)  # secret inputs: what has one in it is hashed privately
     described: dict[tuple[object, ...], tuple[object, Definition]] = field(default_factory=dict, repr=False)
+    marks: Marks | None = field(default=None, repr=False)
 
     def once(self, key: tuple[object, ...], owner: object, add: Callable[[Parts], None]) -> Definition:
         """The definition that `add` collects, the first time; `owner` holds the objects whose ids are in the key."""
@@ -181,25 +186,19 @@ class Parts:
         """A value that the code of an object, `holder`, has, and may go through in its order."""
         self.hashed(path, hash_value(value, path, ordered=True, holder=holder))
 
-    def kept(self, path: str, owner: object, names: Iterable[str]) -> None:
-        """Attributes that the code of a pydantic object writes itself, as they were given, under `path`."""
-        for name, hashed in kept_values(owner, sorted(names), model_state, path).items():
-            self.hashed(f"{path}.{name.lstrip('_')}", hashed)
-
-    def own(self, path: str, owner: object, names: Iterable[str], *, besides: Collection[str] = ()) -> None:
+    def own(self, path: str, owner: object, names: Iterable[str]) -> None:
         """What an object of the user's class holds under these names, but for secrets, under `path`.
 
-        Of an object that signs requests, the class counts. What its own methods write counts as it was given, or not
-        at all where that is `besides`.
+        What its work changes counts as it was given. Under a secret's name only the user's class counts.
         """
-        values, written = model_state(owner), written_attributes(type(owner))
-        secret = {name for name in names if name in values and left_out(name, values[name])}
-        own = {name for name in names if name in values} - secret
+        values, wanted = model_state(owner), set(names)
+        secret = {name for name in wanted & values.keys() if left_out(name, values[name])}
+        own = {name: value for name, value in values.items() if name in wanted - secret}
         for name in sorted(secret):
             self.signer(f"{path}.{name.lstrip('_')}", values[name])
-        for name in sorted(own - written):
-            self.member(f"{path}.{name.lstrip('_')}", values[name], owner)
-        self.kept(path, owner, (own & written).difference(besides))
+        for name, value in sorted(attributes_of(owner, own, model_state, path), key=itemgetter(0)):
+            if name in own:
+                self.member(f"{path}.{name.lstrip('_')}", value, owner)
 
     def signer(self, path: str, value: object) -> None:
         """The class of an object under a secret's name, where it is the user's: what it does acts."""
@@ -233,6 +232,8 @@ class Parts:
             self._opaque[opaque.path] = opaque
         for name, sha256 in hashed.environment:
             self.hash(f"environment:{name}", sha256)
+        for name, sha256 in hashed.globals:
+            self.hash(f"global:{name}", sha256, acts=False)
 
     def opaque(self, path: str, why: str) -> None:
         """A part that cannot be hashed."""

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from crew_repo.adapter import fields
 from crew_repo.adapter.parts import Parts, is_crewais
-from crew_repo.hashing import accounts, model_state
+from crew_repo.hashing import model_state
 from crew_repo.model import Definition
 
 __all__ = ["add_tools", "schema_of", "uses_tools"]
@@ -86,8 +86,8 @@ def _own_fields(tool: BaseTool) -> set[str]:
 
 
 def _add_fields(parts: Parts, path: str, tool: BaseTool) -> None:
-    """The tool's own fields, but not secrets; what its own methods write counts as it was given."""
+    """The tool's own fields, but not secrets; what its work changes counts as it was given."""
     known = {*BaseTool.model_fields, *BaseTool.__private_attributes__}
     if isinstance(tool, _WRAPPERS):
         known.add("func")
-    parts.own(path, tool, model_state(tool).keys() - known, besides=accounts(type(tool)))
+    parts.own(path, tool, model_state(tool).keys() - known)

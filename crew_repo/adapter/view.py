@@ -7,7 +7,7 @@ copies, so that a plan changes nothing; interpolation is CrewAI's own in both.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crewai import Crew, Task
@@ -25,6 +25,7 @@ __all__ = [
     "generated_manager",
     "live_task",
     "live_view",
+    "own_view",
     "planned_view",
     "said_to",
 ]
@@ -93,6 +94,17 @@ def live_task(task: Task, name: str, position: int, plans: Mapping[int, str]) ->
     copy = task.model_copy()
     copy.description = task.description.removesuffix(plan)
     return TaskView(name, position, copy, task.agent, task, plan)
+
+
+def own_view(
+    crew: Crew, names: Sequence[str], plans: Mapping[int, str], files: Mapping[str, Any] | None = None
+) -> CrewView:
+    """The crew as CrewAI has interpolated it by now, with all of its tasks, for a plan at the first boundary."""
+    tasks = tuple(
+        replace(live_task(task, name, position, plans), worker=graph.own_agent(crew, task))
+        for position, (name, task) in enumerate(zip(names, crew.tasks, strict=True))
+    )
+    return replace(live_view(crew, names, files), tasks=tasks)
 
 
 def planned_view(

@@ -15,10 +15,13 @@ What counts:
 - Environment variables that code reads by name, as they are by now; each is told apart (`Hashed.environment`). Of those
   that a user's model reads, the adapter counts what names the model, its endpoint or a parameter, not its switches.
 - Classes by their bases, fields in their order, methods and attributes; objects by class and attributes.
-- Of a model, not what only decides whether a call fails, or how long it takes (`_failing`): an answer was given.
-- What code writes on its own objects, as it was given and not as runs have left it (`_kept`); what a tool only adds to
-  and never reads does not count, nor does what a model writes as it answers (`_accounts`). So do the globals that
-  functions of the same module write, whoever of it reads them, and defaults and attributes of functions (`_globals`).
+- Of a model, not the attributes that only decide whether a call fails (`_failing`): an answer was given; nor what it
+  writes as it answers.
+- What the work of a crew may change - globals, free variables, defaults, attributes - as it was given and not as runs
+  have left it (`_kept`). Work is what CrewAI calls of tools, guardrails, callbacks and models, and what that comes to
+  (`_reach`); it may change what it binds anew, changes in place, calls methods of, or hands to others (`_usage`,
+  `_marks`). What it only reads counts as it is by now, and so does what only others set. An attribute that work writes,
+  and a method that only others call sets from its parameters, cannot be hashed: nobody can tell whose value it has.
 - Of a client of HTTP, its address, its query and its headers (`_clients`), and whatever of the user's hangs on it:
   adapters, transports, hooks, auth objects (`_hanging`). Of a thread or a pool, the user's code that it calls.
 - Of a client, a thread or another thing of plumbing that the user has derived a class of, what the user has added.
@@ -27,11 +30,12 @@ What counts:
 What does not count, and cannot be seen: the values of what is named like a secret (`_secret_names`) or is a SecretStr
 (of an object there, only the user's class), and the passwords in URLs (`handing_over` tells the caller what they were,
 who keeps them out of what is stored); headers that say who asks or which request it is; environment variables whose
-names are made at run time, or that are read by other ways than `os.environ` and `os.getenv` under these names;
-docstrings that are read by other ways than `name.__doc__`; names that only the text of an `eval` or `exec` mentions;
-changes at run time of modules that a function imports itself or passes around whole, whose files count instead; the
-subclasses of a class; what a weak reference leads to or calls; the state of locks, loggers and threads; a client's
-cookies, time-outs, proxies and certificates, and the settings of a library's own adapters.
+names are made at run time, or that are read by other ways than `os.environ` and `os.getenv` under these names; what
+others change in place, during a run, of a library's object that its work uses; docstrings that are read by other ways
+than `name.__doc__`; names that only the text of an `eval` or `exec` mentions; changes at run time of modules that a
+function imports itself or passes around whole, whose files count instead; the subclasses of a class; what a weak
+reference leads to or calls; the state of locks, loggers and threads; a client's cookies, time-outs, proxies and
+certificates, and the settings of a library's own adapters.
 """
 
 from __future__ import annotations
@@ -51,12 +55,13 @@ from crew_repo.hashing import (  # noqa: F401
     _pydantic,
     _values,
 )
-from crew_repo.hashing._accounts import accounts, written_at_work
 from crew_repo.hashing._canonical import FORMAT, JsonValue, digest
 from crew_repo.hashing._clients import acting_headers, client_address, client_headers, endpoint, hangs_on_client
 from crew_repo.hashing._dispatch import handles, handles_marked, handles_named, register_hasher, unregister_hasher
 from crew_repo.hashing._failing import only_failing
-from crew_repo.hashing._kept import Work, kept_members, kept_values
+from crew_repo.hashing._handing import Exchange, exchange, handed_on
+from crew_repo.hashing._kept import Work, attributes_of
+from crew_repo.hashing._marks import Marks, marked, of_work, written_at_work
 from crew_repo.hashing._origin import is_own_class, is_own_function
 from crew_repo.hashing._pydantic import model_state
 from crew_repo.hashing._records import (
@@ -78,19 +83,23 @@ _BASE = re.compile(r"^(\[\d+\])*\.?")  # where a member of a base class stands
 
 __all__ = [
     "FORMAT",
+    "Exchange",
     "Hashed",
     "JsonValue",
+    "Marks",
     "Steps",
     "Walker",
     "Work",
-    "accounts",
     "acting_headers",
+    "attributes_of",
     "client_address",
     "client_headers",
     "context_hash",
     "definition_hash",
     "digest",
     "endpoint",
+    "exchange",
+    "handed_on",
     "handing_over",
     "handles",
     "handles_marked",
@@ -106,9 +115,8 @@ __all__ = [
     "is_own_function",
     "is_secret",
     "is_secret_name",
-    "kept_members",
-    "kept_values",
     "left_out",
+    "marked",
     "masked",
     "may_be_secret_name",
     "may_hold_secrets",
@@ -140,22 +148,26 @@ def hash_value(
     `ordered` is for what code holds, which may go through a dict in its order, and whose paths may be in its project;
     `holder` is the object of the user's that has it.
     """
-    return walk("value", value, path, skip, ordered=ordered, holder=holder)
+    with of_work([value]):
+        return walk("value", value, path, skip, ordered=ordered, holder=holder)
 
 
 def hash_callable(function: Callable[..., Any], path: str) -> Hashed:
     """Hash a function, or whatever else can be called, by what it does."""
-    return walk("callable", function, path)
+    with of_work([function]):
+        return walk("callable", function, path)
 
 
 def hash_model_class(cls: type, path: str) -> Hashed:
     """Hash the class of a language model, but for what only decides whether a call of it fails (see `_failing`)."""
-    left_out = {*only_failing(cls).attributes, *only_failing(cls).variables}
+    left_out = only_failing(cls)
     if not left_out:
         return hash_class(cls, path)
-    return walk("class", cls, path, lambda inner: _BASE.sub("", inner) in left_out)
+    with of_work([cls]):
+        return walk("class", cls, path, lambda inner: _BASE.sub("", inner) in left_out)
 
 
 def hash_class(cls: type, path: str) -> Hashed:
     """Hash a class by what it does; an installed one by its name."""
-    return walk("class", cls, path)
+    with of_work([cls]):
+        return walk("class", cls, path)

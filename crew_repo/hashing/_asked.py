@@ -1,15 +1,15 @@
-"""What code asks the process for by name: variables of the environment, and modules that it imports as it runs."""
+"""What code asks the process for by name: variables of the environment, and modules that it imports by calls."""
 
 from __future__ import annotations
 
-import dis
+import ast
 import os
 import re
 from collections.abc import Iterator
 from types import CodeType, FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
-from crew_repo.hashing._bytecode import ATTRIBUTE_LOADS, GLOBAL_LOADS, PADDING, Chain, nested_codes
+from crew_repo.hashing._bytecode import nested_codes
 from crew_repo.hashing._canonical import digest, private_digest
 from crew_repo.hashing._imports import Import
 from crew_repo.hashing._secret_forms import masked
@@ -18,73 +18,42 @@ from crew_repo.hashing._secrets import hand_over_variable
 
 __all__ = ["Asked", "asked_names", "environment_said", "modules_asked"]
 
-Asked = tuple["str | Chain | None", ...]
-
-_NAME_LOADS = GLOBAL_LOADS | {
-    *("LOAD_FAST", "LOAD_FAST_BORROW", "LOAD_FAST_CHECK", "LOAD_DEREF", "STORE_FAST_LOAD_FAST"),
-    *("LOAD_FAST_LOAD_FAST", "LOAD_FAST_BORROW_LOAD_FAST_BORROW"),
-}
-_ASKERS = {
-    **dict.fromkeys(["getenv", "environ", "environ.get"], "environment"),
-    **dict.fromkeys(["import_module", "__import__", "sys.modules"], "module"),
-}
-_WRITES = frozenset({"STORE_SUBSCR", "DELETE_SUBSCR"})
+_ENVIRONMENT = ("getenv", "environ.get", "environ.setdefault", "environ.pop", "environ")
+_MODULES = ("import_module", "__import__", "sys.modules", "sys.modules.get")
+_TELLING = frozenset({"environ", "getenv", "import_module", "__import__"})
 
 
-def asked_names(code: CodeType, kind: str) -> Asked:
-    """What the code asks for by a name that it gives: variables of the `environment`, or each `module` it imports.
+class Asked(NamedTuple):
+    """The names that code gives: expressions, which a function's globals may explain; None where it cannot be read."""
 
-    A name is a text, a chain that leads to a global, or None where it is made at run time.
-    """
-    found = {name for some in nested_codes(code) for name in _asked(some, kind)}
-    return tuple(sorted(found, key=repr))
+    environment: tuple[ast.expr, ...] = ()
+    modules: tuple[ast.expr, ...] = ()
 
 
-def _asked(code: CodeType, kind: str) -> Iterator[str | Chain | None]:
-    instructions = [some for some in dis.get_instructions(code) if some.opname not in PADDING]
-    for index, instruction in enumerate(instructions):
-        if instruction.opname in _NAME_LOADS:
-            end, chain = _chain_at(instructions, index)
-            if _ASKERS.get(chain[-1]) == kind or _ASKERS.get(".".join(chain[-2:])) == kind:
-                yield from _argument(instructions, end)
+def asked_names(tree: ast.AST | None, code: CodeType) -> Asked | None:
+    """What a function asks for; None of one without source that mentions the environment, or imports by a call."""
+    if tree is None:
+        mentioned = {name for some in nested_codes(code) for name in some.co_names}
+        return None if mentioned & _TELLING else Asked()
+    found = [pair for node in ast.walk(tree) for pair in _asks(node)]
+    return Asked(*(tuple(name for place, name in found if place.endswith(asked)) for asked in (_ENVIRONMENT, _MODULES)))
 
 
-def _chain_at(instructions: list[dis.Instruction], index: int) -> tuple[int, Chain]:
-    """The names that are loaded one from another from here on, and where they end."""
-    first = instructions[index].argval
-    chain: Chain = (str(first[-1] if isinstance(first, tuple) else first),)
-    index += 1
-    while index < len(instructions) and instructions[index].opname in ATTRIBUTE_LOADS:
-        chain = (*chain, instructions[index].argval)
-        index += 1
-    return index, chain
+def _asks(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """Where an expression looks something up, and by what name: `os.environ["A"]`, `getenv("A")`, `"A" in environ`."""
+    if isinstance(node, ast.Call) and node.args:
+        yield _dotted(node.func), node.args[0]
+    elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+        yield _dotted(node.value), node.slice
+    elif isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
+        yield _dotted(node.comparators[0]), node.left
 
 
-def _argument(instructions: list[dis.Instruction], index: int) -> Iterator[str | Chain | None]:
-    """The first thing that is loaded after the asker."""
-    following, then = (*instructions[index : index + 2], None, None)[:2]
-    if following is None or (then is not None and then.opname in _WRITES):
-        return
-    if following.opname == "LOAD_CONST" and isinstance(following.argval, str):
-        yield following.argval
-    elif following.opname in GLOBAL_LOADS:
-        yield _chain_at(instructions, index)[1]
-    elif following.opname == "CONTAINS_OP":
-        yield from _tested(instructions, index)
-    else:
-        yield None
+def _dotted(node: ast.expr) -> str:
+    return ast.unparse(node) if isinstance(node, (ast.Attribute, ast.Name)) else ""
 
 
-def _tested(instructions: list[dis.Instruction], index: int) -> Iterator[str]:
-    """`"NAME" in os.environ` loads its name before."""
-    for instruction in reversed(instructions[:index]):
-        if instruction.opname == "LOAD_CONST":
-            if isinstance(instruction.argval, str):
-                yield instruction.argval
-            return
-
-
-def environment_said(function: FunctionType, asked: Asked) -> dict[str, str]:
+def environment_said(function: FunctionType, asked: tuple[ast.expr, ...]) -> dict[str, str]:
     """The variables that code reads, with the hash of what they say by now; each value is handed over as a secret.
 
     Secrets are left out, and so are variables whose names are made at run time.
@@ -103,17 +72,18 @@ def _hash_of_variable(name: str, value: str | None) -> str:
     return private_digest("variable", masked(_without_user(value)), salt=name)
 
 
-def modules_asked(function: FunctionType, asked: Asked) -> tuple[list[Import], bool]:
+def modules_asked(function: FunctionType, asked: tuple[ast.expr, ...]) -> tuple[list[Import], bool]:
     """The modules that code imports by calls, and whether those are all: a name may be made at run time."""
     names = [_text(function, each) for each in asked]
     return [_as_import(name) for name in names if name is not None], None not in names
 
 
-def _text(function: FunctionType, name: str | Chain | None) -> str | None:
-    if isinstance(name, tuple):
-        value: Any = function.__globals__.get(name[0])
-        return value if isinstance(value, str) and len(name) == 1 else None
-    return name
+def _text(function: FunctionType, name: ast.expr) -> str | None:
+    """A text, or a global that is one."""
+    value: Any = name.value if isinstance(name, ast.Constant) else None
+    if isinstance(name, ast.Name) and name.id not in function.__code__.co_varnames:
+        value = function.__globals__.get(name.id)
+    return value if isinstance(value, str) else None
 
 
 def _as_import(name: str) -> Import:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import types
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from crew_repo.hashing._asked import environment_said, modules_asked
+from crew_repo.hashing._asked import Asked, environment_said, modules_asked
 from crew_repo.hashing._bytecode import Chain
-from crew_repo.hashing._canonical import Encoded
+from crew_repo.hashing._canonical import Encoded, seal
 from crew_repo.hashing._dispatch import handles, handles_named
-from crew_repo.hashing._globals import closure_of, defaults_of, kept_state, left_out, without_written
 from crew_repo.hashing._imports import absolute_names, modules_digest, package_of
-from crew_repo.hashing._origin import is_own_function, is_own_module
+from crew_repo.hashing._kept import attributes_of, kept_members
+from crew_repo.hashing._marks import marks
+from crew_repo.hashing._origin import is_own_function
+from crew_repo.hashing._reach import Place, is_code, resolve
 from crew_repo.hashing._source import Static, static_part
-from crew_repo.hashing.state import written_parameters
+from crew_repo.hashing.state import closure_of, defaults_of
 
 if TYPE_CHECKING:
     from crew_repo.hashing._walker import Parts, Steps, Walker
@@ -45,34 +48,52 @@ def _function(walker: Walker, value: types.FunctionType, path: str) -> Steps:
 
 def _own_function(walker: Walker, function: types.FunctionType, path: str) -> Parts:
     static = static_part(function.__code__, function.__globals__)
-    written = left_out(function, static.chains)
-    attributes = [member for member in vars(function).items() if f"{function.__name__}.{member[0]}" not in written]
     encoded: list[Encoded] = ["function", static.sha256]
+    read = list(_referenced(function, static.chains, path))
     for name, members in (
-        ("defaults", [default for default in defaults_of(function) if default[0] not in written_parameters(function)]),
-        ("closure", [cell for cell in closure_of(function) if cell[0] not in written]),
-        ("globals", list(_without_state(_referenced(function.__globals__, static.chains), written, path))),
+        ("defaults", _kept(function, dict(defaults_of(function)), path)),
+        ("closure", _kept(function, dict(closure_of(function)), path)),
+        ("globals", read),
         ("annotations", function.__annotations__.items()),
-        ("attributes", attributes),
+        ("attributes", attributes_of(function, vars(function), vars, path)),
     ):
         encoded.append([name, *(yield from walker.members(members, path))])
-    state = kept_state(function, static.chains, path)
-    if state:
-        encoded.append(["state", *(yield from walker.members(state, path))])
+    _name_globals(walker, {name for name, value in read if not is_code(value)}, encoded)
     return [*encoded, *_from_outside(walker, function, static, path)]
+
+
+def _name_globals(walker: Walker, data: set[str], encoded: list[Any]) -> None:
+    """Say each global by its name as well, so that a reason can name the one that has changed."""
+    members = next(part[1:] for part in encoded if part[0] == "globals")
+    walker.globals.update((name, seal("global", part)) for name, part in members if name in data)
+
+
+def _kept(function: types.FunctionType, held: dict[str, object], path: str) -> list[tuple[str, object]]:
+    """Defaults and free variables, as they were given where work may change them."""
+    cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+    changed = [name for name, value in held.items() if marks().name(cells.get(name), name, value)]
+    return kept_members(function, held, changed, _held, path)
+
+
+def _held(function: types.FunctionType) -> dict[str, object]:
+    return {**dict(defaults_of(function)), **dict(closure_of(function))}
 
 
 def _from_outside(walker: Walker, function: types.FunctionType, static: Static, path: str) -> Iterator[Encoded]:
     """What a function gets from modules that it imports as it runs, and from the environment."""
-    asked, complete = modules_asked(function, static.modules)
-    imports = (*static.imports, *asked)
+    asked = static.asked or Asked()
+    modules, complete = modules_asked(function, asked.modules)
+    imports = (*static.imports, *modules)
     if not complete:
         walker.opaque.add((path, f"{function.__qualname__} (a function): it imports modules by names made at run time"))
+    if static.asked is None:
+        why = "it has no source, and asks for the environment or for modules by name"
+        walker.opaque.add((path, f"{function.__qualname__} (a function): {why}"))
     if imports:
         yield ["imports", modules_digest(absolute_names(imports, package_of(function.__globals__)))]
     if ("globals",) in static.chains and "globals" not in function.__globals__:
         yield ["globals", modules_digest(iter([str(function.__globals__.get("__name__"))]))]
-    walker.environment.update(environment_said(function, static.environment))
+    walker.environment.update(environment_said(function, asked.environment))
 
 
 def _installed_wrapper(walker: Walker, function: types.FunctionType, path: str) -> Parts:
@@ -84,27 +105,29 @@ def _installed_wrapper(walker: Walker, function: types.FunctionType, path: str) 
     return ["wrapper", name, *(yield from walker.members(held.items(), path))]
 
 
-def _referenced(namespace: dict[str, Any], chains: tuple[Chain, ...]) -> Iterator[tuple[str, object]]:
+def _referenced(function: types.FunctionType, chains: tuple[Chain, ...], path: str) -> Iterator[tuple[str, object]]:
     """The globals that are loaded, by the names that lead to them; through the user's modules, what they hold."""
     seen: set[str] = set()
     for chain in chains:
-        if chain[0] in namespace and chain[0] not in _MODULE_FACTS:
-            name, value = _follow(namespace[chain[0]], chain)
+        if chain[0] not in _MODULE_FACTS:
+            place = resolve(function, chain)
+            name = ".".join(chain[: len(chain) - len(place.rest)])
             if name not in seen:
                 seen.add(name)
-                yield name, value
-            if "__doc__" in chain[1:]:
-                yield from _docstring(namespace[chain[0]], chain)
+                yield from _global(function, name, place, path)
+            if "__doc__" in chain[1:] and chain[0] in function.__globals__:
+                yield from _docstring(function.__globals__[chain[0]], chain)
 
 
-def _without_state(
-    held: Iterator[tuple[str, object]], state: frozenset[str], path: str
-) -> Iterator[tuple[str, object]]:
-    """Leave out what is written: a global, or an attribute of one (`STATS.calls += 1`)."""
-    for name, value in held:
-        if name not in state:
-            written = {each.partition(".")[2] for each in state if each.startswith(f"{name}.")}
-            yield name, without_written(value, written, f"{path}.{name}")
+def _global(function: types.FunctionType, name: str, place: Place, path: str) -> Iterator[tuple[str, object]]:
+    """A global, as it was given where work may change it."""
+    held = {place.name: place.value} if place.name in place.namespace else {}
+    changed = [place.name] if marks().name(place.namespace, place.name, place.value) else []
+    module = sys.modules.get(str(place.namespace.get("__name__")))
+    known = module is not None and vars(module) is place.namespace
+    owner, read = (module, vars) if known else (function, lambda function: function.__globals__)
+    for _, value in kept_members(owner, held, changed, read, path):
+        yield name, value
 
 
 def _docstring(value: object, chain: Chain) -> Iterator[tuple[str, object]]:
@@ -113,16 +136,6 @@ def _docstring(value: object, chain: Chain) -> Iterator[tuple[str, object]]:
     for name in chain[1:end]:
         value = inspect.getattr_static(value, name, None)
     yield ".".join(chain[: end + 1]), getattr(value, "__doc__", None)
-
-
-def _follow(value: object, chain: Chain) -> tuple[str, object]:
-    depth = 1
-    while isinstance(value, types.ModuleType) and depth < len(chain) and is_own_module(value.__name__):
-        if chain[depth] not in vars(value):
-            break
-        value = vars(value)[chain[depth]]
-        depth += 1
-    return ".".join(chain[:depth]), value
 
 
 def _is_single_dispatch(value: Any) -> bool:

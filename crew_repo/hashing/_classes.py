@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, get_origin
 
 from crew_repo.hashing._canonical import Encoded
 from crew_repo.hashing._dispatch import handles
-from crew_repo.hashing._kept import kept_members
+from crew_repo.hashing._kept import attributes_of
 from crew_repo.hashing._origin import home_of, is_compiled, is_own_class, is_own_function, qualified_name
 from crew_repo.hashing._pydantic import declarations, own_post_init
-from crew_repo.hashing.state import own_written_attributes, written_from_outside
+from crew_repo.hashing._reach import is_code
 
 if TYPE_CHECKING:
     from crew_repo.hashing._walker import Parts, Steps, Walker
@@ -114,13 +114,12 @@ def _unusual(declared: Any, usual: dict[str, object]) -> list[tuple[str, object]
 
 def _namespace(kind: type, path: str) -> Iterator[tuple[str, object]]:
     held = {name: value for name, value in vars(kind).items() if not _follows(kind, name, value)}
-    from_anywhere = own_written_attributes(kind) | written_from_outside(kind)
-    written = {name for name in from_anywhere & held.keys() if not callable(held[name])}
-    yield from kept_members(kind, written, vars, path)
+    values = {name: value for name, value in held.items() if not is_code(value)} if is_own_class(kind) else {}
+    yield from attributes_of(kind, values, vars, path, kind)
     for name, value in held.items():
         if name == "model_post_init" and "__pydantic_decorators__" in vars(kind):
             yield from own_post_init(value)
-        elif name not in written:
+        elif name not in values:
             yield name, value
 
 

@@ -64,7 +64,8 @@ def _http_client(_: Walker, value: Any, path: str) -> Parts:
 @with_what_the_user_adds
 def _transport_that_answers(walker: Walker, value: Any, path: str) -> Parts:
     """What it answers with is in what it holds, as it was given: an application makes more of itself as it works."""
-    members = yield from walker.members(kept_members(value, library_state(value), library_state, path), path)
+    held = library_state(value)
+    members = yield from walker.members(kept_members(value, held, held, library_state, path), path)
     return ["answering transport", qualified_name(library_class(type(value))), *members]
 
 

@@ -1,14 +1,10 @@
-"""What code writes on its own objects counts as it was given, not as runs have left it.
+"""What work may change counts as it was given, and not as runs have left it.
 
 A counter, a cache or an open connection differs after every run: hashed as it is, each run would make the next one
-stale. Left out, `tool.load("a.csv")` and `tool.load("b.csv")` would be one tool. So such a value is hashed when it is
-first seen, and that hash stays for as long as nobody but a run changes the value: what it is when a run ends is noted,
-and if it is something else later, somebody has set it, and what it was set to counts from then on.
-
-From when a run has hashed a value until the run ends, changes of it count as the run's work: all that a task works with
-is hashed before the task is executed. What other runs hash is no affair of this one's; and for a run within a run (a
-tool that kicks off a crew), what the outer one has done before is what it was given. Nothing here outlives the objects
-themselves.
+stale. So such a value (see `_marks`) is hashed when it is first seen, and that hash stays for as long as nobody but a
+run changes the value: what it is when a run ends is noted, and if it is something else when the next one begins,
+somebody has set it, and what it was set to counts from then on. Beside a run that goes on, it counts as it was given; a
+global in a run that a tool has started, as it is. Nothing here outlives the objects themselves.
 """
 
 from __future__ import annotations
@@ -18,58 +14,50 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crew_repo.hashing._dispatch import handles
+from crew_repo.hashing._marks import Marks, marked, marks
 from crew_repo.hashing._secret_names import is_secret
-from crew_repo.hashing._walker import Hashed, walk
+from crew_repo.hashing._walker import Kept, Walker
 
 if TYPE_CHECKING:
     from crew_repo.hashing._canonical import Encoded
-    from crew_repo.hashing._walker import Walker
 
-__all__ = ["Kept", "Work", "kept_members", "kept_values"]
+__all__ = ["Unclear", "Work", "attributes_of", "kept_members"]
 
 Read = Callable[[Any], Mapping[str, object]]
 
 _missing: Any = object()
 
 
-class Kept(NamedTuple):
-    """A value that stands for itself as it was given; the walk encodes the hash of that."""
+class Unclear(NamedTuple):
+    """A value of which it cannot be told who has set it."""
 
-    hashed: Hashed
-
-
-class _Seen(NamedTuple):
-    """A value at one moment. What cannot be hashed is told from its like by being another object."""
-
-    hashed: Hashed
-    opaque: object = None
-
-    def same_as(self, other: _Seen | None) -> bool:
-        return other is not None and self.hashed.sha256 == other.hashed.sha256 and self.opaque is other.opaque
+    value: object
+    why: str
 
 
 class _Owner:
-    """What is known of the written values of one object: as they were given, and as the last run left them."""
+    """What is known of the values of one object: as they were given, and as the last run left them."""
 
-    __slots__ = ("given", "last", "object", "read", "works")
+    __slots__ = ("given", "left", "object", "read", "works")
 
     def __init__(self, owner: object, read: Read) -> None:
         key = id(owner)
         self.object = weakref.ref(owner, lambda _: _owners.pop(key, None))
         self.read = read
-        self.given: dict[str, _Seen] = {}
-        self.last: dict[str, _Seen] = {}
+        self.given: dict[str, Kept] = {}
+        self.left: dict[str, Kept] = {}
         self.works: set[Work] = set()
 
 
 class Work:
-    """What one run does to the objects that it works with: to all whose values were hashed under `hashing`."""
+    """One run's work, on all that was hashed under `hashing`."""
 
     def __init__(self) -> None:
-        self._given: dict[_Owner, dict[str, _Seen]] = {}
+        self._owners: dict[_Owner, Marks] = {}
         self._ended = False
 
     @contextmanager
@@ -91,39 +79,34 @@ class Work:
         finally:
             _local.work = outer
 
-    def given(self, owner: _Owner) -> Mapping[str, _Seen]:
-        """What the run has taken up of this object."""
-        return self._given.get(owner, {})
-
-    def takes_up(self, owner: _Owner, given: Mapping[str, _Seen]) -> None:
-        """Changes of these values are the run's from here on."""
+    def takes_up(self, owner: _Owner) -> None:
+        """Changes of its values are the run's from here on."""
         with _lock:
             if not self._ended:
-                self._given[owner] = {**given, **self._given.get(owner, {})}
+                self._owners[owner] = marks()
                 owner.works.add(self)
 
     def _end(self) -> None:
         with _lock:
-            self._ended, owners, self._given = True, self._given, {}
-        for owner, given in owners.items():
-            owner.given.update(given)
-            _note_end(owner)
+            self._ended, owners, self._owners = True, self._owners, {}
+        for owner, found in owners.items():
+            with marked(found):
+                _note_end(owner)
         with _lock:
             for owner in owners:
                 owner.works.discard(self)
 
 
 class _Local(threading.local):
-    """The objects whose written values this thread is hashing, and what it has found on the way."""
+    """The objects whose values this thread is hashing, and what it has found on the way."""
 
     def __init__(self) -> None:
         self.under_way: set[int] = set()
-        self.found: dict[tuple[int, str], _Seen] = {}
+        self.found: dict[tuple[int, str], Kept] = {}
         self.work: Work | None = None
 
 
-_ABSENT = _Seen(Hashed("absent"))
-_UNDER_WAY = Hashed("under way")
+_ABSENT, _UNDER_WAY = Kept(["absent"]), Kept(["under way"])
 _owners: dict[int, _Owner] = {}
 _local = _Local()
 _within: ContextVar[frozenset[Work]] = ContextVar("crew_repo_works", default=frozenset())
@@ -133,29 +116,27 @@ _lock = threading.Lock()
 def _note_end(owner: _Owner) -> None:
     alive = owner.object()
     try:
-        owner.last = {} if alive is None else _see(alive, owner.given, owner.read, "")
+        owner.left = {} if alive is None else _see(alive, owner.given, owner.read, "")
     except Exception:  # noqa: BLE001 - an object's own code may raise anything; what it holds then counts as changed
-        owner.last = {}
+        owner.left = {}
 
 
-def kept_values(owner: object, names: Iterable[str], read: Read, path: str) -> dict[str, Hashed]:
-    """The written values of an object, as they were given. `read` gives what it holds by now, by name."""
-    if id(owner) in _local.under_way:  # what it holds leads back to it: nothing is learnt of it there
+def _given(owner: object, names: Iterable[str], read: Read, path: str) -> Mapping[str, Kept]:
+    if id(owner) in _local.under_way:
         return dict.fromkeys(names, _UNDER_WAY)
-    known = _owner(owner, read)
-    if known is None:  # nothing can be remembered of it
-        return {name: seen.hashed for name, seen in _see(owner, names, read, path).items()}
-    work = _local.work
-    taken = {} if work is None else work.given(known)
-    at_work = known.works - _within.get() - {work}
-    unknown = [name for name in names if name not in taken and not (at_work and name in known.given)]
-    for name, now in _see(owner, unknown, read, path).items():
-        if not now.same_as(known.last.get(name)):
-            known.given[name] = known.last[name] = now
-    given = {name: taken.get(name) or known.given[name] for name in names}
+    known, work = _owner(owner, read), _local.work
+    now = _see(owner, names, read, path)
+    inner = _within.get() - {work}
+    if known is None or (inner and isinstance(owner, ModuleType)):
+        return now
+    others = known.works - {work}
+    for name, kept in now.items():
+        is_work = others and name in known.given
+        if not is_work and not kept.same_as(known.left.get(name)) and not (work in known.works and name in known.given):
+            known.given[name] = known.left[name] = kept
     if work is not None:
-        work.takes_up(known, given)
-    return {name: seen.hashed for name, seen in given.items()}
+        work.takes_up(known)
+    return {name: known.given[name] for name in names}
 
 
 def _owner(owner: object, read: Read) -> _Owner | None:
@@ -168,8 +149,8 @@ def _owner(owner: object, read: Read) -> _Owner | None:
     return known
 
 
-def _see(owner: object, names: Iterable[str], read: Read, path: str) -> dict[str, _Seen]:
-    """Hash values on their own; one that leads back to its owner ends there, in `kept_values`."""
+def _see(owner: object, names: Iterable[str], read: Read, path: str) -> dict[str, Kept]:
+    """Hash values on their own; one that leads back to its owner ends there (see `_given`)."""
     _local.under_way.add(id(owner))
     try:
         held = read(owner)
@@ -180,30 +161,40 @@ def _see(owner: object, names: Iterable[str], read: Read, path: str) -> dict[str
             _local.found.clear()
 
 
-def _see_one(owner: object, name: str, value: object, path: str) -> _Seen:
+def _see_one(owner: object, name: str, value: object, path: str) -> Kept:
     if value is _missing:
         return _ABSENT
     found = _local.found.get((id(owner), name))
     if found is None:
-        hashed = walk("state", value, path, ordered=True, holder=owner)
-        found = _local.found[id(owner), name] = _Seen(hashed, value if hashed.opaque else None)
+        walker = Walker(path, None, ordered=True, holder=owner)
+        encoded = walker.encode(value, path)
+        opaque = frozenset(walker.opaque)
+        found = Kept(encoded, opaque, tuple(sorted(walker.environment.items())), value if opaque else None)
+        _local.found[id(owner), name] = found
     return found
 
 
-def kept_members(owner: object, written: Iterable[str], read: Read, path: str) -> list[tuple[str, object]]:
-    """The written values of an object as members for the walk; secrets stand as they are, to be left out there."""
-    held = read(owner)
-    secret = {name: held[name] for name in written if name in held and is_secret(_last(name), held[name])}
-    kept = kept_values(owner, sorted(set(written) - set(secret)), read, path)
-    return [*secret.items(), *((name, Kept(hashed)) for name, hashed in kept.items())]
+def kept_members(
+    owner: object, held: Mapping[str, object], changed: Iterable[str], read: Read, path: str
+) -> list[tuple[str, object]]:
+    """Members for the walk: those that work changes, as they were given. Secrets stand as they are, to be left out."""
+    names = sorted(name for name in changed if name not in held or not is_secret(name, held[name]))
+    kept = _given(owner, names, read, path) if names else {}
+    members = {**held, **{name: some for name, some in kept.items() if some is not _ABSENT}}
+    return [(name, value) for name, value in members.items() if kept.get(name) is not _ABSENT]
 
 
-def _last(name: str) -> str:
-    return name.rpartition(".")[2]
+def attributes_of(
+    owner: Any, held: Mapping[str, object], read: Read, path: str, cls: type | None = None
+) -> list[tuple[str, object]]:
+    """The attributes of an object, or of a class, for the walk."""
+    kind = cls or type(owner)
+    found = marks()
+    members = kept_members(owner, held, found.attributes(kind, held), read, path)
+    unclear = {name: why for name in held if (why := found.unclear(kind, name)) and not is_secret(name, held[name])}
+    return [(name, Unclear(value, unclear[name]) if name in unclear else value) for name, value in members]
 
 
-@handles(Kept)
-def _kept(walker: Walker, value: Kept, _path: str) -> list[Encoded]:
-    walker.opaque.update((opaque.path, opaque.why, opaque.elsewhere) for opaque in value.hashed.opaque)
-    walker.environment.update(value.hashed.environment)
-    return ["kept", value.hashed.sha256]
+@handles(Unclear)
+def _unclear(walker: Walker, value: Unclear, path: str) -> list[Encoded]:
+    return walker.hidden(value.value, path, value.why)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from crew_repo.hashing._canonical import SCALARS, Encoded
 from crew_repo.hashing._dispatch import handles, handles_named
-from crew_repo.hashing._kept import kept_members
+from crew_repo.hashing._kept import attributes_of
+from crew_repo.hashing._origin import is_own_class
 from crew_repo.hashing._state import has_hidden_state, instance_state
-from crew_repo.hashing.state import own_written_attributes
 
 if TYPE_CHECKING:
     from crew_repo.hashing._walker import Parts, Steps, Walker
@@ -34,10 +34,9 @@ def _object(walker: Walker, value: object, path: str) -> Steps:
 
 def _instance(walker: Walker, value: object, path: str) -> Parts:
     kind = yield type(value), path
-    written = own_written_attributes(type(value))
-    held = [(name, part) for name, part in instance_state(value).items() if name not in written]
-    held += kept_members(value, written, instance_state, path) if written else []
-    return ["object", kind, *(yield from walker.members(held, path))]
+    held = instance_state(value)
+    members = attributes_of(value, held, instance_state, path) if is_own_class(type(value)) else held.items()
+    return ["object", kind, *(yield from walker.members(members, path))]
 
 
 def _reduced(walker: Walker, value: object, path: str) -> Parts:

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from types import FunctionType, ModuleType
 from typing import Any, TypeAlias
 
 from crew_repo.hashing._origin import is_own_class, is_own_function
 
-__all__ = ["Held", "Root", "located", "root_of"]
+__all__ = ["Root", "located", "root_of"]
 
 _MARKERS = ("pyproject.toml", "setup.py", "setup.cfg")
 
@@ -28,21 +28,13 @@ Root: TypeAlias = "tuple[str, ...]"
 """A folder by each of its names: as it was reached, and with all links followed."""
 
 
-class Held:
-    """What stands for a part of a module, and says which."""
-
-    __slots__ = ()
-    module: Callable[[], ModuleType | None]
-
-
 def root_of(holder: object) -> Root:
     """The project of the user's code that a value is, or is made by; empty for all else."""
     if isinstance(holder, FunctionType):
         own = is_own_function(holder.__code__, holder.__globals__)
         return _root_of_module(holder.__globals__) if own else ()
-    if isinstance(holder, (Held, ModuleType)):
-        module = holder.module() if isinstance(holder, Held) else holder
-        return () if module is None else _root_of_module(vars(module))
+    if isinstance(holder, ModuleType):
+        return _root_of_module(vars(holder))
     kind = holder if isinstance(holder, type) else type(holder)
     found = sys.modules.get(str(kind.__module__)) if is_own_class(kind) else None
     return () if found is None else _root_of_module(vars(found))

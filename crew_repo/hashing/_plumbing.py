@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from crew_repo.hashing._canonical import Encoded
 from crew_repo.hashing._dispatch import handles, handles_named
 from crew_repo.hashing._hanging import hanging_on, leads_nowhere
-from crew_repo.hashing._kept import kept_members
+from crew_repo.hashing._kept import attributes_of, kept_members
 from crew_repo.hashing._origin import is_own_class, qualified_name
 from crew_repo.hashing._state import instance_state
-from crew_repo.hashing.state import assigned_in, own_written_attributes
+from crew_repo.hashing._usage import assigned_in
 
 if TYPE_CHECKING:
     from crew_repo.hashing._walker import Parts, Steps, Walker
@@ -62,10 +62,8 @@ def _derived(walker: Walker, value: Any, path: str, steps: Steps) -> Parts:
     contents = steps if isinstance(steps, list) else (yield from steps)
     kind = yield type(value), path
     library = _library_names(type(value))
-    written = own_written_attributes(type(value)) - library
     held = {name: part for name, part in instance_state(value).items() if name not in library}
-    members = [(name, part) for name, part in held.items() if name not in written]
-    members += kept_members(value, written, instance_state, path) if written else []
+    members = attributes_of(value, held, instance_state, path)
     return ["derived", kind, contents, *(yield from walker.members(members, path))]
 
 
@@ -96,7 +94,7 @@ def _stateless(_walker: Walker, value: object, _path: str) -> list[Encoded]:
 @with_what_the_user_adds
 def _thread(walker: Walker, value: object, path: str) -> Parts:
     """Stateless, unless it calls the user's code: that counts as it was given, since a thread forgets it at its end."""
-    kept = kept_members(value, ["work"], _work_of, path)
+    kept = kept_members(value, _work_of(value), ["work"], _work_of, path)
     return ["stateless", qualified_name(library_class(type(value))), *(yield from walker.members(kept, path))]
 
 

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from crew_repo.hashing._canonical import SCALARS, Encoded
 from crew_repo.hashing._dispatch import handles_named
-from crew_repo.hashing._kept import Kept, kept_members
+from crew_repo.hashing._kept import attributes_of, kept_members
 from crew_repo.hashing._origin import is_core_class, is_own_class, is_own_function, qualified_name
 from crew_repo.hashing._secret_names import is_secret_name
 from crew_repo.hashing._secrets import hand_over
-from crew_repo.hashing._state import instance_state
-from crew_repo.hashing._walker import walk
-from crew_repo.hashing.state import own_written_attributes
+from crew_repo.hashing._state import instance_state, own_dict
+from crew_repo.hashing._walker import Kept
 
 if TYPE_CHECKING:
     from crew_repo.hashing._walker import Parts, Walker
@@ -29,9 +28,7 @@ _UNDEFINED = "PydanticUndefined"
 @handles_named("pydantic.main.BaseModel")
 def _model(walker: Walker, value: Any, path: str) -> Parts:
     kind = yield type(value), path
-    written = own_written_attributes(type(value))
-    held = [(name, part) for name, part in _values(value).items() if name not in written]
-    held += kept_members(value, written, model_state, path) if written else []
+    held = attributes_of(value, _values(value), model_state, path)
     held += _installed_private(value, path)
     return ["model", kind, *(yield from walker.members(held, path))]
 
@@ -58,10 +55,11 @@ def _installed_private(value: Any, path: str) -> list[tuple[str, object]]:
     """
     bases = (base for base in type(value).__mro__ if not is_own_class(base) and not is_core_class(base))
     declared = {name: some for base in bases for name, some in _private_attributes(base).items()}
-    held = declared.keys() & (value.__pydantic_private__ or {})
-    plain = {name: walk("state", some.default, path).sha256 for name, some in declared.items() if _is_scalar(some)}
-    kept = kept_members(value, held, model_state, path) if held else []
-    return [(name, part) for name, part in kept if not isinstance(part, Kept) or part.hashed.sha256 != plain.get(name)]
+    plain = {name: SCALARS[type(some.default)](some.default) for name, some in declared.items() if _is_scalar(some)}
+    private = value.__pydantic_private__ or {}
+    held = {name: private[name] for name in declared.keys() & private.keys()}
+    kept = kept_members(value, held, held, model_state, path)
+    return [(name, part) for name, part in kept if not isinstance(part, Kept) or part.encoded != plain.get(name)]
 
 
 def _is_scalar(private: Any) -> bool:
@@ -70,7 +68,7 @@ def _is_scalar(private: Any) -> bool:
 
 def model_state(value: Any) -> dict[str, Any]:
     """Everything that an instance holds: fields, extras, private attributes, and what went around pydantic."""
-    return {**vars(value), **(value.__pydantic_extra__ or {}), **(value.__pydantic_private__ or {})}
+    return {**own_dict(value), **(value.__pydantic_extra__ or {}), **(value.__pydantic_private__ or {})}
 
 
 def _is_default(value: object, default: object) -> bool:

@@ -31,8 +31,7 @@ class Static(NamedTuple):
     sha256: str
     chains: tuple[Chain, ...]
     imports: tuple[Import, ...]
-    environment: Asked
-    modules: Asked
+    asked: Asked | None
 
 
 class Found(NamedTuple):
@@ -94,8 +93,7 @@ def static_part(code: CodeType, namespace: Mapping[str, Any]) -> Static:
         seal("code", _encode(code, namespace)),
         global_chains(code),
         local_imports(code),
-        asked_names(code, "environment"),
-        asked_names(code, "module"),
+        asked_names(node_at(code, namespace), code),
     )
 
 

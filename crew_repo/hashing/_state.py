@@ -6,7 +6,7 @@ from functools import cached_property
 from types import MemberDescriptorType
 from typing import Any
 
-__all__ = ["has_hidden_state", "instance_state"]
+__all__ = ["has_hidden_state", "instance_state", "own_dict"]
 
 _POINTER_BYTES = tuple.__itemsize__
 _PLUMBING_SLOTS = frozenset({"__dict__", "__weakref__"})
@@ -14,14 +14,26 @@ _PLUMBING_SLOTS = frozenset({"__dict__", "__weakref__"})
 
 def instance_state(value: object) -> dict[str, Any]:
     """The attributes and filled slots of an instance, without what `cached_property` keeps there."""
-    state = dict(getattr(value, "__dict__", None) or {})
+    state = own_dict(value)
     for kind in type(value).__mro__:
         for name, member in vars(kind).items():
             if isinstance(member, MemberDescriptorType) and name not in _PLUMBING_SLOTS:
                 _read_slot(state, value, name, member)
-            elif isinstance(member, cached_property):
-                state.pop(name, None)
     return {name: member for name, member in state.items() if isinstance(name, str)}
+
+
+def own_dict(value: object) -> dict[str, Any]:
+    """What an instance holds in its `__dict__`, without what a `cached_property` of any library keeps there."""
+    held = dict(getattr(value, "__dict__", None) or {})
+    for kind in type(value).__mro__:
+        for name in held.keys() & vars(kind).keys():
+            if _is_cached(vars(kind)[name]):
+                del held[name]
+    return held
+
+
+def _is_cached(member: object) -> bool:
+    return isinstance(member, cached_property) or type(member).__name__ == "cached_property"
 
 
 def _read_slot(state: dict[str, Any], value: object, name: str, slot: MemberDescriptorType) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import re
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Mapping, Sequence
@@ -143,6 +144,12 @@ def _fraction(_walker: Walker, value: Fraction, _path: str) -> list[Encoded]:
 @handles(PurePath)
 def _path(walker: Walker, value: PurePath, _path: str) -> list[Encoded]:
     return ["path", walker.text(str(value))]
+
+
+@handles(itertools.count)
+def _count(_walker: Walker, value: itertools.count[int], _path: str) -> list[Encoded]:
+    """Its next number and its step: it has no other way to say them on every version of Python."""
+    return ["count", SCALARS[str](repr(value))]
 
 
 @handles(re.Pattern)

@@ -22,7 +22,7 @@ from crew_repo.hashing._secret_names import is_secret
 from crew_repo.hashing._secrets import hand_over, keys_of_environment, may_hold_secrets, without_password
 from crew_repo.model import Opaque
 
-__all__ = ["Hashed", "Parts", "Steps", "Walker", "left_out", "secret", "walk"]
+__all__ = ["Hashed", "Kept", "Parts", "Steps", "Walker", "left_out", "secret", "walk"]
 
 Part: TypeAlias = "tuple[object, str]"
 Parts: TypeAlias = "Generator[Part, Encoded, list[Encoded]]"
@@ -37,11 +37,26 @@ class Hashed(NamedTuple):
     With anything opaque the hash proves nothing, unless that only tells of data elsewhere (`Opaque.elsewhere`).
 
     `environment` has the hash of each variable of the environment that code in it reads; `sha256` is without them.
+    `globals` has the hash of each global that it reads, only to say which of them has changed.
     """
 
     sha256: str
     opaque: tuple[Opaque, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
+    globals: tuple[tuple[str, str], ...] = ()
+
+
+class Kept(NamedTuple):
+    """A part that was encoded before, and what could not be read of it."""
+
+    encoded: Encoded
+    opaque: frozenset[tuple[Any, ...]] = frozenset()
+    environment: tuple[tuple[str, str], ...] = ()
+    value: object = None  # of what cannot be hashed, which is told from its like by being another object
+
+    def same_as(self, other: Kept | None) -> bool:
+        """Whether nothing was changed."""
+        return other is not None and self.encoded == other.encoded and self.value is other.value
 
 
 class _Frame:
@@ -77,6 +92,7 @@ class Walker:
         self._keys: frozenset[str] | None = None
         self.opaque: set[tuple[Any, ...]] = set()  # the members of `Opaque`
         self.environment: dict[str, str] = {}
+        self.globals: dict[str, str] = {}
 
     def encode(self, value: object, path: str) -> Encoded:
         """Encode a value and everything in it."""
@@ -100,6 +116,10 @@ class Walker:
         scalar = SCALARS.get(type(value))
         if scalar is not None:
             return self.text(value) if type(value) is str else scalar(value)
+        if type(value) is Kept:
+            self.opaque.update(value.opaque)
+            self.environment.update(value.environment)
+            return value.encoded
         key = id(value)
         index = self._open.get(key)
         if index is not None and self._frame is not None:
@@ -267,4 +287,5 @@ def walk(
         walker = Walker(path, skip, ordered=ordered, holder=holder)
         encoded = walker.hidden(value, path, "is nested too deeply")
     opaque = tuple(Opaque(*where) for where in sorted(walker.opaque))
-    return Hashed(seal(kind, encoded), opaque, tuple(sorted(walker.environment.items())))
+    environment, read = (tuple(sorted(some.items())) for some in (walker.environment, walker.globals))
+    return Hashed(seal(kind, encoded), opaque, environment, read)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from difflib import get_close_matches
 
 from crew_repo.errors import InputError, PolicyError, UnknownRunError, UnknownTaskError
@@ -11,8 +12,22 @@ from crew_repo.model import PLANNER, RunRecord
 from crew_repo.policy import Policies
 from crew_repo.store import Store
 
-__all__ = ["RunOptions", "check_names", "check_policies", "check_workflow_id", "forced_names", "found_run", "names_in",
-           "nearest"]  # fmt: skip
+__all__ = [
+    "RunOptions",
+    "check_names",
+    "check_policies",
+    "check_workflow_id",
+    "forced_names",
+    "found_run",
+    "names_in",
+    "nearest",
+    "utc_now",
+]
+
+
+def utc_now() -> datetime:
+    """Now, aware, in UTC."""
+    return datetime.now(timezone.utc)
 
 
 @dataclass(frozen=True, slots=True)

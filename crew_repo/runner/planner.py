@@ -17,12 +17,12 @@ from crew_repo import adapter
 from crew_repo.declared import declared
 from crew_repo.model import PLANNER, PLANNER_POSITION, Decision, Plan, Reason, ReasonKind, Record, Status, TaskHead
 from crew_repo.runner.declared_files import check_files
-from crew_repo.runner.options import RunOptions
-from crew_repo.runner.session import utc_now
+from crew_repo.runner.options import RunOptions, utc_now
+from crew_repo.runner.together import Handed, handed_in, more_together
 from crew_repo.staleness import Current, counts_resolved, current_state, decide, decide_unknown, name_upstreams
 from crew_repo.store import Store
 
-__all__ = ["Walk", "make_plan"]
+__all__ = ["Walk", "make_plan", "settled_walk"]
 
 
 _CONNECTS = Reason(ReasonKind.AT_RUN_TIME, "agent.mcp", "the tools that its servers give")
@@ -34,8 +34,7 @@ def make_plan(
     """The decisions for all tasks, in order."""
     view = adapter.planned_view(crew, adapter.planned_inputs(crew, inputs), files)
     check_files(((task.name, task.task) for task in view.tasks), options.policies)
-    walk = Walk(store, view, options)
-    decisions = walk.decisions()
+    walk, decisions = settled_walk(store, view, options)
     if any(decision.tokens is None and not decision.fresh for decision in decisions):
         elsewhere = store.costs_elsewhere(options.workflow_id, str(crew.name or "crew"))
         decisions = tuple(_with_cost(decision, elsewhere) for decision in decisions)
@@ -50,6 +49,21 @@ def _with_cost(decision: Decision, elsewhere: Mapping[str, tuple[int, float]]) -
     return replace(decision, tokens=tokens, seconds=seconds, cost_from="other workflows")
 
 
+def settled_walk(
+    store: Store, view: adapter.CrewView, options: RunOptions, *, memo: adapter.Memo | None = None
+) -> tuple[Walk, tuple[Decision, ...]]:
+    """A walk after which tasks that hand on state in memory are either all served or all executed."""
+    handed = handed_in(view.crew, view.names, options)
+    together: dict[int, Reason] = {}
+    while True:
+        walk = Walk(store, view, options, handed=handed, together=together, memo=memo)
+        decisions = walk.decisions()
+        more = more_together(handed, decisions, together)
+        if not more:
+            return walk, decisions
+        together.update(more)
+
+
 @dataclass(slots=True)
 class _Seen:
     """A task already walked: its output if it is known, else None; a skipped one has an empty text and no output."""
@@ -58,6 +72,7 @@ class _Seen:
     raw: str | None
     output: Any = None
     skipped: bool = False
+    input_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +92,19 @@ class _Arrival:
 class Walk:
     """One walk over the tasks of a view."""
 
-    def __init__(self, store: Store, view: adapter.CrewView, options: RunOptions) -> None:
+    def __init__(
+        self,
+        store: Store,
+        view: adapter.CrewView,
+        options: RunOptions,
+        *,
+        handed: Handed,
+        together: Mapping[int, Reason],
+        memo: adapter.Memo | None = None,
+    ) -> None:
         self._store, self._view, self._options = store, view, options
-        self._describer = adapter.Describer(view)
+        self._handed, self.together = handed, together
+        self._describer = adapter.Describer(view, memo)
         self._heads: dict[str, TaskHead] = store.heads(options.workflow_id)
         self._possible: dict[tuple[str, str | None], bool] = {}
         self._seen: list[_Seen] = []
@@ -123,7 +148,7 @@ class Walk:
         forced = self._options.forces(PLANNER)
         current = current_state(PLANNER, PLANNER_POSITION, definition, "", policy, forced=forced)
         decision = decide(current, self._record(PLANNER, current), self._heads.get(PLANNER), utc_now())
-        return self._restored(decision, adapter.Planner(self._view.crew).view.task, "")
+        return self._restored(decision, adapter.Planner(self._view.crew).view.task, "", current.input_hash)
 
     def _planned(self) -> Iterator[adapter.TaskView]:
         """The tasks with their plans, as far as those are known."""
@@ -152,12 +177,17 @@ class Walk:
             skipped = adapter.skipped_output(view.task)
             return _Seen(Decision(view.name, Status.FRESH, (reason,), view.position), "", skipped, skipped=True)
         context = self._context(view)
-        current = self._current(view, context)
+        sources = [(each, self._seen[each.writer]) for each in self._handed if each.reader == view.position]
+        left = [(each.what, seen) for each, seen in sources if not seen.skipped]
+        current = self._current(view, context).with_state(
+            (what, seen.input_hash) for what, seen in left if seen.input_hash is not None
+        )
         connects = self._connects(view)
         known = context is not None and not connects
         arrival = _Arrival(current.context_hash if known else None, certain=condition is True)
         equal = self._equal_before(view, current, arrival)
         unsure = [self._seen[at] for at, same in equal.items() if same is None] + self._file_writers(view)
+        unsure += [seen for _, seen in left if seen.input_hash is None and seen not in unsure]
         if context is None or condition is None or unsure or connects:
             return self._unknown(view, current, unsure)
         return self._known(view, current.at_occurrence(sum(map(bool, equal.values()))), context)
@@ -193,6 +223,7 @@ class Walk:
             forced=self._options.forces(view.name),
             human_input=bool(view.task.human_input),
             has_memory=adapter.has_memory(self._view.crew, view.worker),
+            together=self.together.get(view.position),
         )
 
     def _known(self, view: adapter.TaskView, current: Current, context: str) -> _Seen:
@@ -200,19 +231,20 @@ class Walk:
         decision = decide(current, record, self._heads.get(view.name), utc_now())
         if decision.record is None:
             said = {seen.decision.task_name: seen.raw for seen in self._upstreams(view) if seen.raw is not None}
-            return _Seen(name_upstreams(decision, said, self._heads), None)
-        return self._restored(decision, view.original, context)
+            return _Seen(name_upstreams(decision, said, self._heads), None, input_hash=current.input_hash)
+        return self._restored(decision, view.original, context, current.input_hash)
 
     @staticmethod
-    def _restored(decision: Decision, task: Any, context: str) -> _Seen:
+    def _restored(decision: Decision, task: Any, context: str, input_hash: str) -> _Seen:
         if decision.record is None:
-            return _Seen(decision, None)
+            return _Seen(decision, None, input_hash=input_hash)
         try:
             output = adapter.restore_output(decision.record.result, task, context)
         except adapter.NotRestorable as error:
             reason = Reason(ReasonKind.NOT_RESTORABLE, detail=str(error))
-            return _Seen(replace(decision, status=Status.STALE, reasons=(reason,), record=None), None)
-        return _Seen(decision, output.raw, output)
+            stale = replace(decision, status=Status.STALE, reasons=(reason,), record=None)
+            return _Seen(stale, None, input_hash=input_hash)
+        return _Seen(decision, output.raw, output, input_hash=input_hash)
 
     def _record(self, name: str, current: Current) -> Record | None:
         """The record of this input hash: mostly the one that the task's name was read with, in one bulk read.

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -45,7 +45,9 @@ from crew_repo.runner.display import Display
 from crew_repo.runner.failures import failure_from, kept_elsewhere
 from crew_repo.runner.keeper import Keeper
 from crew_repo.runner.nesting import executing, waits_for_us
-from crew_repo.runner.options import RunOptions
+from crew_repo.runner.options import RunOptions, utc_now
+from crew_repo.runner.planner import settled_walk
+from crew_repo.runner.together import Handed, beside, handed_in
 from crew_repo.runner.unwritten import Finished
 from crew_repo.staleness import Current, current_state, decide, name_upstreams
 from crew_repo.store import Store
@@ -59,11 +61,6 @@ Answer = TypeVar("Answer")
 _FIRST_WAIT_SECONDS = 0.02
 _LONGEST_WAIT_SECONDS = 1.0
 _SILENT_SECONDS = 10.0
-
-
-def utc_now() -> datetime:
-    """Now, aware, in UTC."""
-    return datetime.now(timezone.utc)
 
 
 def new_run_id() -> str:
@@ -86,6 +83,7 @@ class Ticket:
     held_by: Holder | None = None
     started_at: datetime = field(default_factory=utc_now)
     written: bool = False  # what came of it, or owed
+    lacks: str | None = None  # what should have been in memory
 
 
 class Session:
@@ -127,6 +125,9 @@ class Session:
         self._failed: tuple[BaseException | None, str] = (None, "")
         self._work = Work()
         self._told: set[str] = set()
+        self._handed: Handed | None = None
+        self._together: Mapping[int, Reason] = {}
+        self._inputs: dict[int, str] = {}
 
     # The run as a whole.
 
@@ -165,7 +166,8 @@ class Session:
         """What a kickoff fills before the first task is its work; what a callback sets before it is the user's."""
         if not self._crew.before_kickoff_callbacks:
             with self._work.hashing():
-                adapter.take_up(self._crew)
+                adapter.take_up(adapter.own_view(self._crew, self._names, {}, self._files), self._memo)
+            self._memo.look_again()  # the texts are put in later
 
     def finish(self) -> RunRecord:
         """Write down that the run is complete, and what was reused since the last record."""
@@ -286,6 +288,7 @@ class Session:
         self._notice_new_tasks()
         self._check_files()
         texts = adapter.Texts(self._crew, task)
+        self._settle_together()
         view, current = self._current(task, context, tools)
         return self._decided(view, agent, context, current, texts)
 
@@ -296,11 +299,37 @@ class Session:
         decision = decide(current, record, self._heads.get(view.name), utc_now())
         if not decision.fresh:
             decision = name_upstreams(decision, adapter.said_to(self._crew, self._names, view), self._heads)
-        ticket = Ticket(view, agent, context, current, decision, texts)
+        ticket = Ticket(view, agent, context, current, decision, texts, lacks=self._lacked(view, decision))
         if decision.fresh:
             self._restore(ticket)
         self._warn_opaque(current)
         return ticket
+
+    def _settle_together(self) -> None:
+        """Before the first task: which tasks are executed because others are that they share state with."""
+        with self._lock:
+            if self._handed is None:
+                self._handed = handed_in(self._crew, self._names, self._options)
+                if self._handed:
+                    view = adapter.own_view(self._crew, self._names, self._plans, self._files)
+                    with self._work.hashing():
+                        walk, _ = settled_walk(self._store, view, self._options, memo=self._memo)
+                    self._together = walk.together
+
+    def _beside(self, position: int) -> Reason | None:
+        executed = [at for at, note in self._task_runs.items() if note.outcome is Outcome.EXECUTED]
+        return self._together.get(position) or beside(self._handed or (), position, executed)
+
+    def _lacked(self, view: adapter.TaskView, decision: Decision) -> str | None:
+        """What a task that executes will not find: the state of one that was reused, which no plan had foreseen."""
+        lacked = [
+            each.text
+            for each in (self._handed or () if not decision.fresh else ())
+            if each.reader == view.position
+            and each.writer in self._task_runs
+            and self._task_runs[each.writer].outcome is Outcome.REUSED
+        ]
+        return f"it was executed though the state that it needs was not there: {lacked[0]}" if lacked else None
 
     def _notice_new_tasks(self) -> None:
         """A before-kickoff callback may change the list of tasks; only those that were there before are met here."""
@@ -343,12 +372,17 @@ class Session:
             human_input=bool(task.human_input),
             has_memory=adapter.has_memory(self._crew, view.worker),
             resolved=adapter.resolved_tools(self._crew, view, tools),
+            together=self._beside(position),
         )
+        sources = [each for each in self._handed or () if each.reader == position and each.writer in self._inputs]
+        current = current.with_state((each.what, self._inputs[each.writer]) for each in sources)
         key = (current.definition_hash, current.context_hash)
         with self._lock:
             self._arrived[view.position] = key
             earlier = sum(1 for at, other in self._arrived.items() if at < view.position and other == key)
-        return view, current.at_occurrence(earlier)
+            current = current.at_occurrence(earlier)
+            self._inputs[position] = current.input_hash
+        return view, current
 
     def _position(self, task: Any) -> int:
         """One task object may stand in a crew twice: the first place after all that have been reached is meant."""
@@ -522,7 +556,7 @@ class Session:
     def _executes_whatever(ticket: Ticket) -> bool:
         """Whether no record of anybody's can spare the execution: then there is nothing to wait for."""
         kinds = {reason.kind for reason in ticket.decision.reasons}
-        return bool(kinds & {ReasonKind.FORCED, ReasonKind.ALWAYS, ReasonKind.NOT_HASHABLE})
+        return bool(kinds & {ReasonKind.FORCED, ReasonKind.ALWAYS, ReasonKind.NOT_HASHABLE, ReasonKind.HANDED_ON})
 
     # Executing.
 
@@ -600,6 +634,7 @@ class Session:
         result, not_restorable = store(output, ticket.view.original, ticket.context, self._memo.hidden)
         if not ticket.texts.unchanged():
             not_restorable = "its task or an agent was rewritten while it ran, by another run that shares it"
+        not_restorable = not_restorable or ticket.lacks
         current = ticket.current
         not_restorable = self._changed_meanwhile(current) or not_restorable
         return NewRecord(

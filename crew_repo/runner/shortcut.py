@@ -8,7 +8,7 @@ from typing import Any
 from crew_repo import adapter
 from crew_repo.model import Outcome, RunStatus, TaskRun
 from crew_repo.runner.options import RunOptions
-from crew_repo.runner.planner import Walk
+from crew_repo.runner.planner import settled_walk
 from crew_repo.runner.running import attach_record
 from crew_repo.runner.session import new_run_id, utc_now
 from crew_repo.store import Store
@@ -27,8 +27,8 @@ def serve_all(
     """
     if crew.before_kickoff_callbacks or crew.after_kickoff_callbacks or options.fire_callbacks:
         return None
-    walk = Walk(store, adapter.planned_view(crew, adapter.planned_inputs(crew, inputs), files), options)
-    decisions = walk.decisions()
+    view = adapter.planned_view(crew, adapter.planned_inputs(crew, inputs), files)
+    walk, decisions = settled_walk(store, view, options)
     outputs = walk.outputs()
     fresh = all(decision.fresh for decision in decisions) and (walk.planner is None or walk.planner.fresh)
     if not fresh or not any(output.raw for output in outputs):

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import time
 from contextlib import suppress
 from typing import ClassVar
-
-FAIL, MARKS, SCRIPT = True, ["t3"], {"fail": True}
 
 
 class Switched:
@@ -15,30 +11,17 @@ class Switched:
 
     broken: ClassVar[bool] = True
 
-    def __init__(self, fail_on: str | None = None, tone: str = "kind", delay: float = 0.0) -> None:
-        self.fail_on, self.tone, self.delay = fail_on, tone, delay
-        self.marks, self.fail_at, self.calls, self.error = ["t4"], 3, 0, RuntimeError("down")
+    def __init__(self, fail_on: str | None = None, tone: str = "kind") -> None:
+        self.fail_on, self.tone, self.fail_at, self.calls, self.error = fail_on, tone, 3, 0, RuntimeError("down")
 
     def call(self, prompt: str) -> str:
         self.calls += 1
-        time.sleep(self.delay)
         if self.fail_on and self.fail_on in prompt:
             self.fail_on = None
             raise RuntimeError(f"no {self.fail_on}")
         if type(self).broken or self.calls == self.fail_at:
             raise self.error
-        for mark in self.marks:
-            if mark in prompt:
-                raise RuntimeError(mark)
-        if FAIL and any(mark in prompt for mark in MARKS):
-            os._exit(1)
-        elif SCRIPT["fail"]:
-            raise self.error
-        self._check(prompt)
-        return f"{self.tone} {prompt}"
-
-    def _check(self, prompt: str) -> None:
-        assert self.fail_at, prompt
+        return f"{self.calls} {self.tone} {prompt}"
 
 
 class Catches(Switched):
