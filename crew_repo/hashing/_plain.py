@@ -1,22 +1,25 @@
 """Plain data that was encoded before in this process: known by its whole content, it is not walked again.
 
-Plain is what consists of Python's own lists, tuples, dicts, sets, texts, bytes and numbers, of their very types. Two
-such values with one pickle are the same to a walk, since unpickling would make either of both; nothing is unpickled.
+Plain is what consists of Python's own lists, tuples, dicts, sets, texts, bytes, numbers and times, of their very types.
+Two such values with one pickle are the same to a walk, since unpickling would make either of both; nothing is unpickled.
 Remembered are digests only.
 """
 
 from __future__ import annotations
 
 import pickle
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
 from crew_repo.hashing._canonical import Encoded
 from crew_repo.hashing._dispatch import has_registered
 
-__all__ = ["PLAIN", "mark_of", "recall", "remember"]
+__all__ = ["mark_of", "recall", "remember"]
 
-PLAIN = frozenset({list, tuple, dict, set, frozenset})
+_CONTAINERS = frozenset({list, tuple, dict, set, frozenset})
+_VALUES = (date, datetime, time, timedelta, timezone, Decimal)
 _FEWEST = 1000  # members; fewer are walked as fast as they are looked up
 _MOST = 4096  # remembered at a time
 
@@ -27,6 +30,8 @@ class _Pickler(pickle.Pickler):
     """Refuses all but Python's own plain types: it asks about everything else."""
 
     def reducer_override(self, value: object) -> Any:
+        if any(type(value) is kind or value is kind for kind in _VALUES):
+            return NotImplemented
         raise pickle.PicklingError(f"a {type(value).__qualname__} is not plain")
 
 
@@ -41,13 +46,13 @@ class _Digest:
         return self._sha256.digest()
 
 
-def mark_of(value: Any, ordered: bool, keys: frozenset[str]) -> bytes | None:  # noqa: FBT001
+def mark_of(value: Any, ordered: bool, keys: frozenset[str]) -> bytes | None:
     """What tells large plain data from all other; None for anything else.
 
     A walk depends on nothing else than whether order counts and which keys are in the environment, as long as it finds
     no secrets and no paths (`Walker.text` notes these).
     """
-    if type(value) not in PLAIN or len(value) < _FEWEST or has_registered(*PLAIN, bytearray):
+    if type(value) not in _CONTAINERS or len(value) < _FEWEST or has_registered(*_CONTAINERS, *_VALUES, bytearray):
         return None
     found = _Digest()
     try:

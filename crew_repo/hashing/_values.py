@@ -11,21 +11,18 @@ from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
 from pathlib import PurePath
-from types import MappingProxyType, NoneType
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from crew_repo.hashing._canonical import SCALARS, Encoded, canonical
 from crew_repo.hashing._dispatch import handles, handles_named
-from crew_repo.hashing._secrets import may_hold_secrets
-from crew_repo.hashing._walker import left_out, secret
+from crew_repo.hashing._walker import secret
 
 if TYPE_CHECKING:
     from crew_repo.hashing._walker import Parts, Walker
 
 __all__: list[str] = []
-
-_NUMBERS = frozenset({int, float, bool, NoneType})
 
 
 def _declare_scalar(kind: type) -> None:
@@ -69,9 +66,8 @@ def _dict(walker: Walker, value: Mapping[Any, Any], path: str) -> Parts:
         if type(key) is not str:
             encoded.append((yield (key, item), f"{path}[...]"))
         elif not walker.skips(where := f"{path}[{key!r}]"):
-            if may_hold_secrets(key) and type(item) not in _NUMBERS:
-                walker.bind()
-            if left_out(key, item):
+            part: Encoded
+            if walker.leaves_out(key, item):
                 part = yield from secret(item, where)
             else:
                 part = walker.scalar(item) if type(item) in SCALARS else (yield item, where)

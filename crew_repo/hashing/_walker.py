@@ -11,6 +11,7 @@ together, when its first part is (Tarjan's algorithm), since only then does thei
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
+from types import NoneType
 from typing import Any, NamedTuple, TypeAlias
 
 from crew_repo.hashing._canonical import SCALARS, Encoded, seal
@@ -18,9 +19,15 @@ from crew_repo.hashing._dispatch import handler_for
 from crew_repo.hashing._origin import is_own_class, qualified_name
 from crew_repo.hashing._places import Root, is_absolute, located, root_of
 from crew_repo.hashing._plain import mark_of, recall, remember
-from crew_repo.hashing._secret_forms import MASK, is_key
+from crew_repo.hashing._secret_forms import MASK, SHORTEST_KEY, is_key
 from crew_repo.hashing._secret_names import is_secret
-from crew_repo.hashing._secrets import hand_over, keys_of_environment, may_hold_secrets, without_password
+from crew_repo.hashing._secrets import (
+    hand_over,
+    keys_of_environment,
+    may_hold_secrets,
+    speaks_secret,
+    without_password,
+)
 from crew_repo.model import Opaque
 
 __all__ = ["Hashed", "Kept", "Parts", "Steps", "Walker", "left_out", "secret", "walk"]
@@ -30,6 +37,7 @@ Parts: TypeAlias = "Generator[Part, Encoded, list[Encoded]]"
 Steps: TypeAlias = "Parts | list[Encoded]"
 _UNKNOWN: Any = object()
 _DEEPEST = 10_000
+_NUMBERS = frozenset({int, float, bool, NoneType})
 
 
 class Hashed(NamedTuple):
@@ -133,26 +141,32 @@ class Walker:
             self._frame.cyclic = True
         if key in self._bound:
             self.bind()
-        found = self._closed.get(key, _UNKNOWN)
-        return self._recalled(value) if found is _UNKNOWN else found
+        return self._closed[key] if key in self._closed else self._recalled(value)
 
     def _recalled(self, value: object) -> Encoded:
         """The encoding of plain data that this process has walked before."""
         mark = mark_of(value, self.ordered, self._secrets) if self._skip is None else None
-        found = None if mark is None else recall(mark)
-        if mark is None:
-            return _UNKNOWN
-        if found is None:
+        if mark is not None:
+            self._kept.append(value)
+            found = recall(mark)
+            if found is not None:
+                self._closed[id(value)] = found
+                return found
             self._marks[id(value)] = mark
-            return _UNKNOWN
-        self._closed[id(value)] = found
-        self._kept.append(value)
-        return found
+        return _UNKNOWN  # type: ignore[no-any-return]
 
     def bind(self) -> None:
         """Note that the part which is being encoded counts so only here and now: it is not remembered."""
         if self._frame is not None:
             self._frame.bound = True
+
+    def leaves_out(self, name: str, value: object) -> bool:
+        """Whether a named part is a secret, which no hash has."""
+        if not may_hold_secrets(name):
+            return False
+        if type(value) not in _NUMBERS:
+            self.bind()
+        return left_out(name, value)
 
     def scalar(self, value: object) -> Encoded:
         """Encode a scalar, which has no parts."""
@@ -160,6 +174,8 @@ class Walker:
 
     def text(self, value: str) -> Encoded:
         """A text without its secrets; a path that code holds counts by its place in the project."""
+        if len(value) < SHORTEST_KEY and "/" not in value and "\\" not in value and value not in self._secrets:
+            return SCALARS[str](value)
         value = self._without_secret(value)
         if self.ordered and ("/" in value or "\\" in value) and is_absolute(value):
             self.bind()
@@ -178,7 +194,7 @@ class Walker:
             hand_over(value, "secret")
             return MASK
         if "://" in value:
-            if "@" in value or "=" in value:  # a password or a key may be in it
+            if speaks_secret(value):
                 self.bind()
             hand_over(value)
             return without_password(value)
@@ -251,9 +267,10 @@ class Walker:
     def _remember(self, frame: _Frame, sealed: Encoded) -> None:
         """Keep the encoding of plain data, if it is the same everywhere, and nobody has changed it meanwhile."""
         mark = self._marks.pop(id(frame.value), None)
-        if mark is not None and not (frame.cyclic or frame.bound):
-            if mark_of(frame.value, self.ordered, self._secrets) == mark:
-                remember(mark, sealed)
+        if mark is None or frame.cyclic or frame.bound:
+            return
+        if mark_of(frame.value, self.ordered, self._secrets) == mark:
+            remember(mark, sealed)
 
     def skips(self, path: str) -> bool:
         """Whether the caller wants the part at this path left out."""
@@ -279,7 +296,7 @@ class Walker:
         for name, value in sorted(values, key=_name):
             where = f"{path}.{name}"
             if not self.skips(where):
-                part = (yield from secret(value, where)) if left_out(name, value) else (yield value, where)
+                part = (yield from secret(value, where)) if self.leaves_out(name, value) else (yield value, where)
                 encoded.append([SCALARS[str](name), part])
         return encoded
 
