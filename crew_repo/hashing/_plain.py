@@ -1,8 +1,8 @@
 """Plain data that was encoded before in this process: known by its whole content, it is not walked again.
 
 Plain is what consists of Python's own lists, tuples, dicts, sets, texts, bytes, numbers and times, of their very types.
-Two such values with one pickle are the same to a walk, since unpickling would make either of both; nothing is unpickled.
-Remembered are digests only.
+Two such values with one pickle are the same to a walk, since unpickling it would make both. Nothing is unpickled, and
+remembered are digests only.
 """
 
 from __future__ import annotations

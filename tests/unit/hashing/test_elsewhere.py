@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import decimal
+import functools
 import hashlib
+import json
 import multiprocessing
 import operator
+import random
 import sqlite3
 import ssl
 import struct
 import tempfile
+from decimal import Decimal
 
 import chromadb
 import filelock
@@ -91,8 +97,14 @@ def test_a_scratch_folder_is_the_same_in_every_run():
 NAMED = [
     *(numpy.sqrt, numpy.add, numpy.dtype("f8"), numpy.dtype("f4"), regex.compile("a"), regex.compile("b")),
     *(regex.compile("a", regex.IGNORECASE), struct.Struct("<I"), struct.Struct("<H"), ssl.create_default_context()),
-    *(operator.itemgetter(1), operator.itemgetter(2), hashlib.sha256(b"a"), hashlib.sha256(b"b")),
-    *(multiprocessing.Lock(), filelock.FileLock("a.lock")),
+    *(operator.itemgetter(1), operator.itemgetter(2)),
+    *(multiprocessing.Lock(), filelock.FileLock("a.lock"), multiprocessing.Condition(), multiprocessing.Event()),
+    *(getattr(hashlib, name)(data) for name in sorted(hashlib.algorithms_guaranteed) for data in (b"a", b"b")),
+    *(hashlib.blake2b(b"a", digest_size=8), hashlib.blake2b(b"a", salt=b"1"), hashlib.blake2b(b"a", person=b"1")),
+    *(random.SystemRandom(), random.choice, random.random, random.Random(1), random.Random(2)),
+    *(json.JSONDecoder(), json.JSONDecoder(strict=False), json.JSONDecoder(parse_float=Decimal)),
+    *(csv.get_dialect("excel"), csv.get_dialect("unix"), decimal.Context(prec=5), decimal.Context(prec=6)),
+    *(functools.partial(int, base=2), functools.partial(int, base=3), operator.methodcaller("a", b=1)),
 ]
 
 
@@ -101,6 +113,32 @@ def test_compiled_things_that_have_a_name_count_by_it():
     hashed = [hash_value(some, "v") for some in NAMED]
     assert [some.opaque for some in hashed] == [()] * len(NAMED)
     assert len({some.sha256 for some in hashed}) == len(NAMED)
+
+
+def test_compiled_things_are_the_same_in_every_process(python):
+    """Neither a hash seed nor what is at random in each process shows: Python's own generator, locks, what is hashed."""
+    program = """
+        import hashlib, json, multiprocessing, random
+        from crew_repo.hashing import hash_value
+        made = [random.choice, random.SystemRandom(), json.JSONDecoder(), multiprocessing.Event(), hashlib.blake2s(b"a")]
+        print([(hash_value(some, "v").sha256, hash_value(some, "v").opaque) for some in made])
+    """
+    assert python(program, hash_seed="1") == python(program, hash_seed="2")
+
+
+def test_a_generator_of_the_users_class_counts_by_what_it_does(project):
+    """One that is derived of the system's is not taken for it."""
+    hashes = set()
+    for number in (1, 2):
+        project.write(mine=f"""
+            import random
+            class Loaded(random.SystemRandom):
+                def random(self): return {number}
+        """)
+        hashes.add(hash_value(project.load("mine").Loaded, "v").sha256)
+        hashed = hash_value(project.load("mine").Loaded(), "v")
+        assert hashed.opaque or hashed.sha256 not in hashes
+        hashes.add(hashed.sha256)
 
 
 def test_a_compiled_function_of_the_users_code_is_opaque():
