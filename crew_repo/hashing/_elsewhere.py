@@ -31,8 +31,8 @@ _UNREADABLE = "stands for data that is kept elsewhere, and does not say where"
 _IN_MEMORY = "stands for data in the memory of this process"
 # Names that say where data is; identifiers, counters and times are none of them.
 _PLACE = re.compile(
-    r"(.*[_ ])?(url|uri|dsn|hosts?|hostname|port|database|dbname|db|path|location|dir|directory|folder|bucket|collection"
-    r"|table|keyspace|region|tenant|namespace|drivername|username|user)(_name|_prefix)?"
+    r"(.*[_ ])?(url|uri|dsn|hosts?|hostname|port|database|dbname|db|path|location|dir|directory|folder|bucket"
+    r"|collection|table|keyspace|region|tenant|namespace|drivername|username|user)(_name|_prefix)?"
 )
 # Names of the parts of a client that hold its settings.
 _SETTINGS = re.compile(
