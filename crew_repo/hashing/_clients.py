@@ -26,7 +26,7 @@ from crew_repo.hashing._state import instance_state
 if TYPE_CHECKING:
     from crew_repo.hashing._walker import Parts, Walker
 
-__all__ = ["acting_headers", "client_address", "client_headers", "endpoint", "hangs_on_client"]
+__all__ = ["acting_headers", "client_address", "client_headers", "encoded_hanging", "endpoint", "hangs_on_client"]
 
 # Where clients keep the address that they talk to: of HTTP, botocore, Azure and Google.
 _ADDRESSES = ("base_url", "_base_url", "meta.endpoint_url", "_config.endpoint", "_api_client._http_options.base_url")
@@ -57,7 +57,7 @@ def _http_client(_: Walker, value: Any, path: str) -> Parts:
     said = _settings(value)
     if said:
         encoded.append((yield said, path))
-    return [*encoded, *(yield from _encoded(hanging_on(library_state(value), settings=_nested_settings), path))]
+    return [*encoded, *(yield from encoded_hanging(hanging_on(library_state(value), settings=_nested_settings), path))]
 
 
 @answers_itself
@@ -75,7 +75,7 @@ def _list_of_aiohttp(_: Walker, value: Any, path: str) -> Parts:
     return ["list", (yield list(value), path)]
 
 
-def _encoded(found: list[Hanging], path: str) -> Parts:
+def encoded_hanging(found: list[Hanging], path: str) -> Parts:
     """Each part with where it hangs; what hangs in a set has no order of its own."""
     encoded: list[Encoded] = []
     for place in found:

@@ -18,6 +18,7 @@ __all__ = [
     "handles",
     "handles_marked",
     "handles_named",
+    "has_registered",
     "register_hasher",
     "unregister_hasher",
 ]
@@ -80,6 +81,11 @@ def unregister_hasher(type_: type) -> None:
     """Undo `register_hasher`; unknown types are ignored."""
     _registered.pop(type_, None)
     _found.clear()
+
+
+def has_registered(*kinds: type) -> bool:
+    """Whether one of these types is hashed by a function of the user's."""
+    return not _registered.keys().isdisjoint(kinds)
 
 
 def handler_for(kind: type) -> Handler:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copyreg
+import random
 import struct
 import sys
 from collections.abc import Iterator
@@ -66,9 +67,35 @@ def _struct(_walker: Walker, value: struct.Struct, _path: str) -> list[Encoded]:
     return ["struct", SCALARS[str](value.format)]
 
 
-@handles_named("_hashlib.HASH")
+@handles_named(
+    *("_hashlib.HASH", "_hashlib.HASHXOF", "_blake2.blake2b", "_blake2.blake2s", "_md5.md5", "_sha1.sha1"),
+    *("_sha256.sha256", "_sha256.sha224", "_sha512.sha512", "_sha512.sha384", "_sha2.SHA256Type", "_sha2.SHA224Type"),
+    *("_sha2.SHA512Type", "_sha2.SHA384Type", *(f"_sha3.sha3_{bits}" for bits in (224, 256, 384, 512))),
+    *("_sha3.shake_128", "_sha3.shake_256"),
+)
 def _digest(_walker: Walker, value: Any, _path: str) -> list[Encoded]:
-    return ["digest", value.name, value.copy().hexdigest()]
+    """What it has digested so far; of one that gives as many bytes as it is asked for, 64 of them."""
+    return ["digest", value.name, value.copy().hexdigest(*([] if value.digest_size else [64]))]
+
+
+@handles_named("_json.Scanner")
+def _scanner(_: Walker, value: Any, path: str) -> Parts:
+    names = ("strict", "object_hook", "object_pairs_hook", "parse_float", "parse_int", "parse_constant")
+    return ["scanner", (yield tuple(getattr(value, name) for name in names), path)]
+
+
+@handles_named("_csv.Dialect")
+def _dialect(_: Walker, value: Any, path: str) -> Parts:
+    names = ("delimiter", "doublequote", "escapechar", "lineterminator", "quotechar", "quoting", "skipinitialspace")
+    return ["dialect", (yield tuple(getattr(value, name) for name in (*names, "strict")), path)]
+
+
+@handles(random.Random)
+def _random(walker: Walker, value: random.Random, path: str) -> Steps:
+    """Python's own, which `random.choice` belongs to, and one that the system feeds are at random in every process."""
+    if type(value) is random.SystemRandom or value is getattr(random.random, "__self__", None):
+        return ["random", type(value).__qualname__]
+    return _object(walker, value, path)
 
 
 @handles_named("numpy.ndarray")

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 
 from crew_repo.hashing._origin import is_own_class, is_own_function
 
-__all__ = ["Root", "located", "root_of"]
+__all__ = ["Root", "is_absolute", "located", "root_of"]
 
 _MARKERS = ("pyproject.toml", "setup.py", "setup.cfg")
 
@@ -71,10 +71,15 @@ def _working_folder() -> Root:
         return ()
 
 
+def is_absolute(text: str) -> bool:
+    """Whether a text is an absolute path, with or without a scheme."""
+    return os.path.isabs(_split(text)[1])  # noqa: PTH117
+
+
 def located(text: str, roots: tuple[Root, ...]) -> list[Any] | None:
     """What an absolute path counts as, if it is in one of the projects or in the working folder."""
     scheme, path = _split(text)
-    if not os.path.isabs(path):  # noqa: PTH117
+    if not is_absolute(text):
         return None
     for number, root in enumerate(roots):
         below = _below(path, root)

@@ -79,6 +79,7 @@ def _derived(walker: Walker, value: Any, path: str, steps: Steps) -> Parts:
 @handles_named(
     *("asyncio.locks.Lock", "asyncio.locks.Event", "asyncio.locks.Condition", "asyncio.locks.Semaphore"),
     *("asyncio.events.AbstractEventLoop", "multiprocessing.synchronize.SemLock"),
+    *("multiprocessing.synchronize.Condition", "multiprocessing.synchronize.Event", "_multiprocessing.SemLock"),
     *("loguru._logger.Logger", "structlog._config.BoundLoggerLazyProxy", "structlog._base.BoundLoggerBase"),
     *("rich.console.Console", "tqdm.std.tqdm", "opentelemetry.trace.Tracer", "_ssl._SSLContext"),
     *("filelock._api.BaseFileLock", "filelock._core._lock.BaseFileLock", "portalocker.utils.LockBase"),

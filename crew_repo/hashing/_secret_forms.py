@@ -11,9 +11,10 @@ from collections.abc import Callable
 
 from crew_repo.hashing._secret_names import is_secret_name
 
-__all__ = ["MASK", "is_key", "is_secret_parameter", "masked"]
+__all__ = ["MASK", "SHORTEST_KEY", "is_key", "is_secret_parameter", "masked"]
 
 MASK = "[secret]"
+SHORTEST_KEY = 16  # characters
 
 _KEY_PARAMETER = re.compile(r"(.*[-_])?(key|sig|signature)|code", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z]?[a-z]{1,19}(?:[-_./][A-Za-z]?[a-z]{1,19}){0,9}[-_.,:;!?)\]}>'\"]*")
@@ -91,7 +92,7 @@ def masked(text: str) -> str:
 
 def is_key(text: str) -> bool:
     """Whether a text is a key as a whole, as providers make them: `ghp_...`, `AKIA...`, a JSON web token."""
-    return 16 <= len(text) <= 4000 and any(whole.fullmatch(text) for whole in _WHOLE)
+    return SHORTEST_KEY <= len(text) <= 4000 and any(whole.fullmatch(text) for whole in _WHOLE)
 
 
 def is_secret_parameter(name: str, value: str) -> bool:

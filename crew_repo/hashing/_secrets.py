@@ -27,6 +27,7 @@ __all__ = [
     "keys_of_environment",
     "may_hold_secrets",
     "secrets_in",
+    "speaks_secret",
     "spoken",
     "spoken_variable",
     "without_password",
@@ -125,6 +126,11 @@ def secrets_in(value: object, name: str = "") -> set[str]:
 def spoken(text: str) -> set[str]:
     """The forms of a text that is a secret, whatever its name."""
     return {form for secret in _words(text) if _is_one(secret) for form in _forms(secret)}
+
+
+def speaks_secret(url: str) -> bool:
+    """Whether a URL may have a secret in it, whatever the environment says."""
+    return ("@" in url or "=" in url) and any(True for _ in _of_urls(url))
 
 
 def without_password(text: str) -> str:

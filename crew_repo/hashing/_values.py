@@ -17,7 +17,7 @@ from uuid import UUID
 
 from crew_repo.hashing._canonical import SCALARS, Encoded, canonical
 from crew_repo.hashing._dispatch import handles, handles_named
-from crew_repo.hashing._walker import left_out, secret
+from crew_repo.hashing._walker import secret
 
 if TYPE_CHECKING:
     from crew_repo.hashing._walker import Parts, Walker
@@ -36,24 +36,24 @@ for _kind in SCALARS:
 
 
 @handles(list, contents=True)
-def _list(_: Walker, value: list[Any], path: str) -> Parts:
-    return ["list", *(yield from _in_order(value, path))]
+def _list(walker: Walker, value: list[Any], path: str) -> Parts:
+    return ["list", *(yield from _in_order(walker, value, path))]
 
 
 @handles(tuple, contents=True)
-def _tuple(_: Walker, value: tuple[Any, ...], path: str) -> Parts:
-    return ["tuple", *(yield from _in_order(value, path))]
+def _tuple(walker: Walker, value: tuple[Any, ...], path: str) -> Parts:
+    return ["tuple", *(yield from _in_order(walker, value, path))]
 
 
 @handles(deque, contents=True)
-def _deque(_: Walker, value: deque[Any], path: str) -> Parts:
-    return ["deque", value.maxlen, *(yield from _in_order(tuple(value), path))]
+def _deque(walker: Walker, value: deque[Any], path: str) -> Parts:
+    return ["deque", value.maxlen, *(yield from _in_order(walker, tuple(value), path))]
 
 
-def _in_order(values: Sequence[Any], path: str) -> Parts:
+def _in_order(walker: Walker, values: Sequence[Any], path: str) -> Parts:
     encoded: list[Encoded] = []
     for index, value in enumerate(values):
-        encoded.append((yield value, f"{path}[{index}]"))
+        encoded.append(walker.scalar(value) if type(value) in SCALARS else (yield value, f"{path}[{index}]"))
     return encoded
 
 
@@ -62,10 +62,15 @@ def _dict(walker: Walker, value: Mapping[Any, Any], path: str) -> Parts:
     ordered = walker.ordered or isinstance(value, OrderedDict)
     encoded: list[Encoded] = []
     for key in value if ordered else sorted(key for key in value if type(key) is str):
+        item = value[key]
         if type(key) is not str:
-            encoded.append((yield (key, value[key]), f"{path}[...]"))
+            encoded.append((yield (key, item), f"{path}[...]"))
         elif not walker.skips(where := f"{path}[{key!r}]"):
-            part = (yield from secret(value[key], where)) if left_out(key, value[key]) else (yield value[key], where)
+            part: Encoded
+            if walker.leaves_out(key, item):
+                part = yield from secret(item, where)
+            else:
+                part = walker.scalar(item) if type(item) in SCALARS else (yield item, where)
             encoded.append([walker.text(key), part])
     others = [] if ordered else [item for item in value.items() if type(item[0]) is not str]
     return ["dict", *encoded, *_in_own_order([walker.alone(item, f"{path}[...]") for item in others])]

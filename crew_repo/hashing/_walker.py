@@ -11,15 +11,23 @@ together, when its first part is (Tarjan's algorithm), since only then does thei
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
+from types import NoneType
 from typing import Any, NamedTuple, TypeAlias
 
 from crew_repo.hashing._canonical import SCALARS, Encoded, seal
 from crew_repo.hashing._dispatch import handler_for
 from crew_repo.hashing._origin import is_own_class, qualified_name
-from crew_repo.hashing._places import Root, located, root_of
-from crew_repo.hashing._secret_forms import MASK, is_key
+from crew_repo.hashing._places import Root, is_absolute, located, root_of
+from crew_repo.hashing._plain import mark_of, recall, remember
+from crew_repo.hashing._secret_forms import MASK, SHORTEST_KEY, is_key
 from crew_repo.hashing._secret_names import is_secret
-from crew_repo.hashing._secrets import hand_over, keys_of_environment, may_hold_secrets, without_password
+from crew_repo.hashing._secrets import (
+    hand_over,
+    keys_of_environment,
+    may_hold_secrets,
+    speaks_secret,
+    without_password,
+)
 from crew_repo.model import Opaque
 
 __all__ = ["Hashed", "Kept", "Parts", "Steps", "Walker", "left_out", "secret", "walk"]
@@ -29,6 +37,7 @@ Parts: TypeAlias = "Generator[Part, Encoded, list[Encoded]]"
 Steps: TypeAlias = "Parts | list[Encoded]"
 _UNKNOWN: Any = object()
 _DEEPEST = 10_000
+_NUMBERS = frozenset({int, float, bool, NoneType})
 
 
 class Hashed(NamedTuple):
@@ -62,21 +71,22 @@ class Kept(NamedTuple):
 class _Frame:
     """One part that is being encoded. `low` is the furthest part back that it, or a part of it, refers to.
 
-    `cyclic`: a part of it is in a cycle, whose encoding shows where the cycle was entered.
+    `cyclic`: a part of it is in a cycle, whose encoding shows where the cycle was entered. `bound`: a part of it was
+    read as it is only here and now: a path in a project, a secret, something opaque.
     """
 
-    __slots__ = ("cyclic", "depth", "index", "low", "outer", "path", "roots", "steps", "value")
+    __slots__ = ("bound", "cyclic", "depth", "index", "low", "outer", "path", "roots", "steps", "value")
 
     def __init__(self, value: object, path: str, index: int, outer: _Frame | None) -> None:
         self.value, self.path, self.index, self.low, self.outer = value, path, index, index, outer
         self.depth: int = outer.depth + 1 if outer else 0
-        self.cyclic = False
+        self.cyclic = self.bound = False
         self.steps: Parts | None = None
         self.roots: tuple[Root, ...] | None = None
 
 
 class Walker:
-    """One walk. Handlers use `members`, `hidden` and `alone`; everything else is `walk`'s."""
+    """One walk. Handlers use `members`, `hidden`, `alone`, `bind`, `scalar`; everything else is `walk`'s."""
 
     def __init__(
         self, root: str, skip: Callable[[str], bool] | None, *, ordered: bool = False, holder: object = None
@@ -88,6 +98,8 @@ class Walker:
         self._open: dict[int, int] = {}
         self._closed: dict[int, Encoded] = {}
         self._cyclic: dict[int, None] = {}  # those of the closed that show the way in
+        self._bound: set[int] = set()  # those of the closed that hold for here and now only
+        self._marks: dict[int, bytes] = {}  # of the open: plain data that may be remembered
         self._kept: list[object] = []  # an id stays taken for as long as the walk remembers it
         self._keys: frozenset[str] | None = None
         self.opaque: set[tuple[Any, ...]] = set()  # the members of `Opaque`
@@ -127,12 +139,46 @@ class Walker:
             return ["ref", self._frame.index - index]
         if key in self._cyclic and self._frame is not None:
             self._frame.cyclic = True
-        return self._closed.get(key, _UNKNOWN)
+        if key in self._bound:
+            self.bind()
+        return self._closed[key] if key in self._closed else self._recalled(value)
+
+    def _recalled(self, value: object) -> Encoded:
+        """The encoding of plain data that this process has walked before."""
+        mark = mark_of(value, self.ordered, self._secrets) if self._skip is None else None
+        if mark is not None:
+            self._kept.append(value)
+            found = recall(mark)
+            if found is not None:
+                self._closed[id(value)] = found
+                return found
+            self._marks[id(value)] = mark
+        return _UNKNOWN  # type: ignore[no-any-return]
+
+    def bind(self) -> None:
+        """Note that the part which is being encoded counts so only here and now: it is not remembered."""
+        if self._frame is not None:
+            self._frame.bound = True
+
+    def leaves_out(self, name: str, value: object) -> bool:
+        """Whether a named part is a secret, which no hash has."""
+        if not may_hold_secrets(name):
+            return False
+        if type(value) not in _NUMBERS:
+            self.bind()
+        return left_out(name, value)
+
+    def scalar(self, value: object) -> Encoded:
+        """Encode a scalar, which has no parts."""
+        return self.text(value) if type(value) is str else SCALARS[type(value)](value)
 
     def text(self, value: str) -> Encoded:
         """A text without its secrets; a path that code holds counts by its place in the project."""
+        if len(value) < SHORTEST_KEY and "/" not in value and "\\" not in value and value not in self._secrets:
+            return SCALARS[str](value)
         value = self._without_secret(value)
-        if self.ordered and ("/" in value or "\\" in value):
+        if self.ordered and ("/" in value or "\\" in value) and is_absolute(value):
+            self.bind()
             place = located(value, self._roots(self._frame))
             if place is not None:
                 return [SCALARS[str](part) if type(part) is str else part for part in place]
@@ -143,15 +189,22 @@ class Walker:
 
         A key is known by its form, or by the variable of the environment that has it: `KEY = os.environ["DB_PASS"]`.
         """
-        if self._keys is None:
-            self._keys = keys_of_environment()
-        if value in self._keys or is_key(value):
+        if value in self._secrets or is_key(value):
+            self.bind()
             hand_over(value, "secret")
             return MASK
         if "://" in value:
+            if speaks_secret(value):
+                self.bind()
             hand_over(value)
             return without_password(value)
         return value
+
+    @property
+    def _secrets(self) -> frozenset[str]:
+        if self._keys is None:
+            self._keys = keys_of_environment()
+        return self._keys
 
     def _roots(self, frame: _Frame | None) -> tuple[Root, ...]:
         """The projects of the code that a part stands in, the nearest first."""
@@ -194,6 +247,7 @@ class Walker:
         if outer is not None:
             outer.low = min(outer.low, frame.low)
             outer.cyclic = outer.cyclic or frame.cyclic
+            outer.bound = outer.bound or frame.bound
         return sealed
 
     def _close(self, frame: _Frame, sealed: Encoded) -> None:
@@ -206,6 +260,17 @@ class Walker:
                 self._closed[key] = ["member", offset, sealed] if offset else sealed
                 if frame.cyclic:
                     self._cyclic[key] = None
+                if frame.bound:
+                    self._bound.add(key)
+        self._remember(frame, sealed)
+
+    def _remember(self, frame: _Frame, sealed: Encoded) -> None:
+        """Keep the encoding of plain data, if it is the same everywhere, and nobody has changed it meanwhile."""
+        mark = self._marks.pop(id(frame.value), None)
+        if mark is None or frame.cyclic or frame.bound:
+            return
+        if mark_of(frame.value, self.ordered, self._secrets) == mark:
+            remember(mark, sealed)
 
     def skips(self, path: str) -> bool:
         """Whether the caller wants the part at this path left out."""
@@ -214,6 +279,7 @@ class Walker:
     def hidden(self, value: object, path: str, why: str) -> list[Encoded]:
         """The placeholder of a part that cannot be read, which is reported as opaque."""
         kind = type(value)
+        self.bind()
         self.opaque.add((path, f"{kind.__qualname__} (a {qualified_name(kind)}): it {why}"))
         return ["opaque", qualified_name(kind)]
 
@@ -230,7 +296,7 @@ class Walker:
         for name, value in sorted(values, key=_name):
             where = f"{path}.{name}"
             if not self.skips(where):
-                part = (yield from secret(value, where)) if left_out(name, value) else (yield value, where)
+                part = (yield from secret(value, where)) if self.leaves_out(name, value) else (yield value, where)
                 encoded.append([SCALARS[str](name), part])
         return encoded
 

@@ -11,7 +11,7 @@ from crewai import Crew
 from crewai.tools import BaseTool
 
 from crew_repo import TaskPolicy
-from crew_repo.hashing import register_hasher, unregister_hasher
+from crew_repo.hashing import _walker, register_hasher, unregister_hasher
 from tests import crews
 
 
@@ -46,12 +46,27 @@ def five_tasks(model: Any, **members: Any) -> Crew:
     return Crew(agents=[clerk], tasks=tasks)
 
 
-def test_data_is_hashed_once_in_a_run_that_serves(repo, model, read):
-    """Five reused tasks read the data of their tool once, not five times."""
+def test_data_is_not_hashed_for_each_task_of_a_run_that_serves(repo, model, read):
+    """Five reused tasks read the data of their tool twice: before the kickoff, and when the first of them arrives."""
     repo.run(five_tasks(model))
     read.clear()
     assert repo.run(five_tasks(model)).run.executed == []
-    assert len(read) == 1
+    assert len(read) == 2
+
+
+def test_plain_data_is_walked_once_however_many_tasks_are_executed(repo, model, monkeypatch):
+    """A table of Python's own types is known by its content: five executed tasks and a second crew walk it once."""
+    walked: list[object] = []
+    remember = _walker.remember
+    monkeypatch.setattr(_walker, "remember", lambda mark, encoded: walked.append(mark) or remember(mark, encoded))
+
+    def crew() -> Crew:
+        clerk = crews.agent(model, tools=[Look(table=[["walked once", n] for n in range(2000)])])
+        return Crew(agents=[clerk], tasks=[crews.task(f"t{n}", f"task {n}", clerk, context=[]) for n in range(5)])
+
+    assert len(repo.run(crew()).run.executed) == 5
+    assert repo.run(crew()).run.executed == []
+    assert len(walked) == 1
 
 
 def test_what_a_callback_changes_between_two_tasks_is_seen(repo, model):
