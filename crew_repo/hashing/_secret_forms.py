@@ -46,6 +46,11 @@ _WHOLE = [
         r"(?<=hooks\.slack\.com/)[\w/-]{10,}|(?<=/api/webhooks/)[\w/-]{10,}|(?<=\.webhook\.office\.com/)\S{10,}"
     ),
 ]
+# Prefixes that are words as well, and what only a generator of keys writes behind them.
+_SPOKEN = re.compile(
+    r"(?:sk|pk|rk|key|fc|jina|voyage|pa|ak|e2b|fw|app|re|r8|ops|dop|doo|npm|secret|pat|vercel|rnd)[-_.]"
+)
+_RANDOM = re.compile(r"(?=[A-Za-z]*\d)[A-Za-z0-9]{16,}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-")
 _SCHEME = re.compile(
     r"\b((?:bearer|basic|token|apikey|api-key|digest|negotiate|bot)\s+)([^\s'\",;<>(){}]{8,})", re.IGNORECASE
 )
@@ -91,8 +96,12 @@ def masked(text: str) -> str:
 
 
 def is_key(text: str) -> bool:
-    """Whether a text is a key as a whole, as providers make them: `ghp_...`, `AKIA...`, a JSON web token."""
-    return SHORTEST_KEY <= len(text) <= 4000 and any(whole.fullmatch(text) for whole in _WHOLE)
+    """Whether a text is a key as a whole, as providers make them: `ghp_...`, `AKIA...`, a JSON web token.
+
+    Names begin like keys, and act: `jina-embeddings-v2-base-en`, `key_metrics_2024_quarterly`. Their parts are short.
+    """
+    whole = SHORTEST_KEY <= len(text) <= 4000 and any(whole.fullmatch(text) for whole in _WHOLE)
+    return whole and (_SPOKEN.match(text) is None or _RANDOM.search(text) is not None)
 
 
 def is_secret_parameter(name: str, value: str) -> bool:

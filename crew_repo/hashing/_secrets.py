@@ -40,7 +40,7 @@ _SECRET, _HEADER, _QUERY = "secret", "header", "query"
 
 _USER = re.compile(r"(?<!\w)(\w*)://([^/@\s?#:]*)(?::([^/@\s?#]*))?@")
 _PASSWORD = re.compile(r"(://[^/@\s?#:]*):[^/@\s?#]*(?=@)")
-_TOKEN = re.compile(r"(https?://)[^/@\s?#:]+(?=@)")
+_TOKEN = re.compile(r"(https?://)(?![A-Za-z]?[a-z]{1,15}(?:[._][a-z]{1,15})?@)[^/@\s?#:]+(?=@)")  # not: a person's name
 _PARAMETER = re.compile(r"[?&]([^=&#\s?]+)=([^&#\s'\"]+)")
 # What stands for a value that is put in later: {key}, <your key>, ${KEY}, %(key)s.
 _PLACEHOLDER = re.compile(r"\{.*\}|<.*>|\$\{.*\}|\$[A-Z_]+|%\(.*\)s|%s")
@@ -134,7 +134,10 @@ def speaks_secret(url: str) -> bool:
 
 
 def without_password(text: str) -> str:
-    """A text without the passwords of the URLs in it, and a web address's user who has none: a token. Users stay."""
+    """A text without the passwords of the URLs in it, and a web address's user who has none: a token.
+
+    Users stay: those of other addresses, and plain words.
+    """
     return _PASSWORD.sub(r"\1", _TOKEN.sub(r"\1", text))
 
 

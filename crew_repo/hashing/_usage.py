@@ -165,7 +165,7 @@ class _Reader(ast.NodeVisitor):
     def _bind(self, target: ast.expr, value: ast.expr | None, *, counts: bool = False) -> None:
         if isinstance(target, (ast.Tuple, ast.List)):
             for number, element in enumerate(target.elts):
-                of = value.elts[number : number + 1] if isinstance(value, (ast.Tuple, ast.List)) else []
+                of = value.elts[number : number + 1] if isinstance(value, (ast.Tuple, ast.List)) else [value]
                 self._bind(element, of[0] if of else None)
         elif isinstance(target, ast.Starred):
             self._bind(target.value, None)
@@ -182,6 +182,8 @@ class _Reader(ast.NodeVisitor):
 
     def _stands_for(self, value: ast.expr | None) -> Chain | None:
         """What a local name is another name of: a part of something, or what a container gives."""
+        if isinstance(value, ast.Call) and _called(value) in {"enumerate", "reversed"} and value.args:
+            return self._stands_for(value.args[0])
         if isinstance(value, ast.Call):
             gives = isinstance(value.func, ast.Attribute) and value.func.attr in {*_READERS, "setdefault"}
             return self._chain(value) if gives else None
@@ -271,7 +273,10 @@ class _Reader(ast.NodeVisitor):
         elif isinstance(node.func, ast.Name) and _called(node) in {"setattr", "delattr"} and len(node.args) > 1:
             name = getattr(node.args[1], "value", None)
             self._note(self._rebinds, (*(self._chain(node.args[0]) or ()), str(name)))
-        self.visit(node.func)
+        elif isinstance(node.func, ast.Name) and _called(node) in {"getattr", "hasattr"} and len(node.args) > 1:
+            name = getattr(node.args[1], "value", None)
+            self._note_read((*(self._chain(node.args[0]) or ()), str(name)))
+        self._read_attribute(node.func) if isinstance(node.func, ast.Attribute) else self.visit(node.func)
         self._visit_arguments(node)
 
     def _visit_arguments(self, node: ast.Call) -> None:
@@ -294,6 +299,12 @@ class _Reader(ast.NodeVisitor):
             self._reads.add(chain)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
+        """A method that changes is called by whom it is handed to: `map(rows.append, found)`."""
+        if node.attr in _MUTATORS:
+            self._note(self._writes, self._chain(node.value))
+        self._read_attribute(node)
+
+    def _read_attribute(self, node: ast.Attribute) -> None:
         chain = self._chain(node)
         if chain is not None:
             self._note_read(chain)

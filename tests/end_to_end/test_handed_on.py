@@ -54,6 +54,19 @@ WAYS = {
     "a list through a helper": functions(
         "ROWS = []\ndef fill(into, row):\n    into.append(row)", "fill(ROWS, 'results')", "''.join(ROWS)"
     ),
+    "items of a loop": functions(
+        "BOXES = {'x': []}", "for name, box in BOXES.items(): box.append('results')", "''.join(BOXES['x'])"
+    ),
+    "items of a numbered loop": functions(
+        "BOXES = [[]]", "for number, box in enumerate(BOXES): box.append('results')", "''.join(BOXES[0])"
+    ),
+    "a method that is handed to a function": functions(
+        "ROWS = []", "list(map(ROWS.append, ['results']))", "''.join(ROWS)"
+    ),
+    "a method by another name": functions("ROWS = []", "add = ROWS.append; add('results')", "''.join(ROWS)"),
+    "an attribute by setattr": functions(
+        "class State: pass\nSTATE = State()", "setattr(STATE, 'x', 'results')", "getattr(STATE, 'x', None)"
+    ),
     "an attribute of a class": functions("class State:\n    x = None", "State.x = 'results'", "State.x"),
     "a data class": functions(
         "@dataclass\nclass State:\n    rows: list = field(default_factory=list)\nSTATE = State()",

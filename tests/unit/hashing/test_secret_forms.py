@@ -96,6 +96,30 @@ def test_a_key_does_not_act_wherever_it_stands(monkeypatch):
     assert hash_value(["correct-horse-1", "x"], "v") != first
 
 
+NAMES = [
+    ("jina-embeddings-v2-base-en", "jina-embeddings-v2-base-de"),
+    ("key_metrics_2024_quarterly", "key_metrics_2025_quarterly"),
+    ("fw-llama-v3p1-70b-instruct", "fw-llama-v3p1-8b-instruct"),
+    ("secret_santa_2024_participants", "secret_santa_2025_participants"),
+    ("re-ranker-v2-base-multilingual", "re-ranker-v3-base-multilingual"),
+    ("app-config-2024.release.one", "app-config-2024.release.two"),
+    ("https://alice@host.example/db", "https://bob.smith@host.example/db"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), NAMES)
+def test_a_name_that_begins_like_a_key_acts(one, other):
+    """Of a model, a table or a person: what is built of words and short numbers is no key, and is not left out."""
+    assert hash_value({"a": one}, "v") != hash_value({"a": other}, "v")
+
+
+@pytest.mark.parametrize("form", [*FORMS[10:19], *MORE[15:20], "https://{}@o0.ingest.sentry.io/1", "key-{}", "fc-{}"])
+def test_a_rotated_key_is_no_change(form):
+    """Whatever its prefix is, and whoever made it."""
+    rotated = SECRET.replace("q7Zp", "u3Xw")
+    assert hash_value({"a": form.format(SECRET)}, "v") == hash_value({"a": form.format(rotated)}, "v")
+
+
 def test_a_private_digest_is_no_plain_one():
     """It depends on its salt, and is none of the hashes that anybody has a table of."""
     one, other = private_digest("text", SECRET, salt="a"), private_digest("text", SECRET, salt="b")
