@@ -201,7 +201,8 @@ def _models(crew: Crew) -> Iterator[RecordingModel]:
 
 
 def _about(text: str, requests: list[str]) -> list[str]:
-    return [request for request in requests if text in request]
+    """Those of one task; the planner, which is told of all tasks, is none."""
+    return [request for request in requests if not text or (text in request and "tasks summary" not in request)]
 
 
 def _names(component: str | None, wanted: str | None) -> bool:

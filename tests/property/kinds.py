@@ -24,6 +24,7 @@ from typing import Annotated, Any
 
 import httpx
 import numpy
+import openai
 import requests
 from crewai.llms.hooks.base import BaseInterceptor
 from crewai.mcp import MCPServerHTTP, MCPServerStdio
@@ -65,22 +66,29 @@ def tool_of(make: Callable[[Recipe], Any]) -> Change:
     return lambda recipe: setattr(recipe, "tool", make(recipe))
 
 
-# Planning: the planner is an upstream.
+# Planning: the planner is an upstream, and its words for a task are part of what that is sent.
 
-row("planning", "unchanged", nothing, scenario="planned")
-row("planning", "on", lambda recipe: recipe.crew.update(planning=True, planning_llm=RecordingModel(model="thorough")),
-    "upstream:(planner)")  # fmt: skip
-row("planning", "on, without a word for the target", lambda recipe: recipe.crew.update(planning=True, planning_llm=recipe.model))
-row("planning", "off", lambda recipe: recipe.crew.update(planning=False), scenario="planned")
-row("planning", "planning_llm that plans the same", lambda recipe: recipe.crew.update(planning_llm=RecordingModel(model="other")),
-    scenario="planned")  # fmt: skip
-row("planning", "planning_llm that plans otherwise",
-    lambda recipe: recipe.crew.update(planning_llm=RecordingModel(model="thorough")), "upstream:(planner)", scenario="planned")  # fmt: skip
-SCENARIOS["planned thoroughly"] = lambda recipe: recipe.crew.update(planning=True, planning_llm=RecordingModel(model="thorough"))
+
+def planner(model: str) -> Change:
+    """Plan by this model: only the thorough one has a word for the target."""
+    return lambda recipe: recipe.crew.update(planning=True, planning_llm=RecordingModel(model=model))
+
+
+def no_planner(recipe: Recipe) -> None:
+    recipe.crew.update(planning=False)
+
+
+SCENARIOS.update({"planned tersely": planner("terse"), "planned thoroughly": planner("thorough")})
+row("planning", "on, without a word for the target", planner("terse"))
+row("planning", "on", planner("thorough"), "task.plan")
+row("planning", "unchanged", nothing, scenario="planned tersely")
+row("planning", "off", no_planner, scenario="planned tersely")
+row("planning", "planning_llm that plans the same", planner("other"), scenario="planned tersely")
+row("planning", "planning_llm that plans otherwise", planner("thorough"), "task.plan", scenario="planned tersely")
 row("planning", "unchanged", nothing, scenario="planned thoroughly")
-row("planning", "off", lambda recipe: recipe.crew.update(planning=False), "upstream:(planner)", scenario="planned thoroughly")
-row("planning", "planning_llm that plans otherwise", lambda recipe: recipe.crew.update(planning_llm=recipe.model),
-    "upstream:(planner)", scenario="planned thoroughly")  # fmt: skip
+row("planning", "off", no_planner, "task.plan", scenario="planned thoroughly")
+row("planning", "planning_llm that plans otherwise", planner("other"), "task.plan", scenario="planned thoroughly")
+row("planning", "what the planner reads", lambda recipe: recipe.colleague.update(role="Intern"), scenario="planned thoroughly")
 
 
 # The user's code in the client of a tool.
@@ -274,8 +282,15 @@ def of_openai(**members: Any) -> Change:
 
 
 def http_client(**members: Any) -> Change:
-    """The same through an `http_client` of the user's."""
-    return of_openai(client_params=lambda: {"http_client": httpx.Client(**members)})
+    """The same with an `http_client` of the user's, which CrewAI's own parameters have no place for."""
+
+    def give(recipe: Recipe) -> None:
+        http = httpx.Client(**members)
+        client = openai.OpenAI(api_key="sk-a-key", base_url=f"{recipe.base_url}/v1", http_client=http)
+        recipe.llm.update(model="gpt-4o")
+        recipe.after = lambda crew: setattr(crew.agents[0].llm, "_client", client)
+
+    return give
 
 
 MODELS: dict[str, tuple[str, Callable[[str], Change]]] = {
@@ -418,20 +433,16 @@ def home(recipe: Recipe) -> None:
     recipe.environment["HOME"] = str(recipe.folder)
 
 
-DECLARED: dict[str, tuple[str, str]] = {
-    "folder": ("terms", "file:terms"),
-    "pattern": ("terms/**/*.txt", "file:terms"),
-    "home": ("~/terms", "file:~/terms"),
-}
-for kind, (files, component) in DECLARED.items():
+DECLARED = {"folder": ("terms", ""), "pattern": ("terms/**/*.txt", ""), "home": ("~/terms", "~/")}
+for kind, (files, at) in DECLARED.items():
     SCENARIOS[f"declared {kind}"] = both(declared(files), home)
-    for what, contents in {
-        "content": {"motor": "no hail"},
-        "content below": {"home__fire": "no fire"},
-        "one more": {"boat": "storm"},
-        "one gone": {"motor": ""},
-    }.items():
-        row("files", f"{kind}, {what}", declared(files, **contents), component, scenario=f"declared {kind}")
+    for what, file, contents in (
+        ("content", "motor.txt", {"motor": "no hail"}),
+        ("content below", "home/fire.txt", {"home__fire": "no fire"}),
+        ("one more", "boat.txt", {"boat": "storm"}),
+        ("one gone", "motor.txt", {"motor": ""}),
+    ):
+        row("files", f"{kind}, {what}", declared(files, **contents), f"file:{at}terms/{file}", scenario=f"declared {kind}")
     row("files", kind, lambda recipe: utime(recipe.folder / "terms/motor.txt", (1, 1)), scenario=f"declared {kind}", note="touched")
 
 
@@ -440,7 +451,7 @@ def write_meanwhile(recipe: Recipe) -> None:
     recipe.agent["step_callback"] = lambda *_: (recipe.folder / "terms/motor.txt").write_text("no hail")
 
 
-row("files", "changed meanwhile", declared("terms", motor="no hail"), "file:terms", scenario="declared folder",
+row("files", "changed meanwhile", declared("terms", motor="no hail"), "file:terms/motor.txt", scenario="declared folder",
     meanwhile=write_meanwhile)  # fmt: skip
 row("files", "changed meanwhile and back", nothing, scenario="declared folder", meanwhile=write_meanwhile,
     needless="the answer may have been made of either content")  # fmt: skip
@@ -601,7 +612,7 @@ for name in SECRETS:
 row("secret", "in a dict", tool_of(lambda _: Keyed(keys={"RAPIDAPI_KEY": "two"})), scenario="keyed")
 row("secret", "region, which is none", tool_of(lambda _: Keyed(keys={"RAPIDAPI_KEY": "one"}, region="us")), "tool:lookup.region",
     scenario="keyed")  # fmt: skip
-row("secret", "REGION, which is none", lambda recipe: recipe.environment.update(REGION="us"), "tool:lookup.source",
+row("secret", "REGION, which is none", lambda recipe: recipe.environment.update(REGION="us"), "environment:REGION",
     scenario="keyed by environment")  # fmt: skip
 
 # Typed outputs that do not come back from their own dump: served, they are what CrewAI makes.
@@ -739,10 +750,10 @@ SCENARIOS.update({"handed on": handing(), "handed on in an object": handing_an_o
 for scenario in ("handed on", "handed on in an object"):
     row("state", "unchanged", nothing, scenario=scenario)
     row("state", "the same crew again", nothing, scenario=scenario, again=True)
-row("state", "writer", handing(save_other), "state", scenario="handed on")
+row("state", "writer", handing(save_other), "state:SHARED", scenario="handed on")
 row("state", "reader", handing(reader=read_shared_loudly), "tool:lookup.source", scenario="handed on")
-row("state", "writer", handing_an_object("fire"), "state", scenario="handed on in an object")
-row("state", "writer's agent", lambda recipe: recipe.colleague.update(goal="be slow"), "state", scenario="handed on",
+row("state", "writer", handing_an_object("fire"), "state:rows", scenario="handed on in an object")
+row("state", "writer's agent", lambda recipe: recipe.colleague.update(goal="be slow"), "state:SHARED", scenario="handed on",
     needless="what it leaves may be something else: the two are executed together")  # fmt: skip
 
 # What a tool's own work leaves.

@@ -49,7 +49,7 @@ class RecordingModel(BaseLLM):
             return READY
         if "lookup" in text and "found: " not in text and "<<target>>" in text:
             return 'Thought: I look it up.\nAction: lookup\nAction Input: {"policy": "P-1"}'
-        if "save" in text and "Observation: " not in text and "<<first>>" in text:
+        if "Save it." in text and "Observation: saved" not in text and "<<first>>" in text:
             return "Thought: I save it.\nAction: save\nAction Input: {}"
         return f"Thought: I know.\nFinal Answer: {ANSWER}"
 
