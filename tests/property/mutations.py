@@ -32,6 +32,7 @@ from crewai.utilities.converter import Converter
 from crewai.utilities.i18n import I18N
 from pydantic import BaseModel, Field, PrivateAttr, field_validator
 
+from crew_repo import TaskPolicy
 from tests.property.recording import RecordingModel
 
 OWN_TEXTS = "i18n" in Task.model_fields
@@ -57,6 +58,11 @@ class Recipe:
     folder: Path = Path()
     base_url: str = ""
     after: Callable[[Crew], None] | None = None
+    before: Callable[[], None] | None = None  # as a new process begins
+    environment: dict[str, str] = field(default_factory=dict)
+    policies: dict[str, TaskPolicy] = field(default_factory=dict)
+    working_folder: Path | None = None
+    first_tool: Any = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,9 @@ class Mutation:
     kickoff: bool = True
     note: str = ""
     about: str = ""  # compare only the requests that hold this text
+    runs: bool = False  # judged by what a run sends and gives, not only by a plan
+    meanwhile: Callable[[Recipe], None] | None = None  # changes the base while its target is executed
+    again: bool = False  # the crew object that was run is the mutant
 
     @property
     def id(self) -> str:
@@ -721,7 +730,7 @@ change("llm", "response_format", OtherAnswer, "agent.llm.response_format.schema"
 change("llm", "additional_params", {"metadata": {"a": "b"}}, "agent.llm.metadata", scenario="openai")
 change("llm", "additional_params", {"extra_headers": {"X-Api-Key": "2"}}, scenario="openai", note="a secret header")
 change("llm", "additional_params", {"extra_headers": {"X-Model": "2"}}, "agent.llm.extra_headers", scenario="openai",
-       note="a header", acts="a gateway chooses the model by it")  # fmt: skip
+       note="a header")  # fmt: skip
 change("llm", "provider", "openrouter", "agent.llm.model", scenario="openai", acts="another provider", kickoff=False)
 mutate("llm", "base_url", lambda recipe: recipe.llm.update(base_url=recipe.base_url + "/other/v1"), "agent.llm.endpoint",
        scenario="openai")  # fmt: skip
@@ -746,12 +755,10 @@ for name, value in {
     "client_params": {"max_retries": 1},
 }.items():
     change("llm", name, value, scenario="openai")
-change("llm", "default_headers", {"X-Team": "b"}, "agent.llm.headers", scenario="openai", note="a header",
-       acts="a gateway chooses the model by it")  # fmt: skip
-change("llm", "default_query", {"trace": "1"}, "agent.llm.default_query", scenario="openai", acts="it is sent")
-change("llm", "client_params", {"default_headers": {"X-Team": "b"}}, "agent.llm.headers",
-       scenario="openai", note="a header", acts="a gateway chooses the model by it")  # fmt: skip
-change("llm", "interceptor", Rewriting("x"), "agent.llm.interceptor", scenario="openai", acts="it rewrites the request")
+change("llm", "default_headers", {"X-Team": "b"}, "agent.llm.headers", scenario="openai", note="a header")
+change("llm", "default_query", {"trace": "1"}, "agent.llm.default_query", scenario="openai")
+change("llm", "client_params", {"default_headers": {"X-Team": "b"}}, "agent.llm.headers", scenario="openai", note="a header")
+change("llm", "interceptor", Rewriting("x"), "agent.llm.interceptor", scenario="openai")
 for name, value in {
     "instructions": "Be brief.",
     "store": True,
@@ -848,7 +855,8 @@ def build(recipe: Recipe) -> Crew:
     if recipe.sources:
         given["knowledge_sources"] = recipe.sources
     examiner = recipe.agent_class(**{**given, **recipe.agent})
-    first = Task(name="first", description="<<first>> Read.", expected_output="notes", agent=colleague)
+    tools = [recipe.first_tool] if recipe.first_tool else []
+    first = Task(name="first", description="<<first>> Read.", expected_output="notes", agent=colleague, tools=tools)
     texts = {"description": "<<target>> Is {notes} covered?", "expected_output": "a verdict", "name": "target"}
     members = {**texts, "agent": examiner, **recipe.task}
     if members.get("context") == "first":

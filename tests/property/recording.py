@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 from crewai.llms.base_llm import BaseLLM
 from pydantic import BaseModel, PrivateAttr
@@ -16,8 +15,12 @@ from tests.endpoints import JsonHandler, address_of, in_thread
 ANSWER = '{"verdict": "covered"}'
 PLAN = '{"list_of_plans_per_task": [{"task_number": 1, "task": "the first", "plan": " Read, then judge."}]}'
 READY = "READY: I am ready to execute the task."  # without it, an agent of CrewAI 1.13 plans for ever
+THOROUGH_PLAN = PLAN.replace("]}", ', {"task_number": 2, "task": "the target", "plan": " Read it twice."}]}')
 # How an answer is delivered, not what is asked.
 _DELIVERY = {"stream", "stream_options"}
+# Of a request's headers, who asks, with which key, and how it travels.
+_ADMISSION = {"authorization", "api-key", "x-api-key", "x-signature", "openai-organization", "openai-project", "cookie"}
+_TRAVEL = {"host", "content-length", "content-type", "connection", "user-agent", "accept", "accept-encoding", "x-request-id"}
 
 
 class RecordingModel(BaseLLM):
@@ -41,12 +44,14 @@ class RecordingModel(BaseLLM):
         self._requests.append(json.dumps(request, sort_keys=True, default=_schema_of))
         text = messages if isinstance(messages, str) else json.dumps(messages, default=str)
         if "tasks summary" in text:
-            return f"Thought: I know.\nFinal Answer: {PLAN}"
+            return f"Thought: I know.\nFinal Answer: {THOROUGH_PLAN if self.model == 'thorough' else PLAN}"
         if "NOT READY" in text:
             return READY
         if "lookup" in text and "found: " not in text and "<<target>>" in text:
             return 'Thought: I look it up.\nAction: lookup\nAction Input: {"policy": "P-1"}'
-        return f"Thought: I know.\nFinal Answer: {PLAN if 'tasks summary' in self._requests[-1] else ANSWER}"
+        if "Save it." in text and "Observation: saved" not in text and "<<first>>" in text:
+            return "Thought: I save it.\nAction: save\nAction Input: {}"
+        return f"Thought: I know.\nFinal Answer: {ANSWER}"
 
     def supports_function_calling(self) -> bool:
         """No: the text protocol, in which the tools and their schemas are part of the prompt."""
@@ -70,10 +75,17 @@ class Endpoint:
         self.address = address
         self.requests: list[str] = []
 
-    def note(self, path: str, body: dict[str, Any]) -> None:
-        """Path without its query, and the body."""
+    def note(self, asked: list[Any], body: dict[str, Any]) -> None:
+        """What was asked for, and the body."""
         sent = {key: value for key, value in body.items() if key not in _DELIVERY}
-        self.requests.append(json.dumps([urlsplit(path).path, sent], sort_keys=True))
+        self.requests.append(json.dumps([*asked, sent], sort_keys=True))
+
+
+def asked_for(handler: JsonHandler) -> list[Any]:
+    """Path, query and headers of a request, but what only admits it or lets it travel."""
+    said = {name.lower(): value for name, value in handler.headers.items()}
+    left_out = _ADMISSION | _TRAVEL | {name for name in said if name.startswith("x-stainless-")}
+    return [handler.path, {name: value for name, value in sorted(said.items()) if name not in left_out}]
 
 
 @contextmanager
@@ -86,9 +98,35 @@ def endpoint() -> Iterator[Endpoint]:
 
 
 class _Handler(JsonHandler):
+    def do_GET(self) -> None:
+        """Tell a tool what it asked."""
+        if "event-stream" in self.headers.get("Accept", ""):
+            return self.send_error(405)  # no stream of events beside the answers
+        return self.reply(json.dumps(asked_for(self)))
+
+    def do_DELETE(self) -> None:
+        """End a session."""
+        self.reply("{}")
+
+    def serve_tools(self, asked: dict[str, Any]) -> None:
+        """Answer as an MCP server with one tool, whose description says how it was asked."""
+        if "id" not in asked:
+            self.send_response(202)
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        said = {name: value for name, value in asked_for(self)[1].items() if not name.startswith("mcp-")}
+        schema = {"type": "object", "properties": {"item": {"type": "string"}}}
+        tools = [{"name": "price", "description": f"Prices for {said}", "inputSchema": schema}]
+        about = {"protocolVersion": "2024-11-05", "capabilities": {"tools": {}}, "serverInfo": {"name": "p", "version": "1"}}
+        result = {"initialize": about, "tools/list": {"tools": tools}}.get(asked["method"], {})
+        return self.reply(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}))
+
     def do_POST(self) -> None:
         body = self.received()
-        self.server.endpoint.note(self.path, body)  # type: ignore[attr-defined]
+        if "jsonrpc" in body:
+            self.serve_tools(body)
+            return
+        self.server.endpoint.note(asked_for(self), body)  # type: ignore[attr-defined]
         if "/responses" in self.path:
             self.reply(json.dumps(_response(body)))
         elif body.get("stream"):
