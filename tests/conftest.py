@@ -19,12 +19,14 @@ os.environ.update(
 for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE", "CREW_REPO_URL", "MODEL"):
     os.environ.pop(name, None)
 
+import threading  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from typing import Any  # noqa: E402
 
 import pytest  # noqa: E402
 
 from crew_repo import StateRepository  # noqa: E402
+from crew_repo.store import Store  # noqa: E402
 from tests.models import PromptModel  # noqa: E402
 
 
@@ -40,6 +42,21 @@ def repo(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with StateRepository(tmp_path / "state.db") as repository:
         yield repository
+
+
+@pytest.fixture
+def refused(monkeypatch) -> threading.Event:
+    """An event: a run has asked for work that another one holds, and waits for it from here on."""
+    held, claim = threading.Event(), Store.claim
+
+    def told(*arguments: Any, **named: Any) -> Any:
+        answer = claim(*arguments, **named)
+        if answer.held_by is not None:
+            held.set()
+        return answer
+
+    monkeypatch.setattr(Store, "claim", told)
+    return held
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -33,6 +32,7 @@ from crewai.events.types.crew_events import CrewKickoffStartedEvent
 from crew_repo import RunStatus, StateRepository, TaskPolicy
 from crew_repo.errors import InputError, NotACrewError
 from tests import crews
+from tests.gates import Gate
 from tests.models import PromptModel
 
 ROOT = Path(__file__).parents[2]
@@ -43,18 +43,23 @@ CALLS: list[str] = []
 _lock = threading.Lock()
 
 
+def gate_of(number: str) -> Gate:
+    """A claim's gate, in the current folder; without one, nobody waits."""
+    return Gate(Path(f"gate-{number}"))
+
+
 class Boom(RuntimeError):
     """The failure of these tests."""
 
 
 def counted(prompt: str) -> str:
-    """Answers with the claim that the prompt is about; fails for claim 3 if there is a file `boom`, slowly if `slow`."""
+    """Answers with the claim that the prompt is about; fails for claim 3 if there is a file `boom`; waits at its claim's gate."""
     number = re.findall(r"claim (\d+)", prompt)[0]
     with _lock:
         CALLS.append(number)
     if number == "3" and Path("boom").exists():
         raise Boom("claim 3 cannot be read")
-    time.sleep(0.5 if Path("slow").exists() else 0.02 if number != "0" else 0.2)
+    gate_of(number).pass_through()
     return f"answer to claim {number}"
 
 
@@ -110,11 +115,20 @@ def processes(monkeypatch) -> Iterator[Executor]:
 @pytest.mark.parametrize("source", SOURCES, ids=["crew", "function", "name", "class", "name of a class"])
 def test_results_come_in_the_order_of_the_inputs(repo, source):
     """Whatever the crew comes from, and although the first item takes longest; each item is a run of its own."""
-    results = repo.run_for_each(source, CLAIMS, workflow_ids=IDS)
+    third, first = gate_of("3").shut(), gate_of("0").shut()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(open_in_turn, third, first)  # claim 0 is answered after claim 3 has come
+        results = repo.run_for_each(source, CLAIMS, workflow_ids=IDS)
     assert raws(results) == ANSWERS
     assert [result.run.workflow_id for result in results] == IDS
     assert [result.run.executed for result in results] == [["analyze", "draft"]] * 6
     assert sorted(CALLS) == sorted([*"012345"] * 2)
+
+
+def open_in_turn(*gates: Gate) -> None:
+    for gate in gates:
+        gate.wait_until_reached()
+        gate.open()
 
 
 def test_the_crew_that_was_passed_is_left_as_it_is(repo):
@@ -198,18 +212,14 @@ def test_no_transaction_is_open_while_a_model_works(repo):
 
 
 def test_at_most_max_workers_run_at_once(repo):
-    """Bounded concurrency, and it is used."""
-    now, most = 0, 0
-    two = threading.Event()
+    """Bounded concurrency, and it is used: three are needed to go on, and there is never a fourth."""
+    three, now, most = threading.Barrier(3), 0, 0
 
     def slow(prompt: str) -> str:
         nonlocal now, most
         with _lock:
             now, most = now + 1, max(most, now + 1)
-            if now == 2:
-                two.set()
-        two.wait(30)
-        time.sleep(0.1)  # for a fourth to come, if it could
+        three.wait()
         with _lock:
             now -= 1
         return "done"
@@ -219,7 +229,7 @@ def test_at_most_max_workers_run_at_once(repo):
         return Crew(agents=[worker], tasks=[crews.task("analyze", "{notes}", worker)])
 
     repo.run_for_each(build_slow, CLAIMS, max_workers=3)
-    assert 2 <= most <= 3
+    assert most == 3
 
 
 def test_a_batch_that_is_no_longer_read_stops(repo):
@@ -325,11 +335,12 @@ def test_a_cancelled_batch_on_an_event_loop_is_interrupted_and_goes_on(repo, cap
 
     async def cancelled() -> None:
         batch = asyncio.create_task(repo.arun_for_each(build, CLAIMS * 10, max_workers=2))
-        while len(CALLS) < 5:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(gate.wait_until_reached)
         batch.cancel()
+        await asyncio.to_thread(gate.open)
         await batch
 
+    gate = gate_of("3").shut()
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(cancelled())
     assert "start the same batch again" in capsys.readouterr().err
@@ -412,11 +423,21 @@ SCRIPT = """
     import sys
     sys.path.insert(0, {root!r})
     import tests.conftest
-    from tests.end_to_end.test_batches import CLAIMS, build
+    from tests.end_to_end.test_batches import CLAIMS, Announced, build
     from crew_repo import StateRepository
 
-    StateRepository("state.db").run_for_each(build, CLAIMS * {times}, max_workers=1)
+    StateRepository("state.db").run_for_each(build, Announced(CLAIMS * {times}), max_workers=1)
 """
+
+
+class Announced(list[Any]):
+    """Inputs with a gate before the third: whoever asks for that one has read the first result of two that were begun."""
+
+    def __iter__(self) -> Iterator[Any]:
+        for number, inputs in enumerate(super().__iter__()):
+            if number == 2:
+                Gate(Path("third")).pass_through()
+            yield inputs
 
 
 def start(times: int, **options: Any) -> subprocess.Popen[bytes]:
@@ -448,15 +469,14 @@ def _read(terminal: int) -> bytes:
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(repo):
     """What has begun is finished and recorded, nothing new begins, and the same batch goes on from there."""
-    slow = Path("slow")
-    slow.touch()
+    second, third = gate_of("1").shut(), Gate(Path("third")).shut()
     process = start(1, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 60
-    while not any(run.status is RunStatus.COMPLETED for run in repo.runs()) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    open_in_turn(third)  # the first item's result is read, and the second's is waited for
+    second.wait_until_reached()
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    slow.unlink()
+    told = line_with(b"Interrupted", process)
+    second.open()
+    process.communicate()
     assert process.returncode in (-signal.SIGINT, 130, 1)
     assert re.search(r"Interrupted after \d of 6 items.*start the same batch again", told.decode())
     assert {run.status for run in repo.runs()} == {RunStatus.COMPLETED}
@@ -464,3 +484,9 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(repo):
     assert 1 <= finished < 6
     assert raws(repo.run_for_each(build, CLAIMS)) == ANSWERS
     assert len(CALLS) == 2 * (6 - finished)
+
+
+def line_with(word: bytes, process: subprocess.Popen[bytes]) -> bytes:
+    """The first line of standard error with a word; empty if the process ends without one."""
+    assert process.stderr is not None
+    return next((line for line in process.stderr if word in line), b"")

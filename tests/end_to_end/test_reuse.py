@@ -13,8 +13,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -93,9 +92,11 @@ def test_a_callback_that_raises_loses_nothing(repo, model):
     assert model.called_for() == ["step-2", "step-3"]
 
 
-def test_an_async_task_is_recorded_when_its_sibling_fails_first(repo):
+def test_an_async_task_is_recorded_when_its_sibling_fails_first(repo, monkeypatch):
     """A slow async task that is paid for is recorded, although the crew has failed meanwhile."""
-    model = PromptModel(model="m", script={"<<check>>": boom, "<<slow>>": lambda _: time.sleep(0.5) or "done"})
+    failed = threading.Event()
+    monkeypatch.setattr("crew_repo.runner.session.wait", lambda futures: failed.set() or wait(futures))
+    model = PromptModel(model="m", script={"<<check>>": boom, "<<slow>>": lambda _: failed.wait() and "done"})
     a, b = crews.agent(model, "A"), crews.agent(model, "B")
     tasks = [
         crews.task("check", "x", b, async_execution=True),
@@ -593,7 +594,7 @@ def together(number: int) -> dict[str, Any]:
     barrier = threading.Barrier(number)
 
     def answer(_: str) -> str:
-        barrier.wait(30)
+        barrier.wait()
         return "done"
 
     return {"<<short>>": answer, "<<long>>": answer}
