@@ -31,7 +31,6 @@ from tests.crash.server import Ledger, serving
 
 __all__ = ["Siege"]
 
-_SETTLE_SECONDS = 0.05  # for requests of a process that was killed to reach the ledger
 _REVISION = """
 import sqlalchemy as sa
 from alembic import op
@@ -142,7 +141,7 @@ class Siege:
         if process.exitcode is None:
             os.kill(process.pid, signal.SIGKILL)
             process.join()
-            time.sleep(_SETTLE_SECONDS)
+            self.ledger.settle()
         killed = bool(process.exitcode == -signal.SIGKILL)
         self.kills += killed
         self._check(finished, since)

@@ -453,7 +453,7 @@ def test_a_terminal_shows_a_bar_and_a_summary(repo):
     shown = b""
     while chunk := _read(ours):
         shown += chunk
-    assert process.wait(60) == 0
+    assert process.wait() == 0
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
     assert "12/12" in text
     assert "12 reused, 12 executed, 0 failed" in text
