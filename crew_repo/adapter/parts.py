@@ -75,6 +75,10 @@ class Memo:
             found = self.described[key] = (owner, parts.definition())
         return found[1]
 
+    def forget_texts(self) -> None:
+        """Describe anew what has texts, which a kickoff puts the inputs into; tools stay as they were described."""
+        self.described = {key: found for key, found in self.described.items() if key[0] == "tools"}
+
     def look_again(self) -> None:
         """Describe all objects anew from here on: code of the user's has run, which may have changed them."""
         self.described.clear()

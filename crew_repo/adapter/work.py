@@ -9,7 +9,7 @@ from crewai import Crew, Task
 
 from crew_repo.adapter import graph
 from crew_repo.adapter.knowledge import given_sources
-from crew_repo.hashing import Exchange, Marks, exchange, handed_on
+from crew_repo.hashing import Exchange, Marks, exchange, handed_on, model_state
 
 __all__ = ["HandedOn", "all_handed_on", "marks_of", "tools_of"]
 
@@ -26,7 +26,10 @@ class HandedOn(NamedTuple):
 def marks_of(crew: Crew) -> Marks:
     """What the work of all that CrewAI calls may change; a kickoff's own callbacks set, before and after it."""
     agents = graph.crew_agents(crew)
-    roots: list[Any] = [crew, *agents, *crew.tasks, *graph.crew_llms(crew)]
+    llms = graph.crew_llms(crew)
+    roots: list[Any] = [crew, *agents, *crew.tasks, *llms]
+    for llm in llms:  # interceptors and clients run with each call
+        roots += model_state(llm).values() if hasattr(type(llm), "model_fields") else []
     for owner in [crew, *agents]:
         roots += given_sources(owner) or []
     for task in crew.tasks:

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from crew_repo.hashing._canonical import SCALARS, Encoded, canonical
 from crew_repo.hashing._dispatch import handler_for, handles_named
-from crew_repo.hashing._hanging import Hanging, answers_itself, hanging_on
+from crew_repo.hashing._hanging import Hanging, answers_itself, hanging_on, looks_through
 from crew_repo.hashing._kept import kept_members
 from crew_repo.hashing._origin import qualified_name
 from crew_repo.hashing._plumbing import library_class, library_state, with_what_the_user_adds
@@ -40,6 +40,7 @@ _NOISE = re.compile(
 _ADMISSION = re.compile(r"(bearer|basic|digest|negotiate|token|apikey) ", re.IGNORECASE)
 
 
+@looks_through
 @handles_named(
     *("requests.sessions.Session", "requests.adapters.BaseAdapter", "urllib.request.OpenerDirector"),
     *("urllib3.poolmanager.PoolManager", "urllib3.connectionpool.HTTPConnectionPool"),

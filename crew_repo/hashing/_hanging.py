@@ -18,12 +18,13 @@ from crew_repo.hashing._dispatch import Handler, handler_for
 from crew_repo.hashing._origin import is_own_class, is_own_function
 from crew_repo.hashing._state import instance_state
 
-__all__ = ["Hanging", "answers_itself", "hanging_on", "leads_nowhere"]
+__all__ = ["Hanging", "answers_itself", "code_on", "hanging_on", "leads_nowhere", "looks_through"]
 
 _MOST = 50_000  # objects; a client holds some hundred
 
 _leading_nowhere: set[Handler] = set()
 _answering: set[Handler] = set()
+_looking_through: set[Handler] = set()
 
 
 def leads_nowhere(handler: Handler) -> Handler:
@@ -36,6 +37,19 @@ def answers_itself(handler: Handler) -> Handler:
     """Declare that a handler's types, though a library's, count as a whole where they hang: they ask no server."""
     _answering.add(handler)
     return handler
+
+
+def looks_through(handler: Handler) -> Handler:
+    """Declare that a handler's types count by what of the user's hangs on them."""
+    _looking_through.add(handler)
+    return handler
+
+
+def code_on(value: object) -> list[object]:
+    """The user's code and objects that hang on an object which is looked through; empty for any other."""
+    if handler_for(type(value)) not in _looking_through:
+        return []
+    return [place.part for place in hanging_on(instance_state(value))]
 
 
 class Hanging(NamedTuple):

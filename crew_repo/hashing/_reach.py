@@ -24,6 +24,7 @@ from uuid import UUID
 
 from crew_repo.hashing._bytecode import Chain
 from crew_repo.hashing._canonical import SCALARS
+from crew_repo.hashing._hanging import code_on
 from crew_repo.hashing._imports import absolute_names, package_of
 from crew_repo.hashing._origin import is_own_class, is_own_function, is_own_module
 from crew_repo.hashing._source import static_part
@@ -181,6 +182,7 @@ class Reach:
             self._pending += held_by(value).values()
         else:
             self._pending += [getattr(value, name) for name in ("func", "__wrapped__") if _has(value, name)]
+            self._pending += code_on(value)
 
     def _function(self, function: FunctionType, cls: type | None) -> None:
         if id(function) in self.functions or id(function) in self._others:

@@ -167,7 +167,7 @@ class Session:
         if not self._crew.before_kickoff_callbacks:
             with self._work.hashing():
                 adapter.take_up(adapter.own_view(self._crew, self._names, {}, self._files), self._memo)
-            self._memo.look_again()  # the texts are put in later
+            self._memo.forget_texts()
 
     def finish(self) -> RunRecord:
         """Write down that the run is complete, and what was reused since the last record."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -89,7 +90,7 @@ async def test_native_async_shares_the_records(repo, model, mode: Mode):
     """What arun executed, run reuses, and the other way round."""
     first = await repo.arun(mode.build(model), mode.inputs)
     model.forget()
-    second = repo.run(mode.build(model), mode.inputs)
+    second = await asyncio.to_thread(repo.run, mode.build(model), mode.inputs)
     third = await repo.arun(mode.build(model), mode.inputs)
     assert (model.calls, texts(second), texts(third)) == ([], texts(first), texts(first))
 

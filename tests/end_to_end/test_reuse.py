@@ -604,7 +604,8 @@ def test_the_run_and_its_tasks_are_logged_before_they_are_saved(repo, model, cap
     """Logger `crew_repo` names the run and each task."""
     with caplog.at_level(logging.INFO, logger="crew_repo"):
         run = repo.run(chain(model, 2), NOTES).run
-    messages = [record.getMessage() for record in caplog.records if record.name == "crew_repo"]
+    told = [record for record in caplog.records if record.name == "crew_repo" and record.levelno == logging.INFO]
+    messages = [record.getMessage() for record in told]
     assert run.run_id in messages[0]
     assert "step-1" in messages[0]
     assert any("step-2 executed" in message and "saving" in message for message in messages)

@@ -63,11 +63,11 @@ def premium(insured: str) -> str:
 
 
 def test_a_constant_that_a_tool_uses_is_an_ingredient(repo, model, monkeypatch):
-    """Changing a module constant that a tool reads reruns its task, and the reason names the tool's source."""
+    """Changing a module constant that a tool reads reruns its task, and the reasons name it and the tool's source."""
     repo.run(with_tools(model, premium), NOTES)
     monkeypatch.setattr(f"{__name__}.RATE", 3)
     decision = repo.plan(with_tools(model, premium), NOTES)["analyze"]
-    assert [reason.component for reason in decision.reasons] == ["tool:premium.source"]
+    assert [reason.component for reason in decision.reasons] == ["global:RATE", "tool:premium.source"]
 
 
 def test_a_result_as_answer_is_reused(repo):
