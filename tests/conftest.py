@@ -20,6 +20,7 @@ for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE", "CREW_REPO_
     os.environ.pop(name, None)
 
 import threading  # noqa: E402
+from collections import Counter  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -66,3 +67,16 @@ def postgres_server() -> Iterator[Any]:
 
     with postgres.running() as server:
         yield server
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """The oracle's matrix, whichever processes its cells ran in: how many of each verdict, and each that runs needlessly."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    cells = [cell for report in reports for name, cell in report.user_properties if name == "oracle"]
+    if cells:
+        verdicts = dict(Counter(verdict for verdict, *_ in cells))
+        fields = {field for _, field, *_ in cells}
+        terminalreporter.write_line(f"oracle: {len(fields)} fields, {len(cells)} mutations: {verdicts}")
+    for verdict, _, mutation, needless in cells:
+        if verdict not in ("right fresh", "right stale"):
+            terminalreporter.write_line(f"  {verdict}: {mutation}: {needless}")

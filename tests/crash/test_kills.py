@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.crash.crowd import crowd
 from tests.crash.kills import Siege
 from tests.crash.server import Ledger
+
+pytestmark = pytest.mark.siege
 
 
 def test_nothing_is_lost_or_paid_twice_however_often_it_is_killed(url: str, tmp_path: Path, ledger: Ledger) -> None:
