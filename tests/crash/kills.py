@@ -26,8 +26,9 @@ from sqlalchemy.pool import NullPool
 from crew_repo.store import Store, schema
 from crew_repo.store.database import dialect_of
 from tests import postgres
-from tests.crash.lives import TASKS, begin, live_batch, live_one_by_one, live_opening
+from tests.crash.lives import TASKS, live_batch, live_one_by_one, live_opening
 from tests.crash.server import Ledger, serving
+from tests.processes import begin
 
 __all__ = ["Siege"]
 

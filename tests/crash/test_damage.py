@@ -23,8 +23,9 @@ from crew_repo import RunStatus, StateRepository
 from crew_repo.errors import CrewRepoError, StoreError
 from crew_repo.store import Store
 from tests import postgres
-from tests.crash.lives import TASKS, begin, build, expected, inputs_of, live_batch
+from tests.crash.lives import TASKS, build, expected, inputs_of, live_batch
 from tests.crash.server import Ledger
+from tests.processes import begin
 
 CLAIMS = [f"claim-{number}" for number in range(4)]
 ALL = {(claim, task) for claim in CLAIMS for task in TASKS}

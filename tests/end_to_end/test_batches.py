@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import multiprocessing
 import os
 import pty
 import re
 import signal
 import sqlite3
-import subprocess
 import sys
-import textwrap
 import threading
 import weakref
 from collections.abc import Iterator
@@ -34,8 +31,8 @@ from crew_repo.errors import InputError, NotACrewError
 from tests import crews
 from tests.gates import Gate
 from tests.models import PromptModel
+from tests.processes import begin, forkserver
 
-ROOT = Path(__file__).parents[2]
 CLAIMS = [{"notes": f"claim {number}"} for number in range(6)]
 IDS = [f"CLAIM-{number}" for number in range(6)]
 
@@ -105,10 +102,9 @@ def forget() -> None:
 
 
 @pytest.fixture
-def processes(monkeypatch) -> Iterator[Executor]:
-    """Three spawned processes."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
+def processes() -> Iterator[Executor]:
+    """Three processes that share nothing with this one."""
+    with ProcessPoolExecutor(3, mp_context=forkserver) as pool:
         yield pool
 
 
@@ -350,7 +346,7 @@ def test_a_cancelled_batch_on_an_event_loop_is_interrupted_and_goes_on(repo, cap
 
 @pytest.mark.parametrize("source", [build_noting, f"{__name__}:build_noting"], ids=["function", "name"])
 def test_processes_share_the_work(repo, processes, source):
-    """The crew is built in spawned workers; results and their runs come back; a second batch calls nobody."""
+    """The crew is built in worker processes; results and their runs come back; a second batch calls nobody."""
     for _ in range(2):
         results = repo.run_for_each(source, CLAIMS, workflow_ids=IDS, executor=processes)
         assert raws(results) == ANSWERS
@@ -419,17 +415,6 @@ def test_a_batch_is_summed_up_in_the_log(repo, caplog):
     assert re.match(r"batch: 4 items in [\d.]+ s: 4 reused, 2 executed, 1 failed, [1-9][\d,]* tokens saved", last)
 
 
-SCRIPT = """
-    import sys
-    sys.path.insert(0, {root!r})
-    import tests.conftest
-    from tests.end_to_end.test_batches import CLAIMS, Announced, build
-    from crew_repo import StateRepository
-
-    StateRepository("state.db").run_for_each(build, Announced(CLAIMS * {times}), max_workers=1)
-"""
-
-
 class Announced(list[Any]):
     """Inputs with a gate before the third: whoever asks for that one has read the first result of two that were begun."""
 
@@ -440,20 +425,29 @@ class Announced(list[Any]):
             yield inputs
 
 
-def start(times: int, **options: Any) -> subprocess.Popen[bytes]:
-    code = textwrap.dedent(SCRIPT).format(root=str(ROOT), times=times)
-    return subprocess.Popen([sys.executable, "-c", code], **options)
+def live(terminal: str, times: int) -> None:
+    """A batch whose standard error goes to a file, which is opened before the gate `opened` is reached."""
+    os.environ.update(TERM="xterm", COLUMNS="160")
+    file = os.open(terminal, os.O_WRONLY | os.O_NOCTTY)
+    os.dup2(file, sys.stderr.fileno())
+    os.close(file)
+    gate_of("opened").pass_through()
+    StateRepository("state.db").run_for_each(build, Announced(CLAIMS * times), max_workers=1)
 
 
 def test_a_terminal_shows_a_bar_and_a_summary(repo):
     """On a terminal: how many of how many, and what was executed and reused."""
     ours, theirs = pty.openpty()
-    process = start(2, stderr=theirs, env={**os.environ, "TERM": "xterm", "COLUMNS": "160"})
+    opened = gate_of("opened").shut()
+    process = begin(Path("report.txt"), live, os.ttyname(theirs), 2)
+    opened.wait_until_reached()
     os.close(theirs)
+    opened.open()
     shown = b""
     while chunk := _read(ours):
         shown += chunk
-    assert process.wait() == 0
+    process.join()
+    assert process.exitcode == 0
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
     assert "12/12" in text
     assert "12 reused, 12 executed, 0 failed" in text
@@ -470,23 +464,21 @@ def _read(terminal: int) -> bytes:
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(repo):
     """What has begun is finished and recorded, nothing new begins, and the same batch goes on from there."""
     second, third = gate_of("1").shut(), Gate(Path("third")).shut()
-    process = start(1, stderr=subprocess.PIPE)
-    open_in_turn(third)  # the first item's result is read, and the second's is waited for
-    second.wait_until_reached()
-    process.send_signal(signal.SIGINT)
-    told = line_with(b"Interrupted", process)
-    second.open()
-    process.communicate()
-    assert process.returncode in (-signal.SIGINT, 130, 1)
-    assert re.search(r"Interrupted after \d of 6 items.*start the same batch again", told.decode())
+    os.mkfifo("told")
+    process = begin(Path("report.txt"), live, "told", 1)
+    with Path("told").open("rb") as told:
+        open_in_turn(third)  # the first item's result is read, and the second's is waited for
+        second.wait_until_reached()
+        os.kill(process.pid, signal.SIGINT)
+        said = next((line for line in told if b"Interrupted" in line), b"")
+        second.open()
+        told.read()
+    process.join()
+    assert process.exitcode == 1
+    assert Path("report.txt").read_text().startswith("KeyboardInterrupt")
+    assert re.search(r"Interrupted after \d of 6 items.*start the same batch again", said.decode())
     assert {run.status for run in repo.runs()} == {RunStatus.COMPLETED}
     finished = len(repo.runs())
     assert 1 <= finished < 6
     assert raws(repo.run_for_each(build, CLAIMS)) == ANSWERS
     assert len(CALLS) == 2 * (6 - finished)
-
-
-def line_with(word: bytes, process: subprocess.Popen[bytes]) -> bytes:
-    """The first line of standard error with a word; empty if the process ends without one."""
-    assert process.stderr is not None
-    return next((line for line in process.stderr if word in line), b"")

@@ -31,6 +31,7 @@ from tests import crews
 from tests.crews import NEW_NOTES, NOTES
 from tests.models import PromptModel
 from tests.plain import conversations_begin_anew, kickoff
+from tests.processes import begin
 
 
 def chain(model: PromptModel, length: int = 3, **first: Any) -> Crew:
@@ -611,18 +612,11 @@ def test_the_run_and_its_tasks_are_logged_before_they_are_saved(repo, model, cap
     assert any("step-2 executed" in message and "saving" in message for message in messages)
 
 
-KILLED = """
-    import os, signal, sys
-    sys.path.insert(0, {root!r})
-    import tests.conftest
-    from tests.end_to_end.test_reuse import chain, die_if_told
-    from tests.models import PromptModel
-    from crew_repo import StateRepository
-
-    os.environ["DIE"] = "{signal}"
-    repo = StateRepository("state.db")
-    repo.run(chain(PromptModel(model="m", script={{"<<step-2>>": die_if_told}}), 4), {{"notes": "n", "adjuster": "a"}})
-"""
+def live(number: str) -> None:
+    """A run that is killed in its second step."""
+    os.environ["DIE"] = number
+    model = PromptModel(model="m", script={"<<step-2>>": die_if_told})
+    StateRepository("state.db").run(chain(model, 4), {"notes": "n", "adjuster": "a"})
 
 
 def die_if_told(_: str) -> str:
@@ -633,12 +627,11 @@ def die_if_told(_: str) -> str:
 
 
 @pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM"])
-def test_a_killed_run_is_seen_as_interrupted_and_resumed(repo, model, tmp_path, number):
+def test_a_killed_run_is_seen_as_interrupted_and_resumed(repo, model, number):
     """After a kill in step 2: step 1 is reused, the run and its task are "interrupted", at once and for good."""
-    root = str(Path(__file__).parents[2])
-    code = textwrap.dedent(KILLED).format(root=root, signal=number)
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=os.environ, check=False)
-    assert done.returncode == -getattr(signal, number)
+    process = begin(Path("report.txt"), live, number)
+    process.join()
+    assert process.exitcode == -getattr(signal, number)
     run = repo.runs()[0]
     assert (run.status, run.executed, run.interrupted) == (RunStatus.INTERRUPTED, ["step-1"], ["step-2"])
     notes = {"notes": "n", "adjuster": "a"}
