@@ -11,12 +11,13 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from crew_repo import RunStatus, StateRepository
@@ -256,8 +257,10 @@ def test_a_killed_postgresql_is_a_clear_error_and_the_batch_goes_on(ledger: Ledg
     """
     with postgres.running() as server, StateRepository(postgres.url_of(server), lease_seconds=3600) as repo:
         with pytest.raises(StoreError, match=r"lost|cannot be reached") as raised:
-            for _ in one_by_one(repo, ledger, CLAIMS * 2):
-                kill(server)
+            results = one_by_one(repo, ledger, CLAIMS * 2)
+            next(results)
+            kill(server)
+            list(results)
         assert "what had finished is kept" in str(raised.value)
         server.start()
         asked = set(ledger.requests())
@@ -273,6 +276,6 @@ def kill(server: Any) -> None:
     postmaster = server.get_postmaster_info().process
     everyone = [postmaster, *postmaster.children(recursive=True)]
     for process in everyone:
-        process.send_signal(signal.SIGKILL)
-    for process in everyone:
-        process.wait()
+        with suppress(psutil.NoSuchProcess):  # one that has seen the postmaster go, and has gone itself
+            process.send_signal(signal.SIGKILL)
+    psutil.wait_procs(everyone)
