@@ -19,12 +19,15 @@ os.environ.update(
 for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE", "CREW_REPO_URL", "MODEL"):
     os.environ.pop(name, None)
 
+import threading  # noqa: E402
+from collections import Counter  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from typing import Any  # noqa: E402
 
 import pytest  # noqa: E402
 
 from crew_repo import StateRepository  # noqa: E402
+from crew_repo.store import Store  # noqa: E402
 from tests.models import PromptModel  # noqa: E402
 
 
@@ -42,6 +45,21 @@ def repo(tmp_path, monkeypatch):
         yield repository
 
 
+@pytest.fixture
+def refused(monkeypatch) -> threading.Event:
+    """An event: a run has asked for work that another one holds, and waits for it from here on."""
+    held, claim = threading.Event(), Store.claim
+
+    def told(*arguments: Any, **named: Any) -> Any:
+        answer = claim(*arguments, **named)
+        if answer.held_by is not None:
+            held.set()
+        return answer
+
+    monkeypatch.setattr(Store, "claim", told)
+    return held
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Any]:
     """One PostgreSQL for the session."""
@@ -49,3 +67,16 @@ def postgres_server() -> Iterator[Any]:
 
     with postgres.running() as server:
         yield server
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """The oracle's matrix, whichever processes its cells ran in: how many of each verdict, and each that runs needlessly."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    cells = [cell for report in reports for name, cell in report.user_properties if name == "oracle"]
+    if cells:
+        verdicts = dict(Counter(verdict for verdict, *_ in cells))
+        fields = {field for _, field, *_ in cells}
+        terminalreporter.write_line(f"oracle: {len(fields)} fields, {len(cells)} mutations: {verdicts}")
+    for verdict, _, mutation, needless in cells:
+        if verdict not in ("right fresh", "right stale"):
+            terminalreporter.write_line(f"  {verdict}: {mutation}: {needless}")

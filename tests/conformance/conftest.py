@@ -7,19 +7,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 
 from crew_repo.store import Store
 from tests import postgres
 from tests.conformance.kit import Kit
 
 
+@pytest.fixture(scope="session")
+def with_tables(postgres_server: Any) -> str:
+    """The name of a PostgreSQL database that has our tables and no rows, to be copied."""
+    url = postgres.new_database(postgres_server)
+    with Store(url) as store, store._writing():
+        pass
+    return str(make_url(url).database)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A new, empty database of each kind."""
+    """A new database of each kind. It is empty, unless the test has it opened as `store`: that may find its tables."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'crew_state.db'}"
-    return postgres.new_database(request.getfixturevalue("postgres_server"))
+    template = request.getfixturevalue("with_tables") if "store" in request.fixturenames else "template1"
+    return postgres.new_database(request.getfixturevalue("postgres_server"), template=template)
 
 
 @pytest.fixture

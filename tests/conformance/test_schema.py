@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from crew_repo.store.database import dialect_of
 from crew_repo.store.migrations import migrate
 from crew_repo.store.views import create_views
 from tests.conformance.kit import Kit, new_record
+from tests.processes import forkserver
 
 _ADDS_A_COLUMN = """
 import os
@@ -215,7 +215,7 @@ def _start_a_run(url: str, number: int) -> int:
 
 def test_many_processes_may_create_one_database(url: str) -> None:
     """All open a new one at the same moment; none fails, and all write to the same."""
-    with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(4, mp_context=forkserver) as pool:
         list(pool.map(_start_a_run, [url] * 8, range(8)))
     with Store(url) as store:
         assert len(store.list_runs()) == 8

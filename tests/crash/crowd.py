@@ -11,8 +11,9 @@ from pathlib import Path
 from crew_repo.model import RunStatus
 from crew_repo.store import Store
 from tests import postgres
-from tests.crash.lives import TASKS, begin, live_batch
+from tests.crash.lives import TASKS, live_batch
 from tests.crash.server import Ledger, serving
+from tests.processes import begin
 
 __all__ = ["crowd"]
 

@@ -26,12 +26,12 @@ from sqlalchemy.pool import NullPool
 from crew_repo.store import Store, schema
 from crew_repo.store.database import dialect_of
 from tests import postgres
-from tests.crash.lives import TASKS, begin, live_batch, live_one_by_one, live_opening
+from tests.crash.lives import TASKS, live_batch, live_one_by_one, live_opening
 from tests.crash.server import Ledger, serving
+from tests.processes import begin
 
 __all__ = ["Siege"]
 
-_SETTLE_SECONDS = 0.05  # for requests of a process that was killed to reach the ledger
 _REVISION = """
 import sqlalchemy as sa
 from alembic import op
@@ -88,15 +88,14 @@ class Siege:
                 self._migration(seconds=self.random.uniform(0.0, 0.1))
             else:
                 self._life(after=self.random.choice([0, 1, 1, 2, 3, 4, 6]), seconds=self.random.uniform(0.0, 0.06))
-        self._migration(seconds=60)
+        self._migration(seconds=None)
         self._life(after=10_000, seconds=0.0)
 
     def _life(self, *, after: int, seconds: float) -> None:
         """A batch, killed so many seconds after so many requests, if it is not done before."""
 
         def wait(process: Any) -> None:
-            limit = time.monotonic() + 60
-            while process.exitcode is None and time.monotonic() < limit and self.ledger.requests(since).total() < after:
+            while process.exitcode is None and self.ledger.requests(since).total() < after:
                 time.sleep(0.003)
             process.join(seconds if after else seconds * 10)
 
@@ -106,8 +105,8 @@ class Siege:
         assert self.finished() >= {(claim, task) for claim in self.claims() for task in TASKS}
         self.batches += 1
 
-    def _migration(self, *, seconds: float) -> None:
-        """A newer crew_repo opens the state, and is killed after so many seconds, if it is not done before."""
+    def _migration(self, *, seconds: float | None) -> None:
+        """A newer crew_repo opens the state, and is killed after so many seconds (None: never), if it is not done before."""
         before, wanted = self.version(), self._newer()
         if self._killed(live_opening, lambda process: process.join(seconds)):
             self.kills_in_migrations += 1
@@ -143,7 +142,7 @@ class Siege:
         if process.exitcode is None:
             os.kill(process.pid, signal.SIGKILL)
             process.join()
-            time.sleep(_SETTLE_SECONDS)
+            self.ledger.settle()
         killed = bool(process.exitcode == -signal.SIGKILL)
         self.kills += killed
         self._check(finished, since)

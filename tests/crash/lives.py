@@ -1,35 +1,19 @@
-"""What the processes of these tests do, until they are done or killed; each is forked from one that has imported all."""
+"""What the processes of these tests do, until they are done or killed."""
 
 from __future__ import annotations
 
-import logging
-import multiprocessing
-import os
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import tests.conftest  # noqa: F401 - first: it sets the environment
-
-# isort: split
 from crewai import LLM, Agent, Crew, Task
 
-import crew_repo.store.migrations  # noqa: F401 - alembic, so that a migration begins at once
 from crew_repo import StateRepository
-from crew_repo.store import schema
-from crew_repo.store.schema import Schema
 from tests.crash.server import answer_to
 
-__all__ = ["TASKS", "begin", "build", "expected", "inputs_of", "live_batch", "live_one_by_one", "live_opening"]
+__all__ = ["TASKS", "build", "expected", "inputs_of", "live_batch", "live_one_by_one", "live_opening"]
 
 TASKS = ("extract", "check", "draft")
-ROOT = Path(__file__).parents[2]
-
-os.environ["PYTHONPATH"] = str(ROOT)
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([__name__])
 
 
 def build(base_url: str) -> Crew:
@@ -73,24 +57,3 @@ def live_one_by_one(url: str, base_url: str, claims: Sequence[str]) -> None:
 def live_opening(url: str, *_: Any) -> None:
     """Only opens the state, and so migrates it."""
     StateRepository(url).close()
-
-
-def begin(report: Path, work: Callable[..., Any], *arguments: Any, installed: Schema = schema.CURRENT) -> Any:
-    """A process that does this work; what it raises is in `report`, and its exit code is then 1.
-
-    `installed` is the schema of the crew_repo that is installed there.
-    """
-    process = _context.Process(target=_live, args=(report, work, arguments, installed))
-    process.start()
-    return process
-
-
-def _live(report: Path, work: Callable[..., Any], arguments: Sequence[Any], installed: Schema) -> None:
-    logging.disable(logging.WARNING)
-    schema.CURRENT = installed
-    try:
-        work(*arguments)
-    except BaseException as error:  # noqa: BLE001 - told to the test
-        report.write_text(f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
-        os._exit(1)
-    os._exit(0)

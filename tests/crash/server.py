@@ -11,6 +11,7 @@ import json
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 from tests.endpoints import JsonHandler, address_of
 
@@ -42,6 +44,14 @@ class Ledger:
         lines = self.file.read_bytes()[since:].decode().splitlines()
         return Counter((line.split()[0], line.split()[1]) for line in lines)
 
+    def settle(self) -> None:
+        """Return once all that was sent before, also by processes that are gone, is in the ledger.
+
+        Waits for ever if somebody keeps a connection to the server.
+        """
+        with urlopen(self.base_url) as answer:
+            answer.read()
+
 
 @contextmanager
 def serving(folder: Path) -> Iterator[Ledger]:
@@ -64,6 +74,13 @@ def answer_to(claim: str, task: str) -> str:
 
 class _Handler(JsonHandler):
     log: Any
+    server: _Server
+
+    def do_GET(self) -> None:
+        """Answer when no other connection is left."""
+        with self.server.changed:
+            self.server.changed.wait_for(lambda: self.server.connections == 1)
+        self.reply("{}")
 
     def do_POST(self) -> None:
         request = self.received()
@@ -80,8 +97,27 @@ class _Handler(JsonHandler):
 
 
 class _Server(ThreadingHTTPServer):
+    """Takes connections in the order in which they were made, and knows how many are open."""
+
     daemon_threads = True
     request_queue_size = 128
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.connections, self.changed = 0, threading.Condition()
+
+    def process_request(self, *connection: Any) -> None:
+        self._count(1)
+        super().process_request(*connection)
+
+    def shutdown_request(self, *connection: Any) -> None:
+        super().shutdown_request(*connection)
+        self._count(-1)
+
+    def _count(self, more: int) -> None:
+        with self.changed:
+            self.connections += more
+            self.changed.notify_all()
 
     def handle_error(self, *_: Any) -> None:
         """A client that was killed is no error here."""

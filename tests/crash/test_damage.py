@@ -10,23 +10,23 @@ import shutil
 import signal
 import sqlite3
 import sys
-import threading
-import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from crew_repo import RunStatus, StateRepository
 from crew_repo.errors import CrewRepoError, StoreError
 from crew_repo.store import Store
 from tests import postgres
-from tests.crash.lives import TASKS, begin, build, expected, inputs_of, live_batch
+from tests.crash.lives import TASKS, build, expected, inputs_of, live_batch
 from tests.crash.server import Ledger
+from tests.processes import begin
 
 CLAIMS = [f"claim-{number}" for number in range(4)]
 ALL = {(claim, task) for claim in CLAIMS for task in TASKS}
@@ -52,12 +52,19 @@ def batch(repo: StateRepository, ledger: Ledger, claims: list[str] = CLAIMS, **o
     )
 
 
+def one_by_one(repo: StateRepository, ledger: Ledger, claims: list[str]) -> Iterator[Any]:
+    """The results of a batch; two to four of its items have begun, and no more, when the first result is read."""
+    return repo.iter_for_each(
+        partial(build, ledger.base_url), inputs_of(claims), workflow_ids=claims, max_workers=2
+    )
+
+
 def told(folder: Path, work: Callable[..., Any], *arguments: Any) -> str:
     """What a process of its own was told when its work failed; empty if it did not."""
     report = folder / "report.txt"
     report.unlink(missing_ok=True)
     process = begin(report, work, *arguments)
-    process.join(60)
+    process.join()
     assert process.exitcode in (0, 1)
     return report.read_text().splitlines()[0] if report.exists() else ""
 
@@ -137,18 +144,11 @@ def test_a_file_deleted_under_a_running_batch_is_a_clear_error(tmp_path: Path, l
     """Nothing is written into a file that nobody will see; the next batch begins a new one."""
     file = tmp_path / "state.db"
 
-    def delete() -> None:
-        while not ledger.requests():
-            time.sleep(0.005)
-        for part in tmp_path.glob("state.db*"):
-            part.unlink(missing_ok=True)
-
-    thread = threading.Thread(target=delete)
     with StateRepository(url_of(file)) as repo:
-        thread.start()
         with pytest.raises(StoreError, match=r"was deleted or replaced|does not have the run|has no run"):
-            batch(repo, ledger, CLAIMS * 3)
-        thread.join()
+            for _ in one_by_one(repo, ledger, CLAIMS * 3):
+                for part in tmp_path.glob("state.db*"):
+                    part.unlink(missing_ok=True)
         assert [result.raw for result in batch(repo, ledger)] == expected(CLAIMS)
         assert repo.verify() == []
     assert finished(file) == ALL
@@ -256,12 +256,12 @@ def test_a_killed_postgresql_is_a_clear_error_and_the_batch_goes_on(ledger: Ledg
     Leases that could not be given back keep nobody waiting: here they would for an hour.
     """
     with postgres.running() as server, StateRepository(postgres.url_of(server), lease_seconds=3600) as repo:
-        killer = threading.Thread(target=kill_when_asked, args=(server, ledger, 3))
-        killer.start()
         with pytest.raises(StoreError, match=r"lost|cannot be reached") as raised:
-            batch(repo, ledger, CLAIMS * 2)
+            results = one_by_one(repo, ledger, CLAIMS * 2)
+            next(results)
+            kill(server)
+            list(results)
         assert "what had finished is kept" in str(raised.value)
-        killer.join()
         server.start()
         asked = set(ledger.requests())
         since = ledger.position()
@@ -271,13 +271,11 @@ def test_a_killed_postgresql_is_a_clear_error_and_the_batch_goes_on(ledger: Ledg
         assert repo.verify() == []
 
 
-def kill_when_asked(server: Any, ledger: Ledger, requests: int) -> None:
-    """SIGKILL to the server and its children, once the model server has had so many requests."""
-    while ledger.requests().total() < requests:
-        time.sleep(0.005)
+def kill(server: Any) -> None:
+    """SIGKILL to the server and its children."""
     postmaster = server.get_postmaster_info().process
     everyone = [postmaster, *postmaster.children(recursive=True)]
     for process in everyone:
-        process.send_signal(signal.SIGKILL)
-    for process in everyone:
-        process.wait(10)
+        with suppress(psutil.NoSuchProcess):  # one that has seen the postmaster go, and has gone itself
+            process.send_signal(signal.SIGKILL)
+    psutil.wait_procs(everyone)

@@ -414,7 +414,7 @@ def test_a_run_in_a_forked_child_is_refused_where_it_would_hang(repo, model, cre
     repo.run(crew, NOTES)
     pid = os.fork()
     if pid == 0:
-        signal.alarm(20)
+        signal.alarm(200)  # a child that hangs shall not outlive the test
         try:
             repo.run(crew, NOTES)
         except ForkedConnectionError as error:

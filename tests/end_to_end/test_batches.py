@@ -5,17 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import multiprocessing
 import os
 import pty
 import re
 import signal
 import sqlite3
-import subprocess
 import sys
-import textwrap
 import threading
-import time
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -33,9 +29,10 @@ from crewai.events.types.crew_events import CrewKickoffStartedEvent
 from crew_repo import RunStatus, StateRepository, TaskPolicy
 from crew_repo.errors import InputError, NotACrewError
 from tests import crews
+from tests.gates import Gate
 from tests.models import PromptModel
+from tests.processes import begin, forkserver
 
-ROOT = Path(__file__).parents[2]
 CLAIMS = [{"notes": f"claim {number}"} for number in range(6)]
 IDS = [f"CLAIM-{number}" for number in range(6)]
 
@@ -43,18 +40,23 @@ CALLS: list[str] = []
 _lock = threading.Lock()
 
 
+def gate_of(number: str) -> Gate:
+    """A claim's gate, in the current folder; without one, nobody waits."""
+    return Gate(Path(f"gate-{number}"))
+
+
 class Boom(RuntimeError):
     """The failure of these tests."""
 
 
 def counted(prompt: str) -> str:
-    """Answers with the claim that the prompt is about; fails for claim 3 if there is a file `boom`, slowly if `slow`."""
+    """Answers with the claim that the prompt is about; fails for claim 3 if there is a file `boom`; waits at its claim's gate."""
     number = re.findall(r"claim (\d+)", prompt)[0]
     with _lock:
         CALLS.append(number)
     if number == "3" and Path("boom").exists():
         raise Boom("claim 3 cannot be read")
-    time.sleep(0.5 if Path("slow").exists() else 0.02 if number != "0" else 0.2)
+    gate_of(number).pass_through()
     return f"answer to claim {number}"
 
 
@@ -100,21 +102,29 @@ def forget() -> None:
 
 
 @pytest.fixture
-def processes(monkeypatch) -> Iterator[Executor]:
-    """Three spawned processes."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
+def processes() -> Iterator[Executor]:
+    """Three processes that share nothing with this one."""
+    with ProcessPoolExecutor(3, mp_context=forkserver) as pool:
         yield pool
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=["crew", "function", "name", "class", "name of a class"])
 def test_results_come_in_the_order_of_the_inputs(repo, source):
     """Whatever the crew comes from, and although the first item takes longest; each item is a run of its own."""
-    results = repo.run_for_each(source, CLAIMS, workflow_ids=IDS)
+    third, first = gate_of("3").shut(), gate_of("0").shut()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(open_in_turn, third, first)  # claim 0 is answered after claim 3 has come
+        results = repo.run_for_each(source, CLAIMS, workflow_ids=IDS)
     assert raws(results) == ANSWERS
     assert [result.run.workflow_id for result in results] == IDS
     assert [result.run.executed for result in results] == [["analyze", "draft"]] * 6
     assert sorted(CALLS) == sorted([*"012345"] * 2)
+
+
+def open_in_turn(*gates: Gate) -> None:
+    for gate in gates:
+        gate.wait_until_reached()
+        gate.open()
 
 
 def test_the_crew_that_was_passed_is_left_as_it_is(repo):
@@ -198,18 +208,14 @@ def test_no_transaction_is_open_while_a_model_works(repo):
 
 
 def test_at_most_max_workers_run_at_once(repo):
-    """Bounded concurrency, and it is used."""
-    now, most = 0, 0
-    two = threading.Event()
+    """Bounded concurrency, and it is used: three are needed to go on, and there is never a fourth."""
+    three, now, most = threading.Barrier(3), 0, 0
 
     def slow(prompt: str) -> str:
         nonlocal now, most
         with _lock:
             now, most = now + 1, max(most, now + 1)
-            if now == 2:
-                two.set()
-        two.wait(30)
-        time.sleep(0.1)  # for a fourth to come, if it could
+        three.wait()
         with _lock:
             now -= 1
         return "done"
@@ -219,7 +225,7 @@ def test_at_most_max_workers_run_at_once(repo):
         return Crew(agents=[worker], tasks=[crews.task("analyze", "{notes}", worker)])
 
     repo.run_for_each(build_slow, CLAIMS, max_workers=3)
-    assert 2 <= most <= 3
+    assert most == 3
 
 
 def test_a_batch_that_is_no_longer_read_stops(repo):
@@ -325,11 +331,12 @@ def test_a_cancelled_batch_on_an_event_loop_is_interrupted_and_goes_on(repo, cap
 
     async def cancelled() -> None:
         batch = asyncio.create_task(repo.arun_for_each(build, CLAIMS * 10, max_workers=2))
-        while len(CALLS) < 5:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(gate.wait_until_reached)
         batch.cancel()
+        await asyncio.to_thread(gate.open)
         await batch
 
+    gate = gate_of("3").shut()
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(cancelled())
     assert "start the same batch again" in capsys.readouterr().err
@@ -339,7 +346,7 @@ def test_a_cancelled_batch_on_an_event_loop_is_interrupted_and_goes_on(repo, cap
 
 @pytest.mark.parametrize("source", [build_noting, f"{__name__}:build_noting"], ids=["function", "name"])
 def test_processes_share_the_work(repo, processes, source):
-    """The crew is built in spawned workers; results and their runs come back; a second batch calls nobody."""
+    """The crew is built in worker processes; results and their runs come back; a second batch calls nobody."""
     for _ in range(2):
         results = repo.run_for_each(source, CLAIMS, workflow_ids=IDS, executor=processes)
         assert raws(results) == ANSWERS
@@ -408,31 +415,39 @@ def test_a_batch_is_summed_up_in_the_log(repo, caplog):
     assert re.match(r"batch: 4 items in [\d.]+ s: 4 reused, 2 executed, 1 failed, [1-9][\d,]* tokens saved", last)
 
 
-SCRIPT = """
-    import sys
-    sys.path.insert(0, {root!r})
-    import tests.conftest
-    from tests.end_to_end.test_batches import CLAIMS, build
-    from crew_repo import StateRepository
+class Announced(list[Any]):
+    """Inputs with a gate before the third: whoever asks for that one has read the first result of two that were begun."""
 
-    StateRepository("state.db").run_for_each(build, CLAIMS * {times}, max_workers=1)
-"""
+    def __iter__(self) -> Iterator[Any]:
+        for number, inputs in enumerate(super().__iter__()):
+            if number == 2:
+                Gate(Path("third")).pass_through()
+            yield inputs
 
 
-def start(times: int, **options: Any) -> subprocess.Popen[bytes]:
-    code = textwrap.dedent(SCRIPT).format(root=str(ROOT), times=times)
-    return subprocess.Popen([sys.executable, "-c", code], **options)
+def live(terminal: str, times: int) -> None:
+    """A batch whose standard error goes to a file, which is opened before the gate `opened` is reached."""
+    os.environ.update(TERM="xterm", COLUMNS="160")
+    file = os.open(terminal, os.O_WRONLY | os.O_NOCTTY)
+    os.dup2(file, sys.stderr.fileno())
+    os.close(file)
+    gate_of("opened").pass_through()
+    StateRepository("state.db").run_for_each(build, Announced(CLAIMS * times), max_workers=1)
 
 
 def test_a_terminal_shows_a_bar_and_a_summary(repo):
     """On a terminal: how many of how many, and what was executed and reused."""
     ours, theirs = pty.openpty()
-    process = start(2, stderr=theirs, env={**os.environ, "TERM": "xterm", "COLUMNS": "160"})
+    opened = gate_of("opened").shut()
+    process = begin(Path("report.txt"), live, os.ttyname(theirs), 2)
+    opened.wait_until_reached()
     os.close(theirs)
+    opened.open()
     shown = b""
     while chunk := _read(ours):
         shown += chunk
-    assert process.wait(60) == 0
+    process.join()
+    assert process.exitcode == 0
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
     assert "12/12" in text
     assert "12 reused, 12 executed, 0 failed" in text
@@ -448,17 +463,20 @@ def _read(terminal: int) -> bytes:
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(repo):
     """What has begun is finished and recorded, nothing new begins, and the same batch goes on from there."""
-    slow = Path("slow")
-    slow.touch()
-    process = start(1, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 60
-    while not any(run.status is RunStatus.COMPLETED for run in repo.runs()) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    slow.unlink()
-    assert process.returncode in (-signal.SIGINT, 130, 1)
-    assert re.search(r"Interrupted after \d of 6 items.*start the same batch again", told.decode())
+    second, third = gate_of("1").shut(), Gate(Path("third")).shut()
+    os.mkfifo("told")
+    process = begin(Path("report.txt"), live, "told", 1)
+    with Path("told").open("rb") as told:
+        open_in_turn(third)  # the first item's result is read, and the second's is waited for
+        second.wait_until_reached()
+        os.kill(process.pid, signal.SIGINT)
+        said = next((line for line in told if b"Interrupted" in line), b"")
+        second.open()
+        told.read()
+    process.join()
+    assert process.exitcode == 1
+    assert Path("report.txt").read_text().startswith("KeyboardInterrupt")
+    assert re.search(r"Interrupted after \d of 6 items.*start the same batch again", said.decode())
     assert {run.status for run in repo.runs()} == {RunStatus.COMPLETED}
     finished = len(repo.runs())
     assert 1 <= finished < 6

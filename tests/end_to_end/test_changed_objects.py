@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 import threading
 from collections.abc import Callable
@@ -246,14 +245,40 @@ def test_an_agent_of_two_crews_works_for_the_one_that_runs(repo, model):
 
 
 class MeetingModel(PromptModel):
-    """Waits in each call until another one is there, or for half a second."""
+    """Waits in each call until it has been asked twice, or until CrewAI has refused to ask it."""
 
-    _met: threading.Barrier = PrivateAttr(default_factory=lambda: threading.Barrier(2))
+    _asked: threading.Semaphore = PrivateAttr(default_factory=lambda: threading.Semaphore(0))
+    _met: threading.Event = PrivateAttr(default_factory=threading.Event)
 
     def call(self, messages: Any, *args: Any, **kwargs: Any) -> str:
-        with contextlib.suppress(threading.BrokenBarrierError):
-            self._met.wait(timeout=0.5)
+        if self._asked.acquire(blocking=False):
+            self._met.set()
+        self._asked.release()
+        self._met.wait()
         return super().call(messages, *args, **kwargs)
+
+
+@pytest.fixture
+def refusals_told(monkeypatch) -> None:
+    """A task that CrewAI refuses to execute leaves no other one waiting to meet it."""
+    execute, aexecute = Agent.execute_task, Agent.aexecute_task
+
+    def told(self: Agent, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return execute(self, *args, **kwargs)
+        except RuntimeError:
+            self.llm._met.set()
+            raise
+
+    async def atold(self: Agent, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await aexecute(self, *args, **kwargs)
+        except RuntimeError:
+            self.llm._met.set()
+            raise
+
+    monkeypatch.setattr(Agent, "execute_task", told)
+    monkeypatch.setattr(Agent, "aexecute_task", atold)
 
 
 def sharing(model: PromptModel) -> Crew:
@@ -264,7 +289,7 @@ def sharing(model: PromptModel) -> Crew:
 
 
 @RUNS
-def test_async_tasks_of_one_agent_are_not_mixed(repo, run: Run):
+def test_async_tasks_of_one_agent_are_not_mixed(repo, refusals_told, run: Run):
     """Where CrewAI does not refuse to use an agent twice at once, each task is asked its own, and no more."""
     model = MeetingModel(model="m")
     crew = sharing(model)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.end_to_end.test_examples import run_example
+
+pytestmark = pytest.mark.siege
 
 
 def test_a_dask_worker_that_is_killed_costs_at_most_the_task_it_was_in(tmp_path: Path) -> None:

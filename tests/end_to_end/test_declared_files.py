@@ -341,7 +341,7 @@ def test_input_and_knowledge_files_are_read_again_too(repo: StateRepository, mod
 
 def test_tasks_side_by_side_are_told_apart(repo: StateRepository, tmp_path: Path) -> None:
     """Of two async tasks only the one whose file changed is not served."""
-    both = threading.Barrier(2, timeout=60)
+    both = threading.Barrier(2)
 
     class Waiting(PromptModel):
         def call(self, messages: Any, *args: Any, **kwargs: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -61,11 +62,18 @@ def runs_of(text: str) -> list[tuple[list[str], list[str]]]:
     return [tuple([] if names == "-" else names.split(", ") for names in pair) for pair in told]  # type: ignore[misc]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def triage(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """One run of claims_triage.py: the folder it ran in, and what it printed."""
-    folder = tmp_path_factory.mktemp("triage")
-    return folder, run_example("claims_triage.py", folder, OFFLINE_SECONDS="0.3")
+    """One run of claims_triage.py, also of several workers: the folder it ran in, and what it printed."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "triage"
+    folder.mkdir(exist_ok=True)
+    printed = folder / "printed.txt"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed: the first worker runs it, the others wait
+        if not printed.exists():
+            printed.write_text(run_example("claims_triage.py", folder, OFFLINE_SECONDS="0.3"))
+    return folder, printed.read_text()
 
 
 def test_it_says_who_answers_and_where_the_state_is(triage: tuple[Path, str]) -> None:

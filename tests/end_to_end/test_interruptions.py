@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from crewai import Crew
+from pydantic import PrivateAttr
 
 from crew_repo import RunStatus
 from tests import crews
@@ -16,9 +17,16 @@ from tests.crews import NOTES
 from tests.models import PromptModel
 
 
-def sleeper(seconds: float, mark: str) -> PromptModel:
-    """A model that takes its time."""
-    return PromptModel(model="m", script={mark: lambda _: time.sleep(seconds) or "done"})
+class Held(PromptModel):
+    """Says that it was asked, and answers when it is told to."""
+
+    _asked: threading.Event = PrivateAttr(default_factory=threading.Event)
+    _told: threading.Event = PrivateAttr(default_factory=threading.Event)
+
+    def answer(self, prompt: str) -> str:
+        self._asked.set()
+        self._told.wait()
+        return super().answer(prompt)
 
 
 def fork_and_join(quick: PromptModel, slow: PromptModel, **members: Any) -> Crew:
@@ -35,12 +43,16 @@ def interrupt(_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def test_what_an_interrupted_run_leaves_going_is_not_paid_for_again(repo):
+def test_what_an_interrupted_run_leaves_going_is_not_paid_for_again(repo, refused):
     """After Ctrl-C an async task goes on in its thread; the next run waits for its answer and takes it."""
-    slow = sleeper(0.5, "<<slow>>")
+    slow = Held(model="m")
     with pytest.raises(KeyboardInterrupt):
         repo.run(fork_and_join(PromptModel(model="m"), slow, callback=interrupt), NOTES)
-    again = repo.run(fork_and_join(PromptModel(model="m"), slow), NOTES)
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(repo.run, fork_and_join(PromptModel(model="m"), slow), NOTES)
+        refused.wait()
+        slow._told.set()
+        again = second.result()
     assert (len(slow.calls), again.run.reused) == (1, ["check", "slow"])
     assert [run.status for run in repo.runs()] == [RunStatus.COMPLETED, RunStatus.INTERRUPTED]
     assert [record.retired for record in repo.history("slow")] == [None]
@@ -57,10 +69,16 @@ def test_an_interrupt_while_siblings_are_waited_for_is_recorded(repo, monkeypatc
 
 async def test_a_cancelled_run_leaves_no_task_on_the_event_loop(repo):
     """A cancelled `arun` cancels its async tasks too: none goes on spending beside the run that comes after it."""
-    quick, slow = sleeper(0.6, "<<check>>"), sleeper(0.8, "<<slow>>")
+    quick, slow = Held(model="m"), Held(model="m")
     before = asyncio.all_tasks()
-    with pytest.raises(asyncio.TimeoutError):
-        await asyncio.wait_for(repo.arun(fork_and_join(quick, slow), NOTES), 0.3)
+    running = asyncio.create_task(repo.arun(fork_and_join(quick, slow), NOTES))
+    for asked in (quick._asked, slow._asked):
+        await asyncio.to_thread(asked.wait)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    quick._told.set()
+    slow._told.set()
     assert asyncio.all_tasks() == before
     assert repo.runs()[0].status is RunStatus.INTERRUPTED
     again = await repo.arun(fork_and_join(quick, slow), NOTES)
@@ -68,13 +86,22 @@ async def test_a_cancelled_run_leaves_no_task_on_the_event_loop(repo):
     assert [record.retired for record in repo.history("slow")] == [None]
 
 
-async def test_a_cancellation_while_siblings_are_waited_for_cancels_them(repo):
+async def test_a_cancellation_while_siblings_are_waited_for_cancels_them(repo, monkeypatch):
     """A failed run waits for its async tasks; cancelled meanwhile, it waits no longer and leaves none behind."""
-    end, done = threading.Event(), []
+    end, done, waits, wait = threading.Event(), [], asyncio.Event(), asyncio.wait
+
+    def waited_for(tasks: Any, **named: Any) -> Any:
+        waits.set()
+        return wait(tasks, **named)
+
+    monkeypatch.setattr(asyncio, "wait", waited_for)
     failing = PromptModel(model="m", script={"<<check>>": lambda _: 1 / 0})
-    slow = PromptModel(model="m", script={"<<slow>>": lambda _: "done" if end.wait(10) else done.append("slow") or "late"})
+    slow = PromptModel(model="m", script={"<<slow>>": lambda _: "done" if end.wait() else done.append("slow") or "late"})
     before = asyncio.all_tasks()
-    with pytest.raises(asyncio.TimeoutError):
-        await asyncio.wait_for(repo.arun(fork_and_join(failing, slow), NOTES), 1)
+    running = asyncio.create_task(repo.arun(fork_and_join(failing, slow), NOTES))
+    await waits.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
     assert (done, asyncio.all_tasks(), repo.runs()[0].status) == ([], before, RunStatus.INTERRUPTED)
     end.set()

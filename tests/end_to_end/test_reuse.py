@@ -13,8 +13,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,6 +31,7 @@ from tests import crews
 from tests.crews import NEW_NOTES, NOTES
 from tests.models import PromptModel
 from tests.plain import conversations_begin_anew, kickoff
+from tests.processes import begin
 
 
 def chain(model: PromptModel, length: int = 3, **first: Any) -> Crew:
@@ -93,9 +93,11 @@ def test_a_callback_that_raises_loses_nothing(repo, model):
     assert model.called_for() == ["step-2", "step-3"]
 
 
-def test_an_async_task_is_recorded_when_its_sibling_fails_first(repo):
+def test_an_async_task_is_recorded_when_its_sibling_fails_first(repo, monkeypatch):
     """A slow async task that is paid for is recorded, although the crew has failed meanwhile."""
-    model = PromptModel(model="m", script={"<<check>>": boom, "<<slow>>": lambda _: time.sleep(0.5) or "done"})
+    failed = threading.Event()
+    monkeypatch.setattr("crew_repo.runner.session.wait", lambda futures: failed.set() or wait(futures))
+    model = PromptModel(model="m", script={"<<check>>": boom, "<<slow>>": lambda _: failed.wait() and "done"})
     a, b = crews.agent(model, "A"), crews.agent(model, "B")
     tasks = [
         crews.task("check", "x", b, async_execution=True),
@@ -593,7 +595,7 @@ def together(number: int) -> dict[str, Any]:
     barrier = threading.Barrier(number)
 
     def answer(_: str) -> str:
-        barrier.wait(30)
+        barrier.wait()
         return "done"
 
     return {"<<short>>": answer, "<<long>>": answer}
@@ -610,18 +612,11 @@ def test_the_run_and_its_tasks_are_logged_before_they_are_saved(repo, model, cap
     assert any("step-2 executed" in message and "saving" in message for message in messages)
 
 
-KILLED = """
-    import os, signal, sys
-    sys.path.insert(0, {root!r})
-    import tests.conftest
-    from tests.end_to_end.test_reuse import chain, die_if_told
-    from tests.models import PromptModel
-    from crew_repo import StateRepository
-
-    os.environ["DIE"] = "{signal}"
-    repo = StateRepository("state.db")
-    repo.run(chain(PromptModel(model="m", script={{"<<step-2>>": die_if_told}}), 4), {{"notes": "n", "adjuster": "a"}})
-"""
+def live(number: str) -> None:
+    """A run that is killed in its second step."""
+    os.environ["DIE"] = number
+    model = PromptModel(model="m", script={"<<step-2>>": die_if_told})
+    StateRepository("state.db").run(chain(model, 4), {"notes": "n", "adjuster": "a"})
 
 
 def die_if_told(_: str) -> str:
@@ -632,12 +627,11 @@ def die_if_told(_: str) -> str:
 
 
 @pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM"])
-def test_a_killed_run_is_seen_as_interrupted_and_resumed(repo, model, tmp_path, number):
+def test_a_killed_run_is_seen_as_interrupted_and_resumed(repo, model, number):
     """After a kill in step 2: step 1 is reused, the run and its task are "interrupted", at once and for good."""
-    root = str(Path(__file__).parents[2])
-    code = textwrap.dedent(KILLED).format(root=root, signal=number)
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=os.environ, check=False)
-    assert done.returncode == -getattr(signal, number)
+    process = begin(Path("report.txt"), live, number)
+    process.join()
+    assert process.exitcode == -getattr(signal, number)
     run = repo.runs()[0]
     assert (run.status, run.executed, run.interrupted) == (RunStatus.INTERRUPTED, ["step-1"], ["step-2"])
     notes = {"notes": "n", "adjuster": "a"}

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import io
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from importlib.util import find_spec
@@ -252,13 +251,13 @@ def test_two_crews_that_share_agents_and_a_model_do_not_mix(repo, model):
     assert model.calls == []
 
 
-def test_workflows_that_share_their_records_pay_once(tmp_path):
+def test_workflows_that_share_their_records_pay_once(tmp_path, refused):
     """With `share_across_workflows`, a task that another workflow is executing is waited for, and then reused."""
     began = threading.Event()
 
     def slowly(_: str) -> str:
         began.set()
-        time.sleep(0.3)
+        refused.wait()
         return "policy 42"
 
     model = PromptModel(model="m", script={"<<analyze>>": slowly})
@@ -283,12 +282,12 @@ class Failing(PromptModel):
     def answer(self, prompt: str) -> str:
         if "<<write>>" in prompt and not self._mended.is_set():
             self._begun.set()
-            self._mended.wait(10)
+            self._mended.wait()
             raise ZeroDivisionError
         return super().answer(prompt)
 
 
-def test_an_agent_rewritten_by_another_kickoff_gives_no_record_for_what_it_was(repo):
+def test_an_agent_rewritten_by_another_kickoff_gives_no_record_for_what_it_was(repo, refused):
     """While a run waits for a lease, a kickoff interpolates the agent that both use: what is sent is not what was hashed."""
     model = Failing(model="m")
 
@@ -298,11 +297,9 @@ def test_an_agent_rewritten_by_another_kickoff_gives_no_record_for_what_it_was(r
     shared = clerk()
     with ThreadPoolExecutor() as pool:
         first = pool.submit(repo.run, with_clerk(clerk(), "write"), {"who": "Ada"})
-        model._begun.wait(10)
+        model._begun.wait()
         second = pool.submit(repo.run, with_clerk(shared, "write"), {"who": "Ada"})
-        while len(repo.runs()) < 2:
-            time.sleep(0.02)
-        time.sleep(0.3)  # the second has arrived at its task, and waits for the lease
+        refused.wait()  # the second has arrived at its task, and waits for the lease
         with_clerk(shared, "other").kickoff({"who": "Bo"})
         model._mended.set()
         assert isinstance(first.exception(), ZeroDivisionError)
@@ -315,13 +312,13 @@ def test_an_agent_rewritten_by_another_kickoff_gives_no_record_for_what_it_was(r
 def test_one_task_object_is_in_one_run_at_a_time(repo, model):
     """A kickoff changes its task objects: a second crew with one of them is refused before any model is called."""
     begun, end = threading.Event(), threading.Event()
-    model.script = {"<<both>>": lambda _: begun.set() or (end.wait(10) and "done")}
+    model.script = {"<<both>>": lambda _: begun.set() or (end.wait() and "done")}
     worker = crews.agent(model)
     both = crews.task("both", "x", worker)
     one, two = (Crew(name=name, agents=[worker], tasks=[both]) for name in ("one", "two"))
     with ThreadPoolExecutor() as pool:
         running = pool.submit(repo.run, one)
-        begun.wait(10)
+        begun.wait()
         with pytest.raises(AttachError, match="task 'both' of this crew is being run already"):
             repo.run(two)
         end.set()

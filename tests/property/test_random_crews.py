@@ -1,6 +1,6 @@
 """Random crews and random lives of their state file: exactly the expected tasks execute, and plans keep their word.
 
-`HYPOTHESIS_PROFILE=search HYPOTHESIS_EXAMPLES=5000 pytest -n 0 tests/property/test_random_crews.py` looks further;
+`HYPOTHESIS_PROFILE=search HYPOTHESIS_EXAMPLES=5000 pytest -n 0 -m siege tests/property/test_random_crews.py` looks further;
 HYPOTHESIS_SHRINK=no shows a failure as it was found, since making it smaller takes minutes.
 """
 
@@ -36,6 +36,7 @@ settings.register_profile(
     print_blob=True, database=None, phases=_PHASES, **_COMMON,
 )  # fmt: skip
 PROFILE = settings.get_profile(os.environ.get("HYPOTHESIS_PROFILE", "crews"))
+pytestmark = pytest.mark.siege
 
 
 @pytest.fixture(autouse=True, scope="module")

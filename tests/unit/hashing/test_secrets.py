@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import time
 from collections.abc import Mapping
 from types import FrameType, SimpleNamespace
 from typing import Any, NamedTuple
@@ -178,10 +177,8 @@ def test_the_forms_of_a_secret(text):
 
 @pytest.mark.parametrize("part", ["word", "://", "a://b:", "?a=", "a_", "&", "{"])
 def test_long_texts_take_no_longer_than_they_are_long(part):
-    """A text of a million characters that begins many a URL, and ends none."""
-    began = time.process_time()
+    """A text of a million characters that begins many a URL, and ends none: with a square of steps it would not end."""
     handed_over({"text": "https://" + part * (1_000_000 // len(part)), part * (1_000_000 // len(part)): "x"})
-    assert time.process_time() - began < 5
 
 
 def test_passwords_in_urls_do_not_act():

@@ -139,11 +139,11 @@ def test_a_tool_of_two_runs_is_at_work_until_the_second_ends(project):
     def run() -> None:
         with run_with(tool):
             going.set()
-            end.wait(30)
+            end.wait()
 
     first = threading.Thread(target=run)
     first.start()
-    going.wait(30)
+    going.wait()
     tool("q")
     second = Work()
     with second.under_way():
