@@ -48,7 +48,8 @@ _WHOLE = [
 ]
 # Prefixes that are words as well, and what only a generator of keys writes behind them.
 _SPOKEN = re.compile(
-    r"(?:sk|pk|rk|key|fc|jina|voyage|pa|ak|e2b|fw|app|re|r8|ops|dop|doo|npm|secret|pat|vercel|rnd)[-_.]"
+    r"(?:sk|pk|rk|key|fc|jina|voyage|pa|ak|e2b|fw|app|re|r8|ops|dop|doo|npm|secret|pat|vercel|rnd"
+    r"|gh[pousr]|glc|phc|phx|ntn|EAA)[-_.]"
 )
 _RANDOM = re.compile(r"(?=[A-Za-z]*\d)[A-Za-z0-9]{16,}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-")
 _SCHEME = re.compile(

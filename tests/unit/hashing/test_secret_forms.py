@@ -102,6 +102,8 @@ NAMES = [
     ("fw-llama-v3p1-70b-instruct", "fw-llama-v3p1-8b-instruct"),
     ("secret_santa_2024_participants", "secret_santa_2025_participants"),
     ("re-ranker-v2-base-multilingual", "re-ranker-v3-base-multilingual"),
+    ("gho_life_expectancy_2024", "gho_life_expectancy_2025"),
+    ("glc_2024_land_cover_europe", "glc_2025_land_cover_europe"),
     ("app-config-2024.release.one", "app-config-2024.release.two"),
     ("https://alice@host.example/db", "https://bob.smith@host.example/db"),
 ]
