@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from crew_repo.hashing._bytecode import Chain
 from crew_repo.hashing._origin import is_own_class, is_own_function
-from crew_repo.hashing._reach import Found, Reach, held_by, is_code, is_variable, resolve
-from crew_repo.hashing._usage import Usage, usage
+from crew_repo.hashing._reach import Found, Reach, given_by, given_to, held_by, is_code, is_variable, resolve
+from crew_repo.hashing._usage import GIVEN, Usage
 from crew_repo.hashing.state import closure_of, defaults_of, function_of, is_constructor
 
 __all__ = ["Exchange", "exchange", "handed_on"]
@@ -108,6 +108,9 @@ def _spots(
 def _ends(found: Found, chain: Chain, reach: Reach, *, given: bool = False) -> Iterator[tuple[Spot | None, Any]]:
     function = found.function
     code, name = function.__code__, chain[0]
+    if name.endswith(GIVEN):
+        yield from _ends_of(given_to(function, name), chain[1:], reach)
+        return
     cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
     if found.attribute(chain) is not None and found.cls is not None:
         if not is_constructor(function.__name__) or found.is_of_class:
@@ -121,11 +124,17 @@ def _ends(found: Found, chain: Chain, reach: Reach, *, given: bool = False) -> I
         place = resolve(function, chain)
         spot = ("name", id(place.namespace), place.name)
         if isinstance(place.value, FunctionType) and not given:
-            for returned in usage(place.value).returns:  # `store()[key] = value`
-                yield from _ends(Found(place.value, None), (*returned, *place.rest), reach, given=True)
+            yield from _ends_of(given_by(place.value), place.rest, reach)  # `store()[key] = value`
         yield from _follow(place.value, place.rest) if place.rest else [(spot, place.value)]
     elif name in dict(defaults_of(function)):
         yield None, dict(defaults_of(function))[name]
+
+
+def _ends_of(
+    given: Iterable[tuple[FunctionType, Chain]], rest: Chain, reach: Reach
+) -> Iterator[tuple[Spot | None, Any]]:
+    for giving, returned in given:
+        yield from _ends(Found(giving, None), (*returned, *rest), reach, given=True)
 
 
 def _instances(cls: type, reach: Reach) -> list[Any]:

@@ -14,8 +14,8 @@ from types import FunctionType
 
 from crew_repo.hashing._bytecode import Chain
 from crew_repo.hashing._origin import is_core_class
-from crew_repo.hashing._reach import Found, Reach, is_data, is_variable, resolve
-from crew_repo.hashing._usage import assigned_in, usage
+from crew_repo.hashing._reach import Found, Reach, given_by, given_to, is_data, is_variable, resolve
+from crew_repo.hashing._usage import GIVEN, assigned_in
 from crew_repo.hashing.state import closure_of, defaults_of, is_constructor, weakly_cached
 
 __all__ = ["Marks", "marked", "marks", "of_work", "written_at_work"]
@@ -100,6 +100,10 @@ class Marks:
 
     def _mark_variable(self, function: FunctionType, chain: Chain, change: _Change, *, given: bool = False) -> None:
         code, name = function.__code__, chain[0]
+        if name.endswith(GIVEN):
+            for giving, returned in given_to(function, name):
+                self._mark_variable(giving, (*returned, *chain[1:]), change, given=True)
+            return
         cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
         if name in cells:
             place, value, rest = (id(cells[name]), name), dict(closure_of(function))[name], chain[1:]
@@ -114,8 +118,8 @@ class Marks:
         if place[0]:
             self._names[place] = max(change, self._names.get(place, change))
         if isinstance(value, FunctionType) and not given and (rest or change is not _Change.MAYBE):
-            for returned in usage(value).returns:  # `store()[key] = value`
-                self._mark_variable(value, (*returned, *rest), change, given=True)
+            for giving, returned in given_by(value):  # `store()[key] = value`
+                self._mark_variable(giving, (*returned, *rest), change, given=True)
         if is_data(value) and change is not _Change.ANEW:
             self._objects[id(value)] = value
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import inspect
 import re
 import sys
 from collections import deque
@@ -29,7 +30,7 @@ from crew_repo.hashing._imports import absolute_names, package_of
 from crew_repo.hashing._origin import is_own_class, is_own_function, is_own_module
 from crew_repo.hashing._source import static_part
 from crew_repo.hashing._state import instance_state
-from crew_repo.hashing._usage import IMPORTED, Usage, usage
+from crew_repo.hashing._usage import GIVEN, IMPORTED, Usage, usage
 from crew_repo.hashing.state import (
     closure_of,
     defaults_of,
@@ -85,6 +86,18 @@ def resolve(function: FunctionType, chain: Chain) -> Place:
             break
         namespace, name, value, rest = vars(value), rest[0], following, rest[1:]
     return Place(namespace, name, value, rest)
+
+
+def given_by(value: object) -> Iterator[tuple[FunctionType, Chain]]:
+    """The chains that a function gives, each with the function that returns or yields it; decorators aside."""
+    giving = inspect.unwrap(value) if isinstance(value, FunctionType) else None
+    if isinstance(giving, FunctionType):
+        yield from ((giving, returned) for returned in usage(giving).returns)
+
+
+def given_to(function: FunctionType, name: str) -> Iterator[tuple[FunctionType, Chain]]:
+    """`given_by` for the function that a name ending in `()` calls."""
+    return given_by(resolve(function, (name.removesuffix(GIVEN),)).value)
 
 
 def is_variable(function: FunctionType, name: str) -> bool:

@@ -60,6 +60,10 @@ class Passed(NamedTuple):
     what: Chain
 
 
+GIVEN = "()"
+"""The end of a name that stands for what a function of that name gives."""
+
+
 class Usage(NamedTuple):
     """The uses of one function. `guarded` is what it writes only after it has looked: a cache, a lazy client."""
 
@@ -184,6 +188,8 @@ class _Reader(ast.NodeVisitor):
         """What a local name is another name of: a part of something, or what a container gives."""
         if isinstance(value, ast.Call) and _called(value) in {"enumerate", "reversed"} and value.args:
             return self._stands_for(value.args[0])
+        if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+            return (f"{value.func.id}{GIVEN}",)
         if isinstance(value, ast.Call):
             gives = isinstance(value.func, ast.Attribute) and value.func.attr in {*_READERS, "setdefault"}
             return self._chain(value) if gives else None
@@ -247,6 +253,17 @@ class _Reader(ast.NodeVisitor):
             self.visit(statement)
 
     visit_AsyncFor = visit_For
+
+    def visit_With(self, node: ast.With | ast.AsyncWith) -> None:
+        """`with store() as rows` names what the function gives (see `returns`)."""
+        for item in node.items:
+            self.visit(item.context_expr)
+            if item.optional_vars is not None:
+                self._bind(item.optional_vars, item.context_expr)
+        for statement in node.body:
+            self.visit(statement)
+
+    visit_AsyncWith = visit_With
 
     # What is called, and what it is given.
 

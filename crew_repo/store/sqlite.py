@@ -11,7 +11,7 @@ import sqlite3
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -235,9 +235,13 @@ class SQLite(Dialect):
                 part.unlink()
 
     def copy(self, engine: Engine, target: Path) -> None:
-        """VACUUM INTO: one state of the database, while others go on reading and writing."""
-        with engine.connect() as connection, self._vacuumed(connection, target):
-            pass
+        """VACUUM INTO: one state of the database, while others go on reading and writing.
+
+        Claims stay behind: nobody works on the copy, and its first run would wait for them.
+        """
+        with engine.connect() as connection, self._vacuumed(connection, target) as part:
+            with closing(sqlite3.connect(part)) as copied, copied:
+                copied.execute("DELETE FROM lease")
 
     @staticmethod
     @contextmanager

@@ -64,6 +64,17 @@ WAYS = {
         "ROWS = []", "list(map(ROWS.append, ['results']))", "''.join(ROWS)"
     ),
     "a method by another name": functions("ROWS = []", "add = ROWS.append; add('results')", "''.join(ROWS)"),
+    "what a context manager gives": functions(
+        "import contextlib\nROWS = []\n@contextlib.contextmanager\ndef rows():\n    yield ROWS",
+        "with rows() as found: found.append('results')",
+        "''.join(ROWS)",
+    ),
+    "what a function of the user's gives": functions(
+        "ROWS = []\ndef rows():\n    return ROWS", "rows().append('results')", "''.join(ROWS)"
+    ),
+    "a local name of what a function gives": functions(
+        "ROWS = []\ndef rows():\n    return ROWS", "found = rows(); found.append('results')", "''.join(ROWS)"
+    ),
     "an attribute by setattr": functions(
         "class State: pass\nSTATE = State()", "setattr(STATE, 'x', 'results')", "getattr(STATE, 'x', None)"
     ),

@@ -430,6 +430,7 @@ def test_a_backup_has_everything_recorded_by_now(path: Path, tmp_path: Path) -> 
     with Store(_url(target)) as copy:
         assert {state.task_name for state in copy.states()} == {"extract", "draft"}
         Kit(copy).start(run_id="next")
+        assert sqlite3.connect(target).execute("SELECT COUNT(*) FROM lease").fetchone() == (0,)
         assert sqlite3.connect(target).execute("PRAGMA journal_mode").fetchone() == ("wal",)
         Kit(copy).finish("next")
 
