@@ -239,9 +239,13 @@ class SQLite(Dialect):
 
         Claims stay behind: nobody works on the copy, and its first run would wait for them.
         """
-        with engine.connect() as connection, self._vacuumed(connection, target) as part:
-            with closing(sqlite3.connect(part)) as copied, copied:
-                copied.execute("DELETE FROM lease")
+        with (
+            engine.connect() as connection,
+            self._vacuumed(connection, target) as part,
+            closing(sqlite3.connect(part)) as copied,
+            copied,
+        ):
+            copied.execute("DELETE FROM lease")
 
     @staticmethod
     @contextmanager
