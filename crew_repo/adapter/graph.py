@@ -19,6 +19,7 @@ __all__ = [
     "AGENT_TEXTS",
     "TASK_TEXTS",
     "agents_of",
+    "agents_that_act",
     "condition_says",
     "context_tasks",
     "crew_agents",
@@ -90,6 +91,12 @@ def crew_agents(crew: Crew) -> list[BaseAgent]:
 def agents_of(crew: Crew, task: Task) -> list[BaseAgent]:
     """The agents that may act on one task: its own, the crew's, whom it may delegate to, and the manager; each once."""
     return _each_once([task.agent, *crew.agents, crew.manager_agent])
+
+
+def agents_that_act(crew: Crew, task: Task) -> list[BaseAgent]:
+    """The agents whose texts a task is sent with: its own, and all of the crew where it may be handed on."""
+    handed_on = is_hierarchical(crew) or task.agent is None or getattr(task.agent, "allow_delegation", False)
+    return agents_of(crew, task) if handed_on else _each_once([task.agent])
 
 
 def _each_once(agents: Iterable[BaseAgent | None]) -> list[BaseAgent]:

@@ -179,7 +179,7 @@ class Texts:
     def __init__(self, crew: Crew, task: Task) -> None:
         self._task, self._description = task, task.description
         planner = all(task is not each for each in crew.tasks)  # which is told of the agents of all tasks
-        agents = graph.crew_agents(crew) if planner else graph.agents_of(crew, task)
+        agents = graph.crew_agents(crew) if planner else graph.agents_that_act(crew, task)
         parts = [(task, ("expected_output",)), *((agent, graph.AGENT_TEXTS) for agent in agents)]
         self._texts = [(part, name, getattr(part, name)) for part, names in parts for name in names]
 

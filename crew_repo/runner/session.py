@@ -633,7 +633,7 @@ class Session:
         store = adapter.store_output if whole else adapter.store_text
         result, not_restorable = store(output, ticket.view.original, ticket.context, self._memo.hidden)
         if not ticket.texts.unchanged():
-            not_restorable = "its task or an agent was rewritten while it ran, by another run that shares it"
+            not_restorable = "its task or agent was rewritten while it ran, by a callback or another run that shares it"
         not_restorable = not_restorable or ticket.lacks
         current = ticket.current
         not_restorable = self._changed_meanwhile(current) or not_restorable

@@ -328,3 +328,16 @@ def test_an_agent_that_is_executing_is_left_alone(model):
             assert worker.agent_executor is used
     with as_if_first(crew, task, worker):
         assert worker.agent_executor is None
+
+
+def test_a_callback_that_rewrites_another_tasks_agent_costs_its_own_task_nothing(repo, model):
+    """The task that had the callback is served; the agent's new text counts where that agent works."""
+
+    def crew() -> Crew:
+        one, two = crews.agent(model, "Reader"), crews.agent(model, "Writer")
+        read = crews.task("read", "notes", one, callback=lambda _: setattr(two, "goal", "be brief"))
+        return Crew(agents=[one, two], tasks=[read, crews.task("write", "a line", two, context=[])])
+
+    repo.run(crew())
+    again = repo.run(crew(), force=["write"])
+    assert (again.run.executed, again.run.reused) == (["write"], ["read"])
