@@ -174,10 +174,12 @@ def decide_unknown(current: Current, possible: bool, upstream: tuple[Reason, ...
 
 
 def _as_if_told(current: Current, head: TaskHead | None) -> Current:
-    """The same with what it was told when it last ran: what it will be told is not known."""
+    """The task with what it was told when it last ran, its plan too: what it will be told is not known."""
     if head is None or head.record is None:
         return current
-    told = tuple(c for c in head.record.components if c.path.startswith(RESOLVED))
+    known = {component.path for component in current.definition.components}
+    said = (c for c in head.record.components if c.path.startswith(RESOLVED) or c.path == PLAN)
+    told = tuple(component for component in said if component.path not in known)
     definition = replace(current.definition, components=(*current.definition.components, *told))
     return replace(current, definition=definition, context_hash=head.record.context_hash)
 

@@ -210,6 +210,16 @@ def test_a_changed_text_is_named_with_its_task(repo, two):
     assert plan.stale == ["draft"]
 
 
+def test_a_plan_that_is_not_known_yet_is_not_called_removed(repo, two):
+    """A task whose own text changed is stale for that; what its plan will say is the planner's affair."""
+    repo.run(two.build(), NOTES)
+    changed = two.build()
+    changed.tasks[1].description += " Be brief."
+    components = [reason.component for reason in repo.plan(changed, NOTES)["draft"].reasons]
+    assert "task.description" in components
+    assert "task.plan" not in components
+
+
 def test_the_same_plan_again_leaves_the_tasks_fresh(repo, two):
     """A planner that is asked again and says the same words stops what has changed there (early cutoff)."""
     repo.run(two.build(), NOTES)
