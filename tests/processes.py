@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -38,6 +39,7 @@ def begin(report: Path, work: Callable[..., Any], *arguments: Any, installed: Sc
 
 def _live(report: Path, work: Callable[..., Any], arguments: Sequence[Any], installed: Schema) -> None:
     logging.disable(logging.WARNING)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and so these, ignore it
     schema.CURRENT = installed
     try:
         work(*arguments)
