@@ -11,10 +11,9 @@ import requests
 from crewai import LLM, Crew
 from crewai.llms.hooks.base import BaseInterceptor
 from crewai.tools import BaseTool
-from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
 
 from tests import crews
+from tests.clients import Auth, mounted, session
 from tests.endpoints import JsonHandler, address_of, in_thread
 
 
@@ -39,40 +38,8 @@ def address() -> Any:
         yield address_of(server)
 
 
-class Noting(HTTPAdapter):
-    """Sends a note along."""
-
-    def __init__(self, note: str) -> None:
-        super().__init__()
-        self.note, self.sent = note, 0
-
-    def send(self, request: Any, *args: Any, **options: Any) -> Any:
-        self.sent += 1
-        request.headers["x-note"] = self.note
-        return super().send(request, *args, **options)
-
-
-class Signing(AuthBase):
-    """Signs with a token, and sends a note along."""
-
-    def __init__(self, note: str, token: str = "one") -> None:
-        self.note, self.token = note, token
-
-    def __call__(self, request: Any) -> Any:
-        request.headers.update({"x-note": self.note, "x-signature": self.token})
-        return request
-
-
-def mounted(note: str) -> requests.Session:
-    made = requests.Session()
-    made.mount("http://", Noting(note))
-    return made
-
-
 def signed(note: str, token: str = "one") -> requests.Session:
-    made = requests.Session()
-    made.auth = Signing(note, token)
-    return made
+    return session(auth=Auth(note, token))
 
 
 def hooked(note: str) -> httpx.Client:

@@ -25,16 +25,14 @@ from typing import Annotated, Any
 import httpx
 import numpy
 import openai
-import requests
 from crewai.llms.hooks.base import BaseInterceptor
 from crewai.mcp import MCPServerHTTP, MCPServerStdio
 from crewai.tools import BaseTool, tool
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_serializer, model_validator
-from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
 from sqlalchemy import create_engine
 
 from crew_repo import TaskPolicy
+from tests.clients import Auth, mounted, session
 from tests.property.mutations import SCENARIOS, Recipe, mutate
 from tests.property.recording import RecordingModel
 
@@ -94,26 +92,6 @@ row("planning", "what the planner reads", lambda recipe: recipe.colleague.update
 # The user's code in the client of a tool.
 
 
-class Adapter(HTTPAdapter):
-    def __init__(self, note: str) -> None:
-        super().__init__()
-        self.note, self.sent = note, 0
-
-    def send(self, request: Any, *args: Any, **options: Any) -> Any:
-        self.sent += 1
-        request.headers["x-note"] = self.note
-        return super().send(request, *args, **options)
-
-
-class Auth(AuthBase):
-    def __init__(self, note: str, token: str = "one") -> None:
-        self.note, self.token = note, token
-
-    def __call__(self, request: Any) -> Any:
-        request.headers.update({"x-note": self.note, "x-signature": self.token})
-        return request
-
-
 class HttpxAuth(httpx.Auth):
     def __init__(self, note: str, token: str = "one") -> None:
         self.note, self.token = note, token
@@ -140,21 +118,6 @@ class Opening(urllib.request.BaseHandler):
     def http_request(self, request: Any) -> Any:
         request.add_header("x-note", self.note)
         return request
-
-
-def session(**members: Any) -> requests.Session:
-    """A session with these members."""
-    made = requests.Session()
-    for name, value in members.items():
-        setattr(made, name, value)
-    return made
-
-
-def mounted(note: str) -> requests.Session:
-    """A session with an adapter of the user's own."""
-    made = requests.Session()
-    made.mount("http://", Adapter(note))
-    return made
 
 
 def answering(note: str) -> Any:
