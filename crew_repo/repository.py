@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from crewai import Crew
     from crewai.crews.crew_output import CrewOutput
 
-    from crew_repo.runner.batch import OnError
+    from crew_repo.runner.batches.batch import OnError
 
     class RecordedOutput(CrewOutput):
         """A CrewOutput whose `run` says what happened."""
@@ -268,10 +268,17 @@ class StateRepository:
         input_files: Mapping[str, Any] | None = None,
     ) -> Iterator[Any]:
         """`run_for_each`, one result at a time: inputs may be a generator, memory does not grow with their number."""
-        from crew_repo.runner.batch import Worker, check_on_error, item_options, items_of, run_items, worker_count
+        from crew_repo.runner.batches.batch import (
+            Worker,
+            check_on_error,
+            item_options,
+            items_of,
+            run_items,
+            worker_count,
+        )
+        from crew_repo.runner.batches.crew_source import CrewSource
+        from crew_repo.runner.batches.progress import Progress
         from crew_repo.runner.engine import refuse_running_loop
-        from crew_repo.runner.progress import Progress
-        from crew_repo.runner.sources import CrewSource
 
         refuse_running_loop("results = await repo.arun_for_each(crew, inputs_list)")
         check_on_error(on_error)
@@ -302,10 +309,10 @@ class StateRepository:
         input_files: Mapping[str, Any] | None = None,
     ) -> list[Any]:
         """`run_for_each` on CrewAI's native async kickoff, at most `max_workers` (4) at a time on this event loop."""
-        from crew_repo.runner.abatch import arun_items
-        from crew_repo.runner.batch import check_on_error, item_options, items_of, worker_count
-        from crew_repo.runner.progress import Progress
-        from crew_repo.runner.sources import CrewSource
+        from crew_repo.runner.batches.async_batch import arun_items
+        from crew_repo.runner.batches.batch import check_on_error, item_options, items_of, worker_count
+        from crew_repo.runner.batches.crew_source import CrewSource
+        from crew_repo.runner.batches.progress import Progress
 
         check_on_error(on_error)
         total = len(inputs_list) if isinstance(inputs_list, Sized) else None
@@ -454,7 +461,7 @@ class StateRepository:
 
     def export_json(self, file: str | os.PathLike[str] | None = None) -> str:
         """All records and runs as JSON lines; also written to `file` (mode 600) if one is given."""
-        from crew_repo.runner.exporting import write_private
+        from crew_repo.export_files import write_private
 
         text = "".join(self._store.export_json())
         if file is not None:
@@ -466,7 +473,7 @@ class StateRepository:
 
         Raises ImportFormatError if it is not an export, or a record in it does not match its hashes.
         """
-        from crew_repo.runner.exporting import read_export
+        from crew_repo.export_files import read_export
 
         return self._store.import_json(read_export(source))
 

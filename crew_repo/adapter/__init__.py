@@ -6,13 +6,8 @@ from crew_repo.adapter.supported import check_version, unsupported
 
 check_version()
 try:
-    from crew_repo.adapter import embedded as embedded
-    from crew_repo.adapter.boundary import Handler, overridden
-    from crew_repo.adapter.copies import copy_crew, output_of
-    from crew_repo.adapter.definition import Describer, take_up
-    from crew_repo.adapter.executions import as_if_first
-    from crew_repo.adapter.files import changed_file
-    from crew_repo.adapter.graph import (
+    from crew_repo.adapter.crew_secrets import secret_inputs, secrets_of, secrets_of_error, without_secrets
+    from crew_repo.adapter.crew_shape import (
         condition_says,
         context_tasks,
         crew_llms,
@@ -23,8 +18,28 @@ try:
         task_names,
         upstreams,
     )
+    from crew_repo.adapter.describing import nested_objects as nested_objects
+    from crew_repo.adapter.describing.components import Memo
+    from crew_repo.adapter.describing.files import changed_file
+    from crew_repo.adapter.describing.servers import connects, resolved_tools
+    from crew_repo.adapter.describing.task import Describer, take_up
+    from crew_repo.adapter.describing.tool import uses_tools
+    from crew_repo.adapter.describing.working_objects import HandedOn, all_handed_on
     from crew_repo.adapter.hints import hints_about
-    from crew_repo.adapter.kickoff import (
+    from crew_repo.adapter.interpolation import (
+        CrewView,
+        TaskView,
+        Texts,
+        live_task,
+        live_view,
+        own_view,
+        planned_view,
+        said_to,
+    )
+    from crew_repo.adapter.running.boundary import Handler, overridden
+    from crew_repo.adapter.running.crew_copy import copy_crew, output_of
+    from crew_repo.adapter.running.isolation import as_if_first
+    from crew_repo.adapter.running.kickoff import (
         UsageBefore,
         akickoff,
         check_crew,
@@ -39,16 +54,10 @@ try:
         prepared,
         refuse_checkpoint,
     )
-    from crew_repo.adapter.outputs import NotRestorable, restore_output, store_output, store_text
-    from crew_repo.adapter.parts import Memo
-    from crew_repo.adapter.planning import Planner, plan_texts
-    from crew_repo.adapter.remotes import connects, resolved_tools
-    from crew_repo.adapter.secrets import secret_inputs, secrets_of, secrets_of_error, without_secrets
-    from crew_repo.adapter.serving import file_text, fire_callbacks, output_file, restore_file, says, serve
-    from crew_repo.adapter.tools import uses_tools
-    from crew_repo.adapter.usage import UsageTracker
-    from crew_repo.adapter.view import CrewView, TaskView, Texts, live_task, live_view, own_view, planned_view, said_to
-    from crew_repo.adapter.work import HandedOn, all_handed_on
+    from crew_repo.adapter.running.outputs import NotRestorable, restore_output, store_output, store_text
+    from crew_repo.adapter.running.planner import Planner, plan_texts
+    from crew_repo.adapter.running.reuse import file_text, fire_callbacks, output_file, restore_file, says, serve
+    from crew_repo.adapter.running.usage import UsageTracker
 except ImportError as lacking:
     raise unsupported(lacking) from lacking
 

@@ -12,7 +12,7 @@ from typing import Any
 from crewai import Crew, Task
 from crewai.agents.agent_builder.base_agent import BaseAgent
 
-from crew_repo.adapter import graph, private, view
+from crew_repo.adapter import crew_shape, interpolation, private
 from crew_repo.policy import Policies
 
 __all__ = ["hints_about"]
@@ -31,7 +31,7 @@ def hints_about(crew: Crew, inputs: Mapping[str, Any] | None, policies: Policies
 
 
 def _unread(crew: Crew, inputs: Mapping[str, Any] | None, policies: Policies) -> Iterator[str]:
-    named = {name for _, _, text in _templates(crew) for name in graph.variables(text)}
+    named = {name for _, _, text in _templates(crew) for name in crew_shape.variables(text)}
     for name in sorted(set(inputs or {}) - named - _CREWAIS_INPUTS, key=str):
         if not policies.any_ignores(f"input:{name}"):
             yield (
@@ -44,7 +44,7 @@ def _forgotten(crew: Crew, inputs: Mapping[str, Any] | None) -> Iterator[str]:
     if inputs or private.crew_inputs(crew):
         return
     for what, field, text in _templates(crew):
-        names = sorted(graph.variables(_DOUBLED.sub("", text)))
+        names = sorted(crew_shape.variables(_DOUBLED.sub("", text)))
         if names:
             listed = ", ".join(f"{{{name}}}" for name in names)
             yield (
@@ -61,7 +61,7 @@ def _edited(crew: Crew) -> Iterator[str]:
     for item, what, fields in _items(crew):
         if isinstance(item, BaseAgent) and item.crew is not crew:
             continue  # another crew has put its inputs into this agent's texts
-        sent = view.as_sent(item, last)
+        sent = interpolation.as_sent(item, last)
         for field in fields:
             text = getattr(item, field, None)
             if isinstance(text, str) and sent is not None and not text.startswith(str(getattr(sent, field))):
@@ -80,7 +80,7 @@ def _templates(crew: Crew) -> Iterator[tuple[str, str, str]]:
 
 
 def _items(crew: Crew) -> Iterator[tuple[Task | BaseAgent, str, tuple[str, ...]]]:
-    for name, task in zip(graph.task_names(crew), crew.tasks, strict=True):
-        yield task, f"Task {name!r}", graph.TASK_TEXTS
-    for agent in graph.crew_agents(crew):
-        yield agent, f"Agent {str(agent.role).strip()!r}", graph.AGENT_TEXTS
+    for name, task in zip(crew_shape.task_names(crew), crew.tasks, strict=True):
+        yield task, f"Task {name!r}", crew_shape.TASK_TEXTS
+    for agent in crew_shape.crew_agents(crew):
+        yield agent, f"Agent {str(agent.role).strip()!r}", crew_shape.AGENT_TEXTS

@@ -4,38 +4,43 @@ Every hash is the SHA-256 of RFC 8785 canonical JSON of `["crew_repo", record ty
 stored beside each record; the golden file of the tests pins the hashes. They are equal in every process, on every
 machine, under every hash seed and every supported Python. What cannot be hashed is named (`Hashed.opaque`).
 
-What counts:
-- Values by type and content: 1, 1.0, True and "1" differ. The order of a dict counts where code holds it and may go
-  through it (globals, closures, fields of tools), and not where it is looked up (parameters of a model).
-- Paths that code holds, as texts or `pathlib` paths, by their place in the project of that code, or in the working
-  folder (`_places`); a path anywhere else, and the text of a prompt, as it is.
-- Functions by their syntax (or bytecode, where the source is not what is live), defaults, closures, annotations and the
-  globals that they read; so in turn the user's helpers, classes, constants and modules, wherever they stand. Comments,
-  layout and docstrings that nothing reads do not count. Installed code counts by its name.
-- Environment variables that code reads by name, as they are by now; each is told apart (`Hashed.environment`). Of those
-  that a user's model reads, the adapter counts what names the model, its endpoint or a parameter, not its switches.
-- Classes by their bases, fields in their order, methods and attributes; objects by class and attributes.
-- Of a model, not the attributes that only decide whether a call fails (`_failing`): an answer was given; nor what it
-  writes as it answers.
-- What the work of a crew may change - globals, free variables, defaults, attributes - as it was given and not as runs
-  have left it (`_kept`). Work is what CrewAI calls of tools, guardrails, callbacks and models, and what that comes to
-  (`_reach`); it may change what it binds anew, changes in place, calls methods of, or hands to others (`_usage`,
-  `_marks`). What it only reads counts as it is by now, and so does what only others set. An attribute that work writes,
-  and a method that only others call sets from its parameters, cannot be hashed: nobody can tell whose value it has.
-- Of a client of HTTP, its address, its query and its headers (`_clients`), and whatever of the user's hangs on it:
-  adapters, transports, hooks, auth objects (`_hanging`). Of a thread or a pool, the user's code that it calls.
-- Of a client, a thread or another thing of plumbing that the user has derived a class of, what the user has added.
-- Handles of data that lives elsewhere (databases, buckets, scratch folders) by where it is (`_elsewhere`).
+| room | what | counts by |
+| --- | --- | --- |
+| `handlers.values` | value | type and content: 1, 1.0, True and "1" differ |
+| | dict that code holds | content and order, since code may go through it |
+| | dict of a model's parameters | content |
+| `code.project_paths` | path that code holds | place in that code's project, or in the working folder |
+| | path elsewhere, or in a prompt | text |
+| `handlers.functions` | function | syntax, or bytecode where the source is not what is live |
+| | | defaults, closure, annotations |
+| | | globals that it reads: helpers, classes, constants, modules of the user's |
+| `code.ownership` | installed code | name |
+| `code.environment` | variable that code reads by name | value by now; told apart (`Hashed.environment`) |
+| `handlers.classes` | class | bases, fields in their order, methods, attributes |
+| `handlers.objects` | object | class and attributes |
+| `handlers.pydantic_models` | model of pydantic's | class, fields, extras, private attributes |
+| `code.failing_branches` | language model | parameters, but those that only decide whether a call fails |
+| `as_first_seen` | what work may change | value as it was given, and not as runs have left it |
+| `handlers.http_clients` | client of HTTP | address, query, headers |
+| `attachments` | object of a library | the user's code that hangs on it: adapters, hooks, transports |
+| `handlers.resources` | thread, pool, lock | type, and the user's code that it calls |
+| | class derived from one of these | what the user has added |
+| `handlers.remote_data` | handle of data elsewhere | place of the data: database, bucket, folder |
 
-What does not count, and cannot be seen: the values of what is named like a secret (`_secret_names`) or is a SecretStr
-(of an object there, only the user's class), and the passwords in URLs (`handing_over` tells the caller what they were,
-who keeps them out of what is stored); headers that say who asks or which request it is; environment variables whose
-names are made at run time, or that are read by other ways than `os.environ` and `os.getenv` under these names; what
-others change in place, during a run, of a library's object that its work uses; docstrings that are read by other ways
-than `name.__doc__`; names that only the text of an `eval` or `exec` mentions; changes at run time of modules that a
-function imports itself or passes around whole, whose files count instead; the subclasses of a class; what a weak
-reference leads to or calls; the state of locks, loggers and threads; a client's cookies, time-outs, proxies and
-certificates, and the settings of a library's own adapters.
+Work is what CrewAI calls of tools, guardrails, callbacks and models, and what that comes to (`code.reach`). It may
+change what it binds anew, changes in place, calls methods of, or hands to others (`code.changed_at_work`). What it only
+reads counts as it is by now. An attribute that work writes, and that a method which only others call sets from its
+parameters, cannot be hashed: nobody can tell whose value it has.
+
+These do not count, and nobody can see their change:
+- comments, layout, and docstrings that nothing reads by `name.__doc__`;
+- secrets: the values of what is named like one (`secrets.names`), a SecretStr, passwords in URLs;
+- headers that say who asks or which request it is; cookies, time-outs, proxies, certificates of a client;
+- settings of a library's own adapters, and what others change in place of a library's object during a run;
+- environment variables whose names are made at run time, or that are not read by `os.environ` or `os.getenv`;
+- names that only the text of an `eval` or `exec` mentions; the subclasses of a class; what a weak reference leads to;
+- changes at run time of modules that a function imports itself or passes around whole: their files count instead;
+- the state of locks, loggers and threads.
 """
 
 from __future__ import annotations
@@ -44,27 +49,20 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from crew_repo.hashing import (  # noqa: F401
-    _annotations,
-    _callables,
-    _classes,
-    _clients,
-    _elsewhere,
-    _objects,
-    _plumbing,
-    _pydantic,
-    _values,
+from crew_repo.canonical import FORMAT, JsonValue, digest
+from crew_repo.code import only_failing
+from crew_repo.hashing import handlers as handlers
+from crew_repo.hashing.as_first_seen import Work, attributes_of
+from crew_repo.hashing.dispatch import Steps, handles, handles_marked, handles_named, register_hasher, unregister_hasher
+from crew_repo.hashing.handlers.http_clients import (
+    acting_headers,
+    client_address,
+    client_headers,
+    endpoint,
+    hangs_on_client,
 )
-from crew_repo.hashing._canonical import FORMAT, JsonValue, digest
-from crew_repo.hashing._clients import acting_headers, client_address, client_headers, endpoint, hangs_on_client
-from crew_repo.hashing._dispatch import handles, handles_marked, handles_named, register_hasher, unregister_hasher
-from crew_repo.hashing._failing import only_failing
-from crew_repo.hashing._handing import Exchange, exchange, handed_on
-from crew_repo.hashing._kept import Work, attributes_of
-from crew_repo.hashing._marks import Marks, marked, of_work, written_at_work
-from crew_repo.hashing._origin import is_own_class, is_own_function
-from crew_repo.hashing._pydantic import model_state
-from crew_repo.hashing._records import (
+from crew_repo.hashing.handlers.pydantic_models import model_state
+from crew_repo.hashing.record_hashes import (
     context_hash,
     definition_hash,
     input_hash,
@@ -73,25 +71,21 @@ from crew_repo.hashing._records import (
     sent_hash,
     text_hash,
 )
-from crew_repo.hashing._secret_forms import masked
-from crew_repo.hashing._secret_names import is_secret, is_secret_name, may_be_secret_name
-from crew_repo.hashing._secrets import handing_over, may_hold_secrets, secrets_in, spoken, spoken_variable
-from crew_repo.hashing._state import instance_state
-from crew_repo.hashing._walker import Hashed, Steps, Walker, left_out, walk
+from crew_repo.hashing.walker import Hashed, Walker, left_out, walk
+from crew_repo.hashing.work import changed_at_work, exchange, of_work
 
 _BASE = re.compile(r"^(\[\d+\])*\.?")  # where a member of a base class stands
 
 __all__ = [
     "FORMAT",
-    "Exchange",
     "Hashed",
     "JsonValue",
-    "Marks",
     "Steps",
     "Walker",
     "Work",
     "acting_headers",
     "attributes_of",
+    "changed_at_work",
     "client_address",
     "client_headers",
     "context_hash",
@@ -99,8 +93,6 @@ __all__ = [
     "digest",
     "endpoint",
     "exchange",
-    "handed_on",
-    "handing_over",
     "handles",
     "handles_marked",
     "handles_named",
@@ -110,28 +102,14 @@ __all__ = [
     "hash_model_class",
     "hash_value",
     "input_hash",
-    "instance_state",
-    "is_own_class",
-    "is_own_function",
-    "is_secret",
-    "is_secret_name",
     "left_out",
-    "marked",
-    "masked",
-    "may_be_secret_name",
-    "may_hold_secrets",
     "model_state",
-    "only_failing",
     "output_hash",
     "private_text_hash",
     "register_hasher",
-    "secrets_in",
     "sent_hash",
-    "spoken",
-    "spoken_variable",
     "text_hash",
     "unregister_hasher",
-    "written_at_work",
 ]
 
 
@@ -159,7 +137,7 @@ def hash_callable(function: Callable[..., Any], path: str) -> Hashed:
 
 
 def hash_model_class(cls: type, path: str) -> Hashed:
-    """Hash the class of a language model, but for what only decides whether a call of it fails (see `_failing`)."""
+    """Hash the class of a language model, without what only decides whether a call fails (`code.failing_branches`)."""
     left_out = only_failing(cls)
     if not left_out:
         return hash_class(cls, path)

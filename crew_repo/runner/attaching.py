@@ -12,13 +12,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from crew_repo import adapter
 from crew_repo.errors import AttachError
-
-if TYPE_CHECKING:
-    from crew_repo.runner.engine import Engine, Request
+from crew_repo.runner.request import Request, Runs
 
 __all__ = ["Reading", "attach", "detach", "run_when_read"]
 
@@ -37,13 +35,13 @@ class Reading(dict[str, Any]):
     So several streams of one crew do not mix, whenever each is read, and those of an attached crew keep their options.
     """
 
-    def __init__(self, engine: Engine, request: Request) -> None:
+    def __init__(self, engine: Runs, request: Request) -> None:
         super().__init__(request.inputs or {})
         self.engine, self.request = engine, request
         self.token = object()
 
 
-def attach(crew: Any, engine: Engine, options: Mapping[str, Any]) -> None:
+def attach(crew: Any, engine: Runs, options: Mapping[str, Any]) -> None:
     """Send every kickoff of this crew, and of its copies, through the engine, with these options of `run`.
 
     Raises AttachError if the crew is attached to another repository.
@@ -88,7 +86,7 @@ def _repeat(crew: Any, name: str, *args: Any, **kwargs: Any) -> Any:
         _repeated.reset(token)
 
 
-def detach(crew: Any, engine: Engine) -> None:
+def detach(crew: Any, engine: Runs) -> None:
     """Take the overrides of this engine off again, but for streams of `run` that are still to be read."""
     if _attached_to(crew) is engine:
         for name in ("copy", *_REPEATING, _MARK):
@@ -97,7 +95,7 @@ def detach(crew: Any, engine: Engine) -> None:
 
 
 @contextmanager
-def run_when_read(engine: Engine, request: Request) -> Iterator[tuple[Reading, Callable[[Any], Any]]]:
+def run_when_read(engine: Runs, request: Request) -> Iterator[tuple[Reading, Callable[[Any], Any]]]:
     """Have a request run when CrewAI comes back with its reading; the stream that CrewAI makes is then to be passed.
 
     When the last stream of a crew that is not attached is read, or has gone unread, the crew is as it was.

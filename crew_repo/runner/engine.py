@@ -13,18 +13,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from crew_repo.declared import leave_out_state
+from crew_repo.declared_files import leave_out_state
 from crew_repo.errors import InputError, RunningLoopError
 from crew_repo.policy import TaskPolicy, merge_policies
 from crew_repo.runner.options import RunOptions, check_policies, check_workflow_id, forced_names, nearest
+from crew_repo.runner.request import Request
 from crew_repo.store import Store
 
 if TYPE_CHECKING:
     from crew_repo.model import Plan
-    from crew_repo.runner.keeper import Keeper
+    from crew_repo.runner.heartbeat import Keeper
     from crew_repo.runner.session import Session
 
-__all__ = ["Engine", "EngineSettings", "Request", "refuse_running_loop"]
+__all__ = ["Engine", "EngineSettings", "refuse_running_loop"]
 
 log = logging.getLogger("crew_repo")
 
@@ -39,24 +40,6 @@ class EngineSettings:
     lease_seconds: float
     busy_timeout_seconds: float
     verbose: bool | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """A run that was asked for, and found to make sense."""
-
-    crew: Any
-    inputs: Mapping[str, Any] | None
-    input_files: Mapping[str, Any] | None
-    options: RunOptions
-    quiet: bool = False
-
-    @property
-    def files(self) -> dict[str, Any]:
-        """The files that go with the prompts, by name."""
-        from crew_repo import adapter
-
-        return dict(adapter.files_in(self.inputs, self.input_files))
 
 
 class Engine:
@@ -191,7 +174,7 @@ class Engine:
         return await self.arun_now(replace(request, quiet=True)) if served is None else served
 
     def _served(self, request: Request) -> Any | None:
-        from crew_repo.runner.shortcut import serve_all
+        from crew_repo.runner.all_fresh import serve_all
 
         self._check(request)
         if request.crew.stream:
@@ -204,7 +187,7 @@ class Engine:
         Where callbacks may change the inputs, the kickoff itself finds what they lack.
         """
         from crew_repo import adapter
-        from crew_repo.runner.declared_files import check_files
+        from crew_repo.runner.required_files import check_files
 
         crew = request.crew
         if crew.before_kickoff_callbacks:
@@ -224,7 +207,7 @@ class Engine:
         return Session(self.store, keeper, request.crew, request.options, files=request.files, display=display)
 
     def _kept(self) -> Keeper:
-        from crew_repo.runner.keeper import Keeper
+        from crew_repo.runner.heartbeat import Keeper
 
         with self._lock:
             if self._keeper is None:

@@ -14,11 +14,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from crew_repo import adapter
-from crew_repo.declared import declared
+from crew_repo.declared_files import declared
 from crew_repo.model import PLANNER, PLANNER_POSITION, Decision, Plan, Reason, ReasonKind, Record, Status, TaskHead
-from crew_repo.runner.declared_files import check_files
 from crew_repo.runner.options import RunOptions, utc_now
-from crew_repo.runner.together import Handed, handed_in, more_together
+from crew_repo.runner.required_files import check_files
+from crew_repo.runner.tied_tasks import Handed, handed_in, more_together
 from crew_repo.staleness import Current, counts_resolved, current_state, decide, decide_unknown, name_upstreams
 from crew_repo.store import Store
 

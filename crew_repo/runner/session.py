@@ -40,18 +40,18 @@ from crew_repo.model import (
     TaskRun,
     Usage,
 )
-from crew_repo.runner.declared_files import check_files
 from crew_repo.runner.display import Display
 from crew_repo.runner.failures import failure_from, kept_elsewhere
-from crew_repo.runner.keeper import Keeper
+from crew_repo.runner.heartbeat import Keeper
 from crew_repo.runner.nesting import executing, waits_for_us
 from crew_repo.runner.options import RunOptions, utc_now
 from crew_repo.runner.planner import settled_walk
-from crew_repo.runner.together import Handed, beside, handed_in
+from crew_repo.runner.required_files import check_files
+from crew_repo.runner.tied_tasks import Handed, beside, handed_in
 from crew_repo.runner.unwritten import Finished
 from crew_repo.staleness import Current, current_state, decide, name_upstreams
 from crew_repo.store import Store
-from crew_repo.store.owners import this_owner
+from crew_repo.store.process_identity import this_owner
 
 __all__ = ["Session", "new_run_id", "utc_now"]
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from crew_repo.errors import ForkedConnectionError, StoreBusyError, StoreError, StoreOpenError
 from crew_repo.store.dialect import Dialect
-from crew_repo.store.forks import ForkGate
+from crew_repo.store.fork_gate import ForkGate
 from crew_repo.store.schema import empty_sqlite, ensure_schema
 from crew_repo.store.sqlite import SQLite
 

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, func, select, update
 
 from crew_repo.model import PLANNER, Claim, Holder, Lease, Outcome, RunStatus, Scope, TaskRun
-from crew_repo.store.owners import is_alive, is_dead
+from crew_repo.store.process_identity import is_alive, is_dead
 from crew_repo.store.records import is_finished, live_record, shared_since
 from crew_repo.store.rows import task_run_row
 from crew_repo.store.tables import LEASE, RUN, TASK_RUN

@@ -28,7 +28,7 @@ from crew_repo.model import (
     Usage,
 )
 from crew_repo.store.columns import DamagedTime
-from crew_repo.store.owners import pid_of
+from crew_repo.store.process_identity import pid_of
 from crew_repo.store.tables import RECORD, RUN, TASK_RUN, TASK_STATE
 
 __all__ = [

@@ -20,7 +20,7 @@ from sqlalchemy.dialects.sqlite import insert, pysqlite
 
 from crew_repo.errors import RunGoneError, StoreBusyError, StoreError, StoreFullError, StoreOpenError
 from crew_repo.store.dialect import VERSION_TABLE, Dialect, Row, Turns
-from crew_repo.store.prepared import Prepared
+from crew_repo.store.fast_sqlite import Prepared
 
 __all__ = ["APPLICATION_ID", "SQLite"]
 

@@ -21,7 +21,7 @@ from crew_repo.model import (
     Usage,
 )
 from crew_repo.store import Store
-from crew_repo.store.owners import this_owner
+from crew_repo.store.process_identity import this_owner
 
 __all__ = ["DEAD", "ELSEWHERE", "Clock", "Kit", "new_record", "now", "task_run"]
 

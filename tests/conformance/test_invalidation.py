@@ -10,7 +10,7 @@ import pytest
 
 from crew_repo.model import Claim, NewRecord, Outcome, Record
 from crew_repo.store import Store
-from crew_repo.store.owners import this_owner
+from crew_repo.store.process_identity import this_owner
 from tests.conformance.kit import Kit, new_record, task_run
 
 WAYS = ["invalidate", "delete"]

@@ -12,7 +12,7 @@ import pytest
 from crew_repo.errors import StoreError
 from crew_repo.model import Claim, NewRecord, Outcome, RunStatus
 from crew_repo.store import Store, leases
-from crew_repo.store.owners import this_owner
+from crew_repo.store.process_identity import this_owner
 from tests.conformance.kit import DEAD, ELSEWHERE, Clock, Kit, new_record, task_run
 
 

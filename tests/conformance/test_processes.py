@@ -21,7 +21,7 @@ import pytest
 
 from crew_repo.errors import ForkedConnectionError, StoreError
 from crew_repo.model import RunStatus
-from crew_repo.store import Store, forks
+from crew_repo.store import Store, fork_gate
 from tests.conformance.kit import Kit, new_record, task_run
 from tests.processes import forkserver
 
@@ -92,7 +92,7 @@ def test_a_fork_does_not_wait_for_threads_that_come_after_it(kit: Kit) -> None:
 
 def test_a_fork_in_the_middle_of_a_transaction_is_refused(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
     """The child gets a clear error, and the parent goes on."""
-    monkeypatch.setattr(forks, "_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(fork_gate, "_WAIT_SECONDS", 0.1)
     kit.start()
     inside, leave = threading.Event(), threading.Event()
 

@@ -11,7 +11,7 @@ from crewai import Crew
 from crewai.tools import BaseTool
 
 from crew_repo import TaskPolicy
-from crew_repo.hashing import _walker, register_hasher, unregister_hasher
+from crew_repo.hashing import register_hasher, unregister_hasher, walker
 from tests import crews
 
 
@@ -57,8 +57,8 @@ def test_data_is_not_hashed_for_each_task_of_a_run_that_serves(repo, model, read
 def test_plain_data_is_walked_once_however_many_tasks_are_executed(repo, model, monkeypatch):
     """A table of Python's own types is known by its content: five executed tasks and a second crew walk it once."""
     walked: list[object] = []
-    remember = _walker.remember
-    monkeypatch.setattr(_walker, "remember", lambda mark, encoded: walked.append(mark) or remember(mark, encoded))
+    remember = walker.remember
+    monkeypatch.setattr(walker, "remember", lambda mark, encoded: walked.append(mark) or remember(mark, encoded))
 
     def crew() -> Crew:
         clerk = crews.agent(model, tools=[Look(table=[["walked once", n] for n in range(2000)])])

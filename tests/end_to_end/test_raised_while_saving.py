@@ -170,7 +170,7 @@ def test_an_output_that_cannot_be_stored_is_kept_as_text(repo, tmp_path, monkeyp
         raise ArithmeticError("it has no JSON form")
 
     with monkeypatch.context() as patched, pytest.raises(ArithmeticError):
-        patched.setattr("crew_repo.adapter.outputs._dump_messages", unfit)
+        patched.setattr("crew_repo.adapter.running.outputs._dump_messages", unfit)
         repo.run(one_task(model))
     ((name, retired, why),) = rows(tmp_path / "state.db")
     assert (name, retired, "only its text is kept" in why) == ("look", None, True)

@@ -11,8 +11,9 @@ import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crew_repo.hashing import digest, hash_value, is_secret_name
-from crew_repo.hashing._canonical import canonical, encode_json
+from crew_repo.canonical import canonical, encode_json
+from crew_repo.hashing import digest, hash_value
+from crew_repo.secrets import is_secret_name
 
 texts = st.text(alphabet=st.characters(), max_size=8)
 keys = st.text(alphabet=string.ascii_lowercase[:4], max_size=3)

@@ -13,7 +13,7 @@ from crewai import LLM, Agent, Crew, Task
 from crewai.tools import BaseTool, tool
 from pydantic import PrivateAttr
 
-import crew_repo.adapter.definition as definition
+import crew_repo.adapter.describing.task as definition
 import crew_repo.runner.planner as planner
 import crew_repo.runner.session as session
 from crew_repo import StateRepository, TaskPolicy

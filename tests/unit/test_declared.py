@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crew_repo import TaskPolicy
-from crew_repo.declared import declared, find_files
+from crew_repo.declared_files import declared, find_files
 from crew_repo.errors import PolicyError
 
 FILES = ("terms/a.txt", "terms/b.txt", "terms/deep/c.txt", "terms/.hidden", "terms/d.md", "e.txt", ".f.txt")

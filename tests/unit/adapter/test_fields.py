@@ -1,4 +1,4 @@
-"""Every field of CrewAI's models is decided about in `adapter/fields.py`; a new one fails here by name."""
+"""Every field of CrewAI's models is decided about in `adapter/field_table.py`; a new one fails here by name."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from crewai.tasks.conditional_task import ConditionalTask
 from crewai.tools.base_tool import BaseTool, Tool
 from pydantic import BaseModel
 
-from crew_repo.adapter import fields
-from crew_repo.adapter.parts import Parts
-from crew_repo.adapter.remotes import add_remote
+from crew_repo.adapter.describing import field_table
+from crew_repo.adapter.describing.components import Parts
+from crew_repo.adapter.describing.servers import add_remote
 
 
 def providers() -> list[type[BaseModel]]:
@@ -34,12 +34,12 @@ def providers() -> list[type[BaseModel]]:
     return list(found.values())
 
 
-TABLES: list[tuple[str, dict[str, fields.Kind], list[type[BaseModel]]]] = [
-    ("TASK", fields.TASK, [Task, ConditionalTask]),
-    ("AGENT", fields.AGENT, [Agent]),
-    ("CREW", fields.CREW, [Crew]),
-    ("LLM", fields.LLM, [BaseLLM, LLM, *providers()]),
-    ("TOOL", fields.TOOL, [BaseTool, Tool]),
+TABLES: list[tuple[str, dict[str, field_table.Kind], list[type[BaseModel]]]] = [
+    ("TASK", field_table.TASK, [Task, ConditionalTask]),
+    ("AGENT", field_table.AGENT, [Agent]),
+    ("CREW", field_table.CREW, [Crew]),
+    ("LLM", field_table.LLM, [BaseLLM, LLM, *providers()]),
+    ("TOOL", field_table.TOOL, [BaseTool, Tool]),
 ]
 DECIDED = [(name, table, model) for name, table, models in TABLES for model in models]
 # These have no table: every member counts but what `knowledge` and `tools` name.
@@ -52,17 +52,17 @@ KNOWN = [
 ]  # fmt: skip
 
 
-def undecided(table: dict[str, fields.Kind], model: type[BaseModel]) -> list[str]:
+def undecided(table: dict[str, field_table.Kind], model: type[BaseModel]) -> list[str]:
     return sorted(set(model.model_fields) - set(table))
 
 
 @pytest.mark.parametrize(("name", "table", "model"), DECIDED, ids=[f"{n}-{m.__name__}" for n, _, m in DECIDED])
-def test_every_field_is_decided_about(name: str, table: dict[str, fields.Kind], model: type[BaseModel]):
+def test_every_field_is_decided_about(name: str, table: dict[str, field_table.Kind], model: type[BaseModel]):
     """CrewAI's fields are all in the table of their class."""
     new = undecided(table, model)
     assert not new, (
         f"CrewAI's {model.__name__} has fields that nobody has decided about: {', '.join(new)}. Put each into "
-        f"fields.{name} of crew_repo/adapter/fields.py: TEXT or VALUE if it can change an answer, OWN with code in "
+        f"fields.{name} of crew_repo/adapter/field_table.py: TEXT or VALUE if it can change an answer, OWN with code in "
         "the adapter, PLUMBING if it reaches no model; and a mutation into tests/property/mutations.py."
     )
 
@@ -83,8 +83,8 @@ def test_an_unknown_field_is_found_and_counts():
     class NewerTask(Task):
         mood: str = "calm"
 
-    assert undecided(fields.TASK, NewerTask) == ["mood"]
-    assert fields.kind_of(fields.TASK, "mood") is fields.Kind.VALUE
+    assert undecided(field_table.TASK, NewerTask) == ["mood"]
+    assert field_table.kind_of(field_table.TASK, "mood") is field_table.Kind.VALUE
 
 
 class RemoteAgent(BaseModel):

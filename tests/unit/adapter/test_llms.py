@@ -13,8 +13,8 @@ from crewai.llms.base_llm import BaseLLM
 from crewai.llms.hooks.base import BaseInterceptor
 from crewai.llms.providers.openai.completion import OpenAICompletion
 
-from crew_repo.adapter.llms import add_llm
-from crew_repo.adapter.parts import Parts
+from crew_repo.adapter.describing.components import Parts
+from crew_repo.adapter.describing.llm import add_llm
 from crew_repo.hashing import client_address
 from tests.property.mutations import of_litellm
 

@@ -11,9 +11,9 @@ from crewai.mcp import MCPServerHTTP, MCPServerStdio
 from mcp import StdioServerParameters
 from mcp.client.session import ClientSession
 
-from crew_repo.adapter import embedded as embedded
-from crew_repo.adapter.parts import Parts
-from crew_repo.adapter.remotes import add_remote
+from crew_repo.adapter.describing import nested_objects as nested_objects
+from crew_repo.adapter.describing.components import Parts
+from crew_repo.adapter.describing.servers import add_remote
 from crew_repo.hashing import hash_value
 
 

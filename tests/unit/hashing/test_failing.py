@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from crew_repo.hashing import hash_model_class, only_failing
+from crew_repo.code import only_failing
+from crew_repo.hashing import hash_model_class
 from tests.unit.hashing.conftest import Project
 from tests.unit.hashing.switched import (
     AlsoAnswers,

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from crew_repo.hashing import _plain, handing_over, hash_value, register_hasher, unregister_hasher
-from crew_repo.hashing._walker import Hashed
+from crew_repo.hashing import hash_value, plain_data, register_hasher, unregister_hasher
+from crew_repo.hashing.walker import Hashed
+from crew_repo.secrets import handing_over
 
 KEY = "ghp_" + "a1B2" * 9
 
@@ -20,17 +21,17 @@ KEY = "ghp_" + "a1B2" * 9
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch):
     """Each test starts in a process that has walked nothing."""
-    monkeypatch.setattr(_plain, "_known", {})
-    monkeypatch.setattr(_plain, "_FEWEST", 2)
+    monkeypatch.setattr(plain_data, "_known", {})
+    monkeypatch.setattr(plain_data, "_FEWEST", 2)
 
 
 def anew(value: object, *, ordered: bool = True) -> Hashed:
     """The hash of a value in a process that knows nothing."""
-    known, _plain._known = _plain._known, {}
+    known, plain_data._known = plain_data._known, {}
     try:
         return hash_value(value, "v", ordered=ordered)
     finally:
-        _plain._known = known
+        plain_data._known = known
 
 
 class Level(IntEnum):

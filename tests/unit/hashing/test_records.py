@@ -9,10 +9,10 @@ from hashlib import sha256
 import pytest
 import rfc8785
 
-from crew_repo import hashing
+from crew_repo import canonical as canonical_json
+from crew_repo.canonical import canonical, encode_json
 from crew_repo.errors import UnhashableError
 from crew_repo.hashing import context_hash, definition_hash, digest, input_hash, output_hash, text_hash
-from crew_repo.hashing._canonical import canonical, encode_json
 from crew_repo.model import Component, StoredResult
 
 
@@ -31,7 +31,7 @@ def test_the_record_type_takes_part():
 def test_the_format_takes_part(monkeypatch):
     """A new format changes every hash."""
     before = text_hash("a")
-    monkeypatch.setattr(hashing._canonical, "FORMAT", 2)
+    monkeypatch.setattr(canonical_json, "FORMAT", 2)
     assert text_hash("a") != before
 
 

@@ -6,8 +6,9 @@ import hashlib
 
 import pytest
 
-from crew_repo.hashing import digest, hash_value, masked, text_hash
-from crew_repo.hashing._canonical import private_digest
+from crew_repo.canonical import private_digest
+from crew_repo.hashing import digest, hash_value, text_hash
+from crew_repo.secrets import masked
 
 SECRET = "q7Zp4mX2" * 3
 FORMS = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crew_repo.hashing import is_secret, is_secret_name
+from crew_repo.secrets import is_secret, is_secret_name
 
 SECRET = """
 api_key apikey apiKey API_KEY x-api-key X-Api-Key OPENAI_API_KEY openai_apikey _api_key secret client_secret secret_key

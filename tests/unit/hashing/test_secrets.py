@@ -11,7 +11,8 @@ import pytest
 import requests
 from pydantic import BaseModel, SecretBytes, SecretStr
 
-from crew_repo.hashing import handing_over, hash_callable, hash_value, secrets_in
+from crew_repo.hashing import hash_callable, hash_value
+from crew_repo.secrets import handing_over, secrets_in
 
 GLOBALS = """
 API_KEY = "MARK-global"

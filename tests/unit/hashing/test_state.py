@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from crew_repo.hashing import Marks, Work, _kept, hash_callable, hash_value, marked, written_at_work
+from crew_repo.code import Marks, marked, written_at_work
+from crew_repo.hashing import Work, as_first_seen, hash_callable, hash_value
 from tests.unit.hashing.conftest import Project
 
 TOOL = """
@@ -496,11 +497,11 @@ def test_nothing_is_kept_of_objects_that_are_gone():
     """What is remembered goes with the object."""
     tool = Counted()
     hash_value(tool, "t")
-    assert id(tool) in _kept._owners
+    assert id(tool) in as_first_seen._owners
     key = id(tool)
     del tool
     gc.collect()
-    assert key not in _kept._owners
+    assert key not in as_first_seen._owners
 
 
 def test_hashing_keeps_nothing_alive(project):

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from crew_repo.hashing import Marks, Work, hash_callable, hash_value, marked
+from crew_repo.code import Marks, marked
+from crew_repo.hashing import Work, hash_callable, hash_value
 
 WAYS: dict[str, tuple[str, str | None]] = {
     'lazy_global': (

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from crew_repo.errors import StoreBusyError
-from crew_repo.runner import keeper as keeper_module
-from crew_repo.runner.keeper import Keeper
+from crew_repo.runner import heartbeat as keeper_module
+from crew_repo.runner.heartbeat import Keeper
 from crew_repo.store import Store
 
 

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from crew_repo.store import owners
-from crew_repo.store.owners import is_alive, is_dead, pid_of, this_owner
+from crew_repo.store import process_identity
+from crew_repo.store.process_identity import is_alive, is_dead, pid_of, this_owner
 
 _FIELDS = ("host", "pid", "start", "boot", "namespace", "machine")
 
@@ -19,7 +19,7 @@ def _owner(**changes: str) -> str:
 
 
 def _owner_of_child(*, wait: bool) -> str:
-    code = "from crew_repo.store.owners import this_owner; print(this_owner(), flush=True)"
+    code = "from crew_repo.store.process_identity import this_owner; print(this_owner(), flush=True)"
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     owner = child.stdout.readline().strip()
@@ -39,7 +39,7 @@ def test_this_process_is_alive() -> None:
 
 def test_another_living_process_is_alive() -> None:
     """The parent of this one is at work."""
-    start = owners._state_and_start(os.getppid())
+    start = process_identity._state_and_start(os.getppid())
     assert start is not None
     assert is_alive(_owner(pid=str(os.getppid()), start=start[1])) is True
 
@@ -69,9 +69,9 @@ def test_what_cannot_be_known_is_not_called_dead(changes: dict[str, str]) -> Non
 
 def test_after_a_restart_of_the_machine_all_are_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same machine, another boot; but only outside of containers."""
-    here = owners._parse(this_owner())
+    here = process_identity._parse(this_owner())
     assert here is not None
-    monkeypatch.setattr(owners, "_parse", lambda text: here._replace(boot="before", namespace="4026531836", machine="m")
+    monkeypatch.setattr(process_identity, "_parse", lambda text: here._replace(boot="before", namespace="4026531836", machine="m")
                         if text == "old" else here._replace(namespace="4026531836", machine="m"))  # fmt: skip
     assert is_dead("old")
 

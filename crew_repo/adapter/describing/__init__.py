@@ -1,0 +1,1 @@
+"""Describing a crew: every part that can change the answer of a task, as components with readable paths."""

@@ -1,0 +1,114 @@
+"""The components of knowledge: its content, wherever it lies."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from crewai.knowledge.source.base_knowledge_source import BaseKnowledgeSource
+from crewai.llms.base_llm import BaseLLM
+from pydantic import BaseModel
+
+from crew_repo.adapter.describing.components import Parts, crewais_names, is_crewais
+from crew_repo.adapter.describing.llm import add_llm
+from crew_repo.hashing import left_out, model_state
+
+__all__ = ["add_embedder", "add_knowledge", "add_memory", "add_own_of_source", "given_sources"]
+
+_NOT_CONTENT = frozenset(
+    ["chunks", "chunk_embeddings", "storage", "collection_name", "file_path", "file_paths", "safe_file_paths"]
+)
+
+
+def add_knowledge(parts: Parts, prefix: str, sources: Sequence[BaseKnowledgeSource] | None) -> None:
+    """Each source's content and chunking, under `{prefix}knowledge:{file name}`; files are read again."""
+    counted: Counter[str] = Counter()
+    for source in sources or []:
+        name = _name(source)
+        counted[name] += 1
+        path = f"{prefix}knowledge:{name}" + (f"#{counted[name]}" if counted[name] > 1 else "")
+        _add_source(parts, path, source)
+
+
+def given_sources(owner: Any) -> Sequence[BaseKnowledgeSource] | None:
+    """The sources of a crew or an agent: its own, else those of a Knowledge that was given to it whole."""
+    return owner.knowledge_sources or getattr(owner.knowledge, "sources", None)
+
+
+def _files(source: BaseKnowledgeSource) -> list[Path]:
+    return [Path(file) for file in getattr(source, "safe_file_paths", None) or []]
+
+
+def _named(files: Sequence[Path]) -> dict[str, Path]:
+    """Files by their names without folders; the second of a name is `name#2`."""
+    counted: Counter[str] = Counter()
+    named = {}
+    for file in files:
+        counted[file.name] += 1
+        named[file.name if counted[file.name] == 1 else f"{file.name}#{counted[file.name]}"] = file
+    return named
+
+
+def _name(source: BaseKnowledgeSource) -> str:
+    files = _files(source)
+    return files[0].name if files else type(source).__name__
+
+
+def _add_source(parts: Parts, path: str, source: BaseKnowledgeSource) -> None:
+    own = _own_names(source)
+    files = _named(_files(source))
+    for name, value in source.__dict__.items():
+        if name in own or name in _NOT_CONTENT or left_out(name, value) or (name == "content" and not value):
+            continue
+        if name == "content" and isinstance(value, dict):
+            names = {file: name for name, file in files.items()}
+            value = {names.get(Path(file), Path(file).name): text for file, text in value.items()}
+        parts.value(path if name == "content" else f"{path}.{name}", value)
+    for name, file in files.items():
+        parts.file(f"{path}.file:{name}", file)
+    if not is_crewais(type(source)):
+        parts.cls(f"{path}.source", type(source))
+        add_own_of_source(parts, path, source)
+        for name, file in _named(_own_files(source, own)).items():
+            parts.file(f"{path}.file:{name}", file)
+
+
+def add_own_of_source(parts: Parts, path: str, source: BaseKnowledgeSource) -> None:
+    """What the user's own class of source holds beside what CrewAI's does."""
+    parts.own(path, source, _own_names(source))
+
+
+def _own_names(source: BaseKnowledgeSource) -> set[str]:
+    """What the user's own class holds beside what CrewAI's does; `content` means the same in both."""
+    return model_state(source).keys() - crewais_names(type(source)) - {"content"}
+
+
+def _own_files(source: BaseKnowledgeSource, own: set[str]) -> list[Path]:
+    """The files that it names as CrewAI's classes do: what they say counts, beside where they are."""
+    given = [getattr(source, name) for name in ("file_path", "file_paths") if name in own]
+    named = [item for value in given for item in (value if isinstance(value, (list, tuple)) else [value])]
+    return [Path(item) for item in named if isinstance(item, (str, Path))]
+
+
+def add_embedder(parts: Parts, path: str, embedder: Any) -> None:
+    """The embedder's provider and parameters, without keys."""
+    if embedder is not None:
+        parts.value(path, embedder)
+
+
+def add_memory(parts: Parts, path: str, memory: Any) -> None:
+    """That there is a memory, and how it is configured; what it recalls is state (TaskPolicy.memory)."""
+    if not memory:
+        return
+    parts.json(path, True if memory is True else type(memory).__name__)
+    if isinstance(memory, BaseModel):
+        for name in ("scope", "scopes", "root_scope", "read_only", "recency_weight", "semantic_weight",
+                     "importance_weight", "recency_half_life_days"):  # fmt: skip
+            value = memory.__dict__.get(name)
+            if value is not None and isinstance(value, (str, int, float, bool, list)):
+                parts.value(f"{path}.{name}", value)
+        llm = memory.__dict__.get("llm")
+        if isinstance(llm, (str, BaseLLM)):
+            add_llm(parts, f"{path}.llm", llm)

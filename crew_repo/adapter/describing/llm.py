@@ -1,0 +1,202 @@
+"""The components of a language model: what it is asked with, where and through what; never its keys and time-outs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from crewai import LLM
+from crewai.llms.base_llm import BaseLLM
+from crewai.utilities.llm_utils import create_llm
+from pydantic import BaseModel
+
+from crew_repo.adapter import private
+from crew_repo.adapter.describing import field_table
+from crew_repo.adapter.describing.components import Parts, crewais_names, is_crewais
+from crew_repo.code import only_failing, written_at_work
+from crew_repo.hashing import acting_headers, client_address, client_headers, endpoint, hangs_on_client, model_state
+from crew_repo.secrets import is_secret
+
+__all__ = ["add_llm"]
+
+_ACTING_WORDS = {
+    *("model", "engine", "deployment", "provider", "version", "api", "url", "uri", "base", "host", "endpoint"),
+    *("region", "temperature", "seed", "tokens", "prompt", "system"),
+}
+_OWN_PLUMBING = {"timeout", "max_retries", "retries", "stream", "callbacks", "verbose"}
+_PLACE_WORDS = {"base", "url", "host", "endpoint", "region", "location", "version", "deployment", "project", "account"}
+# Of LiteLLM's providers, those whose variables do not begin with their name.
+_LITELLM_NAMES = {
+    **dict.fromkeys(("BEDROCK", "BEDROCK_CONVERSE", "SAGEMAKER", "SAGEMAKER_CHAT"), ("AWS_",)),
+    **dict.fromkeys(("VERTEX_AI", "VERTEX_AI_BETA"), ("VERTEX", "GOOGLE_")),
+    **{"WATSONX": ("WX_",), "GITHUB_COPILOT": ("GITHUB_",), "TEXT-COMPLETION-OPENAI": ("OPENAI_",)},
+    **{"GEMINI": ("GOOGLE_",), "TOGETHER_AI": ("TOGETHERAI_",), "FIREWORKS_AI": ("FIREWORKS_",)},
+}
+_ENDPOINTS = ("base_url", "api_base", "endpoint", "account_url")
+# What CrewAI's executor adds to an LLM's stop words for the ReAct loop; it is not the user's.
+_REACT_STOP = "\nObservation:"
+
+
+def add_llm(parts: Parts, path: str, llm: object) -> None:
+    """Every part of an LLM that acts on an answer, under `path`."""
+    if llm is None:
+        return
+    if isinstance(llm, str):
+        llm = _created(llm) or llm
+    if isinstance(llm, str):
+        parts.json(f"{path}.model", _model_name(llm, "openai"))
+    elif isinstance(llm, BaseLLM) and issubclass(type(llm), BaseLLM):  # a mock only says that it is one
+        _add_native(parts, path, llm)
+    else:
+        parts.value(path, llm)
+
+
+def _created(name: str) -> object | None:
+    """The LLM object that CrewAI will make of a model's name, as far as the environment allows it."""
+    try:
+        created: object | None = create_llm(name)
+    except Exception:  # noqa: BLE001 - a missing key or package: the kickoff itself will say so
+        return None
+    return created
+
+
+def _model_name(model: str, provider: str) -> list[str]:
+    """Provider and model: `gpt-4o` and `openai/gpt-4o` are the same."""
+    head, slash, tail = model.partition("/")
+    if slash and head.lower() == provider.lower():
+        return [provider, tail]
+    return [head, tail] if slash and not provider else [provider, model]
+
+
+def _add_native(parts: Parts, path: str, llm: BaseLLM) -> None:
+    parts.json(f"{path}.model", _model_name(str(llm.model), str(getattr(llm, "provider", "") or "")))
+    parts.fields(path, llm, field_table.LLM, skip=_own_fields(llm))
+    stop = [word for word in llm.stop or [] if word != _REACT_STOP]
+    if stop:
+        parts.value(f"{path}.stop", sorted(stop))
+    _add_response_format(parts, path, getattr(llm, "response_format", None))
+    _add_parameters(parts, path, getattr(llm, "additional_params", None) or {})
+    _add_client(parts, path, llm)
+    if not is_crewais(type(llm)):
+        _add_custom(parts, path, llm)
+
+
+def _add_parameters(parts: Parts, path: str, given: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        if "header" in name.lower():
+            _add_headers(parts, f"{path}.{name}", value)
+        elif not _is_plumbing(name, value):
+            parts.value(f"{path}.{name}", value)
+
+
+def _add_headers(parts: Parts, path: str, headers: object) -> None:
+    """Those that may choose the model, as gateways let them."""
+    said = acting_headers(headers)
+    if said:
+        parts.value(path, said)
+
+
+def _is_plumbing(name: str, value: object) -> bool:
+    identity = name.startswith("aws_") and not _PLACE_WORDS & set(name.split("_"))
+    plumbing = field_table.LLM.get(name) is field_table.Kind.PLUMBING or name in _ENDPOINTS or identity
+    return plumbing or is_secret(name, value)
+
+
+def _add_client(parts: Parts, path: str, llm: BaseLLM) -> None:
+    """Where the LLM asks and what its client adds, by the client that it has; what of the user's hangs on that.
+
+    LiteLLM has no client: of it, the environment variables count that name an endpoint or a region.
+    """
+    given = dict(getattr(llm, "client_params", None) or {})
+    client = _client(parts, llm)
+    where = client_address(client) or next((str(at) for name in _ENDPOINTS if (at := getattr(llm, name, None))), "")
+    if where:
+        parts.json(f"{path}.endpoint", endpoint(where))
+    headers = client_headers(client) if client is not None else {}
+    for said in (getattr(llm, "default_headers", None), given.pop("default_headers", None)):
+        headers = {**acting_headers(said), **headers}
+    _add_headers(parts, f"{path}.headers", headers)
+    _add_parameters(parts, f"{path}.client_params", given)
+    _add_hanging(parts, f"{path}.client", client, [getattr(llm, "interceptor", None), *given.values()])
+    if isinstance(llm, LLM):
+        _add_environment(parts, llm)
+
+
+def _add_hanging(parts: Parts, path: str, client: object, besides: list[object]) -> None:
+    """What of the user's hangs on a client, `besides` what counts by a name of its own."""
+    try:
+        hanging = hangs_on_client(client, besides)
+    except ValueError as error:
+        return parts.opaque(path, f"{type(client).__name__}: it {error}")
+    return parts.value(path, [tuple(place) for place in hanging]) if hanging else None
+
+
+def _client(parts: Parts, llm: BaseLLM) -> object | None:
+    """The client of CrewAI's own making; one of the user's is a part of the LLM like others."""
+    if "_client" not in crewais_names(type(llm)):
+        return None
+    return private.model_client(llm) or parts.memo.client(llm, private.made_model_client)
+
+
+def _add_environment(parts: Parts, llm: BaseLLM) -> None:
+    """What LiteLLM reads by the name of the provider: OLLAMA_API_BASE, AWS_REGION_NAME, VERTEXAI_LOCATION."""
+    prefix, slash, _ = llm.model.partition("/")
+    provider = (prefix if slash else str(llm.provider)).upper()
+    prefixes = (provider, *_LITELLM_NAMES.get(provider, ()))
+    for name, value in sorted(os.environ.items()):
+        acts = name.startswith(prefixes) and _PLACE_WORDS & set(name.lower().split("_"))
+        if acts and not is_secret(name, value):
+            parts.value(f"environment:{name}", endpoint(value) if "://" in value else value)
+
+
+def _add_response_format(parts: Parts, path: str, response_format: Any) -> None:
+    if isinstance(response_format, type) and issubclass(response_format, BaseModel):
+        parts.schema(f"{path}.response_format", response_format)
+    elif response_format is not None:
+        parts.value(f"{path}.response_format", response_format)
+
+
+def _own_fields(llm: BaseLLM) -> set[str]:
+    """The fields that the user's own class declares: `_add_custom` has them."""
+    return type(llm).model_fields.keys() - crewais_names(type(llm))
+
+
+def _add_custom(parts: Parts, path: str, llm: BaseLLM) -> None:
+    """The user's own LLM class: its source, and its own fields, but not what it writes as it answers.
+
+    A count of its calls, a log, a queue of scripted answers or a connection is no parameter that it is asked with, nor
+    is a switch that only lets it fail; what its other methods write (`configure`) is. Of the environment it reads keys,
+    proxies, log files and switches, as CrewAI's own LLMs do; only what says by its name which model answers, where and
+    how, acts.
+    """
+    own = Parts(parts.memo)
+    _add_code(own, path, llm)
+    parts.extend(own.definition(), skip=_is_plumbing_variable)
+
+
+def _is_plumbing_variable(path: str) -> bool:
+    kind, _, name = path.partition(":")
+    return kind == "environment" and not _ACTING_WORDS & set(name.lower().split("_"))
+
+
+def _add_code(parts: Parts, path: str, llm: BaseLLM) -> None:
+    parts.model_class(f"{path}.source", type(llm))
+    known = crewais_names(type(llm))
+    values = model_state(llm)
+    own = {name for name in values if not _is_inherited(name, known) and not _is_own_plumbing(name, values[name])}
+    for name in sorted(values.keys() - own):
+        if is_secret(name, values[name]):
+            parts.signer(f"{path}.{name}", values[name])
+    for name in sorted(own - written_at_work(type(llm)) - only_failing(type(llm))):
+        value = acting_headers(values[name]) if name.endswith("headers") else values[name]
+        parts.member(f"{path}.{name}", value, llm)
+
+
+def _is_own_plumbing(name: str, value: object) -> bool:
+    """Of a user's own class, whose other names are its own: `model_id` and `role` may well act."""
+    return name in _OWN_PLUMBING or name in _ENDPOINTS or is_secret(name, value)
+
+
+def _is_inherited(name: str, known: Collection[str]) -> bool:
+    return name in known or callable(getattr(BaseLLM, name, None))

@@ -1,0 +1,47 @@
+"""The components of CrewAI's planner (`planning=True`): what it is asked about the tasks, and with which LLM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from crewai import Crew
+from crewai.utilities.planning_handler import PlannerTaskPydanticOutput
+
+from crew_repo.adapter import private
+from crew_repo.adapter.describing.components import Parts
+from crew_repo.adapter.describing.knowledge import add_knowledge
+from crew_repo.adapter.describing.llm import add_llm
+from crew_repo.adapter.describing.tool import add_tools
+from crew_repo.adapter.interpolation import TaskView
+
+__all__ = ["add_planner"]
+
+
+def add_planner(parts: Parts, crew: Crew, tasks: Sequence[TaskView]) -> None:
+    """What the planner is asked, with which LLM, and in which form it answers.
+
+    It reads of all tasks, in their order; their names are not among it.
+    """
+    add_llm(parts, "crew.planning_llm", private.planning_llm(crew))
+    parts.schema("crew.planning", PlannerTaskPydanticOutput)
+    for view in tasks:
+        _add_planned(parts, f"task#{view.position + 1}", view)
+
+
+def _add_planned(parts: Parts, path: str, view: TaskView) -> None:
+    task, worker = view.task, view.worker
+    for name in ("description", "expected_output"):
+        parts.text(f"{path}.{name}", str(getattr(task, name)))
+    _add_told_tools(parts, f"{path}.", task.tools)
+    parts.json(f"{path}.agent", worker is not None)
+    if worker is not None:
+        for name in ("role", "goal"):
+            parts.text(f"{path}.agent.{name}", str(getattr(worker, name)))
+        _add_told_tools(parts, f"{path}.agent.", worker.tools)
+        add_knowledge(parts, f"{path}.agent.", (getattr(worker, "knowledge_sources", None) or [])[:1])
+
+
+def _add_told_tools(parts: Parts, prefix: str, tools: Sequence[Any] | None) -> None:
+    """Tools as they print: the planner is not told what they do when they are called."""
+    add_tools(parts, prefix, tools, code=False)

@@ -1,0 +1,208 @@
+"""The components of what runs elsewhere: MCP servers and remote agents, by their configuration; tools as they came.
+
+No connection is made here. CrewAI connects before a task is executed; what its servers have answered by then is hashed
+at the boundary, beside the context.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from crewai import Crew
+from crewai.agents.agent_builder.base_agent import BaseAgent
+from pydantic import BaseModel
+
+from crew_repo.adapter.describing.components import Parts
+from crew_repo.adapter.describing.tool import schema_of
+from crew_repo.adapter.interpolation import TaskView
+from crew_repo.hashing import acting_headers, digest, endpoint, left_out
+from crew_repo.model import RESOLVED, Component
+from crew_repo.secrets import is_secret_name
+
+__all__ = ["add_remote", "connects", "resolved_tools"]
+
+_URL = re.compile(r"(--?[\w-]+=)?(\w+://.*)", re.DOTALL)
+# What a server gets of this process's environment whatever it is given (mcp.client.stdio).
+_INHERITED = frozenset(
+    {
+        *("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER"),
+        *("APPDATA", "HOMEDRIVE", "HOMEPATH", "LOCALAPPDATA", "PATHEXT", "PROCESSOR_ARCHITECTURE", "SYSTEMDRIVE"),
+        *("SYSTEMROOT", "TEMP", "USERNAME", "USERPROFILE"),
+    }
+)
+_RESOLVED_KINDS = {"MCPNativeTool", "MCPToolWrapper", "CrewAIPlatformActionTool"}
+
+
+def connects(crew: Crew, worker: BaseAgent | None) -> bool:
+    """Whether CrewAI asks servers for tools before it executes a task of this agent."""
+    agents = (worker, crew.manager_agent)
+    return any(getattr(agent, name, None) for agent in agents for name in ("mcps", "apps"))
+
+
+def resolved_tools(crew: Crew, view: TaskView, tools: Sequence[Any] | None) -> tuple[Component, ...] | None:
+    """The tools that servers gave for this execution, by what the model is told of them; None where none are asked."""
+    if not connects(crew, view.worker):
+        return None
+    found = [tool for tool in tools or [] if type(tool).__name__ in _RESOLVED_KINDS]
+    named = [_resolved(tool) for tool in found]
+    order = Component(f"{RESOLVED}tools", digest("json", [name for name, _ in named]), acts=False)
+    return (order, *(Component(f"{RESOLVED}tool:{name}", sha256, acts=False) for name, sha256 in named))
+
+
+def _resolved(tool: Any) -> tuple[str, str]:
+    """A tool by its name on the server: CrewAI's own name of it has the server's command in it, folders and all."""
+    name = str(getattr(tool, "original_tool_name", tool.name))
+    return name, digest("json", [tool.description.replace(tool.name, name), schema_of(tool.args_schema)])
+
+
+def add_remote(parts: Parts, prefix: str, kind: str, remotes: Iterable[Any]) -> None:
+    """MCP servers and remote agents by their configuration, without secrets; files among the arguments by content."""
+    for number, remote in enumerate(remotes, start=1):
+        path = f"{prefix}{kind}:{number}"
+        if isinstance(remote, str):
+            parts.json(path, _reference(remote))
+            continue
+        for name, value in sorted(_members(remote).items()):
+            _add_member(parts, f"{path}.{name}", name, value)
+        _add_files(parts, path, _members(remote))
+
+
+def _reference(remote: str) -> str:
+    """A server by its URL or name; `#tool` at its end picks one of its tools."""
+    url, hash_sign, tool = remote.partition("#")
+    return (endpoint(url, query=True) if "://" in url else url) + hash_sign + tool
+
+
+def _members(remote: Any) -> dict[str, Any]:
+    if isinstance(remote, BaseModel):
+        return {"class": type(remote).__qualname__, **dict(remote)}
+    return remote if isinstance(remote, dict) else {"value": remote}
+
+
+def _add_member(parts: Parts, path: str, name: str, value: Any) -> None:
+    if value is None or name in {"auth", "timeout", "cache_tools_list"} or is_secret_name(name):
+        return
+    if name == "headers":
+        said = acting_headers(value)
+        if said:
+            parts.value(path, said)
+    elif name == "env":
+        parts.value(path, _given_variables(value))
+    elif name == "cwd":
+        parts.json(path, _relative(str(value)))
+    elif name in {"url", "endpoint"}:
+        parts.json(path, endpoint(str(value), query=True))
+    elif name == "command":
+        parts.json(path, Path(value).name if Path(value).is_absolute() else value)
+    elif name == "args":
+        parts.json(path, [_relative(_open_part(arg, before)) for before, arg in pairwise(["", *value])])
+    else:
+        parts.value(path, value)
+
+
+def _given_variables(env: dict[str, str]) -> dict[str, str]:
+    """The variables that a server is given on purpose: of `{**os.environ, "MODE": "x"}`, `MODE`.
+
+    Those that it gets anyway, as they are in this process, do not count.
+    """
+    everything = os.environ.items() <= env.items()
+    passed_on = {name for name, value in env.items() if os.environ.get(name) == value}
+    left = passed_on if everything else passed_on & _INHERITED
+    return {name: value for name, value in env.items() if name not in left}
+
+
+def _relative(arg: str) -> str:
+    """An argument, with the folder that the process works in taken off a path."""
+    option, equals, value = arg.rpartition("=")
+    path = Path(value)
+    inside = path.is_absolute() and path.is_relative_to(Path.cwd())
+    return f"{option}{equals}{path.relative_to(Path.cwd())}" if inside else arg
+
+
+def _add_files(parts: Parts, path: str, members: dict[str, Any]) -> None:
+    """The content of each file in a server's command line, and of the Python modules that it runs and imports."""
+    if isinstance(members.get("command"), str):
+        command = [members["command"], *(members.get("args") or [])]
+        folder = Path.cwd() / (members.get("cwd") or "")
+        for file in _with_imports(dict.fromkeys(_files(command, folder)), folder):
+            parts.file(f"{path}.file:{file.name}", file)
+
+
+def _files(command: Sequence[str], folder: Path) -> Iterator[Path]:
+    """Files are looked for from where the server works, and from folders that stand before them: `uv --directory ...`.
+
+    Of the command itself, only what stands in the working folder counts: a script of one's own.
+    """
+    folders, before = [folder], ""
+    for position, arg in enumerate(command):
+        given = arg.rpartition("=")[2]
+        places = [folder / given for folder in folders] if given else []
+        if position or any(Path.cwd() in place.resolve().parents for place in places):
+            yield from (place for place in places if os.path.isfile(place))  # noqa: PTH113 - any text may be no path
+        if position:
+            folders += [place for place in places if os.path.isdir(place)]  # noqa: PTH112
+        if before == "-m":
+            yield from (file for folder in folders for file in _of_module(folder, arg))
+        before = arg
+
+
+def _of_module(folder: Path, name: str) -> list[Path]:
+    """The files of a module in a folder: with a dot, or a folder of its name, those of the whole package."""
+    top = name.partition(".")[0]
+    if not top.isidentifier():
+        return []
+    if (folder / top).is_dir():
+        return sorted((folder / top).rglob("*.py"))
+    return [folder / f"{top}.py"] if (folder / f"{top}.py").is_file() else []
+
+
+def _with_imports(files: Iterable[Path], folder: Path) -> list[Path]:
+    """Files, with what those in Python import from beside them, or from where the server works."""
+    found = list(files)
+    for file in found:
+        if file.suffix == ".py":
+            places = (file.parent, folder)
+            read = (each for name in _imported(file) for place in places for each in _of_module(place, name))
+            found += [each for each in dict.fromkeys(read) if each not in found]
+    return found
+
+
+def _imported(file: Path) -> tuple[str, ...]:
+    """The names of the modules that a file imports anywhere; none if it cannot be read."""
+    try:
+        return _names_imported(file.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return ()
+
+
+@lru_cache(maxsize=256)
+def _names_imported(source: bytes) -> tuple[str, ...]:
+    nodes = list(ast.walk(ast.parse(source)))
+    named = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    whole = (node for node in nodes if isinstance(node, ast.ImportFrom) and not node.level)
+    return (*named, *(node.module for node in whole if node.module))
+
+
+def _open_part(arg: str, before: str) -> str:
+    """An argument without the secret in it: by the option before it or its own, in a URL, or as a header."""
+    if before.startswith("-") and left_out(_option(before), arg):
+        return ""
+    url = _URL.fullmatch(arg)
+    if url is not None:
+        return f"{url[1] or ''}{endpoint(url[2], query=True)}"
+    for sign in ("=", ":"):
+        name, found, value = arg.partition(sign)
+        if found and left_out(_option(name), value.strip()):
+            return f"{name}{sign}"
+    return arg
+
+
+def _option(name: str) -> str:
+    return name.strip("-").replace("-", "_")

@@ -1,0 +1,93 @@
+"""The components of tools: what the model is told of each, and what each does when it is called."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from crewai.tools.base_tool import BaseTool, Tool
+from crewai.tools.structured_tool import CrewStructuredTool
+from pydantic import BaseModel
+
+from crew_repo.adapter.describing import field_table
+from crew_repo.adapter.describing.components import Parts, is_crewais
+from crew_repo.hashing import model_state
+from crew_repo.model import Definition
+
+__all__ = ["add_tools", "schema_of", "uses_tools"]
+
+_OF_TOOL = re.compile(r"(^|\.)(tool:|mcp:\d|apps$)")
+_PRINTING = ("__format__", "__repr__", "__repr_args__", "__repr_name__", "__repr_str__", "__str__")
+_WRAPPERS = (Tool, CrewStructuredTool)  # CrewAI's own, which do nothing but call their `func`
+
+
+def add_tools(parts: Parts, prefix: str, tools: Sequence[BaseTool] | None, *, code: bool = True) -> None:
+    """Each tool's definition, source and fields, under `{prefix}tool:{name}`; their order is part of the prompt.
+
+    Without `code`: what a prompt can show of a tool that is printed in it, which is not what its functions do.
+    """
+    names: list[str] = []
+    counted: Counter[str] = Counter()
+    for tool in tools or []:
+        counted[tool.name] += 1
+        names.append(tool.name if counted[tool.name] == 1 else f"{tool.name}#{counted[tool.name]}")
+        _add_tool(parts, f"{prefix}tool:{names[-1]}", tool, code=code or _prints_itself(tool))
+    if len(names) > 1:
+        parts.json(f"{prefix}tools.order", names)
+
+
+def uses_tools(definition: Definition) -> bool:
+    """Whether a task, or an agent that it may be handed to, has tools: its own, of a server, of an app."""
+    return any(_OF_TOOL.search(component.path) for component in definition.components)
+
+
+def _add_tool(parts: Parts, path: str, tool: BaseTool, *, code: bool) -> None:
+    parts.fields(path, tool, field_table.TOOL, skip=_own_fields(tool))
+    parts.json(f"{path}.args", schema_of(tool.args_schema))
+    if getattr(tool, "result_schema", None) is not None:
+        parts.json(f"{path}.result", schema_of(tool.result_schema))
+    if code:
+        _add_code(parts, path, tool)
+    _add_fields(parts, path, tool)
+
+
+def _add_code(parts: Parts, path: str, tool: BaseTool) -> None:
+    _add_schema_source(parts, f"{path}.args_schema", tool.args_schema)
+    if getattr(tool, "result_schema", None) is not None:
+        _add_schema_source(parts, f"{path}.result_schema", tool.result_schema)
+    if isinstance(tool, _WRAPPERS):
+        parts.callable(f"{path}.source", tool.func)
+    if not isinstance(tool, _WRAPPERS) or not is_crewais(type(tool)):
+        parts.cls(f"{path}.source", type(tool))
+
+
+def _prints_itself(tool: BaseTool) -> bool:
+    """Whether the user's own code says how the tool is printed."""
+    return any(getattr(type(tool), name, None) is not getattr(BaseTool, name, None) for name in _PRINTING)
+
+
+def schema_of(model: Any) -> Any:
+    """The JSON schema of a class of pydantic's; None for anything else."""
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        return model.model_json_schema()
+    return None
+
+
+def _add_schema_source(parts: Parts, path: str, model: Any) -> None:
+    """The user's own class, since a validator leaves the schema equal; what CrewAI makes of a signature has none."""
+    if isinstance(model, type) and not is_crewais(model):
+        parts.cls(path, model)
+
+
+def _own_fields(tool: BaseTool) -> set[str]:
+    return set(type(tool).model_fields) - set(BaseTool.model_fields)
+
+
+def _add_fields(parts: Parts, path: str, tool: BaseTool) -> None:
+    """The tool's own fields, but not secrets; what its work changes counts as it was given."""
+    known = {*BaseTool.model_fields, *BaseTool.__private_attributes__}
+    if isinstance(tool, _WRAPPERS):
+        known.add("func")
+    parts.own(path, tool, model_state(tool).keys() - known)

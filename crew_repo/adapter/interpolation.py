@@ -1,0 +1,200 @@
+"""A crew as its tasks will be sent: interpolated, with the inputs in force. Two ways to get one, one way to read it.
+
+`live_view` is taken at a boundary, when CrewAI has interpolated the crew itself. `planned_view` makes the same of
+copies, so that a plan changes nothing; interpolation is CrewAI's own in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from crewai import Crew, Task
+from crewai.agents.agent_builder.base_agent import BaseAgent
+from crewai.utilities.i18n import get_i18n
+
+from crew_repo.adapter import crew_shape, private
+from crew_repo.errors import BadInputValueError, MissingInputError
+
+__all__ = [
+    "CrewView",
+    "TaskView",
+    "Texts",
+    "as_sent",
+    "generated_manager",
+    "live_task",
+    "live_view",
+    "own_view",
+    "planned_view",
+    "said_to",
+]
+
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """One task as it will be sent; `worker` is its own agent, also where a manager hands it out.
+
+    `plan`: what the planner wrote for it, which is sent behind its description.
+    """
+
+    name: str
+    position: int
+    task: Task
+    worker: BaseAgent | None
+    original: Task
+    plan: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CrewView:
+    """A crew as its tasks will be sent. `manager` is the user's own manager agent, never one that CrewAI made."""
+
+    crew: Crew
+    tasks: tuple[TaskView, ...]
+    agents: tuple[BaseAgent, ...]
+    manager: BaseAgent | None
+    inputs: Mapping[str, Any]
+    files: Mapping[str, Any] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+
+    @property
+    def trigger_payload(self) -> Any:
+        """What `crewai_trigger_payload` says, which no template names."""
+        return self.inputs.get("crewai_trigger_payload")
+
+
+def generated_manager(crew: Crew) -> bool:
+    """Whether the crew's manager is the one that CrewAI makes of `manager_llm`, left there by an earlier kickoff."""
+    manager = crew.manager_agent
+    if manager is None or crew.manager_llm is None:
+        return False
+    i18n = get_i18n(prompt_file=crew.prompt_file)
+    texts = [i18n.retrieve("hierarchical_manager_agent", text) for text in crew_shape.AGENT_TEXTS]
+    return [manager.role, manager.goal, manager.backstory] == texts
+
+
+def _manager(crew: Crew) -> BaseAgent | None:
+    return None if generated_manager(crew) else crew.manager_agent
+
+
+def live_view(crew: Crew, names: Sequence[str], files: Mapping[str, Any] | None = None) -> CrewView:
+    """The crew as CrewAI has interpolated it by now, without its tasks: `live_task` gives the one that is meant."""
+    return CrewView(
+        crew, (), tuple(crew.agents), _manager(crew), private.crew_inputs(crew), files or {}, tuple(names)
+    )
+
+
+def live_task(task: Task, name: str, position: int, plans: Mapping[int, str]) -> TaskView:
+    """A task as CrewAI has interpolated it by now; the planner's text (`plans`, by id of the task) taken off."""
+    plan = plans.get(id(task), "")
+    if not plan or not task.description.endswith(plan):
+        return TaskView(name, position, task, task.agent, task)
+    copy = task.model_copy()
+    copy.description = task.description.removesuffix(plan)
+    return TaskView(name, position, copy, task.agent, task, plan)
+
+
+def own_view(
+    crew: Crew, names: Sequence[str], plans: Mapping[int, str], files: Mapping[str, Any] | None = None
+) -> CrewView:
+    """The crew as CrewAI has interpolated it by now, with all of its tasks, for a plan at the first boundary."""
+    tasks = tuple(
+        replace(live_task(task, name, position, plans), worker=crew_shape.own_agent(crew, task))
+        for position, (name, task) in enumerate(zip(names, crew.tasks, strict=True))
+    )
+    return replace(live_view(crew, names, files), tasks=tasks)
+
+
+def planned_view(
+    crew: Crew, inputs: Mapping[str, Any] | None, files: Mapping[str, Any] | None = None
+) -> CrewView:
+    """The crew as CrewAI would interpolate it for these inputs; the crew itself stays as it is.
+
+    Raises MissingInputError for a variable that the inputs lack and BadInputValueError for a value that CrewAI
+    cannot put into a prompt.
+    """
+    copies = {id(agent): _interpolated_agent(agent, inputs) for agent in crew.agents}
+    names = tuple(crew_shape.task_names(crew))
+    workers = [crew_shape.own_agent(crew, task) for task in crew.tasks]
+    tasks = tuple(
+        TaskView(name, position, _interpolated_task(task, inputs), copies.get(id(worker), worker), task)
+        for position, (name, task, worker) in enumerate(zip(names, crew.tasks, workers, strict=True))
+    )
+    known = dict(inputs) if inputs is not None else private.crew_inputs(crew)
+    return CrewView(crew, tasks, tuple(copies.values()), _manager(crew), known, files or {}, names)
+
+
+def _interpolated_task(task: Task, inputs: Mapping[str, Any] | None) -> Task:
+    copy = task.model_copy()
+    if inputs:
+        _check(task, crew_shape.TASK_TEXTS, inputs, f"Task {task.name or private.original_text(task, 'description')!r}")
+        try:
+            copy.interpolate_inputs_and_add_conversation_history(dict(inputs))
+        except ValueError as error:
+            raise BadInputValueError(f"CrewAI cannot put these inputs into its prompts: {error}") from error
+    return copy
+
+
+def _interpolated_agent(agent: BaseAgent, inputs: Mapping[str, Any] | None) -> BaseAgent:
+    if not inputs:
+        return agent
+    copy = agent.model_copy()
+    _check(agent, crew_shape.AGENT_TEXTS, inputs, f"Agent {private.original_text(agent, 'role')!r}")
+    try:
+        copy.interpolate_inputs(dict(inputs))
+    except ValueError as error:
+        raise BadInputValueError(f"CrewAI cannot put these inputs into its prompts: {error}") from error
+    return copy
+
+
+def _check(item: Task | BaseAgent, names: tuple[str, ...], inputs: Mapping[str, Any], what: str) -> None:
+    for name in names:
+        missing = sorted(crew_shape.variables(private.original_text(item, name)) - set(inputs))
+        if missing:
+            given = ", ".join(sorted(map(str, inputs))) or "none"
+            raise MissingInputError(
+                f"Missing required template variable {missing[0]!r}: {what} mentions it in its {name}, "
+                f"but the inputs are: {given}. Add it to the inputs."
+            )
+
+
+def as_sent(item: Task | BaseAgent, inputs: Mapping[str, Any]) -> Task | BaseAgent | None:
+    """A copy of a task or an agent with these inputs in its texts; None where CrewAI cannot put them in."""
+    copy = item.model_copy()
+    try:
+        if isinstance(copy, Task):
+            copy.interpolate_inputs_and_add_conversation_history(dict(inputs))
+        else:
+            copy.interpolate_inputs(dict(inputs))
+    except (KeyError, ValueError):
+        return None
+    return copy
+
+
+class Texts:
+    """The texts that a kickoff writes into shared objects: another one may rewrite them while this one goes on."""
+
+    def __init__(self, crew: Crew, task: Task) -> None:
+        self._task, self._description = task, task.description
+        planner = all(task is not each for each in crew.tasks)  # which is told of the agents of all tasks
+        agents = crew_shape.crew_agents(crew) if planner else crew_shape.agents_that_act(crew, task)
+        parts = [(task, ("expected_output",)), *((agent, crew_shape.AGENT_TEXTS) for agent in agents)]
+        self._texts = [(part, name, getattr(part, name)) for part, names in parts for name in names]
+
+    def unchanged(self) -> bool:
+        """Whether nothing was rewritten since; what CrewAI appends while a task runs is its own (plans, dates)."""
+        same = all(getattr(part, name) == text for part, name, text in self._texts)
+        return same and self._task.description.startswith(self._description)
+
+
+def said_to(crew: Crew, names: Sequence[str], view: TaskView) -> dict[str, str]:
+    """What the tasks that this one reads have said by now, by name."""
+    if crew_shape.reads_all_before(view.original):
+        upstreams = [] if view.original.async_execution else list(range(view.position))
+    else:
+        named = {id(task) for task in crew_shape.context_tasks(view.original)}
+        upstreams = [at for at, task in enumerate(crew.tasks) if id(task) in named]
+    outputs = [(names[at], crew.tasks[at].output) for at in upstreams]
+    return {name: output.raw for name, output in outputs if output is not None}

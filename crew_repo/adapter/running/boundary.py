@@ -1,0 +1,171 @@
+"""Where a run is met: the three public `execute_*` methods of each task, and the crew's planning; nothing deeper.
+
+They are overridden on the objects for the length of a run, and removed on exit; CrewAI keeps its own loop, context
+building, joins of async tasks, conditions, callbacks, events and streaming.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from crewai import Crew, Task
+from crewai.agents.agent_builder.base_agent import BaseAgent
+from crewai.tasks.task_output import TaskOutput
+
+from crew_repo.adapter import private
+from crew_repo.adapter.running.planner import Planner
+
+__all__ = ["Handler", "overridden"]
+
+Execute = Callable[..., Any]
+
+
+_EXECUTE_ASYNC = Task.execute_async
+_EXECUTES = ("execute_sync", "execute_async", "aexecute_sync")
+
+
+class Handler(Protocol):
+    """What a run does at a boundary. A ticket is the handler's own note of one arrival."""
+
+    def plan(self, planner: Planner) -> None:
+        """Append the planner's plan to the descriptions: the stored one, or ask for it."""
+
+    def arrive(self, task: Task, agent: BaseAgent | None, context: str, tools: Any) -> Any:
+        """Hash what is about to be sent, look the record up, decide. `tools`: what CrewAI has prepared, if it has."""
+
+    def served(self, ticket: Any) -> TaskOutput | None:
+        """The restored output, if the decision was fresh."""
+
+    async def aserved(self, ticket: Any) -> TaskOutput | None:
+        """The same where an event loop runs."""
+
+    def claim(self, ticket: Any) -> TaskOutput | None:
+        """Wait for the lease; the output, if somebody else finished the work meanwhile."""
+
+    async def aclaim(self, ticket: Any) -> TaskOutput | None:
+        """The same; while it waits, the event loop goes on."""
+
+    def execution(self, ticket: Any) -> Any:
+        """A context manager around the execution.
+
+        It gives a function that records the output and returns it, and the agent to execute the task with.
+        """
+
+    def started(self, future: Future[TaskOutput]) -> None:
+        """An execution goes on in a thread of its own."""
+
+    def astarted(self) -> None:
+        """The asyncio task that runs now has come to an execution."""
+
+
+@contextmanager
+def overridden(crew: Crew, handler: Handler) -> Iterator[None]:
+    """Meet every task of the crew at its boundary, and its planner before them."""
+    with _planned(crew, handler), _executed(crew, handler):
+        yield
+
+
+@contextmanager
+def _planned(crew: Crew, handler: Handler) -> Iterator[None]:
+    """CrewAI calls the method if the crew is to plan, once its texts are interpolated."""
+    name = private.planning_method(crew)
+    planner = Planner(crew)
+    if name is not None:
+        crew.__dict__[name] = lambda: handler.plan(planner)
+    try:
+        yield
+    finally:
+        planner.take_back()
+        if name is not None:
+            del crew.__dict__[name]
+
+
+@contextmanager
+def _executed(crew: Crew, handler: Handler) -> Iterator[None]:
+    tasks = list({id(task): task for task in crew.tasks}.values())
+    overrides = [_overrides(task, handler) for task in tasks]
+    before = [{name: task.__dict__[name] for name in _EXECUTES if name in task.__dict__} for task in tasks]
+    for task, override in zip(tasks, overrides, strict=True):
+        task.__dict__.update(override)
+    try:
+        yield
+    finally:
+        for task, own in zip(tasks, before, strict=True):
+            for name in _EXECUTES:
+                task.__dict__.pop(name, None)
+            task.__dict__.update(own)
+
+
+def _overrides(task: Task, handler: Handler) -> dict[str, Execute]:
+    execute_sync, execute_async, aexecute_sync = task.execute_sync, task.execute_async, task.aexecute_sync
+
+    def execute_joined(**arguments: Any) -> TaskOutput:
+        return execute_async(**arguments).result()
+
+    # In CrewAI's own thread a KeyboardInterrupt would settle nothing, and the crew would hang.
+    execute_in_thread = execute_sync if _is_crewais(execute_async) else execute_joined
+
+    def sync(agent: BaseAgent | None = None, context: str | None = None, tools: Any = None) -> TaskOutput:
+        ticket = handler.arrive(task, agent, context or "", tools)
+        served = handler.served(ticket)
+        return served if served is not None else _execute(execute_sync, ticket, context, tools)
+
+    def _execute(execute: Execute, ticket: Any, context: str | None, tools: Any) -> TaskOutput:
+        claimed = handler.claim(ticket)
+        if claimed is not None:
+            return claimed
+        with handler.execution(ticket) as (record, worker):
+            output: TaskOutput = record(execute(agent=worker, context=context, tools=tools))
+        return output
+
+    async def native(agent: BaseAgent | None = None, context: str | None = None, tools: Any = None) -> TaskOutput:
+        handler.astarted()
+        ticket = handler.arrive(task, agent, context or "", tools)
+        served = await handler.aserved(ticket)
+        if served is None:
+            served = await handler.aclaim(ticket)
+        if served is not None:
+            return served
+        with handler.execution(ticket) as (record, worker):
+            output: TaskOutput = record(await aexecute_sync(agent=worker, context=context, tools=tools))
+        return output
+
+    def threaded(
+        agent: BaseAgent | None = None, context: str | None = None, tools: Any = None
+    ) -> Future[TaskOutput]:
+        future: Future[TaskOutput] = Future()
+        ticket = handler.arrive(task, agent, context or "", tools)
+        served = handler.served(ticket)
+        if served is not None:
+            future.set_result(served)
+            return future
+        handler.started(future)
+        _in_thread(future, lambda: _execute(execute_in_thread, ticket, context, tools))
+        return future
+
+    return {"execute_sync": sync, "aexecute_sync": native, "execute_async": threaded}
+
+
+def _is_crewais(execute_async: Execute) -> bool:
+    """Whether nobody has overridden it, in a subclass or by a patch: then it is `execute_sync` in a thread."""
+    return getattr(execute_async, "__func__", None) is _EXECUTE_ASYNC
+
+
+def _in_thread(future: Future[TaskOutput], work: Callable[[], TaskOutput]) -> None:
+    """Work in a daemon thread with a copy of this context, as CrewAI does; whatever it raises reaches the future."""
+    context = contextvars.copy_context()
+
+    def settle() -> None:
+        try:
+            result = context.run(work)
+        except BaseException as error:  # noqa: BLE001 - a future that is never settled would hang the crew
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    threading.Thread(target=settle, daemon=True).start()

@@ -1,0 +1,41 @@
+"""Reading the user's code: whose it is, what it says, what it reads, what it changes. Nothing here hashes.
+
+| room | question |
+| --- | --- |
+| `ownership` | Is this code the user's, or installed? |
+| `syntax`, `bytecode`, `source` | What does a function say, whatever its layout? |
+| `imports`, `environment` | Which modules and variables does it ask for by name? |
+| `project_paths` | Where does a path stand in the project of the code that holds it? |
+| `members` | Which functions stand for the members of a class? |
+| `name_usage` | How does a function use the names that it did not make? |
+| `reach` | Which functions and objects does work come to? |
+| `changed_at_work` | Which values may that work change? |
+| `exchanges` | Which state does one object's work hand to another's? |
+| `failing_branches` | Which attributes only decide whether a model's call fails? |
+
+`hashing` uses every room; all others come in through this door.
+"""
+
+from crew_repo.code.changed_at_work import Marks, are_in_force, marked, written_at_work
+from crew_repo.code.exchanges import Exchange, exchange, handed_on
+from crew_repo.code.failing_branches import only_failing
+from crew_repo.code.members import first_argument, function_of, live_tree_of, names_used, weakly_cached
+from crew_repo.code.ownership import is_own_class, is_own_function
+
+__all__ = [
+    "Exchange",
+    "Marks",
+    "are_in_force",
+    "exchange",
+    "first_argument",
+    "function_of",
+    "handed_on",
+    "is_own_class",
+    "is_own_function",
+    "live_tree_of",
+    "marked",
+    "names_used",
+    "only_failing",
+    "weakly_cached",
+    "written_at_work",
+]

@@ -1,0 +1,190 @@
+"""What the work of some objects may change. Such values count as they were given: see `_kept`.
+
+Code that works may change what it binds anew, changes in place, calls methods of, or hands to others. What it only
+reads counts as it is now, whoever changes it and when; and so does what other code sets that no work comes to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from enum import IntEnum
+from threading import local
+from types import FunctionType
+
+from crew_repo.code.bytecode import Chain
+from crew_repo.code.members import closure_of, defaults_of, is_constructor, weakly_cached
+from crew_repo.code.name_usage import GIVEN, assigned_in
+from crew_repo.code.ownership import is_core_class
+from crew_repo.code.reach import (
+    Attached,
+    Found,
+    Reach,
+    given_by,
+    given_to,
+    is_data,
+    is_variable,
+    nothing_attached,
+    resolve,
+)
+
+__all__ = ["Marks", "are_in_force", "marked", "marks", "written_at_work"]
+
+
+class _Change(IntEnum):
+    """How work may change a value: others may do it, it does so in place, or it puts another in its place."""
+
+    MAYBE = 0
+    IN_PLACE = 1
+    ANEW = 2
+
+
+class Marks:
+    """The marks of one search."""
+
+    def __init__(self, roots: Iterable[object], attached: Attached = nothing_attached) -> None:
+        reach = Reach(roots, attached)
+        self._alive = [reach]  # an id stays taken for as long as it is marked
+        self._objects: dict[int, object] = {}
+        self._names: dict[tuple[int, str], _Change] = {}
+        self._attributes: dict[str, dict[type | None, _Change]] = {}
+        self._unguarded: set[tuple[type | None, str]] = set()
+        self._unclear: dict[tuple[type, str], str] = {}
+        for found in reach.functions.values():
+            with suppress(Exception):  # a value's own code may raise anything; it counts as it is then
+                self._add(found)
+        for cls in reach.classes.values():
+            for name, found in reach.unreached(cls):
+                self._set_by_others(cls, name, found)
+
+    def attributes(self, cls: type, held: Mapping[str, object]) -> set[str]:
+        """The attributes of an object of this class, or of the class itself, that may be changed, or made."""
+        named = {name for name in self._attributes if self._may_change(self._attribute(cls, name), held.get(name))}
+        return named | {name for name, value in held.items() if id(value) in self._objects}
+
+    def _attribute(self, cls: type, name: str) -> _Change | None:
+        found = (change for owner, change in self._attributes[name].items() if owner is None or issubclass(cls, owner))
+        return max(found, default=None)
+
+    def name(self, namespace: object, name: str, value: object) -> bool:
+        """Whether a global of this namespace, or the free variable in this cell, may be changed."""
+        return self._may_change(self._names.get((id(namespace), name)), value)
+
+    def _may_change(self, change: _Change | None, value: object) -> bool:
+        return id(value) in self._objects or change is _Change.ANEW or (change is not None and is_data(value))
+
+    def unclear(self, cls: type, name: str) -> str | None:
+        """Who sets an attribute beside the work that writes it: it cannot be told then which of them has."""
+        found = (why for (owner, each), why in self._unclear.items() if each == name and issubclass(cls, owner))
+        return next(found, None)
+
+    def written(self, cls: type) -> frozenset[str]:
+        """The attributes that work evidently writes on objects of this class."""
+        return frozenset(
+            name
+            for name, owners in self._attributes.items()
+            if any(change and owner is not None and issubclass(cls, owner) for owner, change in owners.items())
+        )
+
+    def _add(self, found: Found) -> None:
+        used = found.usage
+        for change, chains in (
+            (_Change.ANEW, used.rebinds),
+            (_Change.IN_PLACE, used.writes),
+            (_Change.MAYBE, used.calls | {passed.what for passed in used.passes}),
+        ):
+            for chain in chains:
+                self._mark(found, chain, change, guarded=chain in used.guarded)
+
+    def _mark(self, found: Found, chain: Chain, change: _Change, *, guarded: bool) -> None:
+        attribute = found.attribute(chain)
+        if attribute is not None:
+            if len(chain) > 2:
+                self._mark_attribute(None, chain[-1], change)
+            if not is_constructor(found.function.__name__) or found.is_of_class:
+                self._mark_attribute(found.cls, attribute, change if len(chain) == 2 else _Change.MAYBE)
+                if not guarded:
+                    self._unguarded.add((found.cls, attribute))
+        elif found.cls is None or chain[0] != found.me:
+            self._mark_variable(found.function, chain, change)
+
+    def _mark_variable(self, function: FunctionType, chain: Chain, change: _Change, *, given: bool = False) -> None:
+        code, name = function.__code__, chain[0]
+        if name.endswith(GIVEN):
+            for giving, returned in given_to(function, name):
+                self._mark_variable(giving, (*returned, *chain[1:]), change, given=True)
+            return
+        cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
+        if name in cells:
+            place, value, rest = (id(cells[name]), name), dict(closure_of(function))[name], chain[1:]
+        elif is_variable(function, name):
+            found = resolve(function, chain)
+            place, value, rest = (id(found.namespace), found.name), found.value, found.rest
+        else:
+            place, value, rest = (0, name), dict(defaults_of(function)).get(name), chain[1:]
+        if rest:
+            self._mark_attribute(value if isinstance(value, type) else None, rest[-1], change)
+            change = _Change.MAYBE
+        if place[0]:
+            self._names[place] = max(change, self._names.get(place, change))
+        if isinstance(value, FunctionType) and not given and (rest or change is not _Change.MAYBE):
+            for giving, returned in given_by(value):  # `store()[key] = value`
+                self._mark_variable(giving, (*returned, *rest), change, given=True)
+        if is_data(value) and change is not _Change.ANEW:
+            self._objects[id(value)] = value
+
+    def _mark_attribute(self, owner: type | None, name: str, change: _Change) -> None:
+        owners = self._attributes.setdefault(name, {})
+        owners[owner] = max(change, owners.get(owner, change))
+
+    def _set_by_others(self, cls: type, method: str, found: Found) -> None:
+        """What nobody but the user calls sets an attribute: that is no work, and beside work it is unclear."""
+        set_here = {found.attribute(chain) for chain in found.usage.rebinds | found.usage.writes if len(chain) == 2}
+        for name in filter(None, set_here):
+            owners = self._attributes.get(name, {})
+            for owner in [each for each in owners if each and (issubclass(cls, each) or issubclass(each, cls))]:
+                if not owners[owner]:
+                    del owners[owner]
+                elif (owner, name) in self._unguarded and found.has_parameters:
+                    why = f"is written at work, and set by {cls.__qualname__}.{method} from outside"
+                    self._unclear[cls, name] = why
+
+
+class _Local(local):
+    """The marks that this thread hashes with."""
+
+    def __init__(self) -> None:
+        self.marks: Marks | None = None
+
+
+_local = _Local()
+
+
+def marks() -> Marks:
+    """The marks in force; without any, nothing is marked."""
+    return _local.marks or _NONE
+
+
+def are_in_force() -> bool:
+    """Whether this thread hashes with marks."""
+    return _local.marks is not None
+
+
+@contextmanager
+def marked(found: Marks) -> Iterator[None]:
+    """Hash with these marks."""
+    outer, _local.marks = _local.marks, found
+    try:
+        yield
+    finally:
+        _local.marks = outer
+
+
+_NONE = Marks(())
+
+
+@weakly_cached
+def written_at_work(cls: type) -> frozenset[str]:
+    """The attributes that the work of a language model writes, and those that CrewAI's classes write on it."""
+    core = (assigned_in(base) for base in cls.__mro__ if is_core_class(base) and base.__module__.startswith("crewai"))
+    return Marks([cls]).written(cls).union(*core)

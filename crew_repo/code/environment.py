@@ -1,0 +1,96 @@
+"""What code asks the process for by name: variables of the environment, and modules that it imports by calls."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Iterator
+from types import CodeType, FunctionType
+from typing import Any, NamedTuple
+
+from crew_repo.canonical import digest, private_digest
+from crew_repo.code.bytecode import nested_codes
+from crew_repo.code.imports import Import
+from crew_repo.secrets.finding import hand_over_variable
+from crew_repo.secrets.forms import masked
+from crew_repo.secrets.names import is_secret
+
+__all__ = ["Asked", "asked_names", "environment_said", "modules_asked"]
+
+_ENVIRONMENT = ("getenv", "environ.get", "environ.setdefault", "environ.pop", "environ")
+_MODULES = ("import_module", "__import__", "sys.modules", "sys.modules.get")
+_TELLING = frozenset({"environ", "getenv", "import_module", "__import__"})
+
+
+class Asked(NamedTuple):
+    """The names that code gives: expressions, which a function's globals may explain; None where it cannot be read."""
+
+    environment: tuple[ast.expr, ...] = ()
+    modules: tuple[ast.expr, ...] = ()
+
+
+def asked_names(tree: ast.AST | None, code: CodeType) -> Asked | None:
+    """What a function asks for; None of one without source that mentions the environment, or imports by a call."""
+    if tree is None:
+        mentioned = {name for some in nested_codes(code) for name in some.co_names}
+        return None if mentioned & _TELLING else Asked()
+    found = [pair for node in ast.walk(tree) for pair in _asks(node)]
+    return Asked(*(tuple(name for place, name in found if place.endswith(asked)) for asked in (_ENVIRONMENT, _MODULES)))
+
+
+def _asks(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """Where an expression looks something up, and by what name: `os.environ["A"]`, `getenv("A")`, `"A" in environ`."""
+    if isinstance(node, ast.Call) and node.args:
+        yield _dotted(node.func), node.args[0]
+    elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+        yield _dotted(node.value), node.slice
+    elif isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
+        yield _dotted(node.comparators[0]), node.left
+
+
+def _dotted(node: ast.expr) -> str:
+    return ast.unparse(node) if isinstance(node, (ast.Attribute, ast.Name)) else ""
+
+
+def environment_said(function: FunctionType, asked: tuple[ast.expr, ...]) -> dict[str, str]:
+    """The variables that code reads, with the hash of what they say by now; each value is handed over as a secret.
+
+    Secrets are left out, and so are variables whose names are made at run time.
+    """
+    names = {text for each in asked if (text := _text(function, each)) is not None}
+    said = {name: os.environ.get(name) for name in names}
+    for value in said.values():
+        hand_over_variable(value or "")
+    return {name: _hash_of_variable(name, value) for name, value in said.items() if not is_secret(name, value)}
+
+
+def _hash_of_variable(name: str, value: str | None) -> str:
+    """A variable's hash. Nobody knows whether its value is a secret after all, so it is a private one."""
+    if value is None:
+        return digest("variable", None)
+    return private_digest("variable", masked(_without_user(value)), salt=name)
+
+
+def modules_asked(function: FunctionType, asked: tuple[ast.expr, ...]) -> tuple[list[Import], bool]:
+    """The modules that code imports by calls, and whether those are all: a name may be made at run time."""
+    names = [_text(function, each) for each in asked]
+    return [_as_import(name) for name in names if name is not None], None not in names
+
+
+def _text(function: FunctionType, name: ast.expr) -> str | None:
+    """A text, or a global that is one."""
+    value: Any = name.value if isinstance(name, ast.Constant) else None
+    if isinstance(name, ast.Name) and name.id not in function.__code__.co_varnames:
+        value = function.__globals__.get(name.id)
+    return value if isinstance(value, str) else None
+
+
+def _as_import(name: str) -> Import:
+    stripped = name.lstrip(".")
+    return Import(len(name) - len(stripped), stripped)
+
+
+def _without_user(value: str) -> str:
+    """A URL without the user and password in it."""
+    return re.sub(r"(?<=://)[^/@\s?#]*@", "", value)

@@ -1,0 +1,106 @@
+"""The user's modules as source: those that a function imports by itself, or passes around whole.
+
+Such a module may not be imported yet, and hashing imports nothing; so its file is read, and the files of the user's
+modules that it imports in turn. What a running process has changed in it since does not show.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from crew_repo.canonical import Encoded, seal
+from crew_repo.code.ownership import is_own_file
+from crew_repo.code.syntax import encode_module, undisturbed
+
+__all__ = ["Import", "absolute_names", "modules_digest", "package_of"]
+
+
+class Import(NamedTuple):
+    """An import statement: `from ..name import names` has level 2."""
+
+    level: int
+    name: str
+    names: tuple[str, ...] = ()
+
+
+def absolute_names(imports: tuple[Import, ...], package: str) -> Iterator[str]:
+    """The modules that import statements may mean; of `from a import b`, `b` may be a module too."""
+    for level, name, names in imports:
+        parents = package.split(".")[: len(package.split(".")) - level + 1] if level else []
+        base = ".".join([*parents, name] if name else parents)
+        yield base
+        yield from (f"{base}.{some}" for some in names)
+
+
+def package_of(namespace: Mapping[str, Any]) -> str:
+    """The package that relative imports in a module's namespace start from."""
+    return str(namespace.get("__package__") or namespace.get("__name__", "").rpartition(".")[0])
+
+
+def modules_digest(names: Iterator[str]) -> str | None:
+    """The digest over the source of the user's modules of these names, and of those that they import."""
+    found: dict[str, Encoded] = {}
+    pending = list(names)
+    while pending:
+        name = pending.pop()
+        file = None if name in found else _own_file(name)
+        if file is not None:
+            source, imports = _read(file, *_version(file))
+            found[name] = source
+            pending += absolute_names(imports, name if Path(file).name == "__init__.py" else name.rpartition(".")[0])
+    return seal("modules", [[name, found[name]] for name in sorted(found)]) if found else None
+
+
+def _own_file(name: str) -> str | None:
+    top_level, *rest = name.split(".")
+    if top_level in sys.stdlib_module_names:
+        return None
+    file, folders = _whereabouts(top_level)
+    places = [Path(file)] if file is not None else []
+    if rest:
+        inside = [Path(folder).joinpath(*rest) for folder in folders]
+        places = [place for each in inside for place in (each / "__init__.py", each.with_suffix(".py"))]
+    return next((str(place) for place in places if place.is_file() and is_own_file(str(place))), None)
+
+
+def _whereabouts(name: str) -> tuple[str | None, list[str]]:
+    """The file of a top-level module, and the folders of a package, which may have no file of its own."""
+    module = sys.modules.get(name)
+    if module is not None:
+        return getattr(module, "__file__", None), list(getattr(module, "__path__", ()))
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None, []
+    if spec is None:
+        return None, []
+    return spec.origin if spec.has_location else None, list(spec.submodule_search_locations or ())
+
+
+def _version(file: str) -> tuple[int, int]:
+    status = Path(file).stat()
+    return status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=1024)
+def _read(file: str, _modified: int, _size: int) -> tuple[Encoded, tuple[Import, ...]]:
+    data = Path(file).read_bytes()
+    try:
+        tree = undisturbed(lambda: ast.parse(data))
+        return seal("module", encode_module(tree)), tuple(_imports_in(tree))
+    except (SyntaxError, ValueError, RecursionError, KeyError):  # no Python source: a compiled module, say
+        return seal("module", ["file", len(data), data.hex()]), ()
+
+
+def _imports_in(tree: ast.AST) -> Iterator[Import]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (Import(0, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield Import(node.level, node.module or "", tuple(alias.name for alias in node.names))

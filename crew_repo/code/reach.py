@@ -1,0 +1,268 @@
+"""What code can get at when it works: the functions that it comes to, the objects that these hold, what they change.
+
+The search starts from the objects that CrewAI calls (tools, guardrails, callbacks) and follows globals, closures,
+defaults, attributes and containers of the user's. A method is reached if its library calls it by name, or if a function
+that is reached mentions its name; so `load` and `configure`, which only the user calls, are not.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import inspect
+import re
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from decimal import Decimal
+from enum import Enum
+from importlib.util import resolve_name
+from pathlib import PurePath
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any, NamedTuple, TypeAlias
+from uuid import UUID
+
+from crew_repo.canonical import SCALARS
+from crew_repo.code.bytecode import Chain
+from crew_repo.code.imports import absolute_names, package_of
+from crew_repo.code.members import (
+    closure_of,
+    defaults_of,
+    functions_of,
+    is_constructor,
+    mangled,
+    names_used,
+    validates,
+)
+from crew_repo.code.name_usage import GIVEN, IMPORTED, Usage, usage
+from crew_repo.code.ownership import is_own_class, is_own_function, is_own_module
+from crew_repo.code.source import static_part
+from crew_repo.introspection import instance_state
+
+__all__ = [
+    "Attached",
+    "Found",
+    "Place",
+    "Reach",
+    "given_by",
+    "given_to",
+    "held_by",
+    "is_code",
+    "is_data",
+    "is_variable",
+    "nothing_attached",
+    "resolve",
+]
+
+_ENTRIES = frozenset({"_run", "_arun", "run", "arun", "call", "acall", "invoke", "ainvoke", "func", "add", "aadd"})
+_CODE = (type, FunctionType, BuiltinFunctionType, MethodType, ModuleType)
+_IMMUTABLE = (PurePath, datetime.date, datetime.time, datetime.timedelta, Decimal, Enum, UUID, re.Pattern, range)
+_CONTAINERS = (list, tuple, set, frozenset, deque)
+_MOST_ITEMS = 1000  # of a container that is searched for code: larger ones hold data
+
+
+class Place(NamedTuple):
+    """Where a chain of names leads: a name in a namespace, what it stands for, and the attributes read from that."""
+
+    namespace: Mapping[str, Any]
+    name: str
+    value: Any
+    rest: Chain
+
+
+def is_code(value: object) -> bool:
+    """Whether a value is code, which is hashed by what it does."""
+    return isinstance(value, _CODE)
+
+
+def is_data(value: object) -> bool:
+    """Whether a value may be changed in place, by others than its own methods."""
+    fixed = type(value) in SCALARS or isinstance(value, _IMMUTABLE)
+    return not fixed and not is_code(value) and not is_own_class(type(value))
+
+
+def resolve(function: FunctionType, chain: Chain) -> Place:
+    """The global that a chain leads to; through the user's modules, theirs.
+
+    Not to a module that the function imports itself: before its first call, that may not be there.
+    """
+    namespace: Mapping[str, Any] = function.__globals__
+    name, value, rest = chain[0], namespace.get(chain[0]), chain[1:]
+    if name.startswith(IMPORTED):
+        with suppress(ImportError, ValueError):
+            value = sys.modules.get(resolve_name(name.removeprefix(IMPORTED), package_of(namespace)))
+    while isinstance(value, ModuleType) and rest and rest[0] in vars(value) and is_own_module(value.__name__):
+        following = vars(value)[rest[0]]
+        if isinstance(following, ModuleType) and following.__name__ in _imported(function):
+            break
+        namespace, name, value, rest = vars(value), rest[0], following, rest[1:]
+    return Place(namespace, name, value, rest)
+
+
+def given_by(value: object) -> Iterator[tuple[FunctionType, Chain]]:
+    """The chains that a function gives, each with the function that returns or yields it; decorators aside."""
+    giving = inspect.unwrap(value) if isinstance(value, FunctionType) else None
+    if isinstance(giving, FunctionType):
+        yield from ((giving, returned) for returned in usage(giving).returns)
+
+
+def given_to(function: FunctionType, name: str) -> Iterator[tuple[FunctionType, Chain]]:
+    """`given_by` for the function that a name ending in `()` calls."""
+    return given_by(resolve(function, (name.removesuffix(GIVEN),)).value)
+
+
+def is_variable(function: FunctionType, name: str) -> bool:
+    """Whether a name in a function is a global, or a module that it imports itself."""
+    known = name in function.__globals__ or name in names_used(function)
+    return name.startswith(IMPORTED) or (known and name not in function.__code__.co_varnames)
+
+
+def _imported(function: FunctionType) -> set[str]:
+    static = static_part(function.__code__, function.__globals__)
+    return set(absolute_names(static.imports, package_of(function.__globals__)))
+
+
+class Found(NamedTuple):
+    """A function that is reached, and the class that it is a method of."""
+
+    function: Any  # a FunctionType, which a type checker takes for a method here
+    cls: type | None
+
+    @property
+    def usage(self) -> Usage:
+        """What it reads and changes."""
+        return usage(self.function)
+
+    @property
+    def me(self) -> str | None:
+        """The name under which a method has its object, or its class."""
+        code = self.function.__code__
+        return code.co_varnames[0] if code.co_argcount else None
+
+    @property
+    def is_of_class(self) -> bool:
+        """Whether it is given the class, where others that make an object are given that."""
+        return self.function.__name__ in {"__new__", "__init_subclass__", "__class_getitem__"}
+
+    @property
+    def has_parameters(self) -> bool:
+        """Whether a method is told something."""
+        code = self.function.__code__
+        return code.co_argcount + code.co_kwonlyargcount > 1 or bool(code.co_flags & 0x0C)
+
+    def attribute(self, chain: Chain) -> str | None:
+        """The attribute of its object, or its class, that a chain of a method's starts with."""
+        if self.cls is None or len(chain) < 2 or chain[0] not in (self.me, self.cls.__name__):
+            return None
+        return mangled(chain[1], self.cls.__name__)
+
+
+Attached: TypeAlias = Callable[[object], Iterable[object]]
+"""Gives the user's code and objects that hang on an object of a library."""
+
+
+def nothing_attached(_: object) -> Iterable[object]:
+    """Leave the objects of libraries aside."""
+    return ()
+
+
+class Reach:
+    """One search from some objects; `attached` says how it goes on through the objects of libraries."""
+
+    def __init__(self, roots: Iterable[object], attached: Attached = nothing_attached) -> None:
+        self._attached = attached
+        self.functions: dict[int, Found] = {}
+        self.instances: dict[int, Any] = {}
+        self.classes: dict[int, type] = {}
+        self._called: set[int] = set()  # the classes that code has at hand, and may make objects of
+        self._names: set[str] = set(_ENTRIES)
+        self._others: dict[int, FunctionType] = {}  # of libraries, which only lead to the user's
+        self._kept: dict[int, object] = {}
+        self._pending = list(roots)
+        while self._pending or self._methods():
+            while self._pending:
+                with suppress(Exception):  # a value's own code may raise anything; the walk names it
+                    self._visit(self._pending.pop())
+
+    def unreached(self, cls: type) -> Iterator[tuple[str, Found]]:
+        """The methods of the user's class that only others call; those that make an object are none."""
+        for name, member in vars(cls).items():
+            for function in functions_of(member):
+                if id(function) not in self.functions and not is_constructor(name) and not validates(cls, name):
+                    yield name, Found(function, cls)
+
+    def _visit(self, value: Any) -> None:
+        if type(value) in SCALARS or id(value) in self._kept:
+            return
+        self._kept[id(value)] = value
+        if isinstance(value, FunctionType):
+            self._function(value, None)
+        elif isinstance(value, MethodType):
+            kinds = value.__self__.__mro__ if isinstance(value.__self__, type) else type(value.__self__).__mro__
+            homes = (each for each in kinds if any(value.__func__ in functions_of(m) for m in vars(each).values()))
+            self._function(value.__func__, next(homes, None))  # type: ignore[arg-type]
+            self._pending.append(value.__self__)
+        elif isinstance(value, functools.partial):
+            self._pending += [value.func, *value.args, *value.keywords.values()]
+        elif isinstance(value, type):
+            self._called.add(id(value))
+            self._class(value)
+        elif isinstance(value, (dict, *_CONTAINERS)):
+            if len(value) <= _MOST_ITEMS:
+                self._pending += value.values() if isinstance(value, dict) else value
+        elif any(map(is_own_class, type(value).__mro__)):
+            self.instances[id(value)] = value
+            self._class(type(value))
+            self._pending += held_by(value).values()
+        else:
+            self._pending += [getattr(value, name) for name in ("func", "__wrapped__") if _has(value, name)]
+            self._pending += self._attached(value)
+
+    def _function(self, function: FunctionType, cls: type | None) -> None:
+        if id(function) in self.functions or id(function) in self._others:
+            return
+        self._pending += [value for _, value in (*closure_of(function), *defaults_of(function))]
+        self._pending += vars(function).values()
+        if not is_own_function(function.__code__, function.__globals__):
+            self._others[id(function)] = function
+            return
+        self.functions[id(function)] = Found(function, cls)
+        self._names |= names_used(function)
+        static = static_part(function.__code__, function.__globals__)
+        self._pending += [resolve(function, chain).value for chain in static.chains]
+        names = {name for some in static.imports for name in some.names}
+        for module in (sys.modules.get(name) for name in _imported(function) if is_own_module(name)):
+            self._pending += [value for name, value in vars(module).items() if name in names] if module else []
+
+    def _class(self, cls: type) -> None:
+        bases = [base for kind in (cls, type(cls)) for base in kind.__mro__]
+        self.classes.update((id(base), base) for base in bases if is_own_class(base))
+
+    def _methods(self) -> bool:
+        """Take up the methods that are mentioned by now; whether there were more."""
+        before = len(self.functions) + len(self._pending)
+        for cls in list(self.classes.values()):
+            known = {name for base in cls.__mro__ if not is_own_class(base) for name in vars(base)}
+            for name, member in list(vars(cls).items()):
+                if self._is_reached(cls, name, known):
+                    for function in functions_of(member):
+                        self._function(function, cls)
+                    if not functions_of(member):
+                        self._visit(member)
+        return len(self.functions) + len(self._pending) > before
+
+    def _is_reached(self, cls: type, name: str, known: set[str]) -> bool:
+        if is_constructor(name):
+            return id(cls) in self._called
+        return name in self._names or name in known or (name[:2] == "__" == name[-2:])
+
+
+def held_by(value: Any) -> dict[str, Any]:
+    """What an object holds; of pydantic's, extras and private attributes as well."""
+    more = (getattr(value, name, None) or {} for name in ("__pydantic_extra__", "__pydantic_private__"))
+    return {**instance_state(value), **{name: held for some in more for name, held in some.items()}}
+
+
+def _has(value: Any, name: str) -> bool:
+    return name in getattr(value, "__dict__", ())

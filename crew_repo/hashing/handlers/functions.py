@@ -1,0 +1,199 @@
+"""Handlers of functions and what stands for them: methods, partials, properties, wrappers, builtins."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import types
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from crew_repo.canonical import Encoded, seal
+from crew_repo.code.bytecode import Chain
+from crew_repo.code.changed_at_work import marks
+from crew_repo.code.environment import Asked, environment_said, modules_asked
+from crew_repo.code.imports import absolute_names, modules_digest, package_of
+from crew_repo.code.members import closure_of, defaults_of
+from crew_repo.code.ownership import is_own_function
+from crew_repo.code.reach import Place, is_code, resolve
+from crew_repo.code.source import Static, static_part
+from crew_repo.hashing.as_first_seen import attributes_of, kept_members
+from crew_repo.hashing.dispatch import handles, handles_named
+
+if TYPE_CHECKING:
+    from crew_repo.hashing.dispatch import Parts, Steps
+    from crew_repo.hashing.walker import Walker
+
+__all__: list[str] = []
+
+# What Python puts into every module; it says where code stands, not what it does.
+_MODULE_FACTS = frozenset(
+    {
+        *("__name__", "__file__", "__path__", "__package__", "__spec__", "__loader__", "__cached__"),
+        *("__builtins__", "__annotations__"),
+    }
+)
+
+
+@handles(types.FunctionType)
+def _function(walker: Walker, value: types.FunctionType, path: str) -> Steps:
+    if is_own_function(value.__code__, value.__globals__):
+        return _own_function(walker, value, path)
+    if _is_single_dispatch(value):
+        return _single_dispatch(walker, value, path)
+    if value.__closure__ or "__wrapped__" in vars(value) or "<locals>" in value.__qualname__:
+        return _installed_wrapper(walker, value, path)
+    return ["named", f"{value.__module__}.{value.__qualname__}"]
+
+
+def _own_function(walker: Walker, function: types.FunctionType, path: str) -> Parts:
+    static = static_part(function.__code__, function.__globals__)
+    encoded: list[Encoded] = ["function", static.sha256]
+    read = list(_referenced(function, static.chains, path))
+    for name, members in (
+        ("defaults", _kept(function, dict(defaults_of(function)), path)),
+        ("closure", _kept(function, dict(closure_of(function)), path)),
+        ("globals", read),
+        ("annotations", function.__annotations__.items()),
+        ("attributes", attributes_of(function, vars(function), vars, path)),
+    ):
+        encoded.append([name, *(yield from walker.members(members, path))])
+    _name_globals(walker, {name for name, value in read if not is_code(value)}, encoded)
+    return [*encoded, *_from_outside(walker, function, static, path)]
+
+
+def _name_globals(walker: Walker, data: set[str], encoded: list[Any]) -> None:
+    """Say each global by its name as well, so that a reason can name the one that has changed."""
+    members = next(part[1:] for part in encoded if part[0] == "globals")
+    walker.globals.update((name, seal("global", part)) for name, part in members if name in data)
+
+
+def _kept(function: types.FunctionType, held: dict[str, object], path: str) -> list[tuple[str, object]]:
+    """Defaults and free variables, as they were given where work may change them."""
+    cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+    changed = [name for name, value in held.items() if marks().name(cells.get(name), name, value)]
+    return kept_members(function, held, changed, _held, path)
+
+
+def _held(function: types.FunctionType) -> dict[str, object]:
+    return {**dict(defaults_of(function)), **dict(closure_of(function))}
+
+
+def _from_outside(walker: Walker, function: types.FunctionType, static: Static, path: str) -> Iterator[Encoded]:
+    """What a function gets from modules that it imports as it runs, and from the environment."""
+    asked = static.asked or Asked()
+    modules, complete = modules_asked(function, asked.modules)
+    imports = (*static.imports, *modules)
+    if not complete:
+        walker.opaque.add((path, f"{function.__qualname__} (a function): it imports modules by names made at run time"))
+    if static.asked is None:
+        why = "it has no source, and asks for the environment or for modules by name"
+        walker.opaque.add((path, f"{function.__qualname__} (a function): {why}"))
+    if imports:
+        yield ["imports", modules_digest(absolute_names(imports, package_of(function.__globals__)))]
+    if ("globals",) in static.chains and "globals" not in function.__globals__:
+        yield ["globals", modules_digest(iter([str(function.__globals__.get("__name__"))]))]
+    walker.environment.update(environment_said(function, asked.environment))
+
+
+def _installed_wrapper(walker: Walker, function: types.FunctionType, path: str) -> Parts:
+    """A wrapper that a library has put around something: named, and what it holds is hashed."""
+    name = f"{function.__globals__.get('__name__')}.{function.__code__.co_name}"
+    held = {**dict(defaults_of(function)), **dict(closure_of(function))}
+    if "__wrapped__" in vars(function):
+        held["__wrapped__"] = vars(function)["__wrapped__"]
+    return ["wrapper", name, *(yield from walker.members(held.items(), path))]
+
+
+def _referenced(function: types.FunctionType, chains: tuple[Chain, ...], path: str) -> Iterator[tuple[str, object]]:
+    """The globals that are loaded, by the names that lead to them; through the user's modules, what they hold."""
+    seen: set[str] = set()
+    for chain in chains:
+        if chain[0] not in _MODULE_FACTS:
+            place = resolve(function, chain)
+            name = ".".join(chain[: len(chain) - len(place.rest)])
+            if name not in seen:
+                seen.add(name)
+                yield from _global(function, name, place, path)
+            if "__doc__" in chain[1:] and chain[0] in function.__globals__:
+                yield from _docstring(function.__globals__[chain[0]], chain)
+
+
+def _global(function: types.FunctionType, name: str, place: Place, path: str) -> Iterator[tuple[str, object]]:
+    """A global, as it was given where work may change it."""
+    held = {place.name: place.value} if place.name in place.namespace else {}
+    changed = [place.name] if marks().name(place.namespace, place.name, place.value) else []
+    module = sys.modules.get(str(place.namespace.get("__name__")))
+    known = module is not None and vars(module) is place.namespace
+    owner, read = (module, vars) if known else (function, lambda function: function.__globals__)
+    for _, value in kept_members(owner, held, changed, read, path):
+        yield name, value
+
+
+def _docstring(value: object, chain: Chain) -> Iterator[tuple[str, object]]:
+    """The docstring that is read at the end of a chain: of code, docstrings are no part otherwise."""
+    end = chain.index("__doc__", 1)
+    for name in chain[1:end]:
+        value = inspect.getattr_static(value, name, None)
+    yield ".".join(chain[: end + 1]), getattr(value, "__doc__", None)
+
+
+def _is_single_dispatch(value: Any) -> bool:
+    return hasattr(value, "dispatch") and hasattr(value, "registry") and hasattr(value, "__wrapped__")
+
+
+def _single_dispatch(_: Walker, value: Any, path: str) -> Parts:
+    return ["single dispatch", (yield dict(value.registry), path)]
+
+
+@handles(types.MethodType)
+def _method(_: Walker, value: types.MethodType, path: str) -> Parts:
+    return ["method", (yield value.__func__, path), (yield value.__self__, path)]
+
+
+@handles(functools.partial)
+def _partial(_: Walker, value: functools.partial[Any], path: str) -> Parts:
+    function = yield value.func, f"{path}.func"
+    return ["partial", function, (yield value.args, f"{path}.args"), (yield value.keywords, f"{path}.keywords")]
+
+
+@handles(staticmethod, classmethod)
+def _unbound(_: Walker, value: Any, path: str) -> Parts:
+    return [type(value).__name__, (yield value.__func__, path)]
+
+
+@handles(property)
+def _property(_: Walker, value: property, path: str) -> Parts:
+    return ["property", (yield (value.fget, value.fset, value.fdel), path)]
+
+
+@handles(functools.cached_property)
+def _cached_property(_: Walker, value: functools.cached_property[Any], path: str) -> Parts:
+    return ["cached property", (yield value.func, path)]
+
+
+@handles_named("functools._lru_cache_wrapper")
+def _lru_cache(_: Walker, value: Any, path: str) -> Parts:
+    return ["lru cache", (yield value.__wrapped__, path)]
+
+
+@handles(types.BuiltinFunctionType, types.MethodWrapperType)
+def _builtin(_: Walker, value: Any, path: str) -> Parts:
+    owner = getattr(value, "__self__", None)
+    if owner is None or isinstance(owner, types.ModuleType):
+        return ["named", f"{value.__module__}.{value.__qualname__}"]
+    return ["bound builtin", value.__name__, (yield owner, path)]
+
+
+@handles(
+    *(types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType),
+    *(types.GetSetDescriptorType, types.MemberDescriptorType),
+)
+def _descriptor(_: Walker, value: Any, path: str) -> Parts:
+    return ["descriptor", value.__name__, (yield value.__objclass__, path)]
+
+
+@handles(types.ModuleType)
+def _module(_walker: Walker, value: types.ModuleType, _path: str) -> list[Encoded]:
+    return ["module", value.__name__, modules_digest(iter([value.__name__]))]

@@ -1,0 +1,145 @@
+"""Types that carry no answer: they are hashed by type, as stateless, or reported as opaque."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+import types
+import weakref
+from collections.abc import Callable
+from contextvars import Context, ContextVar, Token
+from os import environ
+from typing import TYPE_CHECKING, Any
+
+from crew_repo.canonical import Encoded
+from crew_repo.code.name_usage import assigned_in
+from crew_repo.code.ownership import is_own_class, qualified_name
+from crew_repo.hashing.as_first_seen import attributes_of, kept_members
+from crew_repo.hashing.attachments import hanging_on, leads_nowhere
+from crew_repo.hashing.dispatch import handles, handles_named
+from crew_repo.introspection import instance_state
+
+if TYPE_CHECKING:
+    from crew_repo.hashing.dispatch import Parts, Steps
+    from crew_repo.hashing.walker import Walker
+
+__all__ = ["library_class", "library_state", "with_what_the_user_adds"]
+
+# Of a thread, of a timer, and of a pool of threads or processes.
+_WORK = {"_target", "_args", "_kwargs", "function", "args", "kwargs", "_initializer", "_initargs"}
+_STANDARD_STREAMS = frozenset({"<stdin>", "<stdout>", "<stderr>"})
+
+
+def with_what_the_user_adds(handler: Callable[[Walker, Any, str], Steps]) -> Callable[[Walker, Any, str], Steps]:
+    """Of the user's own subclass, its class and the fields that the library's classes do not have count as well."""
+
+    @functools.wraps(handler)
+    def handle(walker: Walker, value: Any, path: str) -> Steps:
+        steps = handler(walker, value, path)
+        return _derived(walker, value, path, steps) if any(map(is_own_class, type(value).__mro__)) else steps
+
+    return handle
+
+
+def library_class(kind: type) -> type:
+    """The nearest class that is not the user's."""
+    return next(base for base in kind.__mro__ if not is_own_class(base))
+
+
+def library_state(value: object) -> dict[str, Any]:
+    """The attributes of an object, but for those that the user's own class adds to a library's."""
+    held = instance_state(value)
+    if not any(map(is_own_class, type(value).__mro__)):
+        return held
+    return {name: part for name, part in held.items() if name in _library_names(type(value))}
+
+
+def _library_names(kind: type) -> frozenset[str]:
+    return frozenset().union(*(assigned_in(base) for base in kind.__mro__ if not is_own_class(base)))
+
+
+def _derived(walker: Walker, value: Any, path: str, steps: Steps) -> Parts:
+    contents = steps if isinstance(steps, list) else (yield from steps)
+    kind = yield type(value), path
+    library = _library_names(type(value))
+    held = {name: part for name, part in instance_state(value).items() if name not in library}
+    members = attributes_of(value, held, instance_state, path)
+    return ["derived", kind, contents, *(yield from walker.members(members, path))]
+
+
+@leads_nowhere
+@handles(
+    *(type(threading.Lock()), type(threading.RLock()), threading.Event, threading.Condition, threading.Semaphore),
+    *(threading.Barrier, threading.local),
+    *(logging.Logger, logging.LoggerAdapter, logging.Handler, logging.Filter, logging.Formatter),
+    *(Context, Token, type(environ)),
+    *(weakref.ref, weakref.WeakSet, weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.finalize),
+    *(weakref.ProxyType, weakref.CallableProxyType),
+)
+@handles_named(
+    *("asyncio.locks.Lock", "asyncio.locks.Event", "asyncio.locks.Condition", "asyncio.locks.Semaphore"),
+    *("asyncio.events.AbstractEventLoop", "multiprocessing.synchronize.SemLock"),
+    *("multiprocessing.synchronize.Condition", "multiprocessing.synchronize.Event", "_multiprocessing.SemLock"),
+    *("loguru._logger.Logger", "structlog._config.BoundLoggerLazyProxy", "structlog._base.BoundLoggerBase"),
+    *("rich.console.Console", "tqdm.std.tqdm", "opentelemetry.trace.Tracer", "_ssl._SSLContext"),
+    *("filelock._api.BaseFileLock", "filelock._core._lock.BaseFileLock", "portalocker.utils.LockBase"),
+)
+@with_what_the_user_adds
+def _stateless(_walker: Walker, value: object, _path: str) -> list[Encoded]:
+    return ["stateless", qualified_name(library_class(type(value)))]
+
+
+@leads_nowhere
+@handles(threading.Thread)
+@handles_named("concurrent.futures._base.Executor")
+@with_what_the_user_adds
+def _thread(walker: Walker, value: object, path: str) -> Parts:
+    """Stateless, unless it calls the user's code: that counts as it was given, since a thread forgets it at its end."""
+    kept = kept_members(value, _work_of(value), ["work"], _work_of, path)
+    return ["stateless", qualified_name(library_class(type(value))), *(yield from walker.members(kept, path))]
+
+
+def _work_of(thread: object) -> dict[str, object]:
+    """What a thread, a timer or a pool calls, and with what, if code of the user's is in it."""
+    work = {name: some for name, some in instance_state(thread).items() if name in _WORK}
+    return {"work": work} if hanging_on(work) else {}
+
+
+@handles(ContextVar)
+def _context_variable(_: Walker, value: ContextVar[Any], path: str) -> Parts:
+    """What it stands for in this context, as a global's value is."""
+    try:
+        said = value.get()
+    except LookupError:
+        return ["context variable", value.name]
+    return ["context variable", value.name, (yield said, path)]
+
+
+@leads_nowhere
+@handles(
+    *(types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType, types.FrameType, types.TracebackType),
+)
+def _running(walker: Walker, value: object, path: str) -> list[Encoded]:
+    return walker.hidden(value, path, "is a computation under way")
+
+
+@leads_nowhere
+@handles_named(
+    *("_socket.socket", "subprocess.Popen", "multiprocessing.process.BaseProcess"),
+    *("multiprocessing.connection.Connection", "_multiprocessing.Connection"),
+    *("tempfile._TemporaryFileWrapper", "_ctypes._SimpleCData", "_ctypes._Pointer", "_ctypes.CFuncPtr"),
+    *("_ctypes.Structure", "_ctypes.Union", "_ctypes.Array", "ctypes.CDLL", "queue.Queue", "asyncio.queues.Queue"),
+    *("_asyncio.Future", "asyncio.futures.Future", "concurrent.futures._base.Future"),
+)
+def _of_the_system(walker: Walker, value: object, path: str) -> list[Encoded]:
+    return walker.hidden(value, path, "belongs to the running process")
+
+
+@leads_nowhere
+@handles_named("_io._IOBase", "io.IOBase")
+def _file(walker: Walker, value: Any, path: str) -> Steps:
+    name = getattr(value, "name", None)
+    if name in _STANDARD_STREAMS:
+        return ["stateless", str(name)]
+    return walker.hidden(value, path, "is an open file")

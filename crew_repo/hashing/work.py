@@ -1,0 +1,32 @@
+"""What works, and what it exchanges: `crew_repo.code` finds it, told here what hangs on the objects of libraries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from crew_repo.code import Exchange, Marks, are_in_force, marked
+from crew_repo.code import exchange as exchange_of
+from crew_repo.hashing.attachments import code_on
+
+__all__ = ["changed_at_work", "exchange", "of_work"]
+
+
+def changed_at_work(roots: Iterable[object]) -> Marks:
+    """Find what the work of these objects may change."""
+    return Marks(roots, code_on)
+
+
+def exchange(root: object) -> Exchange:
+    """Find what the work of one object reads and writes in memory."""
+    return exchange_of(root, code_on)
+
+
+@contextmanager
+def of_work(roots: Iterable[object]) -> Iterator[None]:
+    """Hash with the marks of these objects, unless some are in force."""
+    if are_in_force():
+        yield
+    else:
+        with marked(changed_at_work(roots)):
+            yield

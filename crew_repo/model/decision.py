@@ -1,0 +1,133 @@
+"""Whether a task's record may be served, and the reasons why not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from crew_repo.model.record import Record
+from crew_repo.model.text import TextEnum
+
+__all__ = ["Decision", "Reason", "ReasonKind", "Status"]
+
+
+class Status(TextEnum):
+    """What is known of a task before it runs."""
+
+    FRESH = "fresh"
+    STALE = "stale"
+    MISSING = "missing"
+    MAY_RERUN = "may rerun"
+
+
+class ReasonKind(TextEnum):
+    """Why a task is not fresh."""
+
+    NEVER_RAN = "never ran"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    INVALIDATED = "invalidated"
+    ALTERED = "altered"
+    CHANGED = "changed"
+    ADDED = "added"
+    REMOVED = "removed"
+    UPSTREAM = "upstream"
+    FORCED = "forced"
+    ALWAYS = "always"
+    EXPIRED = "expired"
+    NOT_HASHABLE = "not hashable"
+    NOT_RESTORABLE = "not restorable"
+    HASH_FORMAT = "hash format"
+    CONDITION = "condition"
+    AT_RUN_TIME = "known at run time"
+    HANDED_ON = "handed on"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a task is not fresh: a kind, the component, and the old and new hash and text where they are known.
+
+    `root` names the change that this one comes from: of a stale upstream, or of a text that an input was put into.
+    """
+
+    kind: ReasonKind
+    component: str | None = None
+    detail: str | None = None
+    old: str | None = None
+    new: str | None = None
+    old_text: str | None = None
+    new_text: str | None = None
+    root: str | None = None
+
+    def __str__(self) -> str:
+        if self.kind is ReasonKind.UPSTREAM and self.component:
+            text = f"{self.component} {'' if self.detail == Status.MAY_RERUN else 'is '}{self.detail}"
+            return f"{text} ({self.root})" if self.root else text
+        text = f"{self.component} {self.kind}" if self.component else str(self.kind)
+        return f"{text} ({self.detail})" if self.detail and self.detail != str(self.kind) else text
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dict without the members that are None."""
+        members = {name: getattr(self, name) for name in self.__slots__}
+        members["kind"] = str(self.kind)
+        return {name: value for name, value in members.items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, members: Mapping[str, Any]) -> Reason:
+        """The inverse of `to_dict`."""
+        return cls(**{**members, "kind": ReasonKind(members["kind"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One task's status and the reasons for it; `record` is what would be, or was, served.
+
+    `tokens` and `seconds` are what the task took when it last ran, None where that is not known; `cost_from` says
+    where they come from, if not from this workflow.
+    """
+
+    task_name: str
+    status: Status
+    reasons: tuple[Reason, ...] = ()
+    position: int = 0
+    record: Record | None = field(default=None, repr=False)
+    tokens: int | None = None
+    seconds: float | None = None
+    cost_from: str | None = None
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the stored record may be served."""
+        return self.status is Status.FRESH
+
+    @property
+    def causes(self) -> list[str]:
+        """The reasons for people, each cause once.
+
+        A text that changed because an input did is not named beside that input, and upstreams that wait for the
+        same change share a line; `reasons` has them all.
+        """
+        found: list[str] = []
+        waiting: dict[str, list[Reason]] = {}
+        for reason in self.reasons:
+            if reason.root is None:
+                found.append(str(reason))
+            elif reason.kind is ReasonKind.UPSTREAM:
+                waiting.setdefault(reason.root, []).append(reason)
+        for root, upstreams in waiting.items():
+            names = ", ".join(str(reason.component) for reason in upstreams)
+            found.append(f"{names} ({root})" if len(upstreams) > 1 else str(upstreams[0]))
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dict."""
+        return {
+            "task_name": self.task_name,
+            "status": str(self.status),
+            "reasons": [reason.to_dict() for reason in self.reasons],
+            "position": self.position,
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+            "cost_from": self.cost_from,
+        }

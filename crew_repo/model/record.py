@@ -1,0 +1,115 @@
+"""A finished task as it is kept: its output, what it cost, its hashes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from crew_repo.model.definition import Component
+
+__all__ = ["Failure", "NewRecord", "Record", "StoredResult", "Usage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens and requests, as the model's provider counted them."""
+
+    total_tokens: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_prompt_tokens: int = 0
+    successful_requests: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.total_tokens + other.total_tokens,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cached_prompt_tokens + other.cached_prompt_tokens,
+            self.successful_requests + other.successful_requests,
+        )
+
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(
+            self.total_tokens - other.total_tokens,
+            self.prompt_tokens - other.prompt_tokens,
+            self.completion_tokens - other.completion_tokens,
+            self.cached_prompt_tokens - other.cached_prompt_tokens,
+            self.successful_requests - other.successful_requests,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An exception, as text: type, message, traceback."""
+
+    type: str
+    message: str
+    traceback: str
+
+    def __str__(self) -> str:
+        """Type and first line of the message, shortened to fit a line."""
+        lines = self.message.strip().splitlines()
+        text = f"{self.type}: {lines[0]}" if lines else self.type
+        return text if len(text) <= 120 else text[:117] + "..."
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResult:
+    """A TaskOutput as it is stored: text and JSON texts, never a pickled object.
+
+    `raw` is what downstream tasks read. The `_json` members are JSON texts or None. `messages_json` has the
+    task's context taken out (see adapter.outputs), so that a state file stays linear in the number of tasks.
+    `reading_json` says how a typed output is read again: None for its dump as it is.
+    """
+
+    raw: str
+    agent: str = ""
+    name: str | None = None
+    description: str = ""
+    expected_output: str | None = None
+    output_format: str = "raw"
+    pydantic_json: str | None = None
+    json_dict_json: str | None = None
+    messages_json: str | None = None
+    tool_failures_json: str | None = None
+    reading_json: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewRecord:
+    """What is to be kept of one finished task."""
+
+    workflow_id: str
+    crew_name: str
+    task_name: str
+    position: int
+    run_id: str
+    input_hash: str
+    definition_hash: str
+    context_hash: str
+    occurrence: int
+    components: tuple[Component, ...]
+    result: StoredResult
+    output_hash: str
+    started_at: datetime
+    completed_at: datetime
+    duration_seconds: float
+    usage: Usage
+    hash_format: int
+    not_restorable: str | None = None
+    origin: str = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class Record(NewRecord):
+    """A finished task as the store keeps it.
+
+    `retired` is None for a record that may be served, else why it may not: "invalidated", "deleted",
+    "superseded". Components of a stored record carry their text where it was stored. `damage`: what of the row could
+    not be read; such a record is never served.
+    """
+
+    record_id: int = 0
+    retired: str | None = None
+    damage: str | None = None

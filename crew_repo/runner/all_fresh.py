@@ -1,0 +1,59 @@
+"""A run in which everything is fresh, without a kickoff: for batches, where a kickoff costs more than its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from crew_repo import adapter
+from crew_repo.model import Outcome, RunStatus, TaskRun
+from crew_repo.runner.options import RunOptions
+from crew_repo.runner.planner import settled_walk
+from crew_repo.runner.running import attach_record
+from crew_repo.runner.session import new_run_id, utc_now
+from crew_repo.store import Store
+from crew_repo.store.process_identity import this_owner
+
+__all__ = ["serve_all"]
+
+
+def serve_all(
+    store: Store, crew: Any, inputs: Mapping[str, Any] | None, files: Mapping[str, Any], options: RunOptions
+) -> Any | None:
+    """The CrewOutput with its RunRecord if every task is fresh, else None and nothing is written.
+
+    Callbacks of tasks are not fired and no events are emitted; a crew with kickoff callbacks is left to a real run,
+    which calls each once, and may come to something else by them.
+    """
+    if crew.before_kickoff_callbacks or crew.after_kickoff_callbacks or options.fire_callbacks:
+        return None
+    view = adapter.planned_view(crew, adapter.planned_inputs(crew, inputs), files)
+    walk, decisions = settled_walk(store, view, options)
+    outputs = walk.outputs()
+    fresh = all(decision.fresh for decision in decisions) and (walk.planner is None or walk.planner.fresh)
+    if not fresh or not any(output.raw for output in outputs):
+        return None
+    walk.restore_files()
+    run_id, began = new_run_id(), utc_now()
+    planned = [walk.planner] if walk.planner is not None else []
+    notes = [_note(run_id, options.workflow_id, decision) for decision in (*planned, *decisions)]
+    store.start_run(run_id, options.workflow_id, str(crew.name or "crew"), began, this_owner(), adapter.facts())
+    record = store.finish_run(run_id, RunStatus.COMPLETED, utc_now(), tasks=notes, tokens_spent=0)
+    return attach_record(adapter.output_of(outputs), record)
+
+
+def _note(run_id: str, workflow_id: str, decision: Any) -> TaskRun:
+    record = decision.record
+    if record is None:
+        return TaskRun(run_id, workflow_id, decision.task_name, decision.position, Outcome.SKIPPED)
+    return TaskRun(
+        run_id,
+        workflow_id,
+        decision.task_name,
+        decision.position,
+        Outcome.REUSED,
+        input_hash=record.input_hash,
+        record_id=record.record_id,
+        tokens_saved=record.usage.total_tokens,
+        seconds_saved=record.duration_seconds,
+    )

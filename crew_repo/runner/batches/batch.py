@@ -1,0 +1,181 @@
+"""Many inputs through one crew: bounded, in order, killable at any moment and simply started again.
+
+Each item is a run of its own in its own workflow, so what had finished when a batch died is reused by the next.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from crew_repo.errors import InputError
+from crew_repo.policy import TaskPolicy, merge_policies
+from crew_repo.runner.batches.crew_source import CrewSource
+from crew_repo.runner.batches.progress import Progress
+from crew_repo.runner.engine import Engine
+from crew_repo.runner.request import Request
+
+__all__ = ["Item", "OnError", "Worker", "check_on_error", "item_options", "items_of", "run_items", "worker_count"]
+
+OnError: TypeAlias = Literal["raise", "keep"]
+_AHEAD = 2  # items submitted per worker, so that none waits for the next
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One entry of a batch."""
+
+    number: int
+    inputs: Mapping[str, Any] | None
+    workflow_id: str | None
+
+    def request(self, engine: Engine, crew: Any, options: Mapping[str, Any]) -> Request:
+        """The request to run this entry on a crew."""
+        return engine.request(crew, self.inputs, workflow_id=self.workflow_id, **options)
+
+
+def check_on_error(on_error: str) -> None:
+    """Raise for anything but the two words."""
+    if on_error not in ("raise", "keep"):
+        raise InputError(f"on_error is {on_error!r}; it can be 'raise' or 'keep'")
+
+
+def worker_count(max_workers: int | None) -> int:
+    """How many items run at once: what was given, else four."""
+    if max_workers is None:
+        return 4
+    if not isinstance(max_workers, int) or max_workers < 1:
+        raise InputError(f"max_workers is {max_workers!r}; give a whole number from 1")
+    return max_workers
+
+
+def items_of(inputs_list: Iterable[Any], workflow_ids: Iterable[str] | None) -> Iterator[Item]:
+    """The items one by one; as many workflow IDs as inputs, or an InputError: at once if both have a length."""
+    if isinstance(inputs_list, (str, bytes, Mapping)) or not isinstance(inputs_list, Iterable):
+        raise InputError("inputs_list is one set of inputs; give a list (or a generator) of them")
+    if isinstance(workflow_ids, (str, bytes)):
+        raise InputError("workflow_ids is one text; give a list (or a generator) with one for each item")
+    if isinstance(inputs_list, Sized) and isinstance(workflow_ids, Sized) and len(inputs_list) != len(workflow_ids):
+        raise InputError(f"There are {len(inputs_list)} inputs and {len(workflow_ids)} workflow_ids; give one for each")
+    return _numbered(inputs_list, None if workflow_ids is None else iter(workflow_ids))
+
+
+def _numbered(inputs_list: Iterable[Any], ids: Iterator[str] | None) -> Iterator[Item]:
+    for number, inputs in enumerate(inputs_list):
+        try:
+            workflow_id = next(ids) if ids is not None else None
+        except StopIteration:
+            raise InputError(f"There are only {number} workflow_ids; item {number} has none") from None
+        yield Item(number, inputs, workflow_id)
+    if ids is not None and next(ids, None) is not None:
+        raise InputError("There are more workflow_ids than inputs")
+
+
+def item_options(
+    force: bool | str | Iterable[str], policies: Mapping[str, TaskPolicy] | None, input_files: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What every item is run with; whether the names fit, each item's crew says. Raises PolicyError."""
+    merge_policies(policies)
+    names = force if isinstance(force, (bool, str)) else tuple(force)  # each item reads them
+    return {"force": names, "policies": policies, "input_files": input_files}
+
+
+def run_items(
+    items: Iterator[Item],
+    work: Callable[[Item], Any],
+    *,
+    executor: Executor | None,
+    max_workers: int,
+    on_error: OnError,
+    progress: Progress,
+) -> Iterator[Any]:
+    """The results in the order of the items; an exception is raised, or kept in its place.
+
+    Only a window of items is in memory. On an error or Ctrl-C what has not begun is cancelled; what runs is left to
+    finish and to be recorded.
+    """
+    pool = executor or ThreadPoolExecutor(max_workers, thread_name_prefix="crew_repo")
+    window: deque[Future[Any]] = deque()
+    try:
+        with progress:
+            yield from _in_order(items, work, pool, window, max_workers * _AHEAD, on_error, progress)
+    except KeyboardInterrupt:
+        progress.interrupted()
+        raise
+    finally:
+        wait([future for future in window if not future.cancel()])
+        if executor is None:
+            pool.shutdown(wait=True, cancel_futures=True)
+        progress.summary()
+
+
+def _in_order(
+    items: Iterator[Item],
+    work: Callable[[Item], Any],
+    pool: Executor,
+    window: deque[Future[Any]],
+    size: int,
+    on_error: OnError,
+    progress: Progress,
+) -> Iterator[Any]:
+    more = True
+    while more or window:
+        while more and len(window) < size:
+            item = next(items, None)
+            more = item is not None
+            if item is not None:
+                window.append(pool.submit(work, item))
+        if window:
+            yield _settled(window.popleft(), on_error, progress)
+
+
+def _settled(future: Future[Any], on_error: OnError, progress: Progress) -> Any:
+    try:
+        result = future.result()
+    except Exception as error:
+        progress.failed(error)
+        if on_error == "raise":
+            raise
+        return error
+    progress.done(getattr(result, "run", None))
+    return result
+
+
+class Worker:
+    """Runs items of a batch in whatever process it finds itself; one engine and one pool of crews per process."""
+
+    def __init__(self, engine: Engine, source: CrewSource, options: Mapping[str, Any]) -> None:
+        self._engine, self._source, self._options = engine, source, dict(options)
+        self._batch = uuid.uuid4().hex
+
+    def __reduce__(self) -> Any:
+        """The engine travels as its settings: its store is opened once per process, not once per item."""
+        return _worker_here, (self._batch, self._engine.__reduce__(), self._source, self._options)
+
+    def __call__(self, item: Item) -> Any:
+        """Run one item on a crew that nobody else uses; a crew whose run failed is not used again."""
+        crew = self._source.borrow()
+        result = self._engine.item(item.request(self._engine, crew, self._options))
+        self._source.give_back(crew)
+        return result
+
+
+_here: dict[tuple[int, str], Worker] = {}
+_KEPT = 4  # workers per process, for batches that run beside each other
+
+
+def _worker_here(batch: str, engine: Any, source: CrewSource, options: Mapping[str, Any]) -> Worker:
+    """The worker that this process has already for the same batch, or a new one."""
+    key = (os.getpid(), batch)
+    found = _here.get(key)
+    if found is None:
+        reopen, arguments = engine
+        found = _here.setdefault(key, Worker(reopen(*arguments), source, options))
+        for old in list(_here)[:-_KEPT]:
+            _here.pop(old, None)
+    return found

@@ -1,0 +1,52 @@
+"""A run that was asked for, and who can run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from crew_repo.runner.options import RunOptions
+from crew_repo.store import Store
+
+__all__ = ["Request", "Runs"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A run that was asked for, and found to make sense."""
+
+    crew: Any
+    inputs: Mapping[str, Any] | None
+    input_files: Mapping[str, Any] | None
+    options: RunOptions
+    quiet: bool = False
+
+    @property
+    def files(self) -> dict[str, Any]:
+        """The files that go with the prompts, by name."""
+        from crew_repo import adapter
+
+        return dict(adapter.files_in(self.inputs, self.input_files))
+
+
+class Runs(Protocol):
+    """Checks requests and runs them; `crew_repo.runner.engine.Engine` says how."""
+
+    store: Store
+
+    @property
+    def request(self) -> Callable[..., Request]:
+        """Checks a crew, its inputs, and how they are to be run."""
+
+    def run(self, request: Request) -> Any:
+        """Run a crew."""
+
+    async def arun(self, request: Request) -> Any:
+        """Run a crew on the event loop."""
+
+    def run_now(self, request: Request) -> Any:
+        """Run a crew whose request was checked."""
+
+    async def arun_now(self, request: Request) -> Any:
+        """Run a crew whose request was checked, on the event loop."""
