@@ -423,8 +423,8 @@ class StateRepository:
         Where workflows share their records, it executes here next even if others have an equal one.
         Raises UnknownTaskError with the names that are stored.
         """
+        from crew_repo.explain import with_downstream
         from crew_repo.runner.options import check_names, names_in
-        from crew_repo.staleness import with_downstream
 
         names = names_in(task_name, "task_name")
         check_names(names, self._store.task_names(checked_workflow(workflow_id)), "invalidate")

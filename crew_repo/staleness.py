@@ -8,15 +8,15 @@ and its output can be restored. Names and older records serve only to explain.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
-from crew_repo.hashing import FORMAT, definition_hash, digest, input_hash, output_hash, sent_hash, text_hash
+from crew_repo.explain import PLAN, SAID, changes
+from crew_repo.hashing import FORMAT, definition_hash, digest, input_hash, output_hash, sent_hash
 from crew_repo.hashing import context_hash as hash_context
 from crew_repo.model import (
-    PLANNER,
     RESOLVED,
     Component,
     Decision,
@@ -27,26 +27,24 @@ from crew_repo.model import (
     ReasonKind,
     Record,
     Status,
+    StoredResult,
     TaskHead,
 )
 from crew_repo.policy import TaskPolicy
 
 __all__ = [
-    "PLAN",
+    "Arrivals",
     "Current",
-    "changes",
+    "NotRestorableError",
     "counts_resolved",
     "current_state",
     "decide",
     "decide_unknown",
-    "name_upstreams",
-    "with_downstream",
+    "settle",
 ]
 
 
-_SAID = f"{RESOLVED}context"  # the context alone, where the context's hash stands for more
-PLAN = "task.plan"
-"""The component that has the planner's text for a task; it explains, since the hash of the context has it."""
+Output = TypeVar("Output")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,6 @@ class Current:
             return self
         found_by = input_hash(self.definition_hash, self.context_hash, occurrence)
         return replace(self, occurrence=occurrence, input_hash=found_by)
-
 
     def with_state(self, handed: Iterable[tuple[str, str]]) -> Current:
         """Add what earlier tasks leave in memory: its name, and the input hash of the task that leaves it."""
@@ -115,7 +112,7 @@ def current_state(
     defined, read = definition_hash(definition.components), hash_context(context, told)
     if resolved is not None and counts_resolved(policy):
         resolved = tuple(component for component in resolved if not policy.ignores(component.path))
-        said = Component(_SAID, read, acts=False)
+        said = Component(SAID, read, acts=False)
         definition = replace(definition, components=(*definition.components, *resolved, said))
         read = sent_hash(read, resolved)
     return Current(
@@ -160,6 +157,76 @@ def decide(current: Current, record: Record | None, head: TaskHead | None, now: 
         )
     altered = any(reason.kind is ReasonKind.ALTERED for reason in unusable)
     return _decision(current, Status.MISSING if altered else Status.STALE, demanded + unusable, head)
+
+
+class NotRestorableError(Exception):
+    """A stored output that the task's present classes do not accept; the message says why."""
+
+
+def settle(
+    current: Current,
+    record: Record | None,
+    head: TaskHead | None,
+    now: datetime,
+    restore: Callable[[StoredResult], Output],
+) -> tuple[Decision, Output | None]:
+    """Decide, and make the stored output of a fresh task live; with the decision comes that output.
+
+    A task whose output `restore` refuses with NotRestorableError is stale, and the reason says why. Plans and runs both
+    come here, so that they cannot part over it.
+    """
+    decision = decide(current, record, head, now)
+    if decision.record is None:
+        return decision, None
+    try:
+        return decision, restore(decision.record.result)
+    except NotRestorableError as error:
+        reason = Reason(ReasonKind.NOT_RESTORABLE, detail=str(error))
+        return replace(decision, status=Status.STALE, reasons=(reason,), record=None), None
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """What counts when equal tasks are numbered. `context_hash`: None while it is not known what is read."""
+
+    definition_hash: str
+    context_hash: str | None
+    certain: bool
+
+    def precedes(self, other: _Arrival) -> bool | None:
+        """Whether the other is one more of the same; None while that is not known."""
+        if self.definition_hash != other.definition_hash:
+            return False
+        if self.context_hash is None or other.context_hash is None:
+            return None
+        return self.context_hash == other.context_hash and (self.certain or None)
+
+
+class Arrivals:
+    """The numbering of equal tasks: the second that is asked the same has a record of its own.
+
+    Plans and runs number by it alike. A run knows what each task reads, and that it is executed; a plan may not.
+    """
+
+    def __init__(self) -> None:
+        self._at: dict[int, _Arrival] = {}
+
+    def equal_before(
+        self, current: Current, *, known: bool = True, certain: bool = True
+    ) -> dict[int, bool | None]:
+        """Take a task in, and give the positions before it that are equal to it; None where only a run will tell.
+
+        `known`: its context is. `certain`: it will not be skipped.
+        """
+        here = _Arrival(current.definition_hash, current.context_hash if known else None, certain)
+        self._at[current.position] = here
+        found = {at: each.precedes(here) for at, each in self._at.items() if at < current.position}
+        return {at: same for at, same in found.items() if same is not False}
+
+    @property
+    def furthest(self) -> int:
+        """The position of the last task that was taken in; -1 before the first."""
+        return max(self._at, default=-1)
 
 
 def decide_unknown(current: Current, possible: bool, upstream: tuple[Reason, ...], head: TaskHead | None) -> Decision:
@@ -324,110 +391,3 @@ def _why_same(current: Current, head: TaskHead, record: Record) -> Reason:
     if record.occurrence != current.occurrence:
         return Reason(ReasonKind.NEVER_RAN, detail=f"as number {current.occurrence + 1} of equal tasks")
     return Reason(ReasonKind.ALTERED, detail=f"record {record.record_id} does not match its hash")
-
-
-_NAMED = ("input:", "global:")  # what is no ingredient by itself, and says why one has changed
-
-
-def changes(
-    old: tuple[Component, ...], new: tuple[Component, ...], old_context_hash: str | None = None
-) -> Iterator[Reason]:
-    """What differs between two sets of components: what went into a text or a part, then the parts that act.
-
-    The root of a text whose template is the same is the input that changed it.
-    """
-    before = {component.path: component for component in old}
-    if old_context_hash is not None:
-        before["context"] = Component("context", old_context_hash)
-    after = {component.path: component for component in new}
-    differing = [path for path in sorted({**before, **after}) if _differ(before, after, path)]
-    acting = [path for path in differing if _acts(before, after, path)]
-    if _SAID in before and _SAID in after:  # then the context's hash is of all that follows
-        acting = [path for path in acting if path != "context"] + [p for p in differing if p.startswith(RESOLVED)]
-    explaining = [path for path in differing if path not in acting] if acting else []
-    named = [path for path in explaining if path.startswith(_NAMED) or path == PLAN]
-    inputs = [_change(before.get(path), after.get(path)) for path in named]
-    yield from inputs
-    for path in acting:
-        root = _input_behind(f"{path}.template", before, after, inputs)
-        change = _change(before.get(path), after.get(path))
-        yield replace(change, root=root, component="context" if path == _SAID else path)
-
-
-def _input_behind(
-    template: str, before: Mapping[str, Component], after: Mapping[str, Component], inputs: Sequence[Reason]
-) -> str | None:
-    """The first of the changed inputs that a template names, if the template is the same as before."""
-    if template not in after or _differ(before, after, template):
-        return None
-    text = after[template].text or ""
-    found = (str(reason) for reason in inputs if f"{{{str(reason.component).removeprefix('input:')}}}" in text)
-    return next(found, None)
-
-
-def name_upstreams(decision: Decision, said: Mapping[str, str], heads: Mapping[str, TaskHead]) -> Decision:
-    """Say which upstream said something else, where a reason only says that the context changed.
-
-    `said`: what the upstream tasks say now, by task name; `heads`: what they said when they last ran. A plan that
-    changed is named already.
-    """
-    if not any(reason.component == "context" for reason in decision.reasons):
-        return decision
-    changed = tuple(
-        Reason(ReasonKind.CHANGED, f"upstream:{name}", None, text_hash(old), text_hash(raw), old, raw)
-        for name, raw in said.items()
-        if (old := _said_before(heads.get(name))) is not None and old != raw
-    )
-    others = tuple(reason for reason in decision.reasons if reason.component != "context")
-    planned = any(reason.component == PLAN for reason in others)
-    return replace(decision, reasons=others + changed) if changed or planned else decision
-
-
-def _said_before(head: TaskHead | None) -> str | None:
-    return head.record.result.raw if head is not None and head.record is not None else None
-
-
-def _acts(before: Mapping[str, Component], after: Mapping[str, Component], path: str) -> bool:
-    component = after.get(path) or before[path]
-    return component.acts
-
-
-def _differ(before: Mapping[str, Component], after: Mapping[str, Component], path: str) -> bool:
-    old, new = before.get(path), after.get(path)
-    return (old.sha256 if old else None) != (new.sha256 if new else None)
-
-
-def _change(old: Component | None, new: Component | None) -> Reason:
-    component = new or old
-    assert component is not None  # noqa: S101 - one of the two is there
-    kind = ReasonKind.CHANGED if old and new else ReasonKind.ADDED if new else ReasonKind.REMOVED
-    return Reason(
-        kind,
-        component.path,
-        None,
-        old.sha256 if old else None,
-        new.sha256 if new else None,
-        old.text if old else None,
-        new.text if new else None,
-    )
-
-
-def with_downstream(names: Sequence[str], heads: Mapping[str, TaskHead]) -> list[str]:
-    """These tasks and all that read them, directly or through others, by what was recorded when they last ran.
-
-    A task that was renamed since is known by both names: its own record, and those that read it, may have either.
-    """
-    records = {name: head.record for name, head in heads.items() if head.record is not None}
-    reached = [name for name in records if name in names]
-    for name in sorted(records, key=lambda name: records[name].position):
-        if name not in reached and any(_reads(records[name], above, records[above]) for above in reached):
-            reached.append(name)
-    return list(dict.fromkeys([*names, *reached]))
-
-
-def _reads(record: Record, name: str, above: Record) -> bool:
-    if PLANNER in (name, record.task_name):
-        return name == PLANNER and any(component.path == PLAN for component in record.components)
-    texts = [component.text for component in record.components if component.path == "task.reads"]
-    reads = json.loads(texts[0]) if texts and texts[0] else []
-    return record.position > above.position if reads == "*" else not {name, above.task_name}.isdisjoint(reads)

@@ -9,12 +9,11 @@ try:
     from crew_repo.adapter.crew_secrets import secret_inputs, secrets_of, secrets_of_error, without_secrets
     from crew_repo.adapter.crew_shape import (
         condition_says,
-        context_tasks,
         crew_llms,
         is_conditional,
         joined,
-        reads_all_before,
         skipped_output,
+        sources,
         task_names,
         upstreams,
     )
@@ -54,7 +53,7 @@ try:
         prepared,
         refuse_checkpoint,
     )
-    from crew_repo.adapter.running.outputs import NotRestorable, restore_output, store_output, store_text
+    from crew_repo.adapter.running.outputs import restore_output, store_output, store_text
     from crew_repo.adapter.running.planner import Planner, plan_texts
     from crew_repo.adapter.running.reuse import file_text, fire_callbacks, output_file, restore_file, says, serve
     from crew_repo.adapter.running.usage import UsageTracker
@@ -67,7 +66,6 @@ __all__ = [
     "HandedOn",
     "Handler",
     "Memo",
-    "NotRestorable",
     "Planner",
     "TaskView",
     "Texts",
@@ -82,7 +80,6 @@ __all__ = [
     "check_process",
     "condition_says",
     "connects",
-    "context_tasks",
     "copy_crew",
     "crew_llms",
     "facts",
@@ -105,7 +102,6 @@ __all__ = [
     "planned_inputs",
     "planned_view",
     "prepared",
-    "reads_all_before",
     "refuse_checkpoint",
     "resolved_tools",
     "restore_file",
@@ -117,6 +113,7 @@ __all__ = [
     "secrets_of_error",
     "serve",
     "skipped_output",
+    "sources",
     "store_output",
     "store_text",
     "take_up",

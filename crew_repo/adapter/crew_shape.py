@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
 from crewai import Crew, Process, Task
@@ -31,8 +31,8 @@ __all__ = [
     "joined",
     "own_agent",
     "reads",
-    "reads_all_before",
     "skipped_output",
+    "sources",
     "task_names",
     "upstreams",
     "variables",
@@ -137,30 +137,41 @@ def context_tasks(task: Task) -> list[Task]:
     return list(task.context) if isinstance(task.context, list) else []
 
 
-def reads(crew: Crew, names: Sequence[str], position: int) -> str | list[str]:
-    """The names of the tasks that the one at this position reads, in order; `"*"` for whatever came before.
+def sources(crew: Crew, position: int, skipped: Container[int] = ()) -> list[int | Task]:
+    """Give the places of the tasks whose text the one at this position reads, in order; a task outside the crew itself.
 
-    Of an object that stands in the crew more than once, the last place before this one is read.
+    This is the one statement of what a task reads: its context in a plan, what its upstreams say in a run, and what is
+    stored of it all come from here. One object may stand in a crew more than once: its last place before this one
+    counts, among those not `skipped`. The planner (`PLANNER_POSITION`) reads nothing.
     """
-    task = crew.tasks[position]
-    if reads_all_before(task):
-        return [] if task.async_execution else "*"
-    named = context_tasks(task)
-    if not named:
+    task = crew.tasks[position] if position >= 0 else None
+    if task is None or (reads_all_before(task) and task.async_execution):
         return []
-    by_id = {id(each): name for name, each in zip(names[:position], crew.tasks[:position], strict=True)}
-    return [by_id.get(id(each), "(outside the crew)") for each in named]
+    if reads_all_before(task):
+        return list(range(position))
+    found: list[int | Task] = []
+    for named in context_tasks(task):
+        places = [at for at, each in enumerate(crew.tasks) if each is named]
+        found += [at for at in places if at < position and at not in skipped][-1:] if places else [named]
+    return found
 
 
-def upstreams(crew: Crew, names: Sequence[str], position: int) -> set[int]:
-    """The positions of the tasks that the one at this position reads, and of those that these read, and so on."""
+def reads(crew: Crew, names: Sequence[str], position: int) -> str | list[str]:
+    """Give the names of the tasks that the one at this position reads, in order; `"*"` for whatever came before."""
+    task = crew.tasks[position]
+    if reads_all_before(task) and not task.async_execution:
+        return "*"
+    found = sources(crew, position)
+    return [names[each] if isinstance(each, int) else "(outside the crew)" for each in found]
+
+
+def upstreams(crew: Crew, position: int) -> set[int]:
+    """Give the positions of the tasks that the one at this position reads, and of those that these read, and so on."""
     found: set[int] = set()
     pending = [position]
     while pending:
-        at = pending.pop()
-        read = reads(crew, names, at)
-        new = set(range(at)) if read == "*" else {names.index(name) for name in read if name in names}
-        pending += new - found
+        new = {each for each in sources(crew, pending.pop()) if isinstance(each, int)} - found
+        pending += new
         found |= new
     return found
 

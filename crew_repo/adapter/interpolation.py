@@ -189,12 +189,8 @@ class Texts:
         return same and self._task.description.startswith(self._description)
 
 
-def said_to(crew: Crew, names: Sequence[str], view: TaskView) -> dict[str, str]:
-    """What the tasks that this one reads have said by now, by name."""
-    if crew_shape.reads_all_before(view.original):
-        upstreams = [] if view.original.async_execution else list(range(view.position))
-    else:
-        named = {id(task) for task in crew_shape.context_tasks(view.original)}
-        upstreams = [at for at, task in enumerate(crew.tasks) if id(task) in named]
-    outputs = [(names[at], crew.tasks[at].output) for at in upstreams]
+def said_to(crew: Crew, names: Sequence[str], position: int) -> dict[str, str]:
+    """Give what the tasks of the crew that the one at this position reads have said by now, by name."""
+    read = [each for each in crew_shape.sources(crew, position) if isinstance(each, int)]
+    outputs = [(names[at], crew.tasks[at].output) for at in read]
     return {name: output.raw for name, output in outputs if output is not None}

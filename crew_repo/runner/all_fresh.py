@@ -7,10 +7,10 @@ from typing import Any
 
 from crew_repo import adapter
 from crew_repo.model import Outcome, RunStatus, TaskRun
-from crew_repo.runner.options import RunOptions
+from crew_repo.runner.options import RunOptions, utc_now
 from crew_repo.runner.planner import settled_walk
 from crew_repo.runner.running import attach_record
-from crew_repo.runner.session import new_run_id, utc_now
+from crew_repo.runner.session import new_run_id
 from crew_repo.store import Store
 from crew_repo.store.process_identity import this_owner
 

@@ -18,11 +18,12 @@ from crew_repo.errors import InputError, RunningLoopError
 from crew_repo.policy import TaskPolicy, merge_policies
 from crew_repo.runner.options import RunOptions, check_policies, check_workflow_id, forced_names, nearest
 from crew_repo.runner.request import Request
+from crew_repo.runner.unwritten import Unwritten
 from crew_repo.store import Store
 
 if TYPE_CHECKING:
     from crew_repo.model import Plan
-    from crew_repo.runner.heartbeat import Keeper
+    from crew_repo.runner.heartbeat import Heartbeat
     from crew_repo.runner.session import Session
 
 __all__ = ["Engine", "EngineSettings", "refuse_running_loop"]
@@ -54,7 +55,8 @@ class Engine:
         )
         leave_out_state(self.store.display_url)
         self._lock = threading.RLock()
-        self._keeper: Keeper | None = None
+        self._heartbeat: Heartbeat | None = None
+        self._unwritten = Unwritten()
         self._said: set[str] = set()
 
     def __reduce__(self) -> Any:
@@ -62,8 +64,7 @@ class Engine:
 
     def close(self) -> None:
         """Write what could not be written before, and close the connections."""
-        if self._keeper is not None:
-            self._keeper.settle()
+        self._unwritten.settle()
         self.store.close()
 
     def request(
@@ -203,16 +204,23 @@ class Engine:
         from crew_repo.runner.session import Session
 
         display = Display.silent() if request.quiet else Display.choose(self.settings.verbose)
-        keeper = self._kept()
-        return Session(self.store, keeper, request.crew, request.options, files=request.files, display=display)
+        return Session(
+            self.store,
+            self._started_heartbeat(),
+            self._unwritten,
+            request.crew,
+            request.options,
+            files=request.files,
+            display=display,
+        )
 
-    def _kept(self) -> Keeper:
-        from crew_repo.runner.heartbeat import Keeper
+    def _started_heartbeat(self) -> Heartbeat:
+        from crew_repo.runner.heartbeat import Heartbeat
 
         with self._lock:
-            if self._keeper is None:
-                self._keeper = Keeper(self.store, self.settings.lease_seconds / 4)
-            return self._keeper
+            if self._heartbeat is None:
+                self._heartbeat = Heartbeat(self.store, self.settings.lease_seconds / 4)
+            return self._heartbeat
 
 
 def refuse_running_loop(instead: str) -> None:

@@ -15,11 +15,12 @@ from typing import Any
 
 from crew_repo import adapter
 from crew_repo.declared_files import declared
+from crew_repo.explain import name_upstreams
 from crew_repo.model import PLANNER, PLANNER_POSITION, Decision, Plan, Reason, ReasonKind, Record, Status, TaskHead
 from crew_repo.runner.options import RunOptions, utc_now
 from crew_repo.runner.required_files import check_files
 from crew_repo.runner.tied_tasks import Handed, handed_in, more_together
-from crew_repo.staleness import Current, counts_resolved, current_state, decide, decide_unknown, name_upstreams
+from crew_repo.staleness import Arrivals, Current, counts_resolved, current_state, decide_unknown, settle
 from crew_repo.store import Store
 
 __all__ = ["Walk", "make_plan", "settled_walk"]
@@ -75,20 +76,6 @@ class _Seen:
     input_hash: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrival:
-    """What counts when equal tasks are numbered. `context_hash`: None while it is not known what is read."""
-
-    context_hash: str | None
-    certain: bool
-
-    def precedes(self, other: _Arrival) -> bool | None:
-        """Whether the other is one more of the same; None while that is not known."""
-        if self.context_hash is None or other.context_hash is None:
-            return None
-        return self.context_hash == other.context_hash and (self.certain or None)
-
-
 class Walk:
     """One walk over the tasks of a view."""
 
@@ -108,13 +95,10 @@ class Walk:
         self._heads: dict[str, TaskHead] = store.heads(options.workflow_id)
         self._possible: dict[tuple[str, str | None], bool] = {}
         self._seen: list[_Seen] = []
-        self._arrivals: dict[str, dict[int, _Arrival]] = {}
-        self._places: dict[int, list[int]] = {}
+        self._arrivals = Arrivals()
         self._written: dict[Path, str] = {}
         self._writers: dict[Path, list[_Seen]] = {}
         self._planner: _Seen | None = None
-        for task in view.tasks:
-            self._places.setdefault(id(task.original), []).append(task.position)
 
     @property
     def planner(self) -> Decision | None:
@@ -147,8 +131,7 @@ class Walk:
         definition = self._describer.describe_planner(self._view.tasks, policy)
         forced = self._options.forces(PLANNER)
         current = current_state(PLANNER, PLANNER_POSITION, definition, "", policy, forced=forced)
-        decision = decide(current, self._record(PLANNER, current), self._heads.get(PLANNER), utc_now())
-        return self._restored(decision, adapter.Planner(self._view.crew).view.task, "", current.input_hash)
+        return self._settled(PLANNER, current, adapter.Planner(self._view.crew).view.task, "")
 
     def _planned(self) -> Iterator[adapter.TaskView]:
         """The tasks with their plans, as far as those are known."""
@@ -184,8 +167,7 @@ class Walk:
         )
         connects = self._connects(view)
         known = context is not None and not connects
-        arrival = _Arrival(current.context_hash if known else None, certain=condition is True)
-        equal = self._equal_before(view, current, arrival)
+        equal = self._arrivals.equal_before(current, known=known, certain=condition is True)
         unsure = [self._seen[at] for at, same in equal.items() if same is None] + self._file_writers(view)
         unsure += [seen for _, seen in left if seen.input_hash is None and seen not in unsure]
         if context is None or condition is None or unsure or connects:
@@ -196,13 +178,6 @@ class Walk:
         """Whether servers are asked for the task's tools first, which only a run does."""
         policy = self._options.policies.of(view.name)
         return adapter.connects(self._view.crew, view.worker) and counts_resolved(policy)
-
-    def _equal_before(self, view: adapter.TaskView, current: Current, arrival: _Arrival) -> dict[int, bool | None]:
-        """Of the tasks before this one, by position, which are equal to it; None where that shows only in a run."""
-        earlier = self._arrivals.setdefault(current.definition_hash, {})
-        equal = {at: each.precedes(arrival) for at, each in earlier.items()}
-        earlier[view.position] = arrival
-        return equal
 
     def _file_writers(self, view: adapter.TaskView) -> list[_Seen]:
         """The tasks before it that may yet write something else into a file that its policy names."""
@@ -227,24 +202,21 @@ class Walk:
         )
 
     def _known(self, view: adapter.TaskView, current: Current, context: str) -> _Seen:
-        record = self._record(view.name, current)
-        decision = decide(current, record, self._heads.get(view.name), utc_now())
-        if decision.record is None:
-            said = {seen.decision.task_name: seen.raw for seen in self._upstreams(view) if seen.raw is not None}
-            return _Seen(name_upstreams(decision, said, self._heads), None, input_hash=current.input_hash)
-        return self._restored(decision, view.original, context, current.input_hash)
+        seen = self._settled(view.name, current, view.original, context)
+        if seen.decision.fresh:
+            return seen
+        said = {above.decision.task_name: above.raw for above in self._upstreams(view) if above.raw is not None}
+        return replace(seen, decision=name_upstreams(seen.decision, said, self._heads))
 
-    @staticmethod
-    def _restored(decision: Decision, task: Any, context: str, input_hash: str) -> _Seen:
-        if decision.record is None:
-            return _Seen(decision, None, input_hash=input_hash)
-        try:
-            output = adapter.restore_output(decision.record.result, task, context)
-        except adapter.NotRestorable as error:
-            reason = Reason(ReasonKind.NOT_RESTORABLE, detail=str(error))
-            stale = replace(decision, status=Status.STALE, reasons=(reason,), record=None)
-            return _Seen(stale, None, input_hash=input_hash)
-        return _Seen(decision, output.raw, output, input_hash=input_hash)
+    def _settled(self, name: str, current: Current, task: Any, context: str) -> _Seen:
+        decision, output = settle(
+            current,
+            self._record(name, current),
+            self._heads.get(name),
+            utc_now(),
+            lambda result: adapter.restore_output(result, task, context),
+        )
+        return _Seen(decision, None if output is None else output.raw, output, input_hash=current.input_hash)
 
     def _record(self, name: str, current: Current) -> Record | None:
         """The record of this input hash: mostly the one that the task's name was read with, in one bulk read.
@@ -277,13 +249,14 @@ class Walk:
 
     # What CrewAI would send as context.
 
+    def _sources(self, view: adapter.TaskView) -> list[int | Any]:
+        """Give what this task reads; one that was walked and is skipped is none of several places of its object."""
+        skipped = {at for at, seen in enumerate(self._seen) if seen.skipped}
+        return adapter.sources(self._view.crew, view.position, skipped)
+
     def _upstreams(self, view: adapter.TaskView) -> list[_Seen]:
-        """The tasks whose text this one reads, as far as they stand before it; a planner that is to be asked."""
-        if adapter.reads_all_before(view.task):
-            found = [] if view.task.async_execution else list(self._seen)
-        else:
-            named = [self._last(task) for task in adapter.context_tasks(view.task)]
-            found = [seen for seen in named if seen is not None]
+        """Give the tasks whose text this one reads, as far as they are the crew's; a planner that is to be asked."""
+        found = [self._seen[each] for each in self._sources(view) if isinstance(each, int)]
         if adapter.is_conditional(view.original) and self._seen and self._seen[-1] not in found:
             found.append(self._seen[-1])
         if self._planner is not None and self._planner.output is None:
@@ -291,33 +264,18 @@ class Walk:
         return found
 
     def _context(self, view: adapter.TaskView) -> str | None:
-        """The context string, or None while something in it, or the plan, is not known."""
+        """Give the context string, or None while something in it, or the plan, is not known."""
         if self._planner is not None and self._planner.output is None:
             return None
-        if adapter.reads_all_before(view.task):
-            if view.task.async_execution:
-                return ""
-            raws = [seen.raw for seen in self._seen]
-        else:
-            raws = self._listed(view)
+        raws: list[str | None] = []
+        for each in self._sources(view):
+            if isinstance(each, int):
+                raws.append(self._seen[each].raw)
+            elif each.output is not None:
+                raws.append(each.output.raw)
         if any(raw is None for raw in raws):
             return None
         return adapter.joined([SimpleNamespace(raw=raw) for raw in raws])
-
-    def _listed(self, view: adapter.TaskView) -> list[str | None]:
-        raws: list[str | None] = []
-        for task in adapter.context_tasks(view.task):
-            last = self._last(task)
-            if last is not None:
-                raws.append(last.raw)
-            elif task.output is not None and id(task) not in self._places:
-                raws.append(task.output.raw)
-        return raws
-
-    def _last(self, task: Any) -> _Seen | None:
-        """Where a task that others read was executed last; one object may stand in a crew more than once."""
-        before = [self._seen[at] for at in self._places.get(id(task), []) if at < len(self._seen)]
-        return next((seen for seen in reversed(before) if not seen.skipped), None)
 
     def _condition(self, view: adapter.TaskView) -> bool | None:
         """What the condition says; None while the output that it reads is not known. True without one."""

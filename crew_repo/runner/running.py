@@ -38,7 +38,7 @@ def _kickoff(
         try:
             result = adapter.kickoff(crew, inputs, input_files)
         except Exception:
-            session.wait_for_async()
+            session.async_tasks.wait()
             raise
         before.settle(crew, result)
     return result
@@ -64,10 +64,10 @@ async def _akickoff(
         try:
             result = await adapter.akickoff(crew, inputs, input_files)
         except Exception:
-            await session.await_native()
+            await session.async_tasks.wait_native()
             raise
         except BaseException:
-            await session.cancel_native()
+            await session.async_tasks.cancel_native()
             raise
         before.settle(crew, result)
     return result

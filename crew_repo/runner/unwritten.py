@@ -1,12 +1,106 @@
-"""A finished task on its way into the store, which nothing that is raised meanwhile can lose."""
+"""What is on its way into the store: nothing that is raised meanwhile can lose it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import atexit
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import cache
 
+from crew_repo.errors import StoreError
 from crew_repo.model import NewRecord, Record
 
-__all__ = ["Finished"]
+__all__ = ["Debt", "Finished", "Unwritten"]
+
+log = logging.getLogger("crew_repo")
+
+_TRIES = 3
+
+
+@dataclass(slots=True, eq=False)
+class Debt:
+    """Something that is still to be written. Writing it twice must be the same as writing it once."""
+
+    what: str
+    writing: Callable[[], object]
+    tries: int = _TRIES
+
+
+class Unwritten:
+    """What one process owes to one store, and writes as soon as it can. A forked child owes nothing."""
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._owed: list[Debt] = []
+
+    def owe(self, what: str, writing: Callable[[], object]) -> Debt:
+        """Note what is about to be written, or could not be, until `forgive` says that it need not be any more.
+
+        A finished task, which is paid for; a lease that could not be given back, and a run that could not be ended:
+        this process lives on, so nobody would take them for those of a dead one. The next runs here write it before
+        their first task, and what is owed until then is written when the repository is closed, or the process ends.
+        """
+        self._check_fork()
+        debt = Debt(what, writing)
+        with self._lock:
+            self._owed.append(debt)
+            _owing.add(self)
+        _settle_at_exit()
+        return debt
+
+    def forgive(self, debt: Debt) -> None:
+        """It is written, or cannot be."""
+        self._check_fork()
+        with self._lock, suppress(ValueError):  # another run has paid it meanwhile
+            self._owed.remove(debt)
+            if not self._owed:
+                _owing.discard(self)
+
+    def pay(self) -> None:
+        """Write what is owed, in the order in which it was to be written."""
+        for debt in self._unpaid():
+            if not debt.tries:
+                self.forgive(debt)
+                log.error("%s was tried %d times and is lost", debt.what, _TRIES)
+
+    def settle(self) -> None:
+        """Write what is owed for the last time; what cannot be written is named in an error message."""
+        for debt in self._unpaid():
+            self.forgive(debt)
+            log.error("%s is lost, since this was the last try", debt.what)
+
+    def _unpaid(self) -> Iterator[Debt]:
+        """Write down each thing that is owed by now; what could not be written. An interrupt leaves all owed."""
+        self._check_fork()
+        for debt in list(self._owed):
+            if debt in self._owed and (not debt.tries or not self._pay(debt)):  # else another thread has written it
+                yield debt
+
+    def _pay(self, debt: Debt) -> bool:
+        try:
+            debt.writing()
+        except StoreError as error:
+            debt.tries -= 1
+            log.warning("%s could not be written before, and could not be written now: %s", debt.what, error)
+            return False
+        except Exception:  # whatever it is, it must not stop every run from now on
+            debt.tries -= 1
+            raise
+        self.forgive(debt)
+        log.info("%s could not be written before, and is written now", debt.what)
+        return True
+
+    def _check_fork(self) -> None:
+        if self._pid != os.getpid():
+            self._reset()
 
 
 class Finished:
@@ -35,3 +129,18 @@ class Finished:
                 return self._make(False)
             self._raised = True
             raise
+
+
+_owing: set[Unwritten] = set()  # alive until what they owe is written
+
+
+@cache
+def _settle_at_exit() -> None:
+    """Once in a process: atexit does not forget what is registered and unregistered for each task."""
+    atexit.register(_settle_all)
+
+
+def _settle_all() -> None:
+    with ExitStack() as each:  # what one of them raises keeps no other from writing
+        for unwritten in list(_owing):
+            each.callback(unwritten.settle)

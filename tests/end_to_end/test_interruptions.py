@@ -60,7 +60,7 @@ def test_what_an_interrupted_run_leaves_going_is_not_paid_for_again(repo, refuse
 
 def test_an_interrupt_while_siblings_are_waited_for_is_recorded(repo, monkeypatch):
     """Ctrl-C while a failed run waits for what is paid for ends the run as interrupted, not as running for ever."""
-    monkeypatch.setattr("crew_repo.runner.session.wait", interrupt)
+    monkeypatch.setattr("crew_repo.runner.async_tasks.wait", interrupt)
     failing = PromptModel(model="m", script={"<<check>>": lambda _: 1 / 0})
     with pytest.raises(KeyboardInterrupt):
         repo.run(fork_and_join(failing, PromptModel(model="m")), NOTES)

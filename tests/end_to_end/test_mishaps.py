@@ -100,7 +100,7 @@ def test_an_interrupt_just_before_a_finished_task_is_saved_loses_nothing(repo, m
             seen.append(1)
             raise KeyboardInterrupt
 
-        patched.setattr("crew_repo.runner.session.output_hash", interrupted_once)
+        patched.setattr("crew_repo.runner.recorder.output_hash", interrupted_once)
         with pytest.raises(KeyboardInterrupt):
             repo.run(one_task(model))
     again = repo.run(one_task(model))

@@ -15,7 +15,7 @@ from crewai import Crew
 from crewai.tools import tool
 
 from crew_repo import StateRepository
-from crew_repo.runner import session
+from crew_repo.runner import single_flight
 from tests import crews
 from tests.models import PromptModel
 
@@ -129,7 +129,7 @@ def nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("the inner run waits")
         yield
 
-    monkeypatch.setattr(session.Session, "_pauses", pauses)
+    monkeypatch.setattr(single_flight.SingleFlight, "pauses", pauses)
 
 
 @pytest.mark.usefixtures("nobody_waits")
@@ -187,9 +187,9 @@ def test_work_of_others_in_this_process_is_still_waited_for(repo, monkeypatch, c
     def build() -> Crew:
         return Crew(name="beside", agents=[worker.copy()], tasks=[crews.task("look", "at it", worker)])
 
-    monkeypatch.setattr(session, "_SILENT_SECONDS", 0.0)
-    say_waiting = session.Session._say_waiting
-    monkeypatch.setattr(session.Session, "_say_waiting", lambda *told: end.set() or say_waiting(*told))
+    monkeypatch.setattr(single_flight, "_SILENT_SECONDS", 0.0)
+    say_waiting = single_flight.SingleFlight._say_waiting
+    monkeypatch.setattr(single_flight.SingleFlight, "_say_waiting", lambda *told: end.set() or say_waiting(*told))
     with ThreadPoolExecutor(1) as pool, caplog.at_level(logging.WARNING, "crew_repo"):
         first = pool.submit(repo.run, build())
         going.wait()

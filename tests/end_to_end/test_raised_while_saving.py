@@ -20,7 +20,8 @@ from pydantic import BaseModel
 
 import crew_repo
 from crew_repo import StateRepository
-from crew_repo.runner.session import Session
+from crew_repo.runner.ledger import Ledger
+from crew_repo.runner.recorder import Recorder
 from tests import crews
 from tests.models import PromptModel
 
@@ -57,8 +58,8 @@ class Line:
 
     @contextmanager
     def while_saving(self, patch: pytest.MonkeyPatch) -> Iterator[None]:
-        """Traces from `_save` on, until the task is recorded."""
-        save = Session._save
+        """Traces from the recorder on, until the task is recorded."""
+        save = Recorder.finished
 
         def traced(*arguments: Any) -> Any:
             if self.passed:
@@ -70,7 +71,7 @@ class Line:
                 sys.settrace(None)
 
         with patch.context() as patched:
-            patched.setattr(Session, "_save", traced)
+            patched.setattr(Recorder, "finished", traced)
             yield
 
 
@@ -189,7 +190,7 @@ def test_what_a_run_reused_is_not_forgotten_with_a_save_that_fails(repo, monkeyp
         monkeypatch.undo()
         raise SoftTimeLimit
 
-    monkeypatch.setattr("crew_repo.runner.session.output_hash", limited_once)
+    monkeypatch.setattr("crew_repo.runner.recorder.output_hash", limited_once)
     with pytest.raises(SoftTimeLimit):
         repo.run(crew, force="b")
     assert (repo.runs()[0].reused, repo.runs()[0].executed) == (["a"], ["b"])
@@ -199,10 +200,10 @@ def test_an_exception_before_the_end_of_a_run_is_written_ends_it(repo, monkeypat
     """No run seems to go on for as long as this process lives."""
     model = new_model()
 
-    def limited(_: Any) -> Any:
+    def limited(*_: Any) -> Any:
         raise SoftTimeLimit
 
     with monkeypatch.context() as patched, pytest.raises(SoftTimeLimit):
-        patched.setattr(Session, "_note_skipped", limited)
+        patched.setattr(Ledger, "skipped", limited)
         repo.run(one_task(model))
     assert ([str(run.status) for run in repo.runs()], repo.run(one_task(model)).run.reused) == (["failed"], ["look"])

@@ -96,7 +96,7 @@ def test_a_callback_that_raises_loses_nothing(repo, model):
 def test_an_async_task_is_recorded_when_its_sibling_fails_first(repo, monkeypatch):
     """A slow async task that is paid for is recorded, although the crew has failed meanwhile."""
     failed = threading.Event()
-    monkeypatch.setattr("crew_repo.runner.session.wait", lambda futures: failed.set() or wait(futures))
+    monkeypatch.setattr("crew_repo.runner.async_tasks.wait", lambda futures: failed.set() or wait(futures))
     model = PromptModel(model="m", script={"<<check>>": boom, "<<slow>>": lambda _: failed.wait() and "done"})
     a, b = crews.agent(model, "A"), crews.agent(model, "B")
     tasks = [

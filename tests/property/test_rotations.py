@@ -14,8 +14,8 @@ from crewai.tools import BaseTool, tool
 from pydantic import PrivateAttr
 
 import crew_repo.adapter.describing.task as definition
+import crew_repo.runner.options as options
 import crew_repo.runner.planner as planner
-import crew_repo.runner.session as session
 from crew_repo import StateRepository, TaskPolicy
 from crew_repo.hashing import register_hasher, unregister_hasher
 from crew_repo.model import ReasonKind
@@ -254,7 +254,7 @@ def test_dates_count_by_the_day_unless_ignored(repo, model, monkeypatch):
 def test_max_age_counts_from_the_record(repo, model, monkeypatch):
     """Seen from two hours later, a record is too old for one hour."""
     repo.run(two_tasks(model), NOTES)
-    later = session.utc_now() + timedelta(hours=2)
+    later = options.utc_now() + timedelta(hours=2)
     monkeypatch.setattr(planner, "utc_now", lambda: later)
     policies = {"analyze": TaskPolicy(max_age=timedelta(hours=1))}
     plan = repo.plan(two_tasks(model), NOTES, policies=policies)

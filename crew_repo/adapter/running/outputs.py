@@ -26,17 +26,14 @@ from pydantic_core import to_jsonable_python
 from crew_repo.adapter.crew_secrets import without_secrets
 from crew_repo.hashing import hash_value
 from crew_repo.model import StoredResult
+from crew_repo.staleness import NotRestorableError
 
-__all__ = ["NotRestorable", "restore_output", "store_output", "store_text"]
+__all__ = ["restore_output", "store_output", "store_text"]
 
 _SHORTEST_CONTEXT = 64
 _CONTEXT = {"crew_repo": "context"}
 _TYPED, _NOT_JSON = "typed", "not JSON"
 _RAW = json.dumps("raw")
-
-
-class NotRestorable(Exception):
-    """A stored output that the task's present classes do not accept; the message says why."""
 
 
 def store_output(
@@ -84,7 +81,7 @@ def _stored(
 def restore_output(result: StoredResult, task: Task, context: str) -> TaskOutput:
     """The TaskOutput again, with the name that the task has now.
 
-    Raises NotRestorable where the task's class no longer accepts what is stored.
+    Raises NotRestorableError where the task's class no longer accepts what is stored.
     """
     typed, values = _typed(result, task)
     members: dict[str, Any] = {
@@ -137,7 +134,7 @@ def _typed(result: StoredResult, task: Task) -> tuple[BaseModel | None, dict[str
     if result.reading_json == _RAW:
         typed, values = _read_raw(result.raw, task)
         if (_dump_model(typed), _dump_dict(values, task)) != (result.pydantic_json, result.json_dict_json):
-            raise NotRestorable(f"{_name_of_class(task)} now makes something else of the raw text")
+            raise NotRestorableError(f"{_name_of_class(task)} now makes something else of the raw text")
         return typed, values
     model = _load_model(result.pydantic_json, task)
     if model is not None and result.reading_json is not None:
@@ -176,7 +173,7 @@ def _read_raw(raw: str, task: Task) -> tuple[BaseModel | None, dict[str, Any] | 
     try:
         made = convert_to_model(raw, _class_of(task), None if task.output_pydantic else task.output_json)
     except Exception as error:  # a validator may raise anything
-        raise NotRestorable(f"{_name_of_class(task)} does not read the raw text: {_first(error)}") from error
+        raise NotRestorableError(f"{_name_of_class(task)} does not read the raw text: {_first(error)}") from error
     return (made, None) if isinstance(made, BaseModel) else (None, made if isinstance(made, dict) else None)
 
 
@@ -185,7 +182,7 @@ def _difference(output: TaskOutput, result: StoredResult, task: Task, context: s
         return None  # a text comes back as it is
     try:
         return _different_part(output, restore_output(result, task, context))
-    except (NotRestorable, ValueError) as error:
+    except (NotRestorableError, ValueError) as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - __eq__ and validators are the user's own code
         return f"comparing it with what comes back from storage raises {type(error).__name__}: {error}"
@@ -245,11 +242,11 @@ def _load_model(text: str | None, task: Task) -> BaseModel | None:
         return None
     cls = _class_of(task) or task.output_json
     if cls is None:
-        raise NotRestorable("it has a pydantic output, and the task names no class for it")
+        raise NotRestorableError("it has a pydantic output, and the task names no class for it")
     try:
         return cls.model_validate_json(text)
     except Exception as error:  # a validator may raise anything
-        raise NotRestorable(f"{cls.__qualname__} no longer accepts what is stored: {_first(error)}") from error
+        raise NotRestorableError(f"{cls.__qualname__} no longer accepts what is stored: {_first(error)}") from error
 
 
 def _first(error: Exception) -> str:
@@ -285,12 +282,12 @@ def _load_dict(text: str | None, task: Task) -> dict[str, Any] | None:
     if not isinstance(stored, list):
         return stored
     if stored[0] != _TYPED or task.output_json is None:
-        raise NotRestorable("its json_dict has values that are not JSON")
+        raise NotRestorableError("its json_dict has values that are not JSON")
     try:
         return task.output_json.model_validate(stored[1]).model_dump()
     except Exception as error:
         message = f"{task.output_json.__qualname__} no longer accepts what is stored: {_first(error)}"
-        raise NotRestorable(message) from error
+        raise NotRestorableError(message) from error
 
 
 def _dump_failures(output: TaskOutput, secrets: Collection[str]) -> str | None:

@@ -1,0 +1,123 @@
+"""What differs between two definitions of a task, and which tasks lie downstream of one. Pure functions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from crew_repo.hashing import text_hash
+from crew_repo.model import PLANNER, RESOLVED, Component, Decision, Reason, ReasonKind, Record, TaskHead
+
+__all__ = ["PLAN", "SAID", "changes", "name_upstreams", "with_downstream"]
+
+SAID = f"{RESOLVED}context"
+"""The component that has the context alone, where the context's hash stands for more."""
+PLAN = "task.plan"
+"""The component that has the planner's text for a task; it explains, since the hash of the context has it."""
+
+_NAMED = ("input:", "global:")  # what is no ingredient by itself, and says why one has changed
+
+
+def changes(
+    old: tuple[Component, ...], new: tuple[Component, ...], old_context_hash: str | None = None
+) -> Iterator[Reason]:
+    """What differs between two sets of components: what went into a text or a part, then the parts that act.
+
+    The root of a text whose template is the same is the input that changed it.
+    """
+    before = {component.path: component for component in old}
+    if old_context_hash is not None:
+        before["context"] = Component("context", old_context_hash)
+    after = {component.path: component for component in new}
+    differing = [path for path in sorted({**before, **after}) if _differ(before, after, path)]
+    acting = [path for path in differing if _acts(before, after, path)]
+    if SAID in before and SAID in after:  # then the context's hash is of all that follows
+        acting = [path for path in acting if path != "context"] + [p for p in differing if p.startswith(RESOLVED)]
+    explaining = [path for path in differing if path not in acting] if acting else []
+    named = [path for path in explaining if path.startswith(_NAMED) or path == PLAN]
+    inputs = [_change(before.get(path), after.get(path)) for path in named]
+    yield from inputs
+    for path in acting:
+        root = _input_behind(f"{path}.template", before, after, inputs)
+        change = _change(before.get(path), after.get(path))
+        yield replace(change, root=root, component="context" if path == SAID else path)
+
+
+def _input_behind(
+    template: str, before: Mapping[str, Component], after: Mapping[str, Component], inputs: Sequence[Reason]
+) -> str | None:
+    """The first of the changed inputs that a template names, if the template is the same as before."""
+    if template not in after or _differ(before, after, template):
+        return None
+    text = after[template].text or ""
+    found = (str(reason) for reason in inputs if f"{{{str(reason.component).removeprefix('input:')}}}" in text)
+    return next(found, None)
+
+
+def name_upstreams(decision: Decision, said: Mapping[str, str], heads: Mapping[str, TaskHead]) -> Decision:
+    """Say which upstream said something else, where a reason only says that the context changed.
+
+    `said`: what the upstream tasks say now, by task name; `heads`: what they said when they last ran. A plan that
+    changed is named already.
+    """
+    if not any(reason.component == "context" for reason in decision.reasons):
+        return decision
+    changed = tuple(
+        Reason(ReasonKind.CHANGED, f"upstream:{name}", None, text_hash(old), text_hash(raw), old, raw)
+        for name, raw in said.items()
+        if (old := _said_before(heads.get(name))) is not None and old != raw
+    )
+    others = tuple(reason for reason in decision.reasons if reason.component != "context")
+    planned = any(reason.component == PLAN for reason in others)
+    return replace(decision, reasons=others + changed) if changed or planned else decision
+
+
+def _said_before(head: TaskHead | None) -> str | None:
+    return head.record.result.raw if head is not None and head.record is not None else None
+
+
+def _acts(before: Mapping[str, Component], after: Mapping[str, Component], path: str) -> bool:
+    component = after.get(path) or before[path]
+    return component.acts
+
+
+def _differ(before: Mapping[str, Component], after: Mapping[str, Component], path: str) -> bool:
+    old, new = before.get(path), after.get(path)
+    return (old.sha256 if old else None) != (new.sha256 if new else None)
+
+
+def _change(old: Component | None, new: Component | None) -> Reason:
+    component = new or old
+    assert component is not None  # noqa: S101 - one of the two is there
+    kind = ReasonKind.CHANGED if old and new else ReasonKind.ADDED if new else ReasonKind.REMOVED
+    return Reason(
+        kind,
+        component.path,
+        None,
+        old.sha256 if old else None,
+        new.sha256 if new else None,
+        old.text if old else None,
+        new.text if new else None,
+    )
+
+
+def with_downstream(names: Sequence[str], heads: Mapping[str, TaskHead]) -> list[str]:
+    """These tasks and all that read them, directly or through others, by what was recorded when they last ran.
+
+    A task that was renamed since is known by both names: its own record, and those that read it, may have either.
+    """
+    records = {name: head.record for name, head in heads.items() if head.record is not None}
+    reached = [name for name in records if name in names]
+    for name in sorted(records, key=lambda name: records[name].position):
+        if name not in reached and any(_reads(records[name], above, records[above]) for above in reached):
+            reached.append(name)
+    return list(dict.fromkeys([*names, *reached]))
+
+
+def _reads(record: Record, name: str, above: Record) -> bool:
+    if PLANNER in (name, record.task_name):
+        return name == PLANNER and any(component.path == PLAN for component in record.components)
+    texts = [component.text for component in record.components if component.path == "task.reads"]
+    reads = json.loads(texts[0]) if texts and texts[0] else []
+    return record.position > above.position if reads == "*" else not {name, above.task_name}.isdisjoint(reads)

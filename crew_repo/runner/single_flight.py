@@ -1,0 +1,105 @@
+"""Waiting for a lease: of all that want the same work done, one executes it, and the others take its record."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from crew_repo.errors import StoreError
+from crew_repo.model import Claim, Holder, Lease, Record
+from crew_repo.runner.heartbeat import Heartbeat
+from crew_repo.runner.ledger import Ledger
+from crew_repo.runner.nesting import waits_for_us
+from crew_repo.runner.ticket import Ticket
+from crew_repo.runner.unwritten import Unwritten
+from crew_repo.store import Store
+
+__all__ = ["SingleFlight"]
+
+log = logging.getLogger("crew_repo")
+
+_FIRST_WAIT_SECONDS = 0.02
+_LONGEST_WAIT_SECONDS = 1.0
+_SILENT_SECONDS = 10.0
+
+
+class SingleFlight:
+    """Claims leases for one run, and gives them back."""
+
+    def __init__(
+        self, store: Store, heartbeat: Heartbeat, unwritten: Unwritten, ledger: Ledger, *, share: bool
+    ) -> None:
+        self._store, self._heartbeat, self._unwritten, self._ledger = store, heartbeat, unwritten, ledger
+        self._share = share
+
+    def try_claim(self, ticket: Ticket, take: Callable[[Record], bool]) -> bool:
+        """Claim the work; True when it is settled: a lease is held, or somebody else's record serves.
+
+        `take` decides about such a record, and says whether it serves.
+        """
+        if self._ledger.ended:
+            raise InterruptedError(f"run {self._ledger.run_id} was interrupted before task {ticket.name} began")
+        alone = ticket.executes_whatever_is_stored
+        claim = self._claim(ticket, take_finished=not alone)
+        if claim.record is not None:
+            if take(claim.record):
+                return True
+            claim = self._claim(ticket, take_finished=False)  # altered, or too old: execute in its place
+        while claim.held_by is not None and waits_for_us(claim.held_by.run_id, claim.held_by.position):
+            claim = self._claim(ticket, take_finished=False, inside=claim.held_by.run_id)
+        ticket.lease, ticket.held_by = claim.lease, claim.held_by
+        if claim.lease is None:
+            return False
+        self._heartbeat.hold(claim.lease)
+        return True
+
+    def _claim(self, ticket: Ticket, *, take_finished: bool, inside: str | None = None) -> Claim:
+        """Claim the work; `inside` a run that does the very work, and waits for this one, it is work beside that."""
+        beside = self._ledger.run_id if ticket.executes_whatever_is_stored else inside
+        work = ticket.current.input_hash
+        return self._store.claim(
+            self._ledger.workflow_id,
+            work if beside is None else f"{work}:{beside}",
+            run_id=self._ledger.run_id,
+            task_name=ticket.name,
+            position=ticket.position,
+            owner=self._ledger.owner,
+            take_finished=take_finished,
+            shared=self._share,
+        )
+
+    def pauses(self, ticket: Ticket) -> Iterator[float]:
+        """Seconds until each new try, growing. A long wait is told in the log, less often the longer it lasts."""
+        seconds, waited, silent = _FIRST_WAIT_SECONDS, 0.0, _SILENT_SECONDS
+        while True:
+            yield seconds
+            waited += seconds
+            seconds = min(seconds * 1.5, _LONGEST_WAIT_SECONDS)
+            if waited >= silent and ticket.held_by is not None:
+                silent = waited * 4
+                self._say_waiting(ticket, ticket.held_by, waited)
+
+    def _say_waiting(self, ticket: Ticket, holder: Holder, waited: float) -> None:
+        log.warning(
+            "run %s: task %s has waited %.0f s for task %s of run %s, executed since %s by process %s. If that task "
+            "itself started this run, in a process or thread of its own, neither can end: stop one of them, and give "
+            "the inner run a workflow_id of its own.",
+            self._ledger.run_id, ticket.name, waited, holder.task_name, holder.run_id,
+            f"{holder.since:%Y-%m-%d %H:%M:%S}", " on ".join(reversed(holder.owner.split(":")[:2])),
+        )  # fmt: skip
+
+    def let_go(self, ticket: Ticket, *, settled: bool) -> None:
+        """Stop renewing the lease; the record's transaction has given it up, else it is given up here."""
+        if ticket.lease is not None:
+            self._heartbeat.drop(ticket.lease)
+            if not settled:
+                self._give_back(ticket.lease)
+
+    def _give_back(self, lease: Lease) -> None:
+        """Release a lease. An exception is on its way already, which an unreachable store must not hide."""
+        try:
+            self._store.release(lease)
+        except StoreError as error:
+            log.warning("run %s: a lease could not be given back: %s", self._ledger.run_id, error)
+            self._unwritten.owe(f"the end of a lease of run {self._ledger.run_id}", partial(self._store.release, lease))

@@ -1,0 +1,49 @@
+"""One arrival at the boundary of a task, and what is known of it by then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from crew_repo import adapter
+from crew_repo.model import Decision, Holder, Lease, ReasonKind
+from crew_repo.runner.options import utc_now
+from crew_repo.staleness import Current
+
+__all__ = ["Ticket"]
+
+_WHATEVER_IS_STORED = {ReasonKind.FORCED, ReasonKind.ALWAYS, ReasonKind.NOT_HASHABLE, ReasonKind.HANDED_ON}
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One arrival at a boundary."""
+
+    view: adapter.TaskView
+    agent: Any
+    context: str
+    current: Current
+    decision: Decision
+    texts: adapter.Texts
+    output: Any = None
+    lease: Lease | None = None
+    held_by: Holder | None = None
+    started_at: datetime = field(default_factory=utc_now)
+    written: bool = False  # the record or the failure is stored, or owed
+    lacks: str | None = None  # the state that should have been in memory
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.view.name
+
+    @property
+    def position(self) -> int:
+        """The task's place in its crew."""
+        return self.view.position
+
+    @property
+    def executes_whatever_is_stored(self) -> bool:
+        """Whether no record of anybody's can spare the execution: then there is nothing to wait for."""
+        return any(reason.kind in _WHATEVER_IS_STORED for reason in self.decision.reasons)

@@ -1,0 +1,55 @@
+"""Warnings of a run about changes that it cannot see, each with its remedy."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from crew_repo import adapter
+from crew_repo.model import PLANNER, Opaque
+from crew_repo.staleness import Current
+
+__all__ = ["warn_of_opaque", "warn_of_tools"]
+
+log = logging.getLogger("crew_repo")
+
+
+def warn_of_opaque(current: Current, told: set[str]) -> None:
+    """Say what of a task cannot be hashed. `told`: the data elsewhere that were named in this run already."""
+    for opaque in current.definition.opaque:
+        if opaque.elsewhere:
+            _warn_of_data(current, opaque, told)
+            continue
+        log.warning(
+            "task %s runs every time: %s cannot be hashed (%s). Give it a hasher with register_hasher, "
+            "or leave it out with TaskPolicy(ignore=(%r,)).",
+            current.task_name, opaque.path, opaque.why, opaque.path,
+        )  # fmt: skip
+
+
+def _warn_of_data(current: Current, opaque: Opaque, told: set[str]) -> None:
+    """Say once in a run which data are not seen, unless the task's policy has an answer to it."""
+    policy = current.policy
+    answered = policy.files or policy.always or policy.max_age is not None or policy.salt is not None
+    if answered or opaque.path in told:
+        return
+    told.add(opaque.path)
+    log.warning(
+        "task %s is served although %s stands for data that crew_repo cannot see (%s); changes there are not "
+        "noticed. Name their files with TaskPolicy(files=...), or give it a max_age, or always=True.",
+        current.task_name, opaque.path, opaque.why,
+    )  # fmt: skip
+
+
+def warn_of_tools(current: Current, executed_above: Sequence[str]) -> None:
+    """Say of a served task that tools ran above it: only words are compared, and tools may have written a file."""
+    declared = current.policy.files is not None or current.task_name == PLANNER
+    if declared or not executed_above or not adapter.uses_tools(current.definition):
+        return
+    names = ", ".join(map(repr, executed_above))
+    log.warning(
+        "task %s is served from its record: what it reads of %s is the same as before, but that was executed "
+        "again, with tools. If the tools of %s read a file that those wrote, declare it: "
+        "TaskPolicy(files=(\"that/file\",)) for task %s; files=() says that there is none.",
+        current.task_name, names, current.task_name, current.task_name,
+    )  # fmt: skip

@@ -1,0 +1,68 @@
+"""What could not be written is tried again, and never given up in silence."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import weakref
+from collections.abc import Callable
+
+import pytest
+
+from crew_repo.errors import StoreBusyError
+from crew_repo.runner import unwritten as unwritten_module
+from crew_repo.runner.unwritten import Unwritten
+
+
+def test_what_is_tried_in_vain_is_named_once_and_keeps_nothing_else_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    """Three tries for each; what is owed beside it is written at the first."""
+    tried: list[str] = []
+
+    def refused() -> None:
+        tried.append("refused")
+        raise StoreBusyError("state.db is locked; try again")
+
+    unwritten = Unwritten()
+    unwritten.owe("task a", refused)
+    unwritten.owe("task b", lambda: tried.append("written"))
+    for _ in range(4):
+        unwritten.pay()
+    unwritten.settle()
+    assert tried == ["refused", "written", "refused", "refused"]
+    errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert errors == ["task a was tried 3 times and is lost"]
+
+
+def test_what_is_owed_is_kept_until_it_is_written() -> None:
+    """A repository that nobody has closed still writes what it owes when the process ends; else it may be forgotten."""
+    written: list[str] = []
+    owing, clean = Unwritten(), Unwritten()
+    clean.forgive(clean.owe("task b", lambda: None))
+    owing.owe("task a", lambda: written.append("a"))
+    kept = [weakref.ref(owing), weakref.ref(clean)]
+    del owing, clean
+    gc.collect()
+    assert [each() is not None for each in kept] == [True, False]
+    unwritten_module._settle_all()
+    gc.collect()
+    assert (written, kept[0]()) == (["a"], None)
+
+
+@pytest.mark.parametrize("way", [Unwritten.pay, Unwritten.settle])
+def test_an_interrupt_while_writing_loses_nothing_that_is_owed(way: Callable[[Unwritten], None]) -> None:
+    """Ctrl-C in the wait for a locked file: what was not written is still owed, in its order."""
+    written: list[str] = []
+    interrupts = [KeyboardInterrupt()]
+
+    def first() -> None:
+        if interrupts:
+            raise interrupts.pop()
+        written.append("first")
+
+    unwritten = Unwritten()
+    unwritten.owe("task a", first)
+    unwritten.owe("task b", lambda: written.append("second"))
+    with pytest.raises(KeyboardInterrupt):
+        way(unwritten)
+    unwritten.settle()
+    assert written == ["first", "second"]
