@@ -35,7 +35,7 @@ class Declared:
 
     @property
     def name(self) -> str:
-        """What stands for it while it matches nothing."""
+        """The name that stands for it while it matches nothing."""
         return Path(self.label, *self.pattern).as_posix()
 
     def find(self, besides: Collection[Path] = ()) -> dict[str, Path]:
@@ -89,7 +89,7 @@ def find_files(files: Iterable[str], besides: Collection[Path] = ()) -> dict[str
 
 
 def leave_out_state(place: str) -> None:
-    """Of a state file that is open in this process, nothing is declared by a folder or pattern: each run writes it."""
+    """Leave a state file that is open in this process out of folders and patterns: each run writes it."""
     _states.update(os.path.realpath(place) + suffix for suffix in ("", "-wal", "-shm", "-journal"))
 
 
@@ -171,7 +171,7 @@ def _is_new(folder: str, seen: set[str]) -> bool:
 
 
 def _names_in(folder: str) -> Sequence[str | None]:
-    """What is in a folder, in order; only None if it cannot be read, which it says itself when it is hashed."""
+    """Names in a folder, in order; only None if it cannot be read, which it says itself when it is hashed."""
     try:
         return sorted(os.listdir(folder))  # noqa: PTH208
     except (FileNotFoundError, NotADirectoryError):

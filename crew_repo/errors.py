@@ -55,7 +55,7 @@ class CrewRepoError(Exception):
 
 
 class InputError(CrewRepoError, ValueError):
-    """What was passed in cannot be used. Raised before any model is called."""
+    """An argument that cannot be used. Raised before any model is called."""
 
 
 class UnsupportedCrewAIError(CrewRepoError, ImportError):

@@ -1,4 +1,4 @@
-"""What differs between two definitions of a task, and which tasks lie downstream of one. Pure functions."""
+"""Explaining: the difference between two definitions of a task, and the tasks downstream of one. Pure functions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NAMED = ("input:", "global:")  # what is no ingredient by itself, and says why 
 def changes(
     old: tuple[Component, ...], new: tuple[Component, ...], old_context_hash: str | None = None
 ) -> Iterator[Reason]:
-    """What differs between two sets of components: what went into a text or a part, then the parts that act.
+    """Yield what differs between two sets of components: what went into a text or a part, then the parts that act.
 
     The root of a text whose template is the same is the input that changed it.
     """
@@ -103,7 +103,7 @@ def _change(old: Component | None, new: Component | None) -> Reason:
 
 
 def with_downstream(names: Sequence[str], heads: Mapping[str, TaskHead]) -> list[str]:
-    """These tasks and all that read them, directly or through others, by what was recorded when they last ran.
+    """List these tasks and all that read them, directly or through others, by what was recorded when they last ran.
 
     A task that was renamed since is known by both names: its own record, and those that read it, may have either.
     """

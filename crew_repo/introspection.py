@@ -23,7 +23,7 @@ def instance_state(value: object) -> dict[str, Any]:
 
 
 def own_dict(value: object) -> dict[str, Any]:
-    """What an instance holds in its `__dict__`, without what a `cached_property` of any library keeps there."""
+    """Copy the `__dict__` of an instance, without what a `cached_property` of any library keeps there."""
     held = dict(getattr(value, "__dict__", None) or {})
     for kind in type(value).__mro__:
         for name in held.keys() & vars(kind).keys():

@@ -1,4 +1,4 @@
-"""What a user may say about one task: when its record expires, what of it does not count, which files it reads."""
+"""Policies: when the record of a task expires, what of it does not count, which files it reads."""
 
 from __future__ import annotations
 

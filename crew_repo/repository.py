@@ -336,7 +336,7 @@ class StateRepository:
         force: bool | str | Iterable[str] = (),
         policies: Mapping[str, TaskPolicy] | None = None,
     ) -> Plan:
-        """What `run` would do with the same arguments, and why.
+        """Say what `run` would do with the same arguments, and why.
 
         Calls no model, writes nothing, asks no server (but PostgreSQL for the state) and leaves the crew as it is. Of
         the user's own code it calls the before-kickoff callbacks, on a copy of the inputs, and the conditions of
@@ -356,7 +356,7 @@ class StateRepository:
         policies: Mapping[str, TaskPolicy] | None = None,
         fire_callbacks: bool = False,
     ) -> Crew:
-        """The same crew; its own kickoff methods, and those of its copies, go through this repository from now on.
+        """Send a crew's own kickoff methods, and those of its copies, through this repository; the crew is returned.
 
         For `@CrewBase` projects, Flows, and code that cannot be changed. `train` and `test` stay CrewAI's own, which
         asks the models each time. Raises AttachError if the crew is attached to another repository.
@@ -371,7 +371,7 @@ class StateRepository:
         return crew
 
     def detach(self, crew: Crew) -> Crew:
-        """The same crew, with CrewAI's own kickoff methods again."""
+        """Give a crew CrewAI's own kickoff methods again; the crew is returned."""
         from crew_repo.runner import attaching
 
         attaching.detach(crew, self._engine)

@@ -118,7 +118,7 @@ def _relative_to(folder: Path, target: str) -> str:
 
 
 def _absolute(url: str) -> str:
-    """The same URL; a relative SQLite path in it becomes absolute."""
+    """Make a relative SQLite path in a URL absolute."""
     if url.startswith("postgresql://") or url.startswith("postgres://"):
         return "postgresql+psycopg://" + url.split("://", 1)[1]
     for prefix in _SQLITE:

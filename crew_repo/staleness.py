@@ -70,7 +70,7 @@ class Current:
         return (*self.definition.components, Component("context", self.context_hash))
 
     def at_occurrence(self, occurrence: int) -> Current:
-        """The same with so many equal tasks before it in its crew: each has a record of its own."""
+        """Count so many equal tasks before this one in its crew: each has a record of its own."""
         if occurrence == self.occurrence:
             return self
         found_by = input_hash(self.definition_hash, self.context_hash, occurrence)
@@ -187,7 +187,7 @@ def settle(
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
-    """What counts when equal tasks are numbered. `context_hash`: None while it is not known what is read."""
+    """One task as it is numbered among equal ones. `context_hash`: None while it is not known what is read."""
 
     definition_hash: str
     context_hash: str | None

@@ -31,12 +31,12 @@ __all__ = ["private_inputs", "secret_inputs", "secrets_of", "secrets_of_error", 
 
 
 def secrets_of(crew: Crew) -> set[str]:
-    """What the crew's LLMs, tools, servers, sources and embedders hold of secrets, and what the environment does."""
+    """Collect the secrets of a crew's LLMs, tools, servers, sources and embedders, and those of the environment."""
     return {*_of_environment(), *(secret for holder in _holders(crew) for secret in secrets_in(holder))}
 
 
 def secret_inputs(inputs: Mapping[str, Any]) -> set[str]:
-    """What the inputs hold under a secret's name, at any depth: it goes into the prompt, and not into the state."""
+    """Collect what inputs hold under secret names, at any depth: it goes into the prompt, and not into the state."""
     named = {form for name, value in inputs.items() if is_secret(name, value) for form in spoken(str(value))}
     return named | {form for name, value in inputs.items() for form in secrets_in(value, name)}
 
@@ -48,7 +48,7 @@ def private_inputs(inputs: Mapping[str, Any]) -> set[str]:
 
 
 def secrets_of_error(error: BaseException) -> set[str]:
-    """What the user's code that raised it held under a secret's name: that of callbacks, say, is in no hash.
+    """Collect what the code that raised an error held under secret names: that of callbacks, say, is in no hash.
 
     A library's code is looked into for its local variables alone: a request's headers, as they were sent.
     """
@@ -86,7 +86,7 @@ def _holders(crew: Crew) -> list[Any]:
 
 
 def _frames(error: BaseException) -> Iterator[FrameType]:
-    """Those of the error, and of the errors that it came of."""
+    """Yield the frames of the error, and of the errors that it came of."""
     pending, seen = [error], set[int]()
     while pending:
         each = pending.pop()
@@ -103,7 +103,7 @@ def _held(frame: FrameType) -> list[tuple[str, Any]]:
 
 
 def _of_environment() -> Iterator[str]:
-    """What stands under a name that may be a secret's, and the passwords in URLs whatever their names."""
+    """Collect the variables that may be secrets by their names, and the passwords in URLs whatever their names."""
     for name, value in os.environ.items():
         if may_be_secret_name(name):
             yield from spoken_variable(value)

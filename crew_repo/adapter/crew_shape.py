@@ -187,7 +187,7 @@ def is_conditional(task: Task) -> bool:
 
 
 def condition_says(task: Task, previous: TaskOutput) -> bool | None:
-    """What a conditional task's condition says of the previous output; None if it raises, as it then will in a run."""
+    """Ask a conditional task's condition about the previous output; None if it raises, as it then will in a run."""
     try:
         return bool(task.should_execute(previous))  # type: ignore[attr-defined]
     except Exception:  # noqa: BLE001 - the user's own code; the run shows what it raises

@@ -61,7 +61,7 @@ class CrewView:
 
     @property
     def trigger_payload(self) -> Any:
-        """What `crewai_trigger_payload` says, which no template names."""
+        """The input `crewai_trigger_payload`, which no template names."""
         return self.inputs.get("crewai_trigger_payload")
 
 

@@ -31,7 +31,7 @@ PADDING = frozenset({"PUSH_NULL", "NOP", "CACHE", "EXTENDED_ARG"})
 
 
 def encode_code(code: CodeType) -> Encoded:
-    """What a code object does, without where it stands; it holds for one minor version of Python."""
+    """Encode what a code object does, without where it stands; it holds for one minor version of Python."""
     names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
     counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
     return [

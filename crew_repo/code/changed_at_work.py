@@ -1,4 +1,4 @@
-"""What the work of some objects may change. Such values count as they were given: see `_kept`.
+"""Values that the work of some objects may change. They count as they were given (`hashing.as_first_seen`).
 
 Code that works may change what it binds anew, changes in place, calls methods of, or hands to others. What it only
 reads counts as it is now, whoever changes it and when; and so does what other code sets that no work comes to.
@@ -138,7 +138,7 @@ class Marks:
         owners[owner] = max(change, owners.get(owner, change))
 
     def _set_by_others(self, cls: type, method: str, found: Found) -> None:
-        """What nobody but the user calls sets an attribute: that is no work, and beside work it is unclear."""
+        """Note what a method sets that only the user calls: that is no work, and beside work it is unclear."""
         set_here = {found.attribute(chain) for chain in found.usage.rebinds | found.usage.writes if len(chain) == 2}
         for name in filter(None, set_here):
             owners = self._attributes.get(name, {})

@@ -1,4 +1,4 @@
-"""What code asks the process for by name: variables of the environment, and modules that it imports by calls."""
+"""Names that code asks the process for: variables of the environment, and modules that it imports by calls."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Asked(NamedTuple):
 
 
 def asked_names(tree: ast.AST | None, code: CodeType) -> Asked | None:
-    """What a function asks for; None of one without source that mentions the environment, or imports by a call."""
+    """Names that a function asks for; None if it has no source and mentions the environment, or imports by a call."""
     if tree is None:
         mentioned = {name for some in nested_codes(code) for name in some.co_names}
         return None if mentioned & _TELLING else Asked()

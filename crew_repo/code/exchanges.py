@@ -39,7 +39,7 @@ Spot = tuple[str, int, str]
 
 
 class Exchange(NamedTuple):
-    """What the work of an object reads and writes: each spot with the name by which its code calls it.
+    """Spots that the work of an object reads and writes, each with the name by which its code calls it.
 
     It keeps its search, since spots are told by the ids of what that has found.
     """
@@ -77,7 +77,7 @@ def handed_on(writer: Exchange, reader: Exchange) -> str | None:
 
 
 def _through_calls(found: Found, how: Callable[[Usage], Iterable[Chain]], deepest: int) -> Iterator[Chain]:
-    """What a function has others do with a part of what it hands them: `fill(CACHE, key)`, where `fill` writes it."""
+    """Chains that a function has others use, by handing them a part: `fill(CACHE, key)`, where `fill` writes it."""
     for callee, parameter, what in found.usage.passes if deepest else ():
         called, first = _called(found, callee)
         if called is not None:

@@ -88,7 +88,7 @@ def function_of(member: Any) -> Any:
 
 
 def _held_by(member: Any) -> list[Any]:
-    """What a descriptor is of, and what a decorator's function wraps, which is called like it."""
+    """Functions that a descriptor holds, and those that a decorator's function wraps, which are called like it."""
     if isinstance(member, FunctionType):
         held = (some for _, some in closure_of(member))
         inner = [some for some in held if isinstance(some, FunctionType) and some.__name__ == member.__name__]

@@ -53,7 +53,7 @@ _NAMESPACES = frozenset({"globals", "vars"})
 
 
 class Passed(NamedTuple):
-    """What a function hands to a call: the callee, which parameter it is there, and what is handed."""
+    """Something that a function hands to a call: the callee, which parameter it is there, and what is handed."""
 
     callee: Chain
     parameter: int | str
@@ -185,7 +185,7 @@ class _Reader(ast.NodeVisitor):
             self._bind_item(target, counts=counts)
 
     def _stands_for(self, value: ast.expr | None) -> Chain | None:
-        """What a local name is another name of: a part of something, or what a container gives."""
+        """The chain that a local name is another name of: a part of something, or what a container gives."""
         if isinstance(value, ast.Call) and _called(value) in {"enumerate", "reversed"} and value.args:
             return self._stands_for(value.args[0])
         if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):

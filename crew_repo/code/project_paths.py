@@ -77,7 +77,7 @@ def is_absolute(text: str) -> bool:
 
 
 def located(text: str, roots: tuple[Root, ...]) -> list[Any] | None:
-    """What an absolute path counts as, if it is in one of the projects or in the working folder."""
+    """The place that an absolute path counts as, if it is in one of the projects or in the working folder."""
     scheme, path = _split(text)
     if not is_absolute(text):
         return None

@@ -1,4 +1,4 @@
-"""What code can get at when it works: the functions that it comes to, the objects that these hold, what they change.
+"""The reach of work: the functions that it comes to, the objects that these hold, what they change.
 
 The search starts from the objects that CrewAI calls (tools, guardrails, callbacks) and follows globals, closures,
 defaults, attributes and containers of the user's. A method is reached if its library calls it by name, or if a function
@@ -131,7 +131,7 @@ class Found(NamedTuple):
 
     @property
     def usage(self) -> Usage:
-        """What it reads and changes."""
+        """The names that it reads and changes."""
         return usage(self.function)
 
     @property
@@ -259,7 +259,7 @@ class Reach:
 
 
 def held_by(value: Any) -> dict[str, Any]:
-    """What an object holds; of pydantic's, extras and private attributes as well."""
+    """Attributes that an object holds; of pydantic's, extras and private attributes as well."""
     more = (getattr(value, name, None) or {} for name in ("__pydantic_extra__", "__pydantic_private__"))
     return {**instance_state(value), **{name: held for some in more for name, held in some.items()}}
 

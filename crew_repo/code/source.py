@@ -25,7 +25,7 @@ Computed = TypeVar("Computed")
 
 
 class Static(NamedTuple):
-    """What of a function does not change while it lives: its code's digest, the globals it loads, its imports,
+    """Facts about a function that do not change while it lives: its code's digest, the globals it loads, its imports,
     and what it asks the process for by name."""
 
     sha256: str

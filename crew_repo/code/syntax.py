@@ -22,7 +22,7 @@ _EVALUATED_OUTSIDE = frozenset({"decorator_list", "returns", "type_params"})
 
 
 def undisturbed(work: Callable[[], Done]) -> Done:
-    """What parses or compiles, again where another thread has disturbed it.
+    """Parse or compile, again where another thread has disturbed it.
 
     CPython counts the depth of all parsers of a process together, and raises SystemError ("AST constructor recursion
     depth mismatch", gh-106905) where two meet: that of a library may run beside this one.

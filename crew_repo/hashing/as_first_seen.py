@@ -1,4 +1,4 @@
-"""What work may change counts as it was given, and not as runs have left it.
+"""Values as first seen: what work may change counts as it was given, and not as runs have left it.
 
 A counter, a cache or an open connection differs after every run: hashed as it is, each run would make the next one
 stale. So such a value (see `_marks`) is hashed when it is first seen, and that hash stays for as long as nobody but a
@@ -40,7 +40,7 @@ class Unclear(NamedTuple):
 
 
 class _Owner:
-    """What is known of the values of one object: as they were given, and as the last run left them."""
+    """The values of one object: as they were given, and as the last run left them."""
 
     __slots__ = ("given", "left", "object", "read", "works")
 
@@ -72,7 +72,7 @@ class Work:
 
     @contextmanager
     def hashing(self) -> Iterator[None]:
-        """What this thread hashes meanwhile is what the run works with from here on."""
+        """Count what this thread hashes meanwhile as what the run works with from here on."""
         outer, _local.work = _local.work, self
         try:
             yield

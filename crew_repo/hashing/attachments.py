@@ -1,4 +1,4 @@
-"""What of the user's hangs on an object of a library: adapters, transports, hooks, handlers, callbacks.
+"""Attachments: the user's code on an object of a library, such as adapters, transports, hooks, callbacks.
 
 A client that is handed a transport, an adapter or a hook answers as that does, wherever it keeps it. So everything that
 a library's object holds is looked through; the user's code and objects in it count, the rest is the library's affair.
@@ -101,7 +101,7 @@ def _is_users(value: Any) -> bool:
 
 
 def _inside(place: Hanging) -> Iterator[Hanging]:
-    """What one object of a library holds, with the way to it."""
+    """Yield what one object of a library holds, with the way to it."""
     value: Any = place.part
     if isinstance(value, (dict, MappingProxyType)):
         for number, (key, item) in enumerate(list(value.items())):

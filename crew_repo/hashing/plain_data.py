@@ -47,7 +47,7 @@ class _Digest:
 
 
 def mark_of(value: Any, ordered: bool, keys: frozenset[str]) -> bytes | None:
-    """What tells large plain data from all other; None for anything else.
+    """A mark that tells large plain data from all other; None for anything else.
 
     A walk depends on nothing else than whether order counts and which keys are in the environment, as long as it finds
     no secrets and no paths (`Walker.text` notes these).

@@ -317,12 +317,12 @@ class Walker:
 
 
 def secret(value: object, path: str) -> Parts:
-    """What of a secret counts: nothing, unless it is an object of the user's class, which may sign requests with it."""
+    """Encode a secret: nothing of it counts, unless an object of the user's class may sign requests with it."""
     return ["secret", (yield type(value), path)] if is_own_class(type(value)) else ["secret"]
 
 
 def left_out(name: str, value: object) -> bool:
-    """The same, for what hashes: the secrets in a named part, and in headers, go to whoever keeps them out of texts."""
+    """Whether a named part is a secret; its secrets, and those in headers, go to whoever keeps them out of texts."""
     if not may_hold_secrets(name):
         return False
     hand_over(value, name)

@@ -1,4 +1,4 @@
-"""What works, and what it exchanges: `crew_repo.code` finds it, told here what hangs on the objects of libraries."""
+"""Work and its exchanges: `crew_repo.code` finds them, told here what hangs on the objects of libraries."""
 
 from __future__ import annotations
 

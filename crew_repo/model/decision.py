@@ -13,7 +13,7 @@ __all__ = ["Decision", "Reason", "ReasonKind", "Status"]
 
 
 class Status(TextEnum):
-    """What is known of a task before it runs."""
+    """The standing of a task before it runs."""
 
     FRESH = "fresh"
     STALE = "stale"

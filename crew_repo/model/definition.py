@@ -59,7 +59,7 @@ class ReadFile:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What a task is, without what its upstreams said: its components, and what of it cannot be hashed.
+    """A task without what its upstreams said: its components, and what of it cannot be hashed.
 
     `files`: what of it was read from files, which may change while the task is executed.
     """

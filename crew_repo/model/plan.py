@@ -14,7 +14,7 @@ __all__ = ["Plan"]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run would do, in the order of the tasks. Printing it gives a table.
+    """The decisions of a run that has not begun, in the order of the tasks. Printing it gives a table.
 
     `notes` are sentences about what is right and looks wrong: an input that no task reads, a text that was edited in
     vain. `planner` is the decision about CrewAI's planner, which is no task, where the crew has `planning=True`.

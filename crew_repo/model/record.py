@@ -78,7 +78,7 @@ class StoredResult:
 
 @dataclass(frozen=True, slots=True)
 class NewRecord:
-    """What is to be kept of one finished task."""
+    """A finished task that is to be kept."""
 
     workflow_id: str
     crew_name: str

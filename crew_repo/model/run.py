@@ -13,7 +13,7 @@ __all__ = ["Outcome", "RunRecord", "RunStatus", "TaskHead", "TaskRun", "TaskStat
 
 
 class Outcome(TextEnum):
-    """What a run did with a task. Skipped is CrewAI's word: a condition said no."""
+    """The deed of a run with a task. Skipped is CrewAI's word: a condition said no."""
 
     EXECUTED = "executed"
     REUSED = "reused"
@@ -33,7 +33,7 @@ class RunStatus(TextEnum):
 
 @dataclass(frozen=True, slots=True)
 class TaskRun:
-    """What one run did with one task, or with CrewAI's planner (position -1), and why."""
+    """A note of what one run did with one task, or with CrewAI's planner (position -1), and why."""
 
     run_id: str
     workflow_id: str
@@ -135,7 +135,7 @@ class TaskState:
 
 @dataclass(frozen=True, slots=True)
 class TaskHead:
-    """What the store knows of a task by its name: for explaining, never for serving.
+    """A task by its name, as the store knows it: for explaining, never for serving.
 
     `record` is the one that the last run executed or reused, else the newest of that name, retired or not. `outcome`
     is what that run did with it.

@@ -22,7 +22,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class PruneReport:
-    """What `prune` deleted, or would delete: records, runs, stored texts; the file's size before and after."""
+    """The report of `prune`: deleted records, runs, stored texts; the file's size before and after."""
 
     records: int
     runs: int

@@ -1,4 +1,4 @@
-"""What a run shows on a terminal: one line per task, whether it is reused or executed, why, and what that saved."""
+"""The display of a run: one line per task, whether it is reused or executed, why, and what that saved."""
 
 from __future__ import annotations
 

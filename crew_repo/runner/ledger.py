@@ -1,4 +1,4 @@
-"""What one run writes: that it began, what became of each task, and how it ended.
+"""The ledger of one run: that it began, what became of each task, and how it ended.
 
 The note of a reused task waits for the next transaction, or the last. A note may be written twice, but never lost.
 """
@@ -122,7 +122,7 @@ class Ledger:
         self._note(note, buffer=False)
 
     def outcome(self, position: int) -> Outcome | None:
-        """What became of the task at this position; None as long as nothing has."""
+        """The outcome of the task at this position; None as long as there is none."""
         note = self._task_runs.get(position)
         return note.outcome if note is not None else None
 

@@ -1,4 +1,4 @@
-"""What a run is asked to do, beside its crew and inputs."""
+"""Options of a run, beside its crew and inputs."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def check_workflow_id(given: object, crew_name: str | None) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """What there is in place of a name that is not there: those that look like it, else a few of all."""
+    """List names in place of one that is not there: those that look like it, else a few of all."""
     there = sorted(set(known))
     close = get_close_matches(name, there, n=3) or there[:5]
     return ", ".join(map(repr, close)) or "none yet"

@@ -1,4 +1,4 @@
-"""What a run would do, found out without a model, a write, or a change in the crew.
+"""The dry walk: what a run would do, found out without a model, a write, or a change in the crew.
 
 The tasks are walked in CrewAI's order with the outputs that would be served; where an upstream would run, what it
 will say is not known, and what reads it "may rerun".
@@ -142,7 +142,7 @@ class Walk:
         return (replace(view, plan=text) for view, text in zip(views, texts, strict=True))
 
     def _note_file(self, view: adapter.TaskView, seen: _Seen) -> None:
-        """What a run will have written by the time it comes to the next task, or that it is not known yet."""
+        """Note which file a run will have written before the next task, or that it is not known yet."""
         file = adapter.output_file(view.task)
         if file is None or seen.skipped:
             return
@@ -278,7 +278,7 @@ class Walk:
         return adapter.joined([SimpleNamespace(raw=raw) for raw in raws])
 
     def _condition(self, view: adapter.TaskView) -> bool | None:
-        """What the condition says; None while the output that it reads is not known. True without one."""
+        """Ask the condition; None while the output that it reads is not known. True without one."""
         if not adapter.is_conditional(view.original) or not self._seen:
             return True
         last = self._seen[-1]

@@ -1,4 +1,4 @@
-"""What is written when a task ends: its record if it gave an output, else its failure."""
+"""Recording the end of a task: its record if it gave an output, else its failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What policies declare must be there before anything is paid for, or be written by a task before."""
+"""Files that policies declare: they must be there before anything is paid for, or be written by a task before."""
 
 from __future__ import annotations
 

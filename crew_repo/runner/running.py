@@ -47,7 +47,7 @@ def _kickoff(
 async def arun_session(
     session: Session, crew: Any, inputs: Mapping[str, Any] | None, input_files: Mapping[str, Any] | None
 ) -> Any:
-    """The same with CrewAI's native async kickoff."""
+    """`run_session` with CrewAI's native async kickoff."""
     adapter.check_process()
     with exclusive(crew, session.run_id):
         with session.recorded():

@@ -19,7 +19,7 @@ Handed = Sequence["adapter.HandedOn"]
 
 
 def handed_in(crew: Any, names: Sequence[str], options: RunOptions) -> Handed:
-    """What the tasks of a crew hand on, but for what the reading task's policy ignores (as `state:NAME`)."""
+    """Find what the tasks of a crew hand on, but for what the reading task's policy ignores (as `state:NAME`)."""
     found = adapter.all_handed_on(crew)
     return [each for each in found if not options.policies.of(names[each.reader]).ignores(f"state:{each.what}")]
 

@@ -1,4 +1,4 @@
-"""What is on its way into the store: nothing that is raised meanwhile can lose it."""
+"""Unwritten: on its way into the store, and nothing that is raised meanwhile can lose it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Debt:
 
 
 class Unwritten:
-    """What one process owes to one store, and writes as soon as it can. A forked child owes nothing."""
+    """Debts of one process to one store, written as soon as they can be. A forked child owes nothing."""
 
     def __init__(self) -> None:
         self._reset()
@@ -121,7 +121,7 @@ class Finished:
         return self._new, self._save(self._new)
 
     def _made(self) -> NewRecord:
-        """What raises once may come out of a signal handler, a time limit; what raises again, does so every time."""
+        """Make the record. An error may come once out of a signal handler; if it comes again, it always will."""
         try:
             return self._make(True)
         except Exception:

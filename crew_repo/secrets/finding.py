@@ -76,7 +76,7 @@ _local = _Local()
 
 @contextmanager
 def handing_over(into: set[str]) -> Iterator[None]:
-    """What this thread leaves out of hashes meanwhile is added to `into`."""
+    """Add to `into` what this thread leaves out of hashes meanwhile."""
     outer, _local.into = _local.into, into
     try:
         yield
@@ -107,7 +107,7 @@ def spoken_variable(value: str) -> set[str]:
 
 
 def keys_of_environment() -> frozenset[str]:
-    """What stands in the environment under a secret's name; a text that is equal to it is that secret."""
+    """Values of the environment under secret names; a text that is equal to one is that secret."""
     named = (value for name, value in os.environ.items() if is_secret(name, value))
     return frozenset(value for value in named if len(value) >= _SHORTEST and not _COMMON.fullmatch(value))
 
@@ -188,7 +188,7 @@ def _is_open(name: str, kind: str | None) -> bool:
 
 
 def _of_members(members: Mapping[str, Any], depth: int) -> Iterator[str]:
-    """Of an object each member is judged by its own name."""
+    """Judge each member of an object by its own name."""
     for name, item in list(members.items()):
         yield from _inside(name, item, depth, _kind(name))
 
@@ -201,7 +201,7 @@ def _items(value: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
 
 
 def _state(value: Any) -> dict[str, Any]:
-    """What an object holds; of a pydantic one also its extras and private attributes."""
+    """Attributes that an object holds; of a pydantic one also its extras and private attributes."""
     try:
         if hasattr(type(value), "__pydantic_fields__"):
             held = [getattr(value, name, None) for name in ("__dict__", "__pydantic_extra__", "__pydantic_private__")]
@@ -270,5 +270,5 @@ def _is_one(text: str) -> bool:
 
 
 def _forms(secret: str) -> set[str]:
-    """As it is, as it stands in a URL, and as it stands in the `repr` of what holds it."""
+    """Forms of a secret: as it is, as it stands in a URL, and as it stands in the `repr` of what holds it."""
     return {secret} if secret.isalnum() else {secret, quote(secret, safe=""), repr(secret)[1:-1]}

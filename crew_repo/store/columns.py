@@ -24,7 +24,7 @@ Identity = BigInteger().with_variant(Integer, "sqlite")
 
 
 def storable(text: str) -> str:
-    """The same text, with what no database takes (NUL, half a surrogate pair) written as a mark and four digits."""
+    """Write what no database takes in a text (NUL, half a surrogate pair) as a mark and four digits."""
     if text.isascii() and "\x00" not in text:
         return text
     return _NOT_STORABLE.sub(lambda found: f"{_MARK}{ord(found.group()):04x}", text)
@@ -54,13 +54,13 @@ def utc_time(text: str) -> datetime:
 
 
 class DamagedTime(datetime):
-    """What stands where a time should be, in `text`: a row can be read, and says itself what is wrong with it."""
+    """A text where a time should be: a row can be read, and says itself what is wrong with it."""
 
     text: str
 
     @classmethod
     def of(cls, text: object) -> DamagedTime:
-        """As old as can be, since nothing may be served, or be waited for, because of it."""
+        """A stand-in for an unreadable time: year 1, so that nothing is served, or waited for, because of it."""
         made = cls(1, 1, 2, tzinfo=timezone.utc)
         made.text = str(text)
         return made

@@ -217,5 +217,5 @@ class Database:
 
 @lru_cache(maxsize=1)
 def _empty() -> Engine:
-    """What a state that does not exist yet reads like; its statements are compiled once per process."""
+    """An empty database, which a state that does not exist yet reads like; its statements are compiled once."""
     return create_engine("sqlite+pysqlite://", creator=empty_sqlite, poolclass=QueuePool, max_overflow=-1)

@@ -1,4 +1,4 @@
-"""What differs between SQLite and PostgreSQL: one base class; its two subclasses are in sqlite.py and postgresql.py."""
+"""Differences between SQLite and PostgreSQL: one base class; its two subclasses are in sqlite.py and postgresql.py."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def explain(self, error: Exception) -> StoreError:
-        """What a driver's error means, and the remedy."""
+        """Translate a driver's error into what it means, with the remedy."""
 
     @abstractmethod
     def bytes_used(self, connection: Connection) -> int:
@@ -100,11 +100,11 @@ class Dialect(ABC):
         """Give the space of deleted rows back."""
 
     def new_lock(self) -> AbstractContextManager[Any]:
-        """What the writing threads of one process take turns with; nothing, where the database does that well."""
+        """A lock by which the writing threads of one process take turns; none, where the database does that well."""
         return nullcontext()
 
     def identity(self) -> object:
-        """What tells this database from another one that was put in its place; None where that cannot be."""
+        """A mark that tells this database from another one that was put in its place; None where that cannot be."""
         return None
 
     def copy(self, _engine: Engine, _target: Path) -> None:

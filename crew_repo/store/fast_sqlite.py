@@ -27,7 +27,7 @@ class _Compiled:
     places: tuple[tuple[str | None, Any, Convert | None], ...]
 
     def values(self, row: Row) -> list[Any]:
-        """What goes into the places."""
+        """Values for the places."""
         given = [(own if name is None else row[name], convert) for name, own, convert in self.places]
         return [value if convert is None else convert(value) for value, convert in given]
 

@@ -146,7 +146,7 @@ def run_is_gone(tx: Transaction, row: Mapping[str, Any]) -> bool:
 
 
 def interrupted_task(lease: Mapping[str, Any]) -> TaskRun:
-    """What a process that is gone was doing."""
+    """A note of what a process that is gone was doing."""
     return TaskRun(
         lease["run_id"],
         lease["workflow_id"],

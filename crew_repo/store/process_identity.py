@@ -59,7 +59,7 @@ def pid_of(owner: str) -> int | None:
 
 
 def _rebooted(them: _Owner, us: _Owner) -> bool:
-    """The same machine, after a restart. Containers are left out: copies of an image share their machine-id."""
+    """Whether this is that machine after a restart. Containers do not count: copies of an image share machine-ids."""
     outside = them.namespace == us.namespace == _FIRST_NAMESPACE
     return outside and them.boot != us.boot and them.machine == us.machine and _UNKNOWN not in (them.boot, them.machine)
 

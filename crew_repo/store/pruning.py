@@ -42,7 +42,7 @@ _SHOWN = select(TASK_STATE.c.workflow_id, TASK_STATE.c.task_name, TASK_STATE.c.r
 
 @dataclass(frozen=True, slots=True)
 class Victims:
-    """What is to be deleted: keys only."""
+    """Keys of all that is to be deleted."""
 
     records: list[int]
     runs: list[str]
@@ -51,7 +51,7 @@ class Victims:
 
 
 def find_victims(tx: Transaction, keep_last: int | None, older_than: timedelta | None) -> Victims:
-    """What would be deleted. Writes nothing."""
+    """Find what would be deleted. Writes nothing."""
     before = None if older_than is None else tx.now - older_than
     shown = tx.rows(_SHOWN).all()
     kept = set() if before is not None and keep_last is None else {row["record_id"] for row in shown}

@@ -81,7 +81,7 @@ def is_finished(tx: Transaction, scope: Scope | None, input_hash: str) -> bool:
 def _within(
     tx: Transaction, scope: Scope | None, input_hash: str, statements: tuple[Any, Any, Any]
 ) -> tuple[Any, dict[str, Any]]:
-    """Of a statement in three forms, for any workflow, for one, or for one and what is newer, the one to ask."""
+    """Choose among the forms of a statement: for any workflow, for one, or for one and what is newer."""
     anywhere, here, newer = statements
     if scope is None:
         return anywhere, {"i": input_hash}

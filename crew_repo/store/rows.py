@@ -115,7 +115,7 @@ def record_of(row: Mapping[str, Any], *, texts: Mapping[str, str] | None = None)
 
 
 def record_or_damaged(row: Mapping[str, Any], *, texts: Mapping[str, str] | None = None) -> Record:
-    """The same; of a damaged one what can be read, and its `damage`. It stands in for no answer, and only explains."""
+    """Read a record; of a damaged one what can be read, and its `damage`. It only explains, and is never served."""
     try:
         return record_of(row, texts=texts)
     except StoreError as error:
@@ -143,7 +143,7 @@ def _is_number(value: object) -> bool:
 
 
 def components_of(row: Mapping[str, Any], texts: Mapping[str, str]) -> tuple[Component, ...]:
-    """Those that act, then those that explain. Raises StoreError if a person or a disk has damaged them."""
+    """Read components: those that act, then those that explain. Raises StoreError if they are damaged."""
     acting, explaining = _hashes_of(row)
     return (
         *[Component(path, sha256, True, texts.get(sha256)) for path, sha256 in acting.items()],

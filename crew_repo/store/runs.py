@@ -209,7 +209,7 @@ def _note(tx: Transaction, task_runs: Sequence[TaskRun]) -> None:
 
 
 def _noted(tx: Transaction, run_id: str, tasks: Sequence[TaskRun]) -> Sequence[TaskRun]:
-    """What is stored of a run's tasks; not read back if all of it has just been written."""
+    """Notes that are stored of a run's tasks; not read back if all of them have just been written."""
     if tx.number(_COUNT_OF_RUN, {"r": run_id}) == len(tasks):
         return tasks
     return [task_run_of(row) for row in tx.rows(_OF_RUN, {"r": run_id})]

@@ -267,14 +267,14 @@ class SQLite(Dialect):
         _driver(connection).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def begin(self, connection: Connection, *, writing: bool, durable: bool) -> None:
-        """What was paid for survives a power cut (FULL); a lost claim or heartbeat costs nothing (NORMAL)."""
+        """Begin: what was paid for survives a power cut (FULL); a lost claim or heartbeat costs nothing (NORMAL)."""
         run = _driver(connection).execute
         if writing:
             run("PRAGMA synchronous=FULL" if durable else "PRAGMA synchronous=NORMAL")
         run("BEGIN IMMEDIATE" if writing else "BEGIN")
 
     def commit(self, connection: Connection) -> None:
-        """Of SQLAlchemy's transaction too, if it has begun one."""
+        """Commit, SQLAlchemy's transaction too, if it has begun one."""
         if connection.in_transaction():
             connection.commit()
         else:

@@ -154,7 +154,7 @@ class Text(_Base, table=True):
 
 
 class TaskRun(_Base, table=True):
-    """What one run did with one task, and why. `cleared_at`: a person deleted the task's row from `task_state`."""
+    """A note of what one run did with one task. `cleared_at`: a person deleted the task's row from `task_state`."""
 
     __tablename__ = "task_run"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""What the statements of one transaction need to know."""
+"""Surroundings of the statements of one transaction."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ def _insert(tx: Transaction, row: dict[str, Any], retired: str | None) -> int:
 
 
 def _note(row: dict[str, Any], numbers: Mapping[int, int], now: datetime, *, shown: bool) -> dict[str, Any]:
-    """What a run did with a task, under the record's number here; not shown if there is a newer run here."""
+    """Import a note on a task, under the record's number here; it is not shown if there is a newer run here."""
     new = {name: value for name, value in row.items() if name != "task_run_id"}
     new["record_id"] = numbers.get(row["record_id"])
     if not shown and new["cleared_at"] is None:

@@ -47,7 +47,7 @@ _FIXED = (
 
 
 def _clear(now: str) -> str:
-    """What deleting a row does: nothing recorded of that task may be served any more, nor, here, what others have.
+    """Deleting a row: nothing recorded of that task may be served any more, nor, here, what others have.
 
     But what its name was recorded with may be another task's answer by now, as the same run shows: then that stays.
     """

@@ -46,7 +46,7 @@ _SETTLED_SECONDS = 2.0  # coarser than the time stamps of any file system in use
 
 @dataclass(slots=True)
 class Memo:
-    """What was hashed in one run or plan: code by its identity, which is kept alive, texts, and files.
+    """Memory of one run or plan, of all that was hashed: code by its identity, which is kept alive, texts, and files.
 
     `marks` say what its work may change.
 
@@ -109,7 +109,7 @@ class Memo:
         return sha256.hexdigest(), mark
 
     def look(self, file: Path) -> tuple[str, tuple[int, ...]]:
-        """The same of a file that may be missing; what cannot be read is an OSError all the same."""
+        """Read a file that may be missing, as `file` does. Raises OSError for one that is there and cannot be read."""
         try:
             return self.file(file)
         except FileNotFoundError:
@@ -126,11 +126,11 @@ class Parts:
         self._files: dict[ReadFile, None] = {}
 
     def definition(self) -> Definition:
-        """What was collected."""
+        """Give all that was collected."""
         return Definition(tuple(self._components.values()), tuple(self._opaque.values()), tuple(self._files))
 
     def storable(self) -> Definition:
-        """The same, without the texts that have something hidden in them."""
+        """Give all that was collected, without the texts that have something hidden in them."""
         hidden = tuple(self.memo.hidden)
         for path, component in self._components.items():
             text = component.text
@@ -188,7 +188,7 @@ class Parts:
         self.hashed(path, hash_value(value, path, ordered=True, holder=holder))
 
     def own(self, path: str, owner: object, names: Iterable[str]) -> None:
-        """What an object of the user's class holds under these names, but for secrets, under `path`.
+        """Add what an object of the user's class holds under these names, but for secrets, under `path`.
 
         What its work changes counts as it was given. Under a secret's name only the user's class counts.
         """

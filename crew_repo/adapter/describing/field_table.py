@@ -1,4 +1,4 @@
-"""What each field of CrewAI's models means for a task's answer. One table per class; nothing else decides.
+"""Tables of what each field of CrewAI's models means for a task's answer. One per class; nothing else decides.
 
 - TEXT: prompt text, hashed as CrewAI will send it, and kept so that a diff can show it.
 - VALUE: hashed where it differs from the field's default, so that a new field of a new CrewAI changes nothing
@@ -19,7 +19,7 @@ __all__ = ["AGENT", "CREW", "LLM", "TASK", "TOOL", "Kind", "kind_of"]
 
 
 class Kind(Enum):
-    """What to do with a field."""
+    """The meaning of a field."""
 
     TEXT = "text"
     VALUE = "value"
@@ -89,5 +89,5 @@ TOOL = _table(
 
 
 def kind_of(table: Mapping[str, Kind], field: str) -> Kind:
-    """What to do with this field; one that nobody has decided about is a VALUE."""
+    """Look a field up; one that nobody has decided about is a VALUE."""
     return table.get(field, Kind.VALUE)

@@ -52,7 +52,7 @@ def add_input_file(parts: Parts, path: str, file: Any) -> None:
 
 
 def changed_file(definition: Definition, policy: TaskPolicy, memo: Memo) -> str | None:
-    """What has become of the first file that is not as it was when this definition was made; None if all are.
+    """Say what has become of the first file that is not as it was when this definition was made; None if all are.
 
     One that was written with the same content again counts as changed: in between it may have had another.
     """

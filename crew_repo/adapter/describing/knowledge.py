@@ -76,12 +76,12 @@ def _add_source(parts: Parts, path: str, source: BaseKnowledgeSource) -> None:
 
 
 def add_own_of_source(parts: Parts, path: str, source: BaseKnowledgeSource) -> None:
-    """What the user's own class of source holds beside what CrewAI's does."""
+    """Add what the user's own class of source holds beside what CrewAI's does."""
     parts.own(path, source, _own_names(source))
 
 
 def _own_names(source: BaseKnowledgeSource) -> set[str]:
-    """What the user's own class holds beside what CrewAI's does; `content` means the same in both."""
+    """Names of what the user's own class holds beside what CrewAI's does; `content` means the same in both."""
     return model_state(source).keys() - crewais_names(type(source)) - {"content"}
 
 

@@ -91,7 +91,7 @@ def _add_parameters(parts: Parts, path: str, given: Mapping[str, Any]) -> None:
 
 
 def _add_headers(parts: Parts, path: str, headers: object) -> None:
-    """Those that may choose the model, as gateways let them."""
+    """Add the headers that may choose the model, as gateways let them."""
     said = acting_headers(headers)
     if said:
         parts.value(path, said)
@@ -124,7 +124,7 @@ def _add_client(parts: Parts, path: str, llm: BaseLLM) -> None:
 
 
 def _add_hanging(parts: Parts, path: str, client: object, besides: list[object]) -> None:
-    """What of the user's hangs on a client, `besides` what counts by a name of its own."""
+    """Add the user's code that hangs on a client, `besides` what counts by a name of its own."""
     try:
         hanging = hangs_on_client(client, besides)
     except ValueError as error:
@@ -140,7 +140,7 @@ def _client(parts: Parts, llm: BaseLLM) -> object | None:
 
 
 def _add_environment(parts: Parts, llm: BaseLLM) -> None:
-    """What LiteLLM reads by the name of the provider: OLLAMA_API_BASE, AWS_REGION_NAME, VERTEXAI_LOCATION."""
+    """Add the variables that LiteLLM reads by the name of the provider: OLLAMA_API_BASE, AWS_REGION_NAME."""
     prefix, slash, _ = llm.model.partition("/")
     provider = (prefix if slash else str(llm.provider)).upper()
     prefixes = (provider, *_LITELLM_NAMES.get(provider, ()))
@@ -194,7 +194,7 @@ def _add_code(parts: Parts, path: str, llm: BaseLLM) -> None:
 
 
 def _is_own_plumbing(name: str, value: object) -> bool:
-    """Of a user's own class, whose other names are its own: `model_id` and `role` may well act."""
+    """Whether a name is plumbing of a user's own class, whose other names are its own: `model_id` may well act."""
     return name in _OWN_PLUMBING or name in _ENDPOINTS or is_secret(name, value)
 
 

@@ -160,7 +160,7 @@ def _acting(item: BaseModel, table: Mapping[str, Kind], left: set[str]) -> Itera
 
 
 def _own_names(cls: type[BaseModel]) -> set[str]:
-    """What a subclass of the user's declares."""
+    """Names that a subclass of the user's declares."""
     return {*cls.model_fields, *cls.__private_attributes__} - crewais_names(cls)
 
 

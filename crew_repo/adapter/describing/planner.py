@@ -19,7 +19,7 @@ __all__ = ["add_planner"]
 
 
 def add_planner(parts: Parts, crew: Crew, tasks: Sequence[TaskView]) -> None:
-    """What the planner is asked, with which LLM, and in which form it answers.
+    """Add what the planner is asked, with which LLM, and in which form it answers.
 
     It reads of all tasks, in their order; their names are not among it.
     """

@@ -1,4 +1,4 @@
-"""What a task is: every part that can change its answer, by a readable path (the table is crewai-facts, section 4).
+"""Describing a task: every part that can change its answer, by a readable path.
 
 `describe` reads a CrewView and changes nothing. What upstream tasks say is not in it: that is the context, which
 is hashed at the boundary.

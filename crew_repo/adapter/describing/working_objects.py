@@ -1,4 +1,4 @@
-"""What works in a crew: the objects whose code runs in a kickoff, and what they hand on from one task to another."""
+"""Objects whose code works in a kickoff, and the state that they hand on from one task to another."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["HandedOn", "all_handed_on", "marks_of", "tools_of"]
 
 
 class HandedOn(NamedTuple):
-    """What a task leaves in memory that a later one reads: positions, the name of the value, and a sentence."""
+    """State that a task leaves in memory for a later one: positions, the name of the value, and a sentence."""
 
     writer: int
     reader: int
@@ -25,7 +25,7 @@ class HandedOn(NamedTuple):
 
 
 def marks_of(crew: Crew) -> Marks:
-    """What the work of all that CrewAI calls may change; a kickoff's own callbacks set, before and after it."""
+    """Find what the work of all that CrewAI calls may change; a kickoff's own callbacks set, before and after it."""
     agents = crew_shape.crew_agents(crew)
     llms = crew_shape.crew_llms(crew)
     roots: list[Any] = [crew, *agents, *crew.tasks, *llms]
@@ -39,7 +39,7 @@ def marks_of(crew: Crew) -> Marks:
 
 
 def all_handed_on(crew: Crew) -> list[HandedOn]:
-    """What the tasks of a crew hand on, but for what shows in their outputs."""
+    """Find what the tasks of a crew hand on, but for what shows in their outputs."""
     names, known = crew_shape.task_names(crew), _Exchanges()
     readers = [known.of(_readers(crew, task)) for task in crew.tasks]
     writers = [found + known.of(_callbacks(crew, task)) for task, found in zip(crew.tasks, readers, strict=True)]
@@ -54,7 +54,7 @@ def all_handed_on(crew: Crew) -> list[HandedOn]:
 
 
 class _Exchanges:
-    """What each object reads and writes, found once."""
+    """Exchanges by object, each found once."""
 
     def __init__(self) -> None:
         self._known: dict[int, Exchange] = {}

@@ -30,7 +30,7 @@ _EXECUTES = ("execute_sync", "execute_async", "aexecute_sync")
 
 
 class Handler(Protocol):
-    """What a run does at a boundary. A ticket is the handler's own note of one arrival."""
+    """The part of a run that is met at a boundary. A ticket is the handler's own note of one arrival."""
 
     def plan(self, planner: Planner) -> None:
         """Append the planner's plan to the descriptions: the stored one, or ask for it."""
@@ -42,13 +42,13 @@ class Handler(Protocol):
         """The restored output, if the decision was fresh."""
 
     async def aserved(self, ticket: Any) -> TaskOutput | None:
-        """The same where an event loop runs."""
+        """`served`, where an event loop runs."""
 
     def claim(self, ticket: Any) -> TaskOutput | None:
         """Wait for the lease; the output, if somebody else finished the work meanwhile."""
 
     async def aclaim(self, ticket: Any) -> TaskOutput | None:
-        """The same; while it waits, the event loop goes on."""
+        """`claim`; while it waits, the event loop goes on."""
 
     def execution(self, ticket: Any) -> Any:
         """A context manager around the execution.

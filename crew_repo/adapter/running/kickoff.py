@@ -102,7 +102,7 @@ def planned_inputs(crew: Crew, inputs: Mapping[str, Any] | None) -> dict[str, An
 
 
 def _copied(value: Any) -> Any:
-    """The same lists and dicts anew, all the way down; what else is in them is shared, since it may not be copied."""
+    """Copy lists and dicts, all the way down; what else is in them is shared, since it may not be copied."""
     if type(value) is dict:
         return {name: _copied(item) for name, item in value.items()}
     return [_copied(item) for item in value] if type(value) is list else value
@@ -199,7 +199,7 @@ def has_memory(crew: Crew, agent: Any) -> bool:
 
 @cache
 def facts() -> Mapping[str, str]:
-    """What a run notes of its surroundings, for people; none of it is hashed."""
+    """Facts about the surroundings of a run, for people; none of them is hashed."""
     return {
         "crewai": version("crewai"),
         "crew_repo": package_version(),

@@ -258,7 +258,7 @@ def _first(error: Exception) -> str:
 
 
 def _dump_dict(values: dict[str, Any] | None, task: Task) -> str | None:
-    """As JSON; a dict with dates or decimals through the task's own class, which can tell them again.
+    """Dump a dict as JSON; one with dates or decimals through the task's own class, which can tell them again.
 
     That is noted by a list around it: whatever keys a user's class has, a dict is a dict.
     """

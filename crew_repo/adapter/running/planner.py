@@ -71,7 +71,7 @@ def _outside_of_loops(ask: Callable[[], TaskOutput]) -> TaskOutput:
 
 
 def plan_texts(tasks: Sequence[Task], output: TaskOutput) -> list[str]:
-    """What CrewAI appends to each task's description: of several plans for one number the first, of none nothing.
+    """Texts that CrewAI appends to the descriptions: of several plans for one number the first, of none nothing.
 
     A task object that stands in the crew twice gets both.
     """

@@ -1,4 +1,4 @@
-"""What CrewAI does for an executed task, done for a reused one: its state, its events, its output file."""
+"""Doing for a reused task what CrewAI does for an executed one: its state, its events, its output file."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def output_file(task: Task) -> Path | None:
 
 
 def file_text(output: TaskOutput) -> str:
-    """What CrewAI writes into the output file of a task with this output."""
+    """The text that CrewAI writes into the output file of a task with this output."""
     content = _file_content(output)
     return json.dumps(content, ensure_ascii=False, indent=2) if isinstance(content, dict) else str(content)
 

@@ -26,7 +26,7 @@ _lock = threading.RLock()
 
 
 class Meter:
-    """What one task, or one run, has spent so far on some LLMs."""
+    """Count of what one task, or one run, has spent so far on some LLMs."""
 
     def __init__(self, watches: Sequence[_Watch], run: Meter | None = None) -> None:
         self.credited = Usage()
@@ -54,7 +54,7 @@ class Meter:
             self.run.credit(added)
 
     def so_far(self) -> Usage:
-        """What was credited; if it was alone on its LLMs, also what they counted by other means."""
+        """Tokens that were credited; if the task was alone on its LLMs, also what they counted by other means."""
         with _lock:
             if not all(watch.was_alone(self) for watch in self._watches):
                 return self.credited
@@ -101,7 +101,7 @@ class _Watch:
         return meter not in self._accompanied
 
     def elsewhere(self) -> Usage:
-        """What the LLM has counted, but for what was credited here."""
+        """Tokens that the LLM has counted, but for what was credited here."""
         return _summary(self.llm) - self._credited
 
 

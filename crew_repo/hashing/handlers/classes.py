@@ -81,7 +81,7 @@ def _live_class(walker: Walker, kind: type, path: str) -> Parts:
 
 
 def _fields(kind: type) -> Iterator[tuple[str, object]]:
-    """What a class declares beside its namespace: annotations, pydantic's and dataclasses' fields, members."""
+    """Declarations of a class beside its namespace: annotations, pydantic's and dataclasses' fields, members."""
     declared = vars(kind)
     if "__pydantic_decorators__" in declared:
         yield from ((name, said) for name, said in declarations(kind) if said)

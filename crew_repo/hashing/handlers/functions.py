@@ -81,7 +81,7 @@ def _held(function: types.FunctionType) -> dict[str, object]:
 
 
 def _from_outside(walker: Walker, function: types.FunctionType, static: Static, path: str) -> Iterator[Encoded]:
-    """What a function gets from modules that it imports as it runs, and from the environment."""
+    """Values that a function gets from modules that it imports as it runs, and from the environment."""
     asked = static.asked or Asked()
     modules, complete = modules_asked(function, asked.modules)
     imports = (*static.imports, *modules)

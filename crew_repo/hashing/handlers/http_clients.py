@@ -65,7 +65,7 @@ def _http_client(_: Walker, value: Any, path: str) -> Parts:
 @handles_named(*(f"{httpx}.{name}Transport" for httpx in _HTTPX for name in ("Mock", "WSGI", "ASGI")))
 @with_what_the_user_adds
 def _transport_that_answers(walker: Walker, value: Any, path: str) -> Parts:
-    """What it answers with is in what it holds, as it was given: an application makes more of itself as it works."""
+    """Encode a transport that answers itself by what it holds, as it was given: an application grows as it works."""
     held = library_state(value)
     members = yield from walker.members(kept_members(value, held, held, library_state, path), path)
     return ["answering transport", qualified_name(library_class(type(value))), *members]

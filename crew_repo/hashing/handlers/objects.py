@@ -42,7 +42,7 @@ def _instance(walker: Walker, value: object, path: str) -> Parts:
 
 
 def _reduced(walker: Walker, value: object, path: str) -> Parts:
-    """What `pickle` would write of an object of compiled code, as values; nothing is pickled."""
+    """Reduce an object of compiled code to the values that `pickle` would write; nothing is pickled."""
     registered = copyreg.dispatch_table.get(type(value))
     try:
         recipe: Any = registered(value) if registered else value.__reduce_ex__(2)
@@ -75,7 +75,7 @@ def _struct(_walker: Walker, value: struct.Struct, _path: str) -> list[Encoded]:
     *("_sha3.shake_128", "_sha3.shake_256"),
 )
 def _digest(_walker: Walker, value: Any, _path: str) -> list[Encoded]:
-    """What it has digested so far; of one that gives as many bytes as it is asked for, 64 of them."""
+    """Encode a digest by what it has digested so far; one of any length by 64 bytes."""
     return ["digest", value.name, value.copy().hexdigest(*([] if value.digest_size else [64]))]
 
 

@@ -82,7 +82,7 @@ def _own_private_names(kind: type) -> set[str]:
 
 
 def declarations(kind: type) -> Iterator[tuple[str, object]]:
-    """What a class itself declares to pydantic: fields, private attributes, validators, generic arguments."""
+    """Declarations of a class itself to pydantic: fields, private attributes, validators, generic arguments."""
     declared = vars(kind)
     annotations = declared.get("__annotations__", {})
     yield "pydantic fields", {n: f for n, f in declared.get("__pydantic_fields__", {}).items() if n in annotations}

@@ -32,7 +32,7 @@ _STANDARD_STREAMS = frozenset({"<stdin>", "<stdout>", "<stderr>"})
 
 
 def with_what_the_user_adds(handler: Callable[[Walker, Any, str], Steps]) -> Callable[[Walker, Any, str], Steps]:
-    """Of the user's own subclass, its class and the fields that the library's classes do not have count as well."""
+    """Add, of a user's subclass, its class and the fields that the library's classes do not have."""
 
     @functools.wraps(handler)
     def handle(walker: Walker, value: Any, path: str) -> Steps:
@@ -101,14 +101,14 @@ def _thread(walker: Walker, value: object, path: str) -> Parts:
 
 
 def _work_of(thread: object) -> dict[str, object]:
-    """What a thread, a timer or a pool calls, and with what, if code of the user's is in it."""
+    """The call of a thread, a timer or a pool, with its arguments, if code of the user's is in it."""
     work = {name: some for name, some in instance_state(thread).items() if name in _WORK}
     return {"work": work} if hanging_on(work) else {}
 
 
 @handles(ContextVar)
 def _context_variable(_: Walker, value: ContextVar[Any], path: str) -> Parts:
-    """What it stands for in this context, as a global's value is."""
+    """Encode a context variable by its value in this context, as a global is."""
     try:
         said = value.get()
     except LookupError:

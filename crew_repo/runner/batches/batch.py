@@ -79,7 +79,7 @@ def _numbered(inputs_list: Iterable[Any], ids: Iterator[str] | None) -> Iterator
 def item_options(
     force: bool | str | Iterable[str], policies: Mapping[str, TaskPolicy] | None, input_files: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """What every item is run with; whether the names fit, each item's crew says. Raises PolicyError."""
+    """Check the options of every item; whether the names fit, each item's crew says. Raises PolicyError."""
     merge_policies(policies)
     names = force if isinstance(force, (bool, str)) else tuple(force)  # each item reads them
     return {"force": names, "policies": policies, "input_files": input_files}

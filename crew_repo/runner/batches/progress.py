@@ -1,4 +1,4 @@
-"""What a batch shows: a bar on a terminal, a summary line at the end, how to go on after Ctrl-C."""
+"""The display of a batch: a bar on a terminal, a summary line at the end, how to go on after Ctrl-C."""
 
 from __future__ import annotations
 
