@@ -8,28 +8,22 @@ syntactic and errs on the side of change: whatever is not plainly a reading may 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
 from types import FunctionType
 from typing import NamedTuple
 
 from crew_repo.code.bytecode import Chain, global_chains
 from crew_repo.code.members import functions_of, mangled, tree_of, weakly_cached
+from crew_repo.code.name_chains import GIVEN, IMPORTED, READERS, NameChains, last_name
 from crew_repo.code.syntax import FunctionNode
 
-__all__ = ["IMPORTED", "Passed", "Usage", "assigned_in", "usage"]
+__all__ = ["GIVEN", "IMPORTED", "Passed", "Usage", "assigned_in", "usage"]
 
-# Methods by which Python's containers are changed, and those by which they are only read.
+# Methods by which Python's containers are changed.
 _MUTATORS = frozenset(
     {
         *("add", "append", "appendleft", "clear", "discard", "extend", "extendleft", "insert", "move_to_end", "pop"),
         *("popitem", "popleft", "put", "put_nowait", "remove", "reverse", "rotate", "setdefault", "sort", "subtract"),
         *("update", "write", "writelines", "__setitem__", "__delitem__"),
-    }
-)
-_READERS = frozenset(
-    {
-        *("get", "items", "keys", "values", "copy", "index", "count", "most_common", "elements", "isdisjoint"),
-        *("issubset", "issuperset", "union", "intersection", "difference", "join", "format", "encode", "decode"),
     }
 )
 # Functions that only read what they are given.
@@ -48,7 +42,6 @@ _IN_PLACE = frozenset(
     }
 )
 _LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
-IMPORTED = "@"  # before the name of a module that a function imports itself, where a chain starts from that
 _NAMESPACES = frozenset({"globals", "vars"})
 
 
@@ -58,10 +51,6 @@ class Passed(NamedTuple):
     callee: Chain
     parameter: int | str
     what: Chain
-
-
-GIVEN = "()"
-"""The end of a name that stands for what a function of that name gives."""
 
 
 class Usage(NamedTuple):
@@ -86,7 +75,7 @@ def usage(function: FunctionType) -> Usage:
     reader = _Reader(tree)
     for node in tree.body if isinstance(tree.body, list) else [tree.body]:
         reader.visit_first(node)
-    return reader.usage()
+    return reader.notes.usage()
 
 
 @weakly_cached
@@ -101,70 +90,63 @@ def assigned_in(cls: type) -> frozenset[str]:
     )
 
 
-class _Reader(ast.NodeVisitor):
-    def __init__(self, tree: FunctionNode) -> None:
-        declaring = (node for node in ast.walk(tree) if isinstance(node, (ast.Global, ast.Nonlocal)))
-        self._declared = {name for node in declaring for name in node.names}
-        self._aliases: dict[str, Chain] = {}
-        self._tests: list[set[Chain]] = []
-        self._reads: set[Chain] = set()
-        self._rebinds: set[Chain] = set()
-        self._writes: set[Chain] = set()
-        self._calls: set[Chain] = set()
-        self._passes: set[Passed] = set()
+class _Notes:
+    """What was found by now, and which tests stand around what is visited."""
+
+    def __init__(self) -> None:
+        self.tests: list[set[Chain]] = []
+        self.reads: set[Chain] = set()
+        self.rebinds: set[Chain] = set()
+        self.writes: set[Chain] = set()
+        self.calls: set[Chain] = set()
+        self.passes: set[Passed] = set()
+        self.returns: set[Chain] = set()
+        self.always = False  # whether what is visited is sure to be executed
         self._unguarded: set[Chain] = set()
-        self._returns: set[Chain] = set()
         self._fresh: set[Chain] = set()  # what it binds anew before it reads it
-        self._always = False  # whether what is visited is sure to be executed
 
     def usage(self) -> Usage:
-        written = self._rebinds | self._writes
+        written = self.rebinds | self.writes
         return Usage(
-            frozenset(self._reads),
-            frozenset(self._rebinds),
-            frozenset(self._writes),
-            frozenset(self._calls),
-            frozenset(self._passes),
+            frozenset(self.reads),
+            frozenset(self.rebinds),
+            frozenset(self.writes),
+            frozenset(self.calls),
+            frozenset(self.passes),
             frozenset(written - self._unguarded),
-            frozenset(self._returns),
+            frozenset(self.returns),
         )
+
+    def change(self, into: set[Chain], chain: Chain | None, *, counts: bool = False) -> None:
+        """Note a change; `counts`: it only counts on, or fills what is not there, and needs no test to be guarded."""
+        if chain is not None:
+            into.add(chain)
+            if not counts and not any(chain in test for test in self.tests):
+                self._unguarded.add(chain)
+
+    def anew(self, chain: Chain | None, *, counts: bool) -> None:
+        self.change(self.rebinds, chain, counts=counts)
+        if chain is not None and self.always and chain not in self.reads:
+            self._fresh.add(chain)
+
+    def read(self, chain: Chain) -> None:
+        if chain not in self._fresh:
+            self.reads.add(chain)
+
+
+class _Reader(NameChains):
+    def __init__(self, tree: FunctionNode) -> None:
+        super().__init__()
+        declaring = (node for node in ast.walk(tree) if isinstance(node, (ast.Global, ast.Nonlocal)))
+        self._declared = {name for node in declaring for name in node.names}
+        self.notes = _Notes()
 
     def visit_first(self, node: ast.AST) -> None:
         """Visit a statement that stands in no other."""
-        self._always = isinstance(node, (ast.Assign, ast.AnnAssign))
+        self.notes.always = isinstance(node, (ast.Assign, ast.AnnAssign))
         self.visit(node)
 
-    def _chain(self, node: ast.AST | None) -> Chain | None:
-        names: list[str] = []
-        while not isinstance(node, ast.Name):
-            if isinstance(node, ast.Attribute):
-                names.append(node.attr)
-                node = node.value
-            elif isinstance(node, (ast.Subscript, ast.Starred, ast.Await, ast.NamedExpr)):
-                node = node.value
-            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                node = node.func.value
-            elif isinstance(node, ast.Call) and _called(node) in {"type", "iter"} and len(node.args) == 1:
-                node = node.args[0]
-            elif isinstance(node, ast.Call):  # what a function gives: see `returns`
-                node = node.func
-            else:
-                return None
-        rest = tuple(name for name in reversed(names) if name not in {"__class__", "__dict__"})
-        return (*self._aliases.get(node.id, (node.id,)), *rest)
-
     # What is changed.
-
-    def _note(self, into: set[Chain], chain: Chain | None, *, counts: bool = False) -> None:
-        if chain is not None:
-            into.add(chain)
-            if not counts and not any(chain in test for test in self._tests):
-                self._unguarded.add(chain)
-
-    def _note_anew(self, chain: Chain | None, *, counts: bool) -> None:
-        self._note(self._rebinds, chain, counts=counts)
-        if chain is not None and self._always and chain not in self._reads:
-            self._fresh.add(chain)
 
     def _bind(self, target: ast.expr, value: ast.expr | None, *, counts: bool = False) -> None:
         if isinstance(target, (ast.Tuple, ast.List)):
@@ -175,54 +157,34 @@ class _Reader(ast.NodeVisitor):
             self._bind(target.value, None)
         elif isinstance(target, ast.Name):
             if target.id in self._declared:
-                self._note_anew((target.id,), counts=counts)
-            elif (chain := self._stands_for(value)) is not None and chain[0] != target.id:
-                self._aliases[target.id] = chain
+                self.notes.anew((target.id,), counts=counts)
+            elif (chain := self.stands_for(value)) is not None and chain[0] != target.id:
+                self.aliases[target.id] = chain
         elif isinstance(target, ast.Attribute):
-            self._note_anew(self._chain(target), counts=counts)
+            self.notes.anew(self.chain(target), counts=counts)
             self.visit(target.value)
         elif isinstance(target, ast.Subscript):
             self._bind_item(target, counts=counts)
 
-    def _stands_for(self, value: ast.expr | None) -> Chain | None:
-        """The chain that a local name is another name of: a part of something, or what a container gives."""
-        if isinstance(value, ast.Call) and _called(value) in {"enumerate", "reversed"} and value.args:
-            return self._stands_for(value.args[0])
-        if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
-            return (f"{value.func.id}{GIVEN}",)
-        if isinstance(value, ast.Call):
-            gives = isinstance(value.func, ast.Attribute) and value.func.attr in {*_READERS, "setdefault"}
-            return self._chain(value) if gives else None
-        return self._chain(value)
-
     def _bind_item(self, target: ast.Subscript, *, counts: bool) -> None:
         self.visit(target.slice)
         holder, key = target.value, getattr(target.slice, "value", None)
-        if isinstance(holder, ast.Call) and _called(holder) in _NAMESPACES:
-            of = self._chain(holder.args[0]) if holder.args else ()
-            self._note(self._rebinds, (*(of or ()), str(key)))
+        if isinstance(holder, ast.Call) and last_name(holder) in _NAMESPACES:
+            of = self.chain(holder.args[0]) if holder.args else ()
+            self.notes.change(self.notes.rebinds, (*(of or ()), str(key)))
         elif isinstance(holder, ast.Attribute) and holder.attr == "__dict__":
-            self._note(self._rebinds, (*(self._chain(holder) or ()), str(key)))
+            self.notes.change(self.notes.rebinds, (*(self.chain(holder) or ()), str(key)))
         else:
-            self._note(self._writes, self._chain(holder), counts=counts)
-
-    def visit_Import(self, node: ast.Import) -> None:
-        for each in node.names:
-            name = each.asname or each.name.partition(".")[0]
-            self._aliases[name] = (IMPORTED + (each.name if each.asname else name),)
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        module = IMPORTED + "." * node.level + (node.module or "")
-        self._aliases.update({each.asname or each.name: (module, each.name) for each in node.names})
+            self.notes.change(self.notes.writes, self.chain(holder), counts=counts)
 
     def visit_Assign(self, node: ast.Assign) -> None:
         self.visit(node.value)
         looked = [node.value.values[0]] if isinstance(node.value, ast.BoolOp) else []  # `self.x = self.x or made()`
         looked += [node.value.test] if isinstance(node.value, ast.IfExp) else []
-        self._tests.append(set(self._chains_in(looked)))
+        self.notes.tests.append(set(self.chains_in(looked)))
         for target in node.targets:
             self._bind(target, node.value)
-        self._tests.pop()
+        self.notes.tests.pop()
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
@@ -235,8 +197,8 @@ class _Reader(ast.NodeVisitor):
 
     def visit_AugAssign(self, node: ast.AugAssign) -> None:
         self.visit(node.value)
-        if isinstance(node.target, ast.Name) and node.target.id in self._aliases:
-            self._note(self._writes, self._chain(node.target))
+        if isinstance(node.target, ast.Name) and node.target.id in self.aliases:
+            self.notes.change(self.notes.writes, self.chain(node.target))
         elif isinstance(node.target, ast.Name) and node.target.id not in self._declared:
             return
         else:
@@ -271,92 +233,77 @@ class _Reader(ast.NodeVisitor):
         """`log.append(x)`, alone in its line, writes and reads nothing."""
         call = node.value
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in _MUTATORS:
-            self._note(self._writes, self._chain(call.func.value))
+            self.notes.change(self.notes.writes, self.chain(call.func.value))
             self._visit_arguments(call)
         else:
             self.visit(call)
 
     def visit_Call(self, node: ast.Call) -> None:
         if isinstance(node.func, ast.Name):
-            self._calls.add(self._chain(node.func) or ())
+            self.notes.calls.add(self.chain(node.func) or ())
         if isinstance(node.func, ast.Attribute):
-            receiver = self._chain(node.func.value)
+            receiver = self.chain(node.func.value)
             if node.func.attr in _MUTATORS:
-                self._note(self._writes, receiver, counts=node.func.attr == "setdefault")
-            elif receiver is not None and node.func.attr not in _READERS:
-                self._calls.add(receiver)
-        if _called(node) in _IN_PLACE and node.args:
-            self._note(self._writes, self._chain(node.args[0]))
-        elif isinstance(node.func, ast.Name) and _called(node) in {"setattr", "delattr"} and len(node.args) > 1:
+                self.notes.change(self.notes.writes, receiver, counts=node.func.attr == "setdefault")
+            elif receiver is not None and node.func.attr not in READERS:
+                self.notes.calls.add(receiver)
+        if last_name(node) in _IN_PLACE and node.args:
+            self.notes.change(self.notes.writes, self.chain(node.args[0]))
+        elif isinstance(node.func, ast.Name) and last_name(node) in {"setattr", "delattr"} and len(node.args) > 1:
             name = getattr(node.args[1], "value", None)
-            self._note(self._rebinds, (*(self._chain(node.args[0]) or ()), str(name)))
-        elif isinstance(node.func, ast.Name) and _called(node) in {"getattr", "hasattr"} and len(node.args) > 1:
+            self.notes.change(self.notes.rebinds, (*(self.chain(node.args[0]) or ()), str(name)))
+        elif isinstance(node.func, ast.Name) and last_name(node) in {"getattr", "hasattr"} and len(node.args) > 1:
             name = getattr(node.args[1], "value", None)
-            self._note_read((*(self._chain(node.args[0]) or ()), str(name)))
+            self.notes.read((*(self.chain(node.args[0]) or ()), str(name)))
         self._read_attribute(node.func) if isinstance(node.func, ast.Attribute) else self.visit(node.func)
         self._visit_arguments(node)
 
     def _visit_arguments(self, node: ast.Call) -> None:
-        callee = self._chain(node.func)
+        callee = self.chain(node.func)
         given: list[tuple[int | str, ast.expr]] = [*enumerate(node.args)]
         given += [(word.arg or "**", word.value) for word in node.keywords]
         for parameter, argument in given:
-            what = None if isinstance(argument, ast.Call) else self._chain(argument)
-            if what is not None and _called(node) not in _READING:
-                self._passes.add(Passed(callee or (), parameter, what))
+            what = None if isinstance(argument, ast.Call) else self.chain(argument)
+            if what is not None and last_name(node) not in _READING:
+                self.notes.passes.add(Passed(callee or (), parameter, what))
             self.visit(argument)
 
     # What is read, and after what test.
 
     def visit_Name(self, node: ast.Name) -> None:
-        self._note_read(self._chain(node) or (node.id,))
-
-    def _note_read(self, chain: Chain) -> None:
-        if chain not in self._fresh:
-            self._reads.add(chain)
+        self.notes.read(self.chain(node) or (node.id,))
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         """A method that changes is called by whom it is handed to: `map(rows.append, found)`."""
         if node.attr in _MUTATORS:
-            self._note(self._writes, self._chain(node.value))
+            self.notes.change(self.notes.writes, self.chain(node.value))
         self._read_attribute(node)
 
     def _read_attribute(self, node: ast.Attribute) -> None:
-        chain = self._chain(node)
+        chain = self.chain(node)
         if chain is not None:
-            self._note_read(chain)
+            self.notes.read(chain)
         self.generic_visit(node)
 
     def visit_Return(self, node: ast.Return | ast.Yield) -> None:
-        if isinstance(node.value, (ast.Name, ast.Attribute)) and (chain := self._chain(node.value)) is not None:
-            self._returns.add(chain)
+        if isinstance(node.value, (ast.Name, ast.Attribute)) and (chain := self.chain(node.value)) is not None:
+            self.notes.returns.add(chain)
         self.generic_visit(node)
 
     visit_Yield = visit_Return
 
     def visit_If(self, node: ast.If) -> None:
         self.visit(node.test)
-        self._tests.append(set(self._chains_in([node.test])))
+        self.notes.tests.append(set(self.chains_in([node.test])))
         for statement in [*node.body, *node.orelse]:
             self.visit(statement)
         if not isinstance(node.body[-1], _LEAVING):  # else all that follows stands under the test
-            self._tests.pop()
+            self.notes.tests.pop()
 
     def visit_Try(self, node: ast.Try) -> None:
         for statement in [*node.body, *node.orelse, *node.finalbody]:
             self.visit(statement)
-        self._tests.append(set(self._chains_in(node.body)))
+        self.notes.tests.append(set(self.chains_in(node.body)))
         for handler in node.handlers:
             self.visit(handler)
-        self._tests.pop()
-
-    def _chains_in(self, nodes: Iterable[ast.AST]) -> Iterator[Chain]:
-        for node in (inner for each in nodes for inner in ast.walk(each)):
-            if isinstance(node, (ast.Name, ast.Attribute)) and (chain := self._chain(node)) is not None:
-                yield chain
-
-
-def _called(node: ast.Call) -> str | None:
-    """The last name of what is called."""
-    func = node.func
-    return func.id if isinstance(func, ast.Name) else func.attr if isinstance(func, ast.Attribute) else None
+        self.notes.tests.pop()

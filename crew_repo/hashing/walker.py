@@ -10,7 +10,7 @@ together, when its first part is (Tarjan's algorithm), since only then does thei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from types import NoneType
 from typing import Any, NamedTuple
 
@@ -80,6 +80,17 @@ class _Frame:
         self.cyclic = self.bound = False
         self.steps: Parts | None = None
         self.roots: tuple[Root, ...] | None = None
+
+
+def _roots(frame: _Frame | None, holder: object) -> tuple[Root, ...]:
+    """The projects of the code that a part stands in, the nearest first; outside of all parts, that of the holder."""
+    if frame is None:
+        own = root_of(holder) if holder is not None else ()
+        return (own,) if own else ()
+    if frame.roots is None:
+        own, around = root_of(frame.value), _roots(frame.outer, holder)
+        frame.roots = (own, *(root for root in around if root != own)) if own else around
+    return frame.roots
 
 
 class Walker:
@@ -176,7 +187,7 @@ class Walker:
         value = self._without_secret(value)
         if self.ordered and ("/" in value or "\\" in value) and is_absolute(value):
             self.bind()
-            place = located(value, self._roots(self._frame))
+            place = located(value, _roots(self._frame, self._holder))
             if place is not None:
                 return [SCALARS[str](part) if type(part) is str else part for part in place]
         return SCALARS[str](value)
@@ -202,16 +213,6 @@ class Walker:
         if self._keys is None:
             self._keys = keys_of_environment()
         return self._keys
-
-    def _roots(self, frame: _Frame | None) -> tuple[Root, ...]:
-        """The projects of the code that a part stands in, the nearest first."""
-        if frame is None:
-            own = root_of(self._holder) if self._holder is not None else ()
-            return (own,) if own else ()
-        if frame.roots is None:
-            own, around = root_of(frame.value), self._roots(frame.outer)
-            frame.roots = (own, *(root for root in around if root != own)) if own else around
-        return frame.roots
 
     def _enter(self, value: object, path: str) -> _Frame:
         frame = self._frame = _Frame(value, path, len(self._open), self._frame)
@@ -279,13 +280,6 @@ class Walker:
         self.bind()
         self.opaque.add((path, f"{kind.__qualname__} (a {qualified_name(kind)}): it {why}"))
         return ["opaque", qualified_name(kind)]
-
-    def elsewhere(self, value: object, path: str, places: Sequence[tuple[str, str]]) -> list[Encoded]:
-        """The encoding of a handle of data that lives elsewhere: its kind and its places; the data are not seen."""
-        kind = qualified_name(type(value))
-        said = ", ".join(f"{name} {said}" for name, said in places) or "a scratch folder"
-        self.opaque.add((path, f"{type(value).__qualname__} (a {kind}): {said}", True))
-        return ["elsewhere", kind, *([SCALARS[str](name), SCALARS[str](said)] for name, said in places)]
 
     def members(self, values: Iterable[tuple[str, object]], path: str) -> Parts:
         """Named parts in the order of their names; of a secret only the name."""

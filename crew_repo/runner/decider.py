@@ -183,7 +183,7 @@ class Decider:
         return self._together.get(position) or beside(self._handed or (), position, self._ledger.executed())
 
     def _lacked(self, position: int) -> str | None:
-        """Name state that an executing task will not find: that of a task that was reused, which no plan had foreseen."""
+        """Name state that an executing task will not find: one was reused, which no plan had foreseen."""
         reused = [each for each in self._handed or () if self._ledger.outcome(each.writer) is Outcome.REUSED]
         lacked = [each.text for each in reused if each.reader == position]
         return f"it was executed though the state that it needs was not there: {lacked[0]}" if lacked else None

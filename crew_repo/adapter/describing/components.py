@@ -116,8 +116,8 @@ class Memo:
             return _MISSING, ()
 
 
-class Parts:
-    """A definition in the making."""
+class Collector:
+    """A definition in the making: components by their paths, of which none is lost."""
 
     def __init__(self, memo: Memo | None = None) -> None:
         self.memo = memo or Memo()
@@ -175,6 +175,24 @@ class Parts:
         rest = masked(rest)
         return text_hash(text) if rest == text else private_text_hash(text, rest)
 
+    def hashed(self, path: str, hashed: Hashed) -> None:
+        """A part with what of it could not be hashed."""
+        self.hash(path, hashed.sha256)
+        for opaque in hashed.opaque:
+            self._opaque[opaque.path] = opaque
+        for name, sha256 in hashed.environment:
+            self.hash(f"environment:{name}", sha256)
+        for name, sha256 in hashed.globals:
+            self.hash(f"global:{name}", sha256, acts=False)
+
+    def opaque(self, path: str, why: str) -> None:
+        """A part that cannot be hashed."""
+        self._opaque[path] = Opaque(path, why)
+
+
+class Parts(Collector):
+    """Adds values of each kind to a definition, hashed as the kind is."""
+
     def json(self, path: str, value: Any) -> None:
         """Plain JSON data that this package made itself."""
         self.hash(path, digest("json", value))
@@ -225,20 +243,6 @@ class Parts:
             found = (code, hasher(code, path))
             self.memo.code[here if found[1].opaque else anywhere] = found
         self.hashed(path, found[1])
-
-    def hashed(self, path: str, hashed: Hashed) -> None:
-        """A part with what of it could not be hashed."""
-        self.hash(path, hashed.sha256)
-        for opaque in hashed.opaque:
-            self._opaque[opaque.path] = opaque
-        for name, sha256 in hashed.environment:
-            self.hash(f"environment:{name}", sha256)
-        for name, sha256 in hashed.globals:
-            self.hash(f"global:{name}", sha256, acts=False)
-
-    def opaque(self, path: str, why: str) -> None:
-        """A part that cannot be hashed."""
-        self._opaque[path] = Opaque(path, why)
 
     def model_class(self, path: str, cls: type) -> None:
         """The class of a language model."""

@@ -69,7 +69,7 @@ class Describer:
             add_planner(parts, self._view.crew, tasks)
             for view in tasks:
                 self._explain_planned(parts, f"task#{view.position + 1}", view)
-            self._add_policy(parts, policy, {})
+            _add_policy(parts, policy, {})
             return _without_ignored(parts.storable(), policy)
 
     def _explain_planned(self, parts: Parts, path: str, view: TaskView) -> None:
@@ -83,7 +83,7 @@ class Describer:
         parts = Parts(self._memo)
         self._add_task(parts, view)
         self._add_explanations(parts, view)
-        self._add_policy(parts, policy, written)
+        _add_policy(parts, policy, written)
         parts.extend(self._crew_parts())
         if crew_shape.is_hierarchical(self._view.crew):
             self._add_hierarchy(parts, view, policy)
@@ -98,8 +98,8 @@ class Describer:
         task = view.task
         parts.fields("task", task, field_table.TASK, skip=own_names(task, ConditionalTask))
         add_own_texts(parts, "task", task)
-        self._add_schemas(parts, task)
-        self._add_guardrails(parts, task, view.worker)
+        _add_schemas(parts, task)
+        _add_guardrails(parts, task, view.worker)
         tools = task.tools or (view.worker.tools if view.worker is not None else None)
         parts.extend(self._tools_of(tools))
         self._add_files(parts, task)
@@ -112,24 +112,6 @@ class Describer:
         """A list of tools is described once, however many tasks have it."""
         listed = list(tools or ())
         return self._memo.once(("tools", *map(id, listed)), listed, lambda parts: add_tools(parts, "", listed))
-
-    @staticmethod
-    def _add_schemas(parts: Parts, task: Task) -> None:
-        for name in ("output_json", "output_pydantic", "response_model"):
-            model = getattr(task, name, None)
-            if isinstance(model, type) and issubclass(model, BaseModel):
-                parts.schema(name, model)
-        if getattr(task, "converter_cls", None) is not None:
-            parts.cls("converter_cls.source", task.converter_cls)  # type: ignore[arg-type]
-
-    def _add_guardrails(self, parts: Parts, task: Task, worker: BaseAgent | None) -> None:
-        many = task.guardrails if isinstance(task.guardrails, (list, tuple)) else [task.guardrails]
-        found = [(g, f"guardrail#{n}" if len(many) > 1 else "guardrail") for n, g in enumerate(many, 1)]
-        found = [pair for pair in [*found, (task.guardrail, "guardrail")] if pair[0] is not None]
-        for guardrail, path in found:
-            add_guardrail(parts, path, guardrail, worker)
-        if found and task.guardrail_max_retries != 3:
-            parts.value("guardrail.max_retries", task.guardrail_max_retries)
 
     def _add_files(self, parts: Parts, task: Task) -> None:
         own = getattr(task, "input_files", None) or {}
@@ -172,12 +154,6 @@ class Describer:
             value = str(self._view.inputs[variable])
             parts.text(f"input:{variable}", value, acts=False, keep=not is_secret_name(variable))
         return bool(variables)
-
-    @staticmethod
-    def _add_policy(parts: Parts, policy: TaskPolicy, written: Mapping[Path, str]) -> None:
-        if policy.salt is not None:
-            parts.text("policy.salt", policy.salt)
-        add_declared(parts, policy.paths, written)
 
     def _crew_parts(self) -> Definition:
         return self._memo.once(("crew", id(self._view.crew)), self._view.crew, self._add_crew)
@@ -232,6 +208,31 @@ class Describer:
                 add_tools(parts, "agent.", agent.tools)
 
         return self._memo.once(("agent", id(agent), prefix, policy.dates, own_tools), agent, add)
+
+
+def _add_schemas(parts: Parts, task: Task) -> None:
+    for name in ("output_json", "output_pydantic", "response_model"):
+        model = getattr(task, name, None)
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            parts.schema(name, model)
+    if getattr(task, "converter_cls", None) is not None:
+        parts.cls("converter_cls.source", task.converter_cls)  # type: ignore[arg-type]
+
+
+def _add_guardrails(parts: Parts, task: Task, worker: BaseAgent | None) -> None:
+    many = task.guardrails if isinstance(task.guardrails, (list, tuple)) else [task.guardrails]
+    found = [(g, f"guardrail#{n}" if len(many) > 1 else "guardrail") for n, g in enumerate(many, 1)]
+    found = [pair for pair in [*found, (task.guardrail, "guardrail")] if pair[0] is not None]
+    for guardrail, path in found:
+        add_guardrail(parts, path, guardrail, worker)
+    if found and task.guardrail_max_retries != 3:
+        parts.value("guardrail.max_retries", task.guardrail_max_retries)
+
+
+def _add_policy(parts: Parts, policy: TaskPolicy, written: Mapping[Path, str]) -> None:
+    if policy.salt is not None:
+        parts.text("policy.salt", policy.salt)
+    add_declared(parts, policy.paths, written)
 
 
 def _add_own_of_crew(parts: Parts, crew: Crew) -> None:

@@ -7,7 +7,7 @@ What stands there cannot be seen, just as where a tool connects inside its funct
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from operator import attrgetter
 from pathlib import PurePath
@@ -72,8 +72,16 @@ def _handle(walker: Walker, value: object, path: str) -> Steps:
     if not places or any(map(is_own_class, type(value).__mro__)):
         return walker.hidden(value, path, _UNREADABLE)
     hooks = hanging_on(_hooks(value))
-    encoded = walker.elsewhere(value, path, places)
+    encoded = _elsewhere(walker, value, path, places)
     return _with_hooks(encoded, hooks, path) if hooks else encoded
+
+
+def _elsewhere(walker: Walker, value: object, path: str, places: Sequence[tuple[str, str]]) -> list[Encoded]:
+    """Encode a handle by its kind and its places; the data are not seen, which the walk reports."""
+    kind = qualified_name(type(value))
+    said = ", ".join(f"{name} {said}" for name, said in places) or "a scratch folder"
+    walker.opaque.add((path, f"{type(value).__qualname__} (a {kind}): {said}", True))
+    return ["elsewhere", kind, *([SCALARS[str](name), SCALARS[str](said)] for name, said in places)]
 
 
 def _with_hooks(encoded: list[Encoded], hooks: list[Hanging], path: str) -> Parts:
@@ -150,4 +158,4 @@ def _repository(walker: Walker, value: object, path: str) -> list[Encoded]:
 @leads_nowhere
 @handles_named("tempfile.TemporaryDirectory")
 def _scratch_folder(walker: Walker, value: object, path: str) -> list[Encoded]:
-    return walker.elsewhere(value, path, [])
+    return _elsewhere(walker, value, path, [])
