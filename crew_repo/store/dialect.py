@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, Table, text
 
 from crew_repo.errors import StoreBusyError, StoreError
 
-__all__ = ["VERSION_TABLE", "Dialect", "Row", "Turns"]
+__all__ = ["VERSION_TABLE", "Dialect", "Row", "Statements", "Turns"]
 
 VERSION_TABLE = "crew_repo_schema"
 
@@ -21,7 +21,50 @@ VERSION_TABLE = "crew_repo_schema"
 Row = Mapping[str, Any]
 
 
-class Dialect(ABC):
+class Statements(ABC):
+    """The statements that differ between databases: inserting, transactions, locks."""
+
+    @abstractmethod
+    def insert_or_ignore(self, table: Table) -> Any:
+        """An insert that passes over a row whose key is there already."""
+
+    @abstractmethod
+    def insert_or_replace(self, table: Table, key: tuple[str, ...]) -> Any:
+        """An insert that takes the place of the row with the same `key`, under a new serial number."""
+
+    def run(self, connection: Connection, statement: Any, rows: Row | Sequence[Row]) -> int:
+        """Insert, update or delete, with one set of parameters or many; the number of rows."""
+        return int(connection.execute(statement, rows).rowcount)
+
+    def insert(self, connection: Connection, statement: Any, row: Row) -> Any:
+        """The key that the database gave the row of an `insert_or_ignore`, or None if there was one already."""
+        key = connection.execute(statement, row).inserted_primary_key
+        return None if key is None else key[0]
+
+    def number(self, connection: Connection, statement: Any, row: Row) -> int | None:
+        """The number that a select finds, or None if it finds no row."""
+        found: int | None = connection.scalar(statement, row)
+        return found
+
+    def begin(self, connection: Connection, *, writing: bool, durable: bool) -> None:  # noqa: B027 - only one dialect needs it
+        """Begin the transaction, where the driver does not do so by itself."""
+
+    def commit(self, connection: Connection) -> None:
+        """End the transaction, and keep what it did."""
+        connection.commit()
+
+    def lock_work(self, connection: Connection, *key: str) -> None:  # noqa: B027 - only one dialect needs it
+        """Until the transaction ends, let nobody else claim or save this piece of work."""
+
+    def lock_writers(self, connection: Connection) -> None:  # noqa: B027 - only one dialect needs it
+        """Until the transaction ends, let nobody else write records and texts."""
+
+    def clock_ahead_seconds(self, _connection: Connection) -> float:
+        """How far the clock that leases go by is ahead of this host's clock."""
+        return 0.0
+
+
+class Dialect(Statements):
     """One kind of database. `place` names it in messages, without a password."""
 
     name: str
@@ -66,28 +109,6 @@ class Dialect(ABC):
         """A transaction that may change the schema: one process at a time, committed at the end."""
 
     @abstractmethod
-    def insert_or_ignore(self, table: Table) -> Any:
-        """An insert that passes over a row whose key is there already."""
-
-    @abstractmethod
-    def insert_or_replace(self, table: Table, key: tuple[str, ...]) -> Any:
-        """An insert that takes the place of the row with the same `key`, under a new serial number."""
-
-    def run(self, connection: Connection, statement: Any, rows: Row | Sequence[Row]) -> int:
-        """Insert, update or delete, with one set of parameters or many; the number of rows."""
-        return int(connection.execute(statement, rows).rowcount)
-
-    def insert(self, connection: Connection, statement: Any, row: Row) -> Any:
-        """The key that the database gave the row of an `insert_or_ignore`, or None if there was one already."""
-        key = connection.execute(statement, row).inserted_primary_key
-        return None if key is None else key[0]
-
-    def number(self, connection: Connection, statement: Any, row: Row) -> int | None:
-        """The number that a select finds, or None if it finds no row."""
-        found: int | None = connection.scalar(statement, row)
-        return found
-
-    @abstractmethod
     def explain(self, error: Exception) -> StoreError:
         """Translate a driver's error into what it means, with the remedy."""
 
@@ -111,28 +132,11 @@ class Dialect(ABC):
         """Copy the whole database into a new file."""
         raise StoreError(f"{self.place} is no file; copy it with pg_dump, or with export_json")
 
-    def checkpoint(self, connection: Connection) -> None:  # noqa: B027 - only one dialect needs it
+    def checkpoint(self, connection: Connection) -> None:
         """Put what is committed where a copy of the file has it."""
 
-    def keep_copy(self, engine: Engine, version: int) -> None:  # noqa: B027 - only one dialect needs it
+    def keep_copy(self, engine: Engine, version: int) -> None:
         """Keep a copy before a migration, where the database is a file."""
-
-    def begin(self, connection: Connection, *, writing: bool, durable: bool) -> None:  # noqa: B027 - only one dialect needs it
-        """Begin the transaction, where the driver does not do so by itself."""
-
-    def commit(self, connection: Connection) -> None:
-        """End the transaction, and keep what it did."""
-        connection.commit()
-
-    def lock_work(self, connection: Connection, *key: str) -> None:  # noqa: B027 - only one dialect needs it
-        """Until the transaction ends, let nobody else claim or save this piece of work."""
-
-    def lock_writers(self, connection: Connection) -> None:  # noqa: B027 - only one dialect needs it
-        """Until the transaction ends, let nobody else write records and texts."""
-
-    def clock_ahead_seconds(self, _connection: Connection) -> float:
-        """How far the clock that leases go by is ahead of this host's clock."""
-        return 0.0
 
 
 class Turns:

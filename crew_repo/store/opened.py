@@ -1,0 +1,78 @@
+"""An opened state: its database, and transactions on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from crew_repo.store.database import Database, dialect_of
+from crew_repo.store.transaction import Inserts, Transaction
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["OpenedState"]
+
+
+class OpenedState:
+    """One state file or database, and what its transactions go by."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        busy_timeout_seconds: float = 30.0,
+        lease_seconds: float = 60.0,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        self.url = url
+        self._options: dict[str, Any] = {
+            "busy_timeout_seconds": busy_timeout_seconds, "lease_seconds": lease_seconds, "clock": clock
+        }  # fmt: skip
+        self._lease_seconds = lease_seconds
+        self._clock = clock
+        self._database = Database(dialect_of(url, busy_timeout_seconds))
+        self._inserts = Inserts.of(self._database.dialect)
+
+    @property
+    def display_url(self) -> str:
+        """The path or URL, without a password."""
+        return self._database.dialect.place
+
+    def __reduce__(self) -> Any:
+        return partial(type(self), **self._options), (self.url,)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.display_url!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection; calling it again does nothing."""
+        self._database.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Transaction]:
+        with self._database.reading() as connection:
+            yield self._transaction(connection)
+
+    @contextmanager
+    def _writing(
+        self, *, durable: bool = False, begins: bool = False, ends: bool = False
+    ) -> Iterator[Transaction]:
+        with self._database.writing(durable=durable, begins=begins, ends=ends) as connection:
+            yield self._transaction(connection)
+
+    def _transaction(self, connection: Any) -> Transaction:
+        now = self._clock() if self._clock else datetime.now(timezone.utc)
+        ahead = 0.0 if self._clock else self._database.clock_ahead_seconds
+        lease_now = now + timedelta(seconds=ahead) if ahead else now
+        return Transaction(connection, self._database.dialect, self._inserts, now, lease_now, self._lease_seconds)

@@ -1,0 +1,95 @@
+"""The store as it is asked: each method is one transaction and one sentence."""
+
+from __future__ import annotations
+
+from crew_repo.model import (
+    Record,
+    RunRecord,
+    Scope,
+    TaskHead,
+    TaskState,
+)
+from crew_repo.store import records, runs
+from crew_repo.store.opened import OpenedState
+
+__all__ = ["ReadingStore"]
+
+
+class ReadingStore(OpenedState):
+    """Finds records, and lists runs and tasks. Writes nothing."""
+
+    def find_record(self, input_hash: str, workflow_id: str | None, *, shared_as: str | None = None) -> Record | None:
+        """The record that may be served for this input hash; without a workflow, the newest of any.
+
+        `shared_as`: the name of the task for which the records of other workflows count as well. Not until it has
+        been executed here, if it was invalidated here.
+
+        Its output is returned as it is: whether it still gives its output hash, and has no `damage`, is the caller's
+        to check. Its components are without their texts.
+        """
+        with self._reading() as tx:
+            return records.live_record(tx, _scope(workflow_id, shared_as), input_hash)
+
+    def live_hashes(self, workflow_id: str | None, *, limit: int = 5000) -> set[str] | None:
+        """The input hashes that have a record which may be served, or None if there are more than `limit`."""
+        with self._reading() as tx:
+            return records.live_hashes(tx, workflow_id, limit)
+
+    def heads(self, workflow_id: str, *, texts: bool = True) -> dict[str, TaskHead]:
+        """Per task name what is known of it: the record of its last run, else its newest, and how that run went."""
+        with self._reading() as tx:
+            return runs.heads(tx, workflow_id, texts=texts)
+
+    def has_definition(self, definition_hash: str, workflow_id: str | None, *, shared_as: str | None = None) -> bool:
+        """Whether a record of this definition may be served, for some context; see `find_record`."""
+        with self._reading() as tx:
+            return records.has_definition(tx, _scope(workflow_id, shared_as), definition_hash)
+
+    def costs_elsewhere(self, workflow_id: str, crew_name: str) -> dict[str, tuple[int, float]]:
+        """Tokens and seconds that each task of a crew took in other workflows, by task name, as far as is recent."""
+        with self._reading() as tx:
+            return records.costs_elsewhere(tx, workflow_id, crew_name)
+
+    def get_run(self, run_id: str) -> RunRecord | None:
+        """One run with its tasks."""
+        with self._reading() as tx:
+            return next(iter(runs.get_runs(tx, run_id=run_id)), None)
+
+    def list_runs(self, workflow_id: str | None = None, limit: int | None = None) -> list[RunRecord]:
+        """Runs with their tasks, the newest first; a run whose process is gone is interrupted. Writes nothing."""
+        with self._reading() as tx:
+            return runs.get_runs(tx, workflow_id=workflow_id, limit=limit)
+
+    def record(self, record_id: int) -> Record | None:
+        """One record, retired or not, with the texts of its components."""
+        with self._reading() as tx:
+            return records.records_by_id(tx, [record_id], texts=True).get(record_id)
+
+    def history(self, task_name: str, workflow_id: str | None = None) -> list[Record]:
+        """Every record of a task, the newest first, with the texts of their components."""
+        with self._reading() as tx:
+            return records.history(tx, task_name, workflow_id)
+
+    def states(self, workflow_id: str | None = None) -> list[TaskState]:
+        """The rows of `task_state`, in the order of the tasks."""
+        with self._reading() as tx:
+            return runs.states(tx, workflow_id)
+
+    def shown_record(self, task_name: str, workflow_id: str | None = None) -> Record | None:
+        """The record that `task_state` shows of a task, with texts; without a workflow, the newest."""
+        with self._reading() as tx:
+            return runs.shown_record(tx, task_name, workflow_id)
+
+    def task_names(self, workflow_id: str | None = None) -> list[str]:
+        """Every task name that the state knows, in the order of the tasks."""
+        with self._reading() as tx:
+            return runs.task_names(tx, workflow_id)
+
+    def workflow_ids(self) -> list[str]:
+        """Every workflow that the state knows."""
+        with self._reading() as tx:
+            return runs.workflow_ids(tx)
+
+
+def _scope(workflow_id: str | None, shared_as: str | None) -> Scope | None:
+    return None if workflow_id is None else Scope(workflow_id, shared_as)

@@ -1,0 +1,137 @@
+"""The file of a SQLite state: whether it is there, whose it is, how it may be opened, and private copies of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from crew_repo.errors import StoreOpenError
+
+__all__ = ["COPIED", "StateFile", "vacuumed"]
+
+log = logging.getLogger("crew_repo")
+
+COPIED = (
+    "has no tables: it was copied while a program had it open, without its -wal file, where everything was. Copy it "
+    "again with StateRepository.backup, or: sqlite3 state.db \".backup copy.db\". To begin anew, delete it"
+)
+_FIRST_PAGE = 105  # bytes: the file's header, and how many rows its list of tables has
+_SHORTEST = 16  # bytes: the text that every SQLite file begins with
+
+
+class StateFile:
+    """One path of a state, which may be a link."""
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path).absolute()
+
+    @property
+    def target(self) -> Path:
+        """The file itself, where the path is a link: SQLite keeps its -wal and -shm beside that."""
+        return Path(os.path.realpath(self.path)) if self.path.is_symlink() else self.path
+
+    def check(self) -> None:
+        """Paths of folders and devices, of files that may not be read, in folders that may not be written in."""
+        try:
+            self.path.exists()
+        except OSError as error:
+            raise StoreOpenError(f"{self.path} cannot be looked at: {error.strerror}; give another path") from error
+        if self.path.is_dir():
+            raise StoreOpenError(f"{self.path} is a folder; give the path of a file in it")
+        if not self.path.parent.is_dir():
+            raise StoreOpenError(f"{self.path.parent} is no folder; create it, or give another path")
+        if self.path.is_symlink() and not self.path.exists():
+            raise StoreOpenError(f"{self.path} is a link to {self.target}, which is not there; mend or remove the link")
+        if self.path.exists():
+            self._check_file()
+        elif not os.access(self.path.parent, os.W_OK | os.X_OK):
+            raise StoreOpenError(f"{self.path.parent} is not writable by this user; give another path")
+
+    def _check_file(self) -> None:
+        if not self.path.is_file():
+            raise StoreOpenError(f"{self.path} is a device, a pipe or a socket; give the path of a file")
+        if not os.access(self.path, os.R_OK):
+            raise StoreOpenError(f"{self.path} may not be read by this user; change its permissions")
+        if 0 < self.path.stat().st_size < _SHORTEST:  # SQLite would take it for an empty one, and write over it
+            raise StoreOpenError(f"{self.path} is no SQLite file; give another path")
+        if self._lacks_its_wal():
+            raise StoreOpenError(f"{self.path} {COPIED}")
+        if self.path.stat().st_nlink > 1:
+            log.warning("%s has another name, a hard link. SQLite keeps what is new beside each name, and damages the "
+                        "file when two names are used: make it a copy, or a symbolic link", self.path)  # fmt: skip
+
+    def _lacks_its_wal(self) -> bool:
+        """Whether everything is in a -wal that is not here. A state is made complete before it has a -wal."""
+        with self.path.open("rb") as file:
+            page = file.read(_FIRST_PAGE)
+        return _is_bare_wal(page) and not Path(f"{self.target}-wal").exists()
+
+    def exists(self) -> bool:
+        """An empty file counts as none."""
+        try:
+            return self.path.stat().st_size > 0
+        except FileNotFoundError:
+            return False
+
+    def create(self) -> None:
+        """Only this user may read it, also if it was there, and empty; SQLite gives -wal and -shm the same mode."""
+        try:
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except FileExistsError:
+            found = self.path.stat()
+            if stat.S_ISREG(found.st_mode) and found.st_size == 0 and found.st_uid == os.geteuid():
+                self.path.chmod(0o600)
+        except OSError as error:
+            raise StoreOpenError(f"{self.path} cannot be created: {error.strerror}; give another path") from error
+
+    def identity(self) -> object:
+        """The file's device and inode, and how it may be opened by now; None when it is gone."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino, self.mode()
+
+    def mode(self) -> str:
+        """A file that this user cannot write is read without locks while nobody has it open for writing (no -wal)."""
+        if self.is_writable():
+            return "rw"
+        return "ro" if Path(f"{self.target}-wal").exists() else "ro&immutable=1"
+
+    def is_writable(self) -> bool:
+        """Whether this user may write the file, and beside it."""
+        return os.access(self.path, os.W_OK) and os.access(self.target.parent, os.W_OK)
+
+
+@contextmanager
+def vacuumed(connection: Connection, target: Path) -> Iterator[Path]:
+    """A private copy. At the end it becomes `target`, complete, unless it was deleted meanwhile."""
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        os.close(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o600))
+        connection.exec_driver_sql("VACUUM INTO ?", (str(part),))
+        yield part
+        if part.exists():
+            _flush(part)
+            part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _is_bare_wal(page: bytes) -> bool:
+    """Whether these first bytes of a file are those of a database in WAL mode that has no tables."""
+    return page[18:20] == b"\x02\x02" and page[100:101] == b"\x0d" and page[103:105] == b"\x00\x00"
+
+
+def _flush(file: Path) -> None:
+    handle = os.open(file, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,95 @@
+"""The store as it is kept in order: invalidated, verified, pruned, copied, exported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from crew_repo.errors import StoreError
+from crew_repo.model import (
+    Problem,
+    PruneReport,
+)
+from crew_repo.store import pruning, records, transfer, verifying
+from crew_repo.store.opened import OpenedState
+
+__all__ = ["KeptStore"]
+
+
+class KeptStore(OpenedState):
+    """Retires, checks, deletes and moves what is stored."""
+
+    def invalidate(self, task_names: Mapping[str | None, Sequence[str]]) -> int:
+        """Retire what may be served of these tasks, by workflow (None: in all); the number of records."""
+        with self._writing(durable=True, ends=True) as tx:
+            return sum(records.retire(tx, names, workflow_id) for workflow_id, names in task_names.items())
+
+    def verify(self) -> list[Problem]:
+        """Everything whose stored parts do not give its hash again; empty if all is as it was written."""
+        altered = {sha256 for page in self._text_pages() for sha256 in verifying.altered_texts(page)}
+        problems: list[Problem] = []
+        after: int | None = 0
+        while after is not None:
+            with self._reading() as tx:
+                found, readable, after = verifying.record_page(tx, after)
+            problems += found
+            problems += [
+                verifying.text_problem(record_id, record, component)
+                for record_id, record in readable
+                for component in record.components
+                if component.sha256 in altered
+            ]
+        return problems
+
+    def prune(
+        self, *, keep_last: int | None = None, older_than: timedelta | None = None, dry_run: bool = False
+    ) -> PruneReport:
+        """Delete old records, runs and texts, and give the space back; see `crew_repo.store.pruning` for which.
+
+        A dry run says what would go, and writes nothing; its `bytes_after` is that of now.
+        """
+        transaction = self._reading if dry_run else self._writing
+        with transaction() as tx:
+            if not dry_run:
+                tx.dialect.lock_writers(tx.connection)
+            before = tx.dialect.bytes_used(tx.connection)
+            victims = pruning.find_victims(tx, keep_last, older_than)
+            if not dry_run:
+                pruning.delete_victims(tx, victims)
+        after = before if dry_run else self._compact()
+        return PruneReport(len(victims.records), len(victims.runs), len(victims.texts), before, after)
+
+    def copy(self, target: Path) -> None:
+        """Copy the state file, as it is at one moment, into a new file that only this user may read."""
+        try:
+            if target.exists() or target.is_symlink():
+                raise StoreError(f"{target} is there already; give the path of a new file, or delete it")
+            self._database.copy(target)
+        except OSError as error:
+            raise StoreError(f"{target} cannot be written: {error.strerror}; give another path") from error
+
+    def export_json(self) -> Iterator[str]:
+        """The whole state at one moment as lines of JSON, each ending in a newline."""
+        yield transfer.HEADER + "\n"
+        with self._reading() as tx:
+            for table in transfer.TABLES:
+                yield from transfer.export_lines(tx, table)
+
+    def import_json(self, lines: str | Iterable[str]) -> int:
+        """Take over an export, all or nothing; the number of records that were not here yet."""
+        export = transfer.Export(lines.split("\n") if isinstance(lines, str) else lines)
+        with self._writing(durable=True, begins=True, ends=True) as tx:
+            return transfer.import_export(tx, export)
+
+    def _compact(self) -> int:
+        self._database.compact()
+        with self._reading() as tx:
+            return tx.dialect.bytes_used(tx.connection)
+
+    def _text_pages(self) -> Iterator[dict[str, str]]:
+        after: str | None = ""
+        while after is not None:
+            with self._reading() as tx:
+                page, after = verifying.text_page(tx, after)
+            yield page

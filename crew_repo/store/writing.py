@@ -1,0 +1,117 @@
+"""The store while runs go on: each method is one transaction and one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from crew_repo.errors import RunGoneError
+from crew_repo.model import (
+    Claim,
+    Failure,
+    Lease,
+    NewRecord,
+    Record,
+    RunRecord,
+    RunStatus,
+    TaskRun,
+)
+from crew_repo.store import leases, runs
+from crew_repo.store.opened import OpenedState
+
+__all__ = ["WritingStore"]
+
+
+class WritingStore(OpenedState):
+    """Writes runs, leases and finished tasks."""
+
+    def start_run(
+        self,
+        run_id: str,
+        workflow_id: str,
+        crew_name: str,
+        started_at: datetime,
+        owner: str,
+        facts: Mapping[str, str],
+    ) -> None:
+        """Write a run down, and which of those before it were interrupted."""
+        with self._writing(begins=True) as tx:
+            runs.start_run(tx, run_id, workflow_id, crew_name, started_at, owner, facts)
+
+    def heartbeat(self, run_ids: Sequence[str], leases_held: Sequence[Lease]) -> None:
+        """Renew runs and leases, as far as they are still ours; the clock that they go by is compared anew."""
+        self._database.measure_clock()
+        with self._writing() as tx:
+            leases.heartbeat(tx, run_ids, leases_held)
+
+    def finish_run(
+        self,
+        run_id: str,
+        status: RunStatus,
+        finished_at: datetime,
+        *,
+        tasks: Sequence[TaskRun] = (),
+        tokens_spent: int,
+        failure: Failure | None = None,
+        going_on: Sequence[int] = (),
+    ) -> RunRecord:
+        """Write down how a run ended and what it did; the run as it is stored.
+
+        Its leases end with it, but for those with a fence in `going_on`, whose work nobody could stop.
+        """
+        with self._writing(durable=True, ends=True) as tx:
+            return runs.finish_run(tx, run_id, status, finished_at, tasks, tokens_spent, failure, going_on)
+
+    def claim(
+        self,
+        workflow_id: str,
+        input_hash: str,
+        *,
+        run_id: str,
+        task_name: str,
+        position: int,
+        owner: str,
+        take_finished: bool = True,
+        shared: bool = False,
+    ) -> Claim:
+        """The record, if somebody finished this work; else the lease, if it is free; else who holds it.
+
+        `shared`: whoever does the same work in another workflow counts as well.
+        """
+        with self._writing() as tx:
+            work = (workflow_id, input_hash)
+            return leases.claim(
+                tx, work, run_id, task_name, position, owner, take_finished=take_finished, shared=shared
+            )
+
+    def release(self, lease: Lease) -> None:
+        """Give a lease back, if it is still ours."""
+        with self._writing() as tx:
+            leases.give_up(tx, lease)
+
+    def save_finished(
+        self, lease: Lease | None, new: NewRecord, task_run: TaskRun, buffered: Sequence[TaskRun] = ()
+    ) -> Record:
+        """Keep a finished task, which nothing can undo; returns the record to go on with.
+
+        That is the other's if this lease was taken over and the other finished first; ours is then kept as
+        superseded. If the run was deleted meanwhile, the record is kept without it, and RunGoneError is raised.
+        """
+        try:
+            with self._writing(durable=True) as tx:
+                return runs.save_finished(tx, lease, new, [*buffered, task_run])
+        except RunGoneError:
+            with self._writing(durable=True) as tx:
+                runs.save_finished(tx, lease, new, [])
+            raise
+
+    def save_failed(self, lease: Lease | None, task_run: TaskRun, buffered: Sequence[TaskRun] = ()) -> None:
+        """Keep a failure, and let others try."""
+        with self._writing(durable=True) as tx:
+            runs.save_failed(tx, lease, task_run, buffered)
+
+    def reap(self, workflow_id: str | None = None) -> int:
+        """Write down which runs were interrupted, and at which tasks; the number of those runs."""
+        with self._writing() as tx:
+            tx.dialect.lock_work(tx.connection, "reap")
+            return leases.reap(tx, workflow_id)
