@@ -19,7 +19,7 @@ from crew_repo.hashing._hanging import Hanging, answers_itself, hanging_on, look
 from crew_repo.hashing._kept import kept_members
 from crew_repo.hashing._origin import qualified_name
 from crew_repo.hashing._plumbing import library_class, library_state, with_what_the_user_adds
-from crew_repo.hashing._secret_names import is_secret_name
+from crew_repo.hashing._secret_names import is_secret
 from crew_repo.hashing._secrets import hand_over
 from crew_repo.hashing._state import instance_state
 
@@ -132,7 +132,7 @@ def acting_headers(headers: Any) -> dict[str, str]:
 
 def _is_left_out(name: str, value: str) -> bool:
     says_nothing = (name, value) == ("accept", "*/*")
-    return says_nothing or is_secret_name(name) or bool(_NOISE.fullmatch(name)) or bool(_ADMISSION.match(value))
+    return says_nothing or is_secret(name, value) or bool(_NOISE.fullmatch(name)) or bool(_ADMISSION.match(value))
 
 
 def _text(value: object) -> str:
@@ -160,5 +160,5 @@ def endpoint(url: str, *, query: bool = False) -> str:
     parts = urlsplit(url if "://" in url else f"//{url}")
     host = parts.netloc.rpartition("@")[2].lower()
     plain = f"{parts.scheme}://{host}{parts.path.rstrip('/')}"
-    kept = sorted((k, "" if is_secret_name(k) else v) for k, v in parse_qsl(parts.query, keep_blank_values=True))
+    kept = sorted((k, "" if is_secret(k, v) else v) for k, v in parse_qsl(parts.query, keep_blank_values=True))
     return f"{plain}?{urlencode(kept)}" if query and kept else plain
