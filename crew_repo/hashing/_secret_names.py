@@ -108,6 +108,7 @@ _HINTS = {
 }
 
 _CODE = (type, FunctionType, MethodType, ModuleType, BuiltinFunctionType, property, classmethod, staticmethod)
+_OPAQUE = re.compile(r"(?=[A-Za-z]*[0-9])[A-Za-z0-9]{16,}")  # a DSN that is a key, and no WAREHOUSE or host/service
 _COIN = re.compile(r"[A-Z]{2,6}")  # by which a trading tool calls what it is to look up: token="ETH"
 _SWITCHES = {"true", "false", "yes", "no", "on", "off", "0", "1"}
 
@@ -135,7 +136,7 @@ def is_secret_name(name: str) -> bool:
 def is_secret(name: str, value: object) -> bool:
     """Whether a named part is left out for its name: data is, but no code, switch, or number that is no password."""
     if is_source_name(name) and isinstance(value, str):  # where data lives acts; see without_password
-        return not any(sign in value for sign in ("://", "=", "@"))
+        return _OPAQUE.fullmatch(value) is not None
     if not is_secret_name(name) or isinstance(value, (*_CODE, bool)):
         return False
     if isinstance(value, str):
