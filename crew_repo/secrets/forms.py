@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from crew_repo.secrets.names import is_secret_name
+from crew_repo.secrets.names import is_secret, is_secret_name
 
 __all__ = ["MASK", "SHORTEST_KEY", "is_key", "is_secret_parameter", "masked"]
 
@@ -107,7 +107,14 @@ def is_key(text: str) -> bool:
 
 def is_secret_parameter(name: str, value: str) -> bool:
     """Whether a parameter of a URL's query is a secret: also `?key=...`, unless that is a plain word."""
-    return is_secret_name(name) or bool(_KEY_PARAMETER.fullmatch(name) and not (value.isalpha() and value.islower()))
+    if _under_name(name, value):
+        return True
+    return bool(_KEY_PARAMETER.fullmatch(name) and not (value.isalpha() and value.islower()))
+
+
+def _under_name(name: str, value: str) -> bool:
+    """Whether a text is one that hashes leave out for its name; where data lives is looked into as a URL."""
+    return is_secret_name(name) and is_secret(name, value)
 
 
 def _plain(value: str) -> bool:
@@ -127,7 +134,7 @@ def _parameter(found: re.Match[str]) -> str:
 
 def _quoted(found: re.Match[str]) -> str:
     name, between, value = found[1], found[2], found[4]
-    if not is_secret_name(name) or _PLACEHOLDER.fullmatch(value) or (" " in value and _prose(value)):
+    if not _under_name(name, value) or _PLACEHOLDER.fullmatch(value) or (" " in value and _prose(value)):
         return found[0]
     return f"{name}{between}{MASK}"
 
@@ -141,7 +148,7 @@ def _named(spared: Callable[[str], bool]) -> Callable[[re.Match[str]], str]:
 
     def replace(found: re.Match[str]) -> str:
         name, between, value = found[1], found[2], found[3]
-        secret = is_secret_name(name) or name.lower() in {"sig", "signature"}
+        secret = _under_name(name, value) or name.lower() in {"sig", "signature"}
         if not secret or _PLACEHOLDER.fullmatch(value) or spared(value):
             return found[0]
         return f"{name}{between}{MASK}"

@@ -21,7 +21,7 @@ from crew_repo.hashing.dispatch import handler_for, handles_named
 from crew_repo.hashing.handlers.resources import library_class, library_state, with_what_the_user_adds
 from crew_repo.introspection import instance_state
 from crew_repo.secrets.finding import hand_over
-from crew_repo.secrets.names import is_secret_name
+from crew_repo.secrets.names import is_secret
 
 if TYPE_CHECKING:
     from crew_repo.hashing.dispatch import Parts
@@ -133,7 +133,7 @@ def acting_headers(headers: Any) -> dict[str, str]:
 
 def _is_left_out(name: str, value: str) -> bool:
     says_nothing = (name, value) == ("accept", "*/*")
-    return says_nothing or is_secret_name(name) or bool(_NOISE.fullmatch(name)) or bool(_ADMISSION.match(value))
+    return says_nothing or is_secret(name, value) or bool(_NOISE.fullmatch(name)) or bool(_ADMISSION.match(value))
 
 
 def _text(value: object) -> str:
@@ -161,5 +161,5 @@ def endpoint(url: str, *, query: bool = False) -> str:
     parts = urlsplit(url if "://" in url else f"//{url}")
     host = parts.netloc.rpartition("@")[2].lower()
     plain = f"{parts.scheme}://{host}{parts.path.rstrip('/')}"
-    kept = sorted((k, "" if is_secret_name(k) else v) for k, v in parse_qsl(parts.query, keep_blank_values=True))
+    kept = sorted((k, "" if is_secret(k, v) else v) for k, v in parse_qsl(parts.query, keep_blank_values=True))
     return f"{plain}?{urlencode(kept)}" if query and kept else plain
