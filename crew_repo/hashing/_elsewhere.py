@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from operator import attrgetter
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from crew_repo.hashing._canonical import SCALARS, Encoded
 from crew_repo.hashing._clients import encoded_hanging
 from crew_repo.hashing._dispatch import handles_named
-from crew_repo.hashing._hanging import Hanging, hanging_on, leads_nowhere
+from crew_repo.hashing._hanging import Hanging, hanging_on, hooks_of, leads_nowhere
 from crew_repo.hashing._origin import is_own_class, qualified_name
 from crew_repo.hashing._secret_names import is_secret_name
 from crew_repo.hashing._secrets import hand_over, without_password
@@ -38,11 +37,6 @@ _PLACE = re.compile(
 _SETTINGS = re.compile(
     r"_*(.*_)?(settings|config|options|kwargs|url|bind|meta|endpoint|client|server|system|pool|engine|info|transport"
     r"|sync_engine|sync_session|node_pool|seeds|seed_nodes)"
-)
-# Of botocore, SQLAlchemy, pymongo and psycopg.
-_HOOKS = (
-    *("meta.events", "dispatch", "pool.dispatch", "bind.dispatch", "bind.pool.dispatch", "sync_engine.dispatch"),
-    *("_event_listeners", "_notice_handlers"),
 )
 _MEMORY = {":memory:"}
 _DEEPEST = 5
@@ -70,22 +64,13 @@ def _handle(walker: Walker, value: object, path: str) -> Steps:
         return walker.hidden(value, path, _IN_MEMORY)
     if not places or any(map(is_own_class, type(value).__mro__)):
         return walker.hidden(value, path, _UNREADABLE)
-    hooks = hanging_on(_hooks(value))
+    hooks = hanging_on(hooks_of(value))
     encoded = walker.elsewhere(value, path, places)
     return _with_hooks(encoded, hooks, path) if hooks else encoded
 
 
 def _with_hooks(encoded: list[Encoded], hooks: list[Hanging], path: str) -> Parts:
     return [*encoded, *(yield from encoded_hanging(hooks, path))]
-
-
-def _hooks(value: object) -> dict[str, object]:
-    """Where clients keep the functions that they call on the way; what else they hold comes and goes with use."""
-    found: dict[str, object] = {}
-    for names in _HOOKS:
-        with suppress(Exception):
-            found[names] = attrgetter(names)(value)
-    return found
 
 
 def _is_in_memory(places: list[tuple[str, str]]) -> bool:
