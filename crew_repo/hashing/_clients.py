@@ -24,6 +24,7 @@ from crew_repo.hashing._plumbing import (
     whole_library_state,
     with_what_the_user_adds,
 )
+from crew_repo.hashing._secret_forms import is_key
 from crew_repo.hashing._secret_names import is_secret_name
 from crew_repo.hashing._secrets import hand_over
 
@@ -191,9 +192,11 @@ def _host_address(client: object) -> str:
 
 
 def endpoint(url: str, *, query: bool = False) -> str:
-    """Scheme, host, port and path of a URL, without user or fragment; with its query minus secrets if asked."""
+    """Scheme, host, port and path of a URL, without user, keys or fragment; with its query minus secrets if asked."""
     parts = urlsplit(url if "://" in url else f"//{url}")
     host = parts.netloc.rpartition("@")[2].lower()
-    plain = f"{parts.scheme}://{host}{parts.path.rstrip('/')}"
-    kept = sorted((k, "" if is_secret_name(k) else v) for k, v in parse_qsl(parts.query, keep_blank_values=True))
+    path = "/".join("" if is_key(part) else part for part in parts.path.rstrip("/").split("/"))
+    plain = f"{parts.scheme}://{host}{path}"
+    asked = parse_qsl(parts.query, keep_blank_values=True)
+    kept = sorted((name, "" if is_secret_name(name) or is_key(value) else value) for name, value in asked)
     return f"{plain}?{urlencode(kept)}" if query and kept else plain

@@ -660,13 +660,7 @@ class Session:
 
     def _changed_meanwhile(self, current: Current) -> str | None:
         """The answer may have been made of what a file said before, after or in between: nobody can know."""
-        changed = adapter.changed_file(current.definition, current.policy, self._memo)
-        if changed is None:
-            return None
-        return (
-            f"{changed} while the task was being executed; if the task itself writes it, "
-            "take it out of TaskPolicy(files=...)"
-        )
+        return adapter.changed_file(current.definition, current.policy, self._memo)
 
     def _executed_note(self, ticket: Ticket, new: NewRecord) -> TaskRun:
         return replace(
