@@ -57,7 +57,8 @@ def _named(command: Sequence[str], folder: Path) -> list[Path]:
     """
     folders, before = [folder], ""
     found = dict.fromkeys(place for place in [folder / command[0]] if _is_ones_own(place))
-    for arg in (word for arg in command[1:] for word in _words(arg)):
+    words = [word for arg in command[1:] for word in _words(arg)]
+    for arg in words:
         places = [at / name for name in _readings(arg) for at in folders]
         found.update(dict.fromkeys(place for place in places if _is_read(place)))
         for at, name in [(at, name) for at in folders for name in _modules(arg, before)]:
