@@ -6,7 +6,7 @@ from functools import cached_property
 from types import MemberDescriptorType
 from typing import Any
 
-__all__ = ["has_hidden_state", "instance_state", "own_dict"]
+__all__ = ["has_hidden_state", "instance_state", "own_dict", "whole_state"]
 
 _POINTER_BYTES = tuple.__itemsize__
 _PLUMBING_SLOTS = frozenset({"__dict__", "__weakref__"})
@@ -20,6 +20,11 @@ def instance_state(value: object) -> dict[str, Any]:
             if isinstance(member, MemberDescriptorType) and name not in _PLUMBING_SLOTS:
                 _read_slot(state, value, name, member)
     return {name: member for name, member in state.items() if isinstance(name, str)}
+
+
+def whole_state(value: object) -> dict[str, Any]:
+    """The attributes and filled slots of an instance, and what `cached_property` keeps, which code may hang on."""
+    return {**(getattr(value, "__dict__", None) or {}), **instance_state(value)}
 
 
 def own_dict(value: object) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from crewai.llms.base_llm import BaseLLM
 from crewai.utilities.planning_handler import CrewPlanner
 
 __all__ = [
+    "async_model_client",
     "check_names",
     "crew_inputs",
     "crew_memory",
@@ -91,6 +92,11 @@ def loaded_skills(skills: list[Any]) -> list[Any]:
 def model_client(llm: BaseLLM) -> object | None:
     """The client that an LLM of CrewAI's asks through, if it has made one."""
     return getattr(llm, "_client", None)
+
+
+def async_model_client(llm: BaseLLM) -> object | None:
+    """The client through which an LLM of CrewAI's asks in native async runs, if it has made one."""
+    return getattr(llm, "_async_client", None)
 
 
 def made_model_client(llm: BaseLLM) -> object | None:

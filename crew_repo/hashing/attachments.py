@@ -10,17 +10,35 @@ from __future__ import annotations
 import functools
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from operator import attrgetter
 from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 from crew_repo.canonical import SCALARS
 from crew_repo.code.ownership import is_own_class, is_own_function
 from crew_repo.hashing.dispatch import Handler, handler_for
-from crew_repo.introspection import instance_state
+from crew_repo.introspection import whole_state
 
-__all__ = ["Hanging", "answers_itself", "code_on", "hanging_on", "leads_nowhere", "looks_through"]
+__all__ = [
+    "Hanging",
+    "answers_itself",
+    "code_on",
+    "hanging_on",
+    "hooks_of",
+    "leads_nowhere",
+    "looks_through",
+    "members_to_look_through",
+    "plain_arguments",
+]
 
 _MOST = 50_000  # objects; a client holds some hundred
+
+# Of botocore, SQLAlchemy, pymongo and psycopg.
+_HOOKS = (
+    *("meta.events", "dispatch", "pool.dispatch", "bind.dispatch", "bind.pool.dispatch", "sync_engine.dispatch"),
+    *("_event_listeners", "_notice_handlers"),
+)
 
 _leading_nowhere: set[Handler] = set()
 _answering: set[Handler] = set()
@@ -49,7 +67,24 @@ def code_on(value: object) -> list[object]:
     """The user's code and objects that hang on an object which is looked through; empty for any other."""
     if handler_for(type(value)) not in _looking_through:
         return []
-    return [place.part for place in hanging_on(instance_state(value))]
+    return [place.part for place in hanging_on(whole_state(value))]
+
+
+def members_to_look_through(value: object) -> dict[str, object]:
+    """The members of a library's object in which the user's code may hang.
+
+    Of a handle whose other members come and go with use, those are the places where it keeps functions to call.
+    """
+    return hooks_of(value) if handler_for(type(value)) in _leading_nowhere else whole_state(value)
+
+
+def hooks_of(value: object) -> dict[str, object]:
+    """Where clients keep the functions that they call on the way."""
+    found: dict[str, object] = {}
+    for names in _HOOKS:
+        with suppress(Exception):
+            found[names] = attrgetter(names)(value)
+    return found
 
 
 class Hanging(NamedTuple):
@@ -81,11 +116,19 @@ def hanging_on(
         if _is_users(place.part):
             found.append(place)
             continue
-        said = settings(place.part)
+        said = settings(place.part) or plain_arguments(place.part)
         if said:
             found.append(Hanging(f"{place.path}.settings", place.keys, said))
         pending.extend(_inside(place))
     return found
+
+
+def plain_arguments(value: object) -> dict[str, object]:
+    """Texts and numbers that a partial hands to a library's function: `partial(session.get, "http://...")`."""
+    if not isinstance(value, functools.partial):
+        return {}
+    said = [*enumerate(value.args), *value.keywords.items()]
+    return {str(name): part for name, part in said if type(part) in SCALARS}
 
 
 def _is_users(value: Any) -> bool:
@@ -128,7 +171,7 @@ def _members(value: Any) -> list[tuple[str, object]]:
         return [("func", value.func), ("args", value.args), ("keywords", value.keywords)]
     if isinstance(value, (type, ModuleType)) or handler_for(type(value)) in _leading_nowhere:
         return []
-    return list(instance_state(value).items())
+    return list(whole_state(value).items())
 
 
 def _closure(function: FunctionType) -> Iterator[tuple[str, object]]:

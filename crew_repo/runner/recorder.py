@@ -123,10 +123,7 @@ class Recorder:
         current = ticket.current
         changed = adapter.changed_file(current.definition, current.policy, self._memo)
         if changed is not None:
-            return (
-                f"{changed} while the task was being executed; if the task itself writes it, "
-                "take it out of TaskPolicy(files=...)"
-            )
+            return changed
         if not ticket.texts.unchanged():
             return "its task or agent was rewritten while it ran, by a callback or another run that shares it"
         return ticket.lacks

@@ -41,6 +41,7 @@ __all__ = ["Memo", "Parts", "crewais_names", "is_crewais", "is_default", "own_na
 _PACKAGE = "crewai."
 _PIECE = 1 << 20  # bytes of a file read at a time
 _MISSING = "missing"
+_MOST_LINKS = 80  # numbers of a mark; a path leads through few links
 _SETTLED_SECONDS = 2.0  # coarser than the time stamps of any file system in use
 
 
@@ -95,7 +96,7 @@ class Memo:
         found = file.stat()
         if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
             raise OSError(errno.EINVAL, "it is no regular file")
-        mark = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        mark = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, *_links_to(file))
         known = self.files.get(str(file))
         if known is not None and known[0] == mark:
             return known[1], mark
@@ -285,6 +286,20 @@ class Parts(Collector):
                 self.text(f"{prefix}.{name}", str(value))
             elif not is_default(value, default()):
                 self.value(f"{prefix}.{name}", value)
+
+
+def _links_to(file: Path) -> list[int]:
+    """The marks of the links that a path leads through: one may be turned to another file, and back."""
+    pending, marks = [os.path.abspath(file)], list[int]()  # noqa: PTH100 - links stay
+    while pending and len(marks) < _MOST_LINKS:
+        path = pending.pop()
+        if os.path.islink(path):  # noqa: PTH114
+            found = os.lstat(path)
+            marks += [found.st_ino, found.st_ctime_ns]
+            pending.append(os.path.join(os.path.dirname(path), os.readlink(path)))  # noqa: PTH115, PTH118, PTH120
+        above = os.path.dirname(path)  # noqa: PTH120
+        pending += [above] if above != path else []
+    return marks
 
 
 _acting: WeakKeyDictionary[type, list[tuple[str, Kind, Callable[[], object]]]] = WeakKeyDictionary()

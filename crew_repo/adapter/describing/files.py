@@ -59,7 +59,7 @@ def changed_file(definition: Definition, policy: TaskPolicy, memo: Memo) -> str 
     for read in definition.files:
         now = _look(memo, Path(read.file))
         if now != (read.found, read.mark):
-            return f"{read.path.removeprefix('file:')} {_what_happened(read, now[0])}"
+            return _told(read.path, _what_happened(read, now[0]))
     return _appeared(definition, policy)
 
 
@@ -69,8 +69,16 @@ def _appeared(definition: Definition, policy: TaskPolicy) -> str | None:
     for name, file in find_files(policy.paths).items():
         counts = f"file:{name}" not in opaque and not policy.ignores(f"file:{name}") and not file.is_dir()
         if counts and os.path.abspath(file) not in known:  # noqa: PTH100 - links stay
-            return f"{name} appeared"
+            return _told(f"file:{name}", "appeared")
     return None
+
+
+def _told(path: str, fate: str) -> str:
+    remedy = f'leave it out with TaskPolicy(ignore=("{path}",))'
+    if path.startswith("file:"):
+        remedy = "take it out of TaskPolicy(files=...)"
+    what = f"{path.removeprefix('file:')} {fate} while the task was being executed"
+    return f"{what}; if the task itself writes it, {remedy}"
 
 
 def _look(memo: Memo, file: Path) -> tuple[str, tuple[int, ...]]:

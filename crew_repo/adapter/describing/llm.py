@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from crewai import LLM
@@ -104,21 +105,27 @@ def _is_plumbing(name: str, value: object) -> bool:
 
 
 def _add_client(parts: Parts, path: str, llm: BaseLLM) -> None:
-    """Where the LLM asks and what its client adds, by the client that it has; what of the user's hangs on that.
+    """Where the LLM asks and what its clients add, by the clients that it has; what of the user's hangs on those.
 
+    A native async run asks through a client of its own, which differs where somebody has changed one of the two.
     LiteLLM has no client: of it, the environment variables count that name an endpoint or a region.
     """
     given = dict(getattr(llm, "client_params", None) or {})
-    client = _client(parts, llm)
-    where = client_address(client) or next((str(at) for name in _ENDPOINTS if (at := getattr(llm, name, None))), "")
+    clients = _clients(parts, llm)
+    where = _addresses(llm, clients)
     if where:
-        parts.json(f"{path}.endpoint", endpoint(where))
-    headers = client_headers(client) if client is not None else {}
-    for said in (getattr(llm, "default_headers", None), given.pop("default_headers", None)):
-        headers = {**acting_headers(said), **headers}
+        parts.json(f"{path}.endpoint", where if len(where) > 1 else where[0])
+    headers: dict[str, str] = {}
+    for said in (given.pop("default_headers", None), getattr(llm, "default_headers", None)):
+        headers.update(acting_headers(said))
+    for client in clients:
+        headers.update(client_headers(client))
     _add_headers(parts, f"{path}.headers", headers)
     _add_parameters(parts, f"{path}.client_params", given)
-    _add_hanging(parts, f"{path}.client", client, [getattr(llm, "interceptor", None), *given.values()])
+    besides = [getattr(llm, "interceptor", None), *given.values()]
+    for client, name in zip(clients, ("client", "async_client"), strict=False):
+        _add_hanging(parts, f"{path}.{name}", client, besides)
+    _add_hanging(parts, f"{path}.replaced", SimpleNamespace(**_replaced_methods(llm)), [])
     if isinstance(llm, LLM):
         _add_environment(parts, llm)
 
@@ -132,11 +139,32 @@ def _add_hanging(parts: Parts, path: str, client: object, besides: list[object])
     return parts.value(path, [tuple(place) for place in hanging]) if hanging else None
 
 
-def _client(parts: Parts, llm: BaseLLM) -> object | None:
-    """The client of CrewAI's own making; one of the user's is a part of the LLM like others."""
+def _addresses(llm: BaseLLM, clients: Sequence[object]) -> list[str]:
+    """Where it asks: the addresses of its clients, and what its own class names beside them; else what it was given."""
+    known = crewais_names(type(llm))
+    built = [address for client in clients if (address := client_address(client))]
+    given = [getattr(llm, name, None) for name in _ENDPOINTS if not built or name not in known]
+    return list(dict.fromkeys([*built, *(endpoint(str(at), query=True) for at in given if at and _is_address(at))]))
+
+
+def _is_address(value: object) -> bool:
+    """Whether a value is a text or a URL of httpx, pydantic or yarl."""
+    return isinstance(value, str) or type(value).__name__.lower().endswith("url")
+
+
+def _replaced_methods(llm: BaseLLM) -> dict[str, object]:
+    """The functions that somebody has put on the object in place of its class's methods: `llm.call = cached`."""
+    methods = {name: value for name, value in vars(llm).items() if callable(getattr(type(llm), name, None))}
+    others = {*type(llm).model_fields, private.usage_tracker_name()}  # a run puts the tracker there itself
+    return {name: value for name, value in methods.items() if name not in others}
+
+
+def _clients(parts: Parts, llm: BaseLLM) -> list[object]:
+    """The clients of CrewAI's own making, the synchronous one first; one of the user's is a part like others."""
     if "_client" not in crewais_names(type(llm)):
-        return None
-    return private.model_client(llm) or parts.memo.client(llm, private.made_model_client)
+        return []
+    made = private.model_client(llm) or parts.memo.client(llm, private.made_model_client)
+    return [made, private.async_model_client(llm)]
 
 
 def _add_environment(parts: Parts, llm: BaseLLM) -> None:
@@ -147,7 +175,7 @@ def _add_environment(parts: Parts, llm: BaseLLM) -> None:
     for name, value in sorted(os.environ.items()):
         acts = name.startswith(prefixes) and _PLACE_WORDS & set(name.lower().split("_"))
         if acts and not is_secret(name, value):
-            parts.value(f"environment:{name}", endpoint(value) if "://" in value else value)
+            parts.value(f"environment:{name}", endpoint(value, query=True) if "://" in value else value)
 
 
 def _add_response_format(parts: Parts, path: str, response_format: Any) -> None:
@@ -189,13 +217,14 @@ def _add_code(parts: Parts, path: str, llm: BaseLLM) -> None:
         if is_secret(name, values[name]):
             parts.signer(f"{path}.{name}", values[name])
     for name in sorted(own - written_at_work(type(llm)) - only_failing(type(llm))):
-        value = acting_headers(values[name]) if name.endswith("headers") else values[name]
+        are_headers = name.endswith("headers") and isinstance(values[name], (Mapping, list, tuple, str))
+        value = acting_headers(values[name]) if are_headers else values[name]
         parts.member(f"{path}.{name}", value, llm)
 
 
 def _is_own_plumbing(name: str, value: object) -> bool:
     """Whether a name is plumbing of a user's own class, whose other names are its own: `model_id` may well act."""
-    return name in _OWN_PLUMBING or name in _ENDPOINTS or is_secret(name, value)
+    return name in _OWN_PLUMBING or (name in _ENDPOINTS and _is_address(value)) or is_secret(name, value)
 
 
 def _is_inherited(name: str, known: Collection[str]) -> bool:

@@ -6,11 +6,9 @@ at the boundary, beside the context.
 
 from __future__ import annotations
 
-import ast
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from crewai.agents.agent_builder.base_agent import BaseAgent
 from pydantic import BaseModel
 
 from crew_repo.adapter.describing.components import Parts
+from crew_repo.adapter.describing.server_files import MOST_FILES, named_apart, server_files
 from crew_repo.adapter.describing.tool import schema_of
 from crew_repo.adapter.interpolation import TaskView
 from crew_repo.hashing import acting_headers, digest, endpoint, left_out
@@ -127,67 +126,17 @@ def _relative(arg: str) -> str:
 
 
 def _add_files(parts: Parts, path: str, members: dict[str, Any]) -> None:
-    """The content of each file in a server's command line, and of the Python modules that it runs and imports."""
-    if isinstance(members.get("command"), str):
-        command = [members["command"], *(members.get("args") or [])]
-        folder = Path.cwd() / (members.get("cwd") or "")
-        for file in _with_imports(dict.fromkeys(_files(command, folder)), folder):
-            parts.file(f"{path}.file:{file.name}", file)
-
-
-def _files(command: Sequence[str], folder: Path) -> Iterator[Path]:
-    """Files are looked for from where the server works, and from folders that stand before them: `uv --directory ...`.
-
-    Of the command itself, only what stands in the working folder counts: a script of one's own.
-    """
-    folders, before = [folder], ""
-    for position, arg in enumerate(command):
-        given = arg.rpartition("=")[2]
-        places = [folder / given for folder in folders] if given else []
-        if position or any(Path.cwd() in place.resolve().parents for place in places):
-            yield from (place for place in places if os.path.isfile(place))  # noqa: PTH113 - any text may be no path
-        if position:
-            folders += [place for place in places if os.path.isdir(place)]  # noqa: PTH112
-        if before == "-m":
-            yield from (file for folder in folders for file in _of_module(folder, arg))
-        before = arg
-
-
-def _of_module(folder: Path, name: str) -> list[Path]:
-    """The files of a module in a folder: with a dot, or a folder of its name, those of the whole package."""
-    top = name.partition(".")[0]
-    if not top.isidentifier():
-        return []
-    if (folder / top).is_dir():
-        return sorted((folder / top).rglob("*.py"))
-    return [folder / f"{top}.py"] if (folder / f"{top}.py").is_file() else []
-
-
-def _with_imports(files: Iterable[Path], folder: Path) -> list[Path]:
-    """Files, with what those in Python import from beside them, or from where the server works."""
-    found = list(files)
-    for file in found:
-        if file.suffix == ".py":
-            places = (file.parent, folder)
-            read = (each for name in _imported(file) for place in places for each in _of_module(place, name))
-            found += [each for each in dict.fromkeys(read) if each not in found]
-    return found
-
-
-def _imported(file: Path) -> tuple[str, ...]:
-    """The names of the modules that a file imports anywhere; none if it cannot be read."""
-    try:
-        return _names_imported(file.read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError):
-        return ()
-
-
-@lru_cache(maxsize=256)
-def _names_imported(source: bytes) -> tuple[str, ...]:
-    nodes = list(ast.walk(ast.parse(source)))
-    named = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    whole = (node for node in nodes if isinstance(node, ast.ImportFrom) and not node.level)
-    return (*named, *(node.module for node in whole if node.module))
+    """The content of each file that a server is started with, and of what these name."""
+    if not isinstance(members.get("command"), str):
+        return
+    command = [members["command"], *(members.get("args") or [])]
+    given = _given_variables(members.get("env") or {})
+    variables = {name: text for name, text in given.items() if not left_out(name, text)}
+    files = server_files(command, variables, Path.cwd() / (members.get("cwd") or ""))
+    if len(files) > MOST_FILES:
+        parts.opaque(f"{path}.files", f"its folders have more than {MOST_FILES} files")
+    for name, file in named_apart(files[:MOST_FILES]):
+        parts.file(f"{path}.file:{name}", file)
 
 
 def _open_part(arg: str, before: str) -> str:

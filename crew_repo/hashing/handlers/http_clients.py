@@ -7,7 +7,7 @@ they are named like secrets or only say who asks, or which request it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -16,11 +16,16 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from crew_repo.canonical import SCALARS, Encoded, canonical
 from crew_repo.code.ownership import qualified_name
 from crew_repo.hashing.as_first_seen import kept_members
-from crew_repo.hashing.attachments import Hanging, answers_itself, hanging_on, looks_through
+from crew_repo.hashing.attachments import Hanging, answers_itself, hanging_on, looks_through, members_to_look_through
 from crew_repo.hashing.dispatch import handler_for, handles_named
-from crew_repo.hashing.handlers.resources import library_class, library_state, with_what_the_user_adds
-from crew_repo.introspection import instance_state
+from crew_repo.hashing.handlers.resources import (
+    library_class,
+    library_state,
+    whole_library_state,
+    with_what_the_user_adds,
+)
 from crew_repo.secrets.finding import hand_over
+from crew_repo.secrets.forms import is_key
 from crew_repo.secrets.names import is_secret
 
 if TYPE_CHECKING:
@@ -38,7 +43,8 @@ _NOISE = re.compile(
     r"user-agent|accept-encoding|connection|date|content-length|traceparent|tracestate|x-goog-api-client"
     r"|x-stainless-.*|(?:.*-)?(?:request|correlation|trace|span|transaction|session|operation|idempotency)-?(?:id|key)"
 )
-_ADMISSION = re.compile(r"(bearer|basic|digest|negotiate|token|apikey) ", re.IGNORECASE)
+# A scheme of admission and what is admitted; `basic plan` and `token limit` are words.
+_ADMISSION = re.compile(r"(?i:bearer|digest|negotiate|apikey) |(?i:basic|token) (?![A-Z]?[a-z]{1,15}\b)")
 
 
 @looks_through
@@ -55,10 +61,11 @@ def _http_client(_: Walker, value: Any, path: str) -> Parts:
     """Its class's name, its address and settings, and everything of the user's that hangs on it."""
     hand_over(value)
     encoded: list[Encoded] = ["http client", qualified_name(library_class(type(value))), client_address(value)]
-    said = _settings(value)
+    said = {**_settings(value), **({"follows": True} if getattr(value, "follow_redirects", None) is True else {})}
     if said:
         encoded.append((yield said, path))
-    return [*encoded, *(yield from encoded_hanging(hanging_on(library_state(value), settings=_nested_settings), path))]
+    hanging = hanging_on(whole_library_state(value), besides=[value], settings=_nested_settings)
+    return [*encoded, *(yield from encoded_hanging(hanging, path))]
 
 
 @answers_itself
@@ -86,10 +93,9 @@ def encoded_hanging(found: list[Hanging], path: str) -> Parts:
 
 
 def hangs_on_client(client: object, besides: Iterable[object] = ()) -> list[Hanging]:
-    """The user's code and settings in a client of HTTP, `besides` left out; of any other object nothing."""
-    if client is None or handler_for(type(client)) is not _http_client:
-        return []
-    return hanging_on(instance_state(client), besides=list(besides), settings=_nested_settings)
+    """The user's code and settings in a client of a library's, `besides` left out."""
+    members = {} if client is None else members_to_look_through(client)
+    return hanging_on(members, besides=[client, *besides], settings=_nested_settings)
 
 
 def _nested_settings(value: Any) -> dict[str, object]:
@@ -97,12 +103,20 @@ def _nested_settings(value: Any) -> dict[str, object]:
 
 
 def _settings(client: Any) -> dict[str, object]:
-    """The query and the headers that a client sends with every request."""
+    """The query and the headers that a client sends with every request, and the socket that it asks."""
     held = library_state(client)
     asked = next((held[name] for name in _QUERIES if held.get(name)), None)
     said = {"query": _pairs(asked)} if asked else {}
-    headers = client_headers(client)
-    return {**said, **({"headers": headers} if headers else {})}
+    settings = {"headers": client_headers(client), "socket": _socket(client)}
+    return {**said, **{name: some for name, some in settings.items() if some}}
+
+
+def _socket(client: Any) -> object:
+    """The path of a socket on this machine, of httpx and aiohttp."""
+    for names in ("_pool._uds", "_path"):
+        with suppress(AttributeError):
+            return attrgetter(names)(client)
+    return None
 
 
 def _pairs(query: Any) -> object:
@@ -110,8 +124,17 @@ def _pairs(query: Any) -> object:
     if isinstance(query, str):
         query = parse_qsl(query, keep_blank_values=True)
     with suppress(Exception):
-        return dict(query.multi_items() if hasattr(query, "multi_items") else query)
+        given = query.multi_items() if hasattr(query, "multi_items") else query
+        return dict(given) if isinstance(given, Mapping) else _by_name(given)
     return query
+
+
+def _by_name(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    """Pairs as a mapping; a name that comes more than once has all its values."""
+    found: dict[Any, list[Any]] = {}
+    for name, value in pairs:
+        found.setdefault(name, []).append(value)
+    return {name: values if len(values) > 1 else values[0] for name, values in found.items()}
 
 
 def client_headers(client: object) -> dict[str, str]:
@@ -121,14 +144,27 @@ def client_headers(client: object) -> dict[str, str]:
 
 
 def acting_headers(headers: Any) -> dict[str, str]:
-    """The headers (a mapping or pairs) that may act on an answer, by their names in lower case.
+    """The headers (a mapping, pairs or lines) that may act on an answer, by their names in lower case.
 
     Left out are secrets, by their names or because they begin with a scheme of admission, who asks, and which request
     it is.
     """
-    pairs = headers.items() if isinstance(headers, Mapping) else headers if isinstance(headers, (list, tuple)) else ()
-    said = [(_text(pair[0]).lower(), _text(pair[1])) for pair in pairs if isinstance(pair, (list, tuple)) and pair[1:]]
-    return {name: value for name, value in sorted(said) if not _is_left_out(name, value)}
+    acting: dict[str, str] = {}
+    for name, value in sorted(_header_pairs(headers)):
+        if not _is_left_out(name, value):
+            acting[name] = f"{acting[name]}, {value}" if name in acting else value
+    return acting
+
+
+def _header_pairs(headers: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(headers, Mapping):
+        headers = list(headers.items())
+    elif isinstance(headers, str):
+        headers = headers.splitlines()
+    for one in headers if isinstance(headers, (list, tuple)) else ():
+        pair = one.partition(":")[::2] if isinstance(one, str) else one
+        if isinstance(pair, (list, tuple)) and pair[1:]:
+            yield _text(pair[0]).strip().lower(), _text(pair[1]).strip()
 
 
 def _is_left_out(name: str, value: str) -> bool:
@@ -157,9 +193,11 @@ def _host_address(client: object) -> str:
 
 
 def endpoint(url: str, *, query: bool = False) -> str:
-    """Scheme, host, port and path of a URL, without user or fragment; with its query minus secrets if asked."""
+    """Scheme, host, port and path of a URL, without user, keys or fragment; with its query minus secrets if asked."""
     parts = urlsplit(url if "://" in url else f"//{url}")
     host = parts.netloc.rpartition("@")[2].lower()
-    plain = f"{parts.scheme}://{host}{parts.path.rstrip('/')}"
-    kept = sorted((k, "" if is_secret(k, v) else v) for k, v in parse_qsl(parts.query, keep_blank_values=True))
+    path = "/".join("" if is_key(part) else part for part in parts.path.rstrip("/").split("/"))
+    plain = f"{parts.scheme}://{host}{path}"
+    asked = parse_qsl(parts.query, keep_blank_values=True)
+    kept = sorted((name, "" if is_secret(name, value) or is_key(value) else value) for name, value in asked)
     return f"{plain}?{urlencode(kept)}" if query and kept else plain

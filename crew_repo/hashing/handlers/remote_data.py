@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from operator import attrgetter
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from crew_repo.canonical import SCALARS, Encoded
 from crew_repo.code.ownership import is_own_class, qualified_name
-from crew_repo.hashing.attachments import Hanging, hanging_on, leads_nowhere
+from crew_repo.hashing.attachments import Hanging, hanging_on, hooks_of, leads_nowhere
 from crew_repo.hashing.dispatch import handles_named
 from crew_repo.hashing.handlers.http_clients import encoded_hanging
 from crew_repo.introspection import instance_state
@@ -39,11 +38,6 @@ _PLACE = re.compile(
 _SETTINGS = re.compile(
     r"_*(.*_)?(settings|config|options|kwargs|url|bind|meta|endpoint|client|server|system|pool|engine|info|transport"
     r"|sync_engine|sync_session|node_pool|seeds|seed_nodes)"
-)
-# Of botocore, SQLAlchemy, pymongo and psycopg.
-_HOOKS = (
-    *("meta.events", "dispatch", "pool.dispatch", "bind.dispatch", "bind.pool.dispatch", "sync_engine.dispatch"),
-    *("_event_listeners", "_notice_handlers"),
 )
 _MEMORY = {":memory:"}
 _DEEPEST = 5
@@ -71,7 +65,7 @@ def _handle(walker: Walker, value: object, path: str) -> Steps:
         return walker.hidden(value, path, _IN_MEMORY)
     if not places or any(map(is_own_class, type(value).__mro__)):
         return walker.hidden(value, path, _UNREADABLE)
-    hooks = hanging_on(_hooks(value))
+    hooks = hanging_on(hooks_of(value))
     encoded = _elsewhere(walker, value, path, places)
     return _with_hooks(encoded, hooks, path) if hooks else encoded
 
@@ -86,15 +80,6 @@ def _elsewhere(walker: Walker, value: object, path: str, places: Sequence[tuple[
 
 def _with_hooks(encoded: list[Encoded], hooks: list[Hanging], path: str) -> Parts:
     return [*encoded, *(yield from encoded_hanging(hooks, path))]
-
-
-def _hooks(value: object) -> dict[str, object]:
-    """Where clients keep the functions that they call on the way; what else they hold comes and goes with use."""
-    found: dict[str, object] = {}
-    for names in _HOOKS:
-        with suppress(Exception):
-            found[names] = attrgetter(names)(value)
-    return found
 
 
 def _is_in_memory(places: list[tuple[str, str]]) -> bool:

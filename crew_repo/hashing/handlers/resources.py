@@ -16,18 +16,19 @@ from crew_repo.canonical import Encoded
 from crew_repo.code.name_usage import assigned_in
 from crew_repo.code.ownership import is_own_class, qualified_name
 from crew_repo.hashing.as_first_seen import attributes_of, kept_members
-from crew_repo.hashing.attachments import hanging_on, leads_nowhere
+from crew_repo.hashing.attachments import hanging_on, leads_nowhere, plain_arguments
 from crew_repo.hashing.dispatch import handles, handles_named
-from crew_repo.introspection import instance_state
+from crew_repo.introspection import instance_state, whole_state
 
 if TYPE_CHECKING:
     from crew_repo.hashing.dispatch import Parts, Steps
     from crew_repo.hashing.walker import Walker
 
-__all__ = ["library_class", "library_state", "with_what_the_user_adds"]
+__all__ = ["library_class", "library_state", "whole_library_state", "with_what_the_user_adds"]
 
 # Of a thread, of a timer, and of a pool of threads or processes.
 _WORK = {"_target", "_args", "_kwargs", "function", "args", "kwargs", "_initializer", "_initargs"}
+_ARGUMENTS = (("_args", "args", "_initargs"), ("_kwargs", "kwargs"))
 _STANDARD_STREAMS = frozenset({"<stdin>", "<stdout>", "<stderr>"})
 
 
@@ -53,6 +54,12 @@ def library_state(value: object) -> dict[str, Any]:
     if not any(map(is_own_class, type(value).__mro__)):
         return held
     return {name: part for name, part in held.items() if name in _library_names(type(value))}
+
+
+def whole_library_state(value: object) -> dict[str, Any]:
+    """The attributes of an object that are a library's, and what that library's cached properties keep."""
+    known = frozenset().union(*(vars(base) for base in type(value).__mro__ if not is_own_class(base)))
+    return {**{name: part for name, part in whole_state(value).items() if name in known}, **library_state(value)}
 
 
 def _library_names(kind: type) -> frozenset[str]:
@@ -95,15 +102,19 @@ def _stateless(_walker: Walker, value: object, _path: str) -> list[Encoded]:
 @handles_named("concurrent.futures._base.Executor")
 @with_what_the_user_adds
 def _thread(walker: Walker, value: object, path: str) -> Parts:
-    """Stateless, unless it calls the user's code: that counts as it was given, since a thread forgets it at its end."""
-    kept = kept_members(value, _work_of(value), ["work"], _work_of, path)
+    """Stateless, but for what it calls: that counts as it was given, since a thread forgets it at its end."""
+    kept = kept_members(value, _work_of(value), ["said", "work"], _work_of, path)
     return ["stateless", qualified_name(library_class(type(value))), *(yield from walker.members(kept, path))]
 
 
 def _work_of(thread: object) -> dict[str, object]:
-    """The call of a thread, a timer or a pool, with its arguments, if code of the user's is in it."""
+    """The call of a thread, a timer or a pool, with its arguments; of a library's function only texts and numbers."""
     work = {name: some for name, some in instance_state(thread).items() if name in _WORK}
-    return {"work": work} if hanging_on(work) else {}
+    if hanging_on(work):
+        return {"work": work}
+    args, keywords = (next((work[name] for name in names if work.get(name)), None) for names in _ARGUMENTS)
+    said = plain_arguments(functools.partial(print, *(args or ()), **(keywords or {})))
+    return {"said": said} if said else {}
 
 
 @handles(ContextVar)

@@ -1,0 +1,207 @@
+"""The files that a server on this machine is made of: its command line and variables name them, and they each other.
+
+A name may stand alone, behind an option (`--config=a.json`), before an object in it (`server.py:mcp`), or in a shell's
+command. Python is followed by its imports; scripts of a shell and of JavaScript by the names of code that they mention.
+What a server merely opens while it works is not known, nor is what it writes: logs do not count.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+
+__all__ = ["MOST_FILES", "named_apart", "server_files"]
+
+MOST_FILES = 1_000  # of a folder; where there are more, it is said that the server cannot be hashed
+
+_SCRIPTS = (".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".tsx", ".jsx", ".sh", ".bash")
+_CODE = frozenset({".py", ".json", *_SCRIPTS})
+_PROJECTS = frozenset({"pyproject.toml", "package.json", "uv.lock", "package-lock.json", "setup.py"})
+_WRITTEN = frozenset({".log", ".pid", ".lock", ".pyc"})
+_TOOLS = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
+_PROGRAMS = frozenset({"bin", "sbin", "scripts", "shims"})  # folders of what is installed
+_LARGEST = 2_000_000  # bytes of a script that is looked through; what is larger is a bundle
+_MENTIONED = re.compile(r"\.{1,2}/[\w@./+-]+|[\w@/+-][\w@./+-]*\.(?:py|[mc]?[jt]s|[jt]sx|sh|bash)\b")
+
+
+def server_files(command: Sequence[str], variables: Mapping[str, str], folder: Path) -> list[Path]:
+    """Every file that a server is started with, each once; `folder` is where it works.
+
+    Of a folder with more than `MOST_FILES` files, one more than that.
+    """
+    paths = [folder / name for name in variables.get("PYTHONPATH", "").split(os.pathsep) if name]
+    given = [folder / name for value in variables.values() for name in _readings(value)]
+    named = dict.fromkeys([*_named(command, folder), *(file for file in given if _is_read(file))])
+    return _with_what_they_name(named, [folder, *paths])
+
+
+def named_apart(files: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    """Files by their names without folders; the second of a name is `name#2`."""
+    counted: Counter[str] = Counter()
+    for file in files:
+        counted[file.name] += 1
+        yield (file.name if counted[file.name] == 1 else f"{file.name}#{counted[file.name]}"), file
+
+
+def _named(command: Sequence[str], folder: Path) -> list[Path]:
+    """Files are looked for from where the server works, and from folders that stand before them: `uv --directory ...`.
+
+    A folder inside the working one in which nothing is named counts as a whole: a project to run, or data to serve.
+    """
+    folders, before = [folder], ""
+    found = dict.fromkeys(place for place in [folder / command[0]] if _is_ones_own(place))
+    words = [word for arg in command[1:] for word in _words(arg)]
+    for arg in words:
+        places = [at / name for name in _readings(arg) for at in folders]
+        found.update(dict.fromkeys(place for place in places if _is_read(place)))
+        for at, name in [(at, name) for at in folders for name in _modules(arg, before)]:
+            found.update(dict.fromkeys(_of_module(at, name)))
+        folders += [place for place in places if os.path.isdir(place)]  # noqa: PTH112 - any text may be no path
+        before = arg
+    whole = [at for at in folders if _is_inside(at) and not any(at in file.parents for file in found)]
+    return list(dict.fromkeys([*found, *(file for at in whole for file in _contents(at))]))
+
+
+def _words(arg: str) -> list[str]:
+    """An argument, or the words of a shell's command in it."""
+    if not re.search(r"\s", arg):
+        return [arg]
+    try:
+        return [arg, *(word.rstrip(";") for word in shlex.split(arg))]
+    except ValueError:  # a quote that does not end
+        return [arg, *arg.split()]
+
+
+def _readings(word: str) -> list[str]:
+    """The names that a word may have in it: behind an option, and before or behind a colon."""
+    value = word.rpartition("=")[2]
+    return [name for name in dict.fromkeys((value, *value.split(":"))) if name]
+
+
+def _modules(arg: str, before: str) -> list[str]:
+    """The module behind `-m`, and that of `module:object`."""
+    name, colon, _ = arg.partition(":")
+    return [arg] if before == "-m" else [name] if colon and not name.endswith(".py") else []
+
+
+def _is_read(file: Path) -> bool:
+    return file.suffix not in _WRITTEN and os.path.isfile(file)  # noqa: PTH113 - any text may be no path
+
+
+def _is_ones_own(command: Path) -> bool:
+    """Whether a command is a file in the working folder, or one that is not where programs are installed."""
+    if not _is_read(command):
+        return False
+    inside = Path.cwd() in command.resolve().parents
+    return inside or command.parent.name.lower() not in _PROGRAMS
+
+
+def _is_inside(folder: Path) -> bool:
+    return Path.cwd().resolve() in folder.resolve().parents
+
+
+def _contents(folder: Path) -> Iterator[Path]:
+    """All files of a folder but hidden and written ones; of a project its code, and what says of what it is made."""
+    is_project = any((folder / name).is_file() for name in _PROJECTS)
+    found = (file for file in _files_below(folder) if _is_read(file))
+    counting = (file for file in found if not is_project or file.suffix in _CODE or file.name in _PROJECTS)
+    return islice(counting, MOST_FILES + 1)
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    for at, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name not in _TOOLS and not name.startswith("."))
+        yield from (Path(at, name) for name in sorted(files) if not name.startswith("."))
+
+
+def _of_module(folder: Path, name: str) -> list[Path]:
+    """The files of a module in a folder: with a dot, or a folder of its name, those of the whole package."""
+    top = name.partition(".")[0]
+    if not top.isidentifier():
+        return []
+    if (folder / top).is_dir():
+        return sorted((folder / top).rglob("*.py"))
+    return [folder / f"{top}.py"] if (folder / f"{top}.py").is_file() else []
+
+
+def _with_what_they_name(files: Iterable[Path], places: Sequence[Path]) -> list[Path]:
+    """Files, with the code that those which are code name, from beside them or from where a server looks."""
+    found = dict.fromkeys(map(_plain, files))
+    pending = list(found)
+    while pending:
+        file = pending.pop(0)
+        more = _imported(file, places) if file.suffix == ".py" else _mentioned(file, places)
+        new = [each for each in dict.fromkeys(map(_plain, more)) if each not in found]
+        found.update(dict.fromkeys(new))
+        pending += new
+    return list(found)
+
+
+def _plain(file: Path) -> Path:
+    """A path without the way back in it; links stay."""
+    return Path(os.path.normpath(file))
+
+
+def _imported(file: Path, places: Sequence[Path]) -> Iterator[Path]:
+    """The modules that a Python file imports anywhere; none if it cannot be read."""
+    try:
+        names, added = _names_imported(file.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return
+    around = [file.parent, *places]
+    around += [at / name for at in (file.parent, file.parent.parent, *places) for name in added]
+    for level, name in names:
+        for at in around if not level else [[file.parent, *file.parents[1:]][level - 1]]:
+            yield from _of_module(at, name)
+
+
+@lru_cache(maxsize=256)
+def _names_imported(source: bytes) -> tuple[tuple[tuple[int, str], ...], tuple[str, ...]]:
+    """What a file imports, each with its leading dots; and the folders that it adds to those where it looks."""
+    names: list[tuple[int, str]] = []
+    added: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names += [(0, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [(node.level, name) for name in ([node.module] if node.module else [a.name for a in node.names])]
+        elif isinstance(node, ast.Call):
+            called, texts = ast.unparse(node.func), _texts(node)
+            if called.endswith(("import_module", "__import__")):
+                names += [(0, text) for text in texts[:1]]
+            elif called.startswith("sys.path."):
+                added += texts
+    return tuple(names), tuple(added)
+
+
+def _texts(node: ast.AST) -> list[str]:
+    constants = (each.value for each in ast.walk(node) if isinstance(each, ast.Constant))
+    return [value for value in constants if isinstance(value, str)]
+
+
+def _mentioned(file: Path, places: Sequence[Path]) -> Iterator[Path]:
+    """The code that a script mentions by a path: `./lib/a.js`, `require("./a")`, `python server.py`."""
+    try:
+        if (file.suffix and file.suffix not in _SCRIPTS) or file.stat().st_size > _LARGEST:
+            return
+        text = file.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return
+    for name in dict.fromkeys(_MENTIONED.findall(text)):
+        for at in (file.parent, *places):
+            yield from (each for each in _spelled(at / name) if each.suffix in _CODE and _is_read(each))
+
+
+def _spelled(path: Path) -> list[Path]:
+    """The files that JavaScript may mean by a name: without its suffix, or compiled from TypeScript."""
+    suffixes = ("", *_SCRIPTS, ".json")
+    as_typed = [path.with_suffix(".ts"), path.with_suffix(".tsx")] if path.suffix == ".js" else []
+    within = [path / f"index{suffix}" for suffix in _SCRIPTS]
+    return [*(path.with_name(path.name + suffix) for suffix in suffixes), *as_typed, *within]
