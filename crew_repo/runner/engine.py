@@ -78,10 +78,11 @@ class Engine:
         return Engine, (replace(self.settings, verbose=None),)
 
     def close(self) -> None:
-        """Write what could not be written before, and close the connections."""
-        if self._keeper is not None:
-            self._keeper.settle()
-        self.store.close()
+        """Write what could not be written before, and close the connections: as soon as all of it is written."""
+        if self._keeper is None:
+            self.store.close()
+        else:
+            self._keeper.close()
 
     def request(
         self,

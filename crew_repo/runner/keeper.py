@@ -48,6 +48,7 @@ class Keeper:
         self._runs: set[str] = set()
         self._leases: dict[tuple[str, str, int], Lease] = {}
         self._owed: list[Debt] = []
+        self._leaving = False
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -83,8 +84,9 @@ class Keeper:
         """Note what is about to be written, or could not be, until `forgive` says that it need not be any more.
 
         A finished task, which is paid for; a lease that could not be given back, and a run that could not be ended:
-        this process lives on, so nobody would take them for those of a dead one. The next runs here write it before
-        their first task, and what is owed until then is written when the repository is closed, or the process ends.
+        this process lives on, so nobody would take them for those of a dead one. The next runs in this process write
+        it before their first task, whichever repository they go through, and what is owed until then is written when
+        the repository is closed, or the process ends.
         """
         self._check_fork()
         debt = Debt(what, writing)
@@ -103,17 +105,34 @@ class Keeper:
                 _owing.discard(self)
 
     def pay_owed(self) -> None:
-        """Write what is owed, in the order in which it was to be written."""
+        """Write what this process owes to the state, through whichever repository, in the order it was to be written."""
+        others = [each for each in list(_owing) if each is not self and each.place == self.place]
+        for keeper in (*others, self):
+            keeper._pay_own()
+
+    def close(self) -> None:
+        """Write what is owed, and close the store: later, and for good then, if something cannot be written now."""
+        self._leaving = True
+        self._pay_own()
+
+    def _pay_own(self) -> None:
         for debt in self._unpaid():
             if not debt.tries:
                 self.forgive(debt)
                 log.error("%s was tried %d times and is lost", debt.what, _TRIES)
+        if self._leaving and not self._owed:
+            self._store.close()
 
     def settle(self) -> None:
         """Write what is owed for the last time; what cannot be written is named in an error message."""
         for debt in self._unpaid():
             self.forgive(debt)
             log.error("%s is lost, since this was the last try", debt.what)
+
+    @property
+    def place(self) -> str:
+        """Where the state is; one file has one, whatever links lead to it."""
+        return os.path.realpath(self._store.display_url)
 
     def _unpaid(self) -> Iterator[Debt]:
         """Write down each thing that is owed by now; what could not be written. An interrupt leaves all owed."""
