@@ -56,16 +56,15 @@ class Engine:
         leave_out_state(self.store.display_url)
         self._lock = threading.RLock()
         self._heartbeat: Heartbeat | None = None
-        self._unwritten = Unwritten()
+        self._unwritten = Unwritten(self.store)
         self._said: set[str] = set()
 
     def __reduce__(self) -> Any:
         return Engine, (replace(self.settings, verbose=None),)
 
     def close(self) -> None:
-        """Write what could not be written before, and close the connections."""
-        self._unwritten.settle()
-        self.store.close()
+        """Write what could not be written before, and close the connections: as soon as all of it is written."""
+        self._unwritten.close()
 
     def request(
         self,

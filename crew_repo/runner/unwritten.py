@@ -13,6 +13,7 @@ from functools import cache
 
 from crew_repo.errors import StoreError
 from crew_repo.model import NewRecord, Record
+from crew_repo.store import Store
 
 __all__ = ["Debt", "Finished", "Unwritten"]
 
@@ -33,20 +34,28 @@ class Debt:
 class Unwritten:
     """Debts of one process to one store, written as soon as they can be. A forked child owes nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._reset()
 
     def _reset(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._owed: list[Debt] = []
+        self._leaving = False
+
+    @property
+    def place(self) -> str:
+        """The place of the state; one file has one, whatever links lead to it."""
+        return os.path.realpath(self._store.display_url)
 
     def owe(self, what: str, writing: Callable[[], object]) -> Debt:
         """Note what is about to be written, or could not be, until `forgive` says that it need not be any more.
 
         A finished task, which is paid for; a lease that could not be given back, and a run that could not be ended:
-        this process lives on, so nobody would take them for those of a dead one. The next runs here write it before
-        their first task, and what is owed until then is written when the repository is closed, or the process ends.
+        this process lives on, so nobody would take them for those of a dead one. The next runs in this process write
+        it before their first task, whichever repository they go through, and what is owed until then is written when
+        the repository is closed, or the process ends.
         """
         self._check_fork()
         debt = Debt(what, writing)
@@ -65,11 +74,23 @@ class Unwritten:
                 _owing.discard(self)
 
     def pay(self) -> None:
-        """Write what is owed, in the order in which it was to be written."""
+        """Write what this process owes to the state, through whichever repository, in the order it was owed."""
+        others = [each for each in list(_owing) if each is not self and each.place == self.place]
+        for unwritten in (*others, self):
+            unwritten._pay_own()
+
+    def close(self) -> None:
+        """Write what is owed, and close the store: later, and for good then, if something cannot be written now."""
+        self._leaving = True
+        self._pay_own()
+
+    def _pay_own(self) -> None:
         for debt in self._unpaid():
             if not debt.tries:
                 self.forgive(debt)
                 log.error("%s was tried %d times and is lost", debt.what, _TRIES)
+        if self._leaving and not self._owed:
+            self._store.close()
 
     def settle(self) -> None:
         """Write what is owed for the last time; what cannot be written is named in an error message."""

@@ -750,14 +750,34 @@ def test_what_was_paid_for_while_the_file_could_not_be_written_is_recorded_on_cl
         assert [run.status for run in repo.runs()] == [RunStatus.FAILED]
 
 
-def test_what_cannot_be_written_on_closing_either_is_named_in_an_error_message(tmp_path, caplog):
-    """Nothing is lost in silence."""
+def test_what_cannot_be_written_on_closing_either_is_named_and_still_owed(tmp_path, caplog):
+    """Nothing is lost, and nothing fails in silence: the process's next run writes it, also in another repository."""
     model = Locking(model="m", file=str(tmp_path / "state.db"))
     with StateRepository(tmp_path / "state.db", busy_timeout_seconds=0.1) as repo, pytest.raises(StoreBusyError):
         repo.run(chain(model, 1), NOTES)
     model.let_go()
-    lost = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
-    assert any(text.startswith("task step-1 of run ") and text.endswith("is lost, since this was the last try") for text in lost)
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert any(text.startswith("task step-1 of run ") and "could not be written now" in text for text in said)
+    with StateRepository(tmp_path / "state.db") as later:
+        assert later.run(chain(model, 1), NOTES).run.reused == ["step-1"]
+        assert [run.status for run in later.runs()] == [RunStatus.COMPLETED, RunStatus.FAILED]
+    with pytest.raises(StoreError, match="is closed"):
+        repo.runs()
+
+
+def test_what_one_repository_could_not_write_is_written_by_the_next_run_through_another(tmp_path):
+    """Two repositories on one file, by two names: who has the debt may be another than who runs next."""
+    model = Locking(model="m", file=str(tmp_path / "state.db"))
+    (tmp_path / "state.db").touch()
+    (tmp_path / "link.db").symlink_to(tmp_path / "state.db")
+    with (
+        StateRepository(tmp_path / "state.db", busy_timeout_seconds=0.1) as first,
+        StateRepository(tmp_path / "link.db") as second,
+    ):
+        with pytest.raises(StoreBusyError):
+            first.run(chain(model, 1), NOTES)
+        model.let_go()
+        assert second.run(chain(model, 1), NOTES).run.reused == ["step-1"]
 
 
 def test_what_was_paid_for_while_the_file_could_not_be_written_is_recorded_when_the_process_ends(tmp_path):

@@ -6,15 +6,19 @@ import gc
 import logging
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from crew_repo.errors import StoreBusyError
 from crew_repo.runner import unwritten as unwritten_module
 from crew_repo.runner.unwritten import Unwritten
+from crew_repo.store import Store
 
 
-def test_what_is_tried_in_vain_is_named_once_and_keeps_nothing_else_waiting(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_tried_in_vain_is_named_once_and_keeps_nothing_else_waiting(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Three tries for each; what is owed beside it is written at the first."""
     tried: list[str] = []
 
@@ -22,7 +26,7 @@ def test_what_is_tried_in_vain_is_named_once_and_keeps_nothing_else_waiting(capl
         tried.append("refused")
         raise StoreBusyError("state.db is locked; try again")
 
-    unwritten = Unwritten()
+    unwritten = Unwritten(Store(f"sqlite:///{tmp_path / 'state.db'}"))
     unwritten.owe("task a", refused)
     unwritten.owe("task b", lambda: tried.append("written"))
     for _ in range(4):
@@ -33,10 +37,10 @@ def test_what_is_tried_in_vain_is_named_once_and_keeps_nothing_else_waiting(capl
     assert errors == ["task a was tried 3 times and is lost"]
 
 
-def test_what_is_owed_is_kept_until_it_is_written() -> None:
+def test_what_is_owed_is_kept_until_it_is_written(tmp_path: Path) -> None:
     """A repository that nobody has closed still writes what it owes when the process ends; else it may be forgotten."""
     written: list[str] = []
-    owing, clean = Unwritten(), Unwritten()
+    owing, clean = Unwritten(Store(f"sqlite:///{tmp_path / 'state.db'}")), Unwritten(Store(f"sqlite:///{tmp_path / 'state.db'}"))
     clean.forgive(clean.owe("task b", lambda: None))
     owing.owe("task a", lambda: written.append("a"))
     kept = [weakref.ref(owing), weakref.ref(clean)]
@@ -49,7 +53,7 @@ def test_what_is_owed_is_kept_until_it_is_written() -> None:
 
 
 @pytest.mark.parametrize("way", [Unwritten.pay, Unwritten.settle])
-def test_an_interrupt_while_writing_loses_nothing_that_is_owed(way: Callable[[Unwritten], None]) -> None:
+def test_an_interrupt_while_writing_loses_nothing_that_is_owed(tmp_path: Path, way: Callable[[Unwritten], None]) -> None:
     """Ctrl-C in the wait for a locked file: what was not written is still owed, in its order."""
     written: list[str] = []
     interrupts = [KeyboardInterrupt()]
@@ -59,7 +63,7 @@ def test_an_interrupt_while_writing_loses_nothing_that_is_owed(way: Callable[[Un
             raise interrupts.pop()
         written.append("first")
 
-    unwritten = Unwritten()
+    unwritten = Unwritten(Store(f"sqlite:///{tmp_path / 'state.db'}"))
     unwritten.owe("task a", first)
     unwritten.owe("task b", lambda: written.append("second"))
     with pytest.raises(KeyboardInterrupt):
