@@ -91,7 +91,7 @@ def assigned_in(cls: type) -> frozenset[str]:
 
 
 class _Notes:
-    """What was found by now, and which tests stand around what is visited."""
+    """Uses that were found by now, and which tests stand around what is visited."""
 
     def __init__(self) -> None:
         self.tests: list[set[Chain]] = []

@@ -78,7 +78,7 @@ class StoredResult:
 
 @dataclass(frozen=True, slots=True)
 class NewRecord:
-    """A finished task that is to be kept."""
+    """A finished task that is to be kept. `model`: the name of the model that answered, where it has one."""
 
     workflow_id: str
     crew_name: str
@@ -99,6 +99,7 @@ class NewRecord:
     hash_format: int
     not_restorable: str | None = None
     origin: str = "model"
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

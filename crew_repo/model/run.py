@@ -115,7 +115,11 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class TaskState:
-    """The current state of one task of one workflow: a row of `task_state`."""
+    """The current state of one task of one workflow: a row of `task_state`.
+
+    `started_at`: since when it is executed, or was. `in_crew`: whether the crew of the newest run has a task of this
+    name, None where that is not known.
+    """
 
     workflow_id: str
     crew_name: str
@@ -131,6 +135,9 @@ class TaskState:
     error: str | None
     run_id: str
     record_id: int | None = None
+    started_at: datetime | None = None
+    model: str | None = None
+    in_crew: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

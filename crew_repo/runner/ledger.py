@@ -51,10 +51,15 @@ class Ledger:
         self._task_runs: dict[int, TaskRun] = {}
         self._buffered: list[TaskRun] = []
 
-    def start(self, names: Sequence[str]) -> None:
-        """Write that the run has begun, and keep its heartbeat going."""
+    def start(self, names: Sequence[str], recorded: Sequence[str]) -> None:
+        """Write that the run has begun, and keep its heartbeat going.
+
+        `names` are those of the tasks, `recorded` all under which it may record something.
+        """
         log.info("run %s of workflow %r: %s", self.run_id, self.workflow_id, ", ".join(names))
-        self._store.start_run(self.run_id, self.workflow_id, self.crew_name, utc_now(), self.owner, adapter.facts())
+        self._store.start_run(
+            self.run_id, self.workflow_id, self.crew_name, utc_now(), self.owner, adapter.facts(), recorded
+        )
         self._heartbeat.hold_run(self.run_id)
 
     def end(

@@ -56,7 +56,7 @@ def _hand_on_to_threads() -> None:
             _started_in[self] = places
         start(self)
 
-    @wraps(submit)
+    @wraps(submit)  # type: ignore[arg-type]
     def submit_inside(self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         places = _places()
         if not places:

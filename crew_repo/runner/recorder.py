@@ -116,6 +116,7 @@ class Recorder:
             usage=usage,
             hash_format=FORMAT,
             not_restorable=self._changed_meanwhile(ticket) or not_restorable,
+            model=adapter.without_secrets(self._memo.hidden, ticket.model),
         )
 
     def _changed_meanwhile(self, ticket: Ticket) -> str | None:

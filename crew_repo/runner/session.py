@@ -80,7 +80,7 @@ class Session:
     @contextmanager
     def recorded(self) -> Iterator[None]:
         """Around the kickoff: writes the run down before anything is executed, and how it ended if it raises."""
-        self._ledger.start(self._decider.names)
+        self._ledger.start(self._decider.names, adapter.recorded_names(self._crew))
         try:
             with self._decider.work.under_way():
                 self._look()

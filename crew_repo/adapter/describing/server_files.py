@@ -164,7 +164,7 @@ def _imported(file: Path, places: Sequence[Path]) -> Iterator[Path]:
 
 @lru_cache(maxsize=256)
 def _names_imported(source: bytes) -> tuple[tuple[tuple[int, str], ...], tuple[str, ...]]:
-    """What a file imports, each with its leading dots; and the folders that it adds to those where it looks."""
+    """Imports of a file, each with its leading dots; and the folders that it adds to those where it looks."""
     names: list[tuple[int, str]] = []
     added: list[str] = []
     for node in ast.walk(ast.parse(source)):
