@@ -261,12 +261,11 @@ def show_run(repo: StateRepository, crew: Crew, inputs: dict[str, str], claim: s
 
 
 def crash(db: Path) -> None:
-    """Start the other claim in another process, and kill that as soon as three tasks are recorded."""
+    """Start the other claim in another process, and kill that in a task, as soon as three others are recorded."""
     child = multiprocessing.get_context("spawn").Process(target=run_second_claim, args=(db,))
     child.start()
-    while child.is_alive() and len(finished(db)) < 3:
+    while child.is_alive() and not (len(finished(db)) >= 3 and under_way(db)):
         time.sleep(0.02)
-    time.sleep(0.1)  # well into the next task
     child.kill()
     child.join()
     print(f"   ended with exit code {child.exitcode}; recorded: {', '.join(finished(db))}")
@@ -280,7 +279,16 @@ def run_second_claim(db: Path) -> None:
 
 def finished(db: Path) -> list[str]:
     """The tasks of the other claim that are recorded, asked of the file as anybody might."""
-    sql = "select task_name from task_state where workflow_id = ? and output is not null order by position"
+    return names_in(db, "select task_name from task_state where workflow_id = ? and output is not null order by position")
+
+
+def under_way(db: Path) -> list[str]:
+    """The tasks of the other claim that are being executed: a process holds a lease on each."""
+    return names_in(db, "select task_name from lease where workflow_id = ?")
+
+
+def names_in(db: Path, sql: str) -> list[str]:
+    """The first column of a query about the other claim."""
     with closing(sqlite3.connect(db, timeout=5)) as connection:
         return [name for (name,) in connection.execute(sql, [OTHER_CLAIM])]
 

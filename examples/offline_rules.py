@@ -163,6 +163,23 @@ def chapter(prompt: Prompt) -> str:
     return f"## {_after(prompt.task, 'titled ').partition('.')[0]}\n" + "\n".join(prompt.context)
 
 
+# Questions about orders (json_project)
+
+
+def order_status(prompt: Prompt) -> str:
+    """What the tool says about the order that the task names; asks the tool first."""
+    if prompt.observation is None and "order_status" in prompt.tools:
+        wanted = json.dumps({"order": _after(prompt.task, "order ").partition(" ")[0]})
+        return f"Thought: I have to look it up\nAction: order_status\nAction Input: {wanted}"
+    return (prompt.observation or "not known").partition("\n")[0]
+
+
+def reply(prompt: Prompt) -> str:
+    """A letter to the customer whom the task names, with what upstream said."""
+    customer = _after(prompt.task, "reply to ").partition(",")[0]
+    return f"Dear {customer},\n" + "\n".join(prompt.context) + "\nKind regards, the order desk"
+
+
 RULES: tuple[tuple[str, Callable[[Prompt], str]], ...] = (
     ("Extract the policy number", analysis),
     ("Check whether the policy covers", coverage),
@@ -176,6 +193,8 @@ RULES: tuple[tuple[str, Callable[[Prompt], str]], ...] = (
     ("Write a follow-up", follow_up),
     ("Summarise", summary),
     ("Write the chapter", chapter),
+    ("Say where order", order_status),
+    ("Write a reply", reply),
 )
 
 

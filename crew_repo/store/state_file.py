@@ -85,7 +85,7 @@ class StateFile:
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         except FileExistsError:
             found = self.path.stat()
-            if stat.S_ISREG(found.st_mode) and found.st_size == 0 and found.st_uid == os.geteuid():
+            if stat.S_ISREG(found.st_mode) and found.st_size == 0 and _is_mine(found):
                 self.path.chmod(0o600)
         except OSError as error:
             raise StoreOpenError(f"{self.path} cannot be created: {error.strerror}; give another path") from error
@@ -127,6 +127,11 @@ def vacuumed(connection: Connection, target: Path) -> Iterator[Path]:
 def _is_bare_wal(page: bytes) -> bool:
     """Whether these first bytes of a file are those of a database in WAL mode that has no tables."""
     return page[18:20] == b"\x02\x02" and page[100:101] == b"\x0d" and page[103:105] == b"\x00\x00"
+
+
+def _is_mine(found: os.stat_result) -> bool:
+    """Whether this user owns the file. Windows knows no user numbers, and chmod changes no reader there."""
+    return not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
 
 
 def _flush(file: Path) -> None:

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,44 +15,13 @@ from typing import Any
 
 import pytest
 
-import crew_repo
 from tests.endpoints import JsonHandler, address_of, in_thread
+from tests.playing import EXAMPLES, LABEL, run_example
 
-ROOT = Path(crew_repo.__file__).parents[1]
-EXAMPLES = Path(__file__).parents[2] / "examples"
 TASKS = [
     *("analyze_task", "coverage_check", "fraud_screen", "escalation"),
     *("reserve", "checklist", "customer_letter", "draft_task"),
 ]
-LABEL = "Model: offline model (no API key): answers are extracted by rules"
-
-
-def run_example(name: str, folder: Path, *arguments: str, **environment: str | None) -> str:
-    """What an example prints when it is started in `folder`. A variable that is None is not set."""
-    settings = {
-        "HOME": str(folder / "home"),
-        "CREWAI_STORAGE_DIR": str(folder / "crewai"),
-        "CREWAI_DISABLE_TELEMETRY": "true",
-        "OTEL_SDK_DISABLED": "true",
-        "CREWAI_TRACING_ENABLED": "false",  # else an older CrewAI prints a panel of its own
-        "OPENAI_API_KEY": "",
-        "CREW_REPO_URL": "",
-        "OFFLINE_SECONDS": "0.05",
-        "PYTHONPATH": str(ROOT),
-        **environment,
-    }
-    (folder / "home").mkdir(exist_ok=True)
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / name), *arguments],
-        cwd=folder,
-        env={name: value for name, value in {**os.environ, **settings}.items() if value is not None},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def runs_of(text: str) -> list[tuple[list[str], list[str]]]:

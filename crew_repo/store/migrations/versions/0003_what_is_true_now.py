@@ -1,4 +1,4 @@
-"""The run as it wrote of itself, from which the view `run` says what is true now; the model's name; the crew's tasks."""
+"""A run as it wrote of itself, from which the view `run` says what is true; the model's name; the crew's tasks."""
 
 from __future__ import annotations
 
