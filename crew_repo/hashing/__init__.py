@@ -23,7 +23,8 @@ What counts:
   `_marks`). What it only reads counts as it is by now, and so does what only others set. An attribute that work writes,
   and a method that only others call sets from its parameters, cannot be hashed: nobody can tell whose value it has.
 - Of a client of HTTP, its address, its query and its headers (`_clients`), and whatever of the user's hangs on it:
-  adapters, transports, hooks, auth objects (`_hanging`). Of a thread or a pool, the user's code that it calls.
+  adapters, transports, hooks, auth objects, methods that somebody replaced on it (`_hanging`). Of a thread or a pool,
+  the user's code that it calls, and the texts and numbers that it hands to a library's.
 - Of a client, a thread or another thing of plumbing that the user has derived a class of, what the user has added.
 - Handles of data that lives elsewhere (databases, buckets, scratch folders) by where it is (`_elsewhere`).
 
