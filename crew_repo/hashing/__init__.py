@@ -22,8 +22,8 @@ machine, under every hash seed and every supported Python. What cannot be hashed
 | `code.failing_branches` | language model | parameters, but those that only decide whether a call fails |
 | `as_first_seen` | what work may change | value as it was given, and not as runs have left it |
 | `handlers.http_clients` | client of HTTP | address, query, headers |
-| `attachments` | object of a library | the user's code that hangs on it: adapters, hooks, transports |
-| `handlers.resources` | thread, pool, lock | type, and the user's code that it calls |
+| `attachments` | object of a library | the user's code that hangs on it: adapters, hooks, replaced methods |
+| `handlers.resources` | thread, pool, lock | type, the user's code that it calls, texts and numbers that it hands on |
 | | class derived from one of these | what the user has added |
 | `handlers.remote_data` | handle of data elsewhere | place of the data: database, bucket, folder |
 

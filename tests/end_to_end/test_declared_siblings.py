@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from crewai import Crew
+from crewai.knowledge.source.base_knowledge_source import BaseKnowledgeSource
 from crewai.knowledge.source.csv_knowledge_source import CSVKnowledgeSource
 from crewai.knowledge.source.json_knowledge_source import JSONKnowledgeSource
 from crewai.knowledge.source.text_file_knowledge_source import TextFileKnowledgeSource
@@ -153,6 +154,47 @@ def test_every_kind_of_knowledge_is_read_again(
     assert run(repo, crew()) == []
     Path(name).write_text(TEXTS[name][1])
     assert run(repo, crew()) == ["check"]
+
+
+class Ledger(BaseKnowledgeSource):
+    """A source of the user's own, which reads its file when the kickoff adds it."""
+
+    place: str = ""
+    more: list[Path] = []
+
+    def validate_content(self) -> None:
+        """Nothing is read before."""
+
+    def add(self) -> None:
+        self.chunks = [Path(place).read_text() for place in (self.place, *self.more)]
+        self._save_documents()
+
+    async def aadd(self) -> None:
+        self.add()
+
+
+@pytest.mark.parametrize("name", ["place.txt", "more.txt"])
+def test_a_source_of_ones_own_counts_by_the_files_that_it_names(
+    repo: StateRepository, model: PromptModel, name: str
+) -> None:
+    """Whatever its fields are called: an edit between runs is a change, and so is one while a task is executed."""
+    for each in ("terms.txt", "place.txt", "more.txt"):
+        Path(each).write_text("one")
+    embedder = CustomProvider(embedding_callable=LengthEmbedding)
+
+    def crew() -> Crew:
+        made = one_task(model)
+        source = Ledger(place=os.fspath(Path("place.txt").resolve()), more=[Path("more.txt").resolve()])
+        return Crew(agents=made.agents, tasks=made.tasks, knowledge_sources=[source], embedder=embedder)
+
+    assert run(repo, crew()) == ["check"]
+    assert run(repo, crew()) == []
+    Path(name).write_text("two")
+    MEANWHILE.append(lambda: Path(name).write_text("three"))
+    assert run(repo, crew()) == ["check"]
+    Path(name).write_text("two")
+    assert run(repo, crew()) == ["check"]
+    assert run(repo, crew()) == []
 
 
 def two_tasks(model: PromptModel) -> Crew:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from crew_repo.hashing import left_out, model_state
 
 __all__ = ["add_embedder", "add_knowledge", "add_memory", "add_own_of_source", "given_sources"]
 
+_FILE_NAMES = frozenset({"file_path", "file_paths"})
 _NOT_CONTENT = frozenset(
     ["chunks", "chunk_embeddings", "storage", "collection_name", "file_path", "file_paths", "safe_file_paths"]
 )
@@ -86,10 +88,18 @@ def _own_names(source: BaseKnowledgeSource) -> set[str]:
 
 
 def _own_files(source: BaseKnowledgeSource, own: set[str]) -> list[Path]:
-    """The files that it names as CrewAI's classes do: what they say counts, beside where they are."""
-    given = [getattr(source, name) for name in ("file_path", "file_paths") if name in own]
-    named = [item for value in given for item in (value if isinstance(value, (list, tuple)) else [value])]
-    return [Path(item) for item in named if isinstance(item, (str, Path))]
+    """The files that it names: what they say counts, beside where they are; under CrewAI's names also missing ones."""
+    given = [(name, item) for name in sorted(own) for item in _each(getattr(source, name, None))]
+    named = [(name, Path(item)) for name, item in given if isinstance(item, (str, Path)) and not left_out(name, item)]
+    return list(dict.fromkeys(file for name, file in named if name in _FILE_NAMES or _is_file(file)))
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113 - any text may be no path
+
+
+def _each(value: object) -> Sequence[object]:
+    return value if isinstance(value, (list, tuple)) else [value]
 
 
 def add_embedder(parts: Parts, path: str, embedder: Any) -> None:

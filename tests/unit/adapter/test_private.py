@@ -101,10 +101,12 @@ def test_a_plan_is_appended_as_crewai_appends_it(monkeypatch, plans):
 
 
 def test_a_model_keeps_its_client():
-    """Without `_client` and `_get_sync_client`, an endpoint that only the environment names would go unseen."""
+    """Without `_client`, `_async_client` and `_get_sync_client`, an endpoint of the environment would go unseen."""
     llm = OpenAICompletion(model="gpt-4o", api_key="k")
     assert "_client" in OpenAICompletion.__private_attributes__
     assert private.model_client(llm) is llm._client is not None
+    assert "_async_client" in OpenAICompletion.__private_attributes__
+    assert private.async_model_client(llm) is llm._async_client
     if hasattr(llm, "_get_sync_client"):  # until 1.13 the client is made with the model
         llm._client = None
         assert type(private.made_model_client(llm)).__name__ == "OpenAI"
