@@ -103,6 +103,7 @@ class Keeper:
             self._owed.remove(debt)
             if not self._owed:
                 _owing.discard(self)
+        self._close_if_done()
 
     def pay_owed(self) -> None:
         """Write what this process owes to the state, through whichever repository, in the order it was to be written."""
@@ -111,16 +112,19 @@ class Keeper:
             keeper._pay_own()
 
     def close(self) -> None:
-        """Write what is owed, and close the store: later, and for good then, if something cannot be written now."""
+        """Write what is owed, and close the store: later, if something cannot be written now, or a run goes on."""
         self._leaving = True
         self._pay_own()
+        self._close_if_done()
 
     def _pay_own(self) -> None:
         for debt in self._unpaid():
             if not debt.tries:
                 self.forgive(debt)
                 log.error("%s was tried %d times and is lost", debt.what, _TRIES)
-        if self._leaving and not self._owed:
+
+    def _close_if_done(self) -> None:
+        if self._leaving and not (self._owed or self._runs or self._leases):
             self._store.close()
 
     def settle(self) -> None:

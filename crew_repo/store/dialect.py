@@ -114,6 +114,9 @@ class Dialect(ABC):
     def checkpoint(self, connection: Connection) -> None:  # noqa: B027 - only one dialect needs it
         """Put what is committed where a copy of the file has it."""
 
+    def leave(self, connection: Connection) -> None:  # noqa: B027 - only one dialect needs it
+        """Before a database that has another place by now is closed, put into it what is kept beside the old place."""
+
     def keep_copy(self, engine: Engine, version: int) -> None:  # noqa: B027 - only one dialect needs it
         """Keep a copy before a migration, where the database is a file."""
 

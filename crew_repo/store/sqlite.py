@@ -266,6 +266,11 @@ class SQLite(Dialect):
         """PASSIVE: it waits for nobody, and leaves for the next time what a reader still needs in the -wal."""
         _driver(connection).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
+    def leave(self, connection: Connection) -> None:
+        """SQLite itself leaves the -wal of a file that was moved where it is: it would ruin what takes its place."""
+        _driver(connection).execute("PRAGMA busy_timeout=0").fetchall()
+        _driver(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def begin(self, connection: Connection, *, writing: bool, durable: bool) -> None:
         """What was paid for survives a power cut (FULL); a lost claim or heartbeat costs nothing (NORMAL)."""
         run = _driver(connection).execute
@@ -332,7 +337,11 @@ def _dumped_version(connection: Connection, tables: set[str]) -> int:
     """The version of a state without our mark; its first version has it nowhere else."""
     if VERSION_TABLE not in tables:
         return 1
-    return int(connection.exec_driver_sql(f"SELECT version FROM {VERSION_TABLE}").scalar_one())  # noqa: S608
+    version = connection.exec_driver_sql(f"SELECT version FROM {VERSION_TABLE}").scalar()  # noqa: S608
+    if version is None:
+        raise StoreOpenError("The state file has tables of crew_repo and no rows, as from a dump of the schema alone; "
+                             "give another path, or restore all of it")  # fmt: skip
+    return int(version)
 
 
 def _is_bare_wal(page: bytes) -> bool:
