@@ -106,7 +106,7 @@ class Keeper:
         self._close_if_done()
 
     def pay_owed(self) -> None:
-        """Write what this process owes to the state, through whichever repository, in the order it was to be written."""
+        """Write what this process owes to this state, through whichever repository, each in its order."""
         others = [each for each in list(_owing) if each is not self and each.place == self.place]
         for keeper in (*others, self):
             keeper._pay_own()
