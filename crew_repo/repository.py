@@ -129,7 +129,7 @@ class StateRepository:
     def close(self) -> None:
         """Write what could not be written before, and close the connections.
 
-        What is running goes on and fails at its next record; close after the runs.
+        What is running goes on and is recorded; the connections are closed after it.
         """
         self._engine.close()
 

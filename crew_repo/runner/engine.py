@@ -56,7 +56,7 @@ class Engine:
         leave_out_state(self.store.display_url)
         self._lock = threading.RLock()
         self._heartbeat: Heartbeat | None = None
-        self._unwritten = Unwritten(self.store)
+        self._unwritten = Unwritten(self.store, self._is_running)
         self._said: set[str] = set()
 
     def __reduce__(self) -> Any:
@@ -212,6 +212,9 @@ class Engine:
             files=request.files,
             display=display,
         )
+
+    def _is_running(self) -> bool:
+        return self._heartbeat is not None and self._heartbeat.is_busy
 
     def _started_heartbeat(self) -> Heartbeat:
         from crew_repo.runner.heartbeat import Heartbeat

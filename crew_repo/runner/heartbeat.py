@@ -48,6 +48,12 @@ class Heartbeat:
             self._runs.discard(run_id)
             self._stop_if_idle()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a run or a lease of this process goes on."""
+        self._check_fork()
+        return bool(self._runs or self._leases)
+
     def hold(self, lease: Lease) -> None:
         """Keep this lease alive."""
         self._check_fork()

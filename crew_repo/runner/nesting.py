@@ -48,7 +48,8 @@ def _places() -> tuple[Place, ...]:
 @cache
 def _hand_on_to_threads() -> None:
     """Once in a process, and for good: others may have wrapped these two by the time that an execution ends."""
-    start, submit = threading.Thread.start, ThreadPoolExecutor.submit
+    start = threading.Thread.start
+    submit: Callable[..., Future[Any]] = ThreadPoolExecutor.submit
 
     @wraps(start)
     def start_inside(self: threading.Thread) -> None:
@@ -56,7 +57,7 @@ def _hand_on_to_threads() -> None:
             _started_in[self] = places
         start(self)
 
-    @wraps(submit)  # type: ignore[arg-type]
+    @wraps(submit)
     def submit_inside(self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         places = _places()
         if not places:
@@ -68,7 +69,7 @@ def _hand_on_to_threads() -> None:
             _around.reset(token)
 
     threading.Thread.start = start_inside  # type: ignore[method-assign]
-    ThreadPoolExecutor.submit = submit_inside  # type: ignore[method-assign,assignment]
+    ThreadPoolExecutor.submit = submit_inside  # type: ignore[method-assign, assignment]
 
 
 def _inside(places: tuple[Place, ...], fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

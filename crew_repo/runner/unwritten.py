@@ -34,8 +34,8 @@ class Debt:
 class Unwritten:
     """Debts of one process to one store, written as soon as they can be. A forked child owes nothing."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, is_busy: Callable[[], bool] = lambda: False) -> None:
+        self._store, self._is_busy = store, is_busy
         self._reset()
 
     def _reset(self) -> None:
@@ -72,24 +72,28 @@ class Unwritten:
             self._owed.remove(debt)
             if not self._owed:
                 _owing.discard(self)
+        self._close_if_done()
 
     def pay(self) -> None:
-        """Write what this process owes to the state, through whichever repository, in the order it was owed."""
+        """Write what this process owes to this state, through whichever repository, each in its order."""
         others = [each for each in list(_owing) if each is not self and each.place == self.place]
         for unwritten in (*others, self):
             unwritten._pay_own()
 
     def close(self) -> None:
-        """Write what is owed, and close the store: later, and for good then, if something cannot be written now."""
+        """Write what is owed, and close the store: later, if something cannot be written now, or a run goes on."""
         self._leaving = True
         self._pay_own()
+        self._close_if_done()
 
     def _pay_own(self) -> None:
         for debt in self._unpaid():
             if not debt.tries:
                 self.forgive(debt)
                 log.error("%s was tried %d times and is lost", debt.what, _TRIES)
-        if self._leaving and not self._owed:
+
+    def _close_if_done(self) -> None:
+        if self._leaving and not self._owed and not self._is_busy():
             self._store.close()
 
     def settle(self) -> None:

@@ -136,21 +136,21 @@ class Database:
         with self._opening:
             if self._engine is not None and self._identity == self.dialect.identity():
                 return self._engine
-            self._dispose()
+            self._leave()
             return (self._open(writing=False) if self.dialect.exists() else None) or _empty()
 
     def _engine_for_writing(self, *, begins: bool) -> Engine:
         """A run must not go on in another file than it began in: what had finished would not be there."""
         with self._opening:
-            if self._engine is not None:
-                if self._identity == self.dialect.identity():
-                    return self._engine
-                self._dispose()
-                if not begins:
-                    raise StoreError(
-                        f"{self.dialect.place} was deleted or replaced while it was in use, so this was not saved; "
-                        "put the file back, or run again to begin a new one"
-                    )
+            moved = self._identity is not None and self._identity != self.dialect.identity()
+            if self._engine is not None and not moved:
+                return self._engine
+            self._leave()
+            if moved and not begins:
+                raise StoreError(
+                    f"{self.dialect.place} was deleted or replaced while it was in use, so this was not saved; "
+                    "put the file back, or run again to begin a new one"
+                )
             self.dialect.check()
             self.dialect.create()
             return self._open(writing=True) or _empty()
@@ -192,6 +192,13 @@ class Database:
             )
         if self._closed:
             raise StoreError(f"{self.dialect.place} is closed; open a new StateRepository")
+
+    def _leave(self) -> None:
+        """Close a file that has gone from its place, after what this process wrote beside it was put into it."""
+        if self._kept is not None:
+            with suppress(DBAPIError, sqlite3.Error):
+                self.dialect.leave(self._kept)
+        self._dispose()
 
     def _dispose(self) -> None:
         with self._opening:

@@ -135,6 +135,9 @@ class Dialect(Statements):
     def checkpoint(self, connection: Connection) -> None:
         """Put what is committed where a copy of the file has it."""
 
+    def leave(self, connection: Connection) -> None:
+        """Put into a database that has another place by now what is kept beside the old place, before it is closed."""
+
     def keep_copy(self, engine: Engine, version: int) -> None:
         """Keep a copy before a migration, where the database is a file."""
 

@@ -93,6 +93,11 @@ class SQLiteStatements(Statements):
         """PASSIVE: it waits for nobody, and leaves for the next time what a reader still needs in the -wal."""
         _driver(connection).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
+    def leave(self, connection: Connection) -> None:
+        """SQLite itself leaves the -wal of a file that was moved where it is: it would ruin what takes its place."""
+        _driver(connection).execute("PRAGMA busy_timeout=0").fetchall()
+        _driver(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
 
 def _driver(connection: Connection) -> sqlite3.Connection:
     """The driver's own connection: half of what a statement costs is SQLAlchemy."""
@@ -261,4 +266,8 @@ def _dumped_version(connection: Connection, tables: set[str]) -> int:
     """The version of a state without our mark; its first version has it nowhere else."""
     if VERSION_TABLE not in tables:
         return 1
-    return int(connection.exec_driver_sql(f"SELECT version FROM {VERSION_TABLE}").scalar_one())  # noqa: S608
+    version = connection.exec_driver_sql(f"SELECT version FROM {VERSION_TABLE}").scalar()  # noqa: S608
+    if version is None:
+        raise StoreOpenError("The state file has tables of crew_repo and no rows, as from a dump of the schema alone; "
+                             "give another path, or restore all of it")  # fmt: skip
+    return int(version)

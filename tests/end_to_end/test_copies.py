@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from crewai import Crew
 
 from crew_repo import StateRepository, StoreError
+from crew_repo.adapter.running.reuse import says
 from tests import crews
 from tests.models import PromptModel
 
@@ -48,3 +50,54 @@ def test_a_backup_has_the_finished_tasks_of_a_run_that_goes_on(repo, model, tmp_
         assert copy.run(two_tasks(model)).run.reused == ["one"]
     with pytest.raises(StoreError, match=r"copy\.db is there already"):
         repo.backup(target)
+
+
+def test_a_backup_put_in_place_of_an_open_state_is_the_state(repo, model, tmp_path):
+    """Also while a program has the old one open: what stands beside that file does not ruin the new one."""
+    repo.run(two_tasks(model))
+    repo.backup(tmp_path / "copy.db")
+    repo.run(two_tasks(model, expected_output="something else"))
+    (tmp_path / "copy.db").replace(tmp_path / "state.db")
+    assert repo.run(two_tasks(model)).run.reused == ["one", "two"]
+    assert repo.run(two_tasks(model, expected_output="something else")).run.executed == ["one", "two"]
+    assert repo.verify() == []
+    with StateRepository(tmp_path / "state.db") as other:
+        assert (len(other.runs()), other.verify()) == (3, [])
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_state_that_was_moved_away_and_back_has_all_that_was_paid_for(tmp_path, model, closed):
+    """No other file is begun meanwhile by a run that cannot save; what it could not save is written later."""
+    path, away = tmp_path / "state.db", tmp_path / "away.db"
+    crew = two_tasks(model)
+    crew.tasks[1].callback = lambda _: path.rename(away)
+    repo = StateRepository(path)
+    with pytest.raises(StoreError, match="deleted or replaced"):
+        repo.run(crew)
+    if closed:
+        repo.close()
+    assert not path.exists()
+    away.rename(path)
+    with StateRepository(path) as later:
+        assert later.run(two_tasks(model)).run.reused == ["one", "two"]
+        assert later.verify() == []
+    repo.close()
+    assert len(model.calls) == 2
+
+
+def test_a_repository_closed_by_a_callback_of_its_run_is_closed_when_that_has_ended(tmp_path, model):
+    """A run that goes on can still save what is paid for."""
+    repo = StateRepository(tmp_path / "state.db")
+    crew = two_tasks(model)
+    crew.tasks[0].callback = lambda _: repo.close()
+    assert repo.run(crew).run.executed == ["one", "two"]
+    with pytest.raises(StoreError, match="is closed"):
+        repo.runs()
+    with StateRepository(tmp_path / "state.db") as later:
+        assert later.run(two_tasks(model)).run.reused == ["one", "two"]
+
+
+def test_an_output_file_that_is_no_file_is_not_read(tmp_path):
+    """A terminal or a pipe, as /dev/stdout may be, would be waited for."""
+    os.mkfifo(tmp_path / "pipe")
+    assert not says(tmp_path / "pipe", "text")

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
 from typing import Any
 
 import pytest
 from crewai import Crew
+from crewai.flow import Flow, start
 from crewai.tools import tool
 
 from crew_repo import StateRepository
-from crew_repo.runner import single_flight
+from crew_repo.runner import nesting, single_flight
 from tests import crews
 from tests.models import PromptModel
 
@@ -34,6 +36,50 @@ def in_a_bare_thread(work: Callable[[], Any]) -> Any:
     thread.start()
     thread.join()
     return found[0]
+
+
+def by_an_event(work: Callable[[], Any]) -> Any:
+    """The outer task waits for no thread, but for what it is told."""
+    found: list[Any] = []
+    done = threading.Event()
+    threading.Thread(target=lambda: (found.append(work()), done.set())).start()
+    done.wait()
+    return found[0]
+
+
+def by_a_queue(work: Callable[[], Any]) -> Any:
+    answers: queue.Queue[Any] = queue.Queue()
+    threading.Thread(target=lambda: answers.put(work())).start()
+    return answers.get()
+
+
+def in_an_older_pool(work: Callable[[], Any]) -> Any:
+    """Its thread was there before the outer run; `wait` and `as_completed` join nothing."""
+    future = OLDER.submit(work)
+    wait([future])
+    return next(as_completed([future])).result()
+
+
+def in_the_executor_of_a_loop(work: Callable[[], Any]) -> Any:
+    async def ask() -> Any:
+        return await asyncio.get_running_loop().run_in_executor(None, work)
+
+    return asyncio.run(ask())
+
+
+def in_a_flow(work: Callable[[], Any]) -> Any:
+    """In a thread, from which CrewAI copies a context that knows nothing."""
+
+    class Asking(Flow[Any]):
+        @start()
+        def ask(self) -> Any:
+            return work()
+
+    return in_a_bare_thread(lambda: Asking().kickoff())
+
+
+OLDER = ThreadPoolExecutor(1)
+OLDER.submit(int).result()
 
 
 def read(stream: Any) -> Any:
@@ -62,6 +108,12 @@ WAYS: dict[str, Starter] = {
     "another repository": by_another_repository,
     "a thread pool": lambda repo, build: in_a_thread(lambda: repo.run(build())),
     "a bare thread": lambda repo, build: in_a_bare_thread(lambda: repo.run(build())),
+    "an event": lambda repo, build: by_an_event(lambda: repo.run(build())),
+    "a queue": lambda repo, build: by_a_queue(lambda: repo.run(build())),
+    "an older pool": lambda repo, build: in_an_older_pool(lambda: repo.run(build())),
+    "the executor of a loop": lambda repo, build: in_the_executor_of_a_loop(lambda: repo.run(build())),
+    "a thread in a thread": lambda repo, build: in_a_bare_thread(lambda: in_a_bare_thread(lambda: repo.run(build()))),
+    "a flow in a thread": lambda repo, build: in_a_flow(lambda: repo.run(build())),
     "an event loop in a thread": lambda repo, build: in_a_thread(lambda: asyncio.run(repo.arun(build()))),
 }
 
@@ -197,3 +249,20 @@ def test_work_of_others_in_this_process_is_still_waited_for(repo, monkeypatch, c
         assert (first.result().run.executed, second.run.reused, len(model.calls)) == (["look"], ["look"], 1)
     said = [record.getMessage() for record in caplog.records if "has waited" in record.getMessage()]
     assert f"for task look of run {first.result().run.run_id}, executed since" in said[0]
+
+
+def test_a_pool_that_a_task_started_does_other_work_later_as_nobodys(repo):
+    """Work that is given to its threads after the task, from outside of it, stands in no execution."""
+    pool = ThreadPoolExecutor(1)
+    seen: list[bool] = []
+
+    def look() -> None:
+        (ticket,) = [run.run_id for run in repo.runs()]
+        seen.append(nesting.waits_for_us(ticket, 0))
+
+    model = PromptModel(model="m", script={"": "fine"})
+    worker = crews.agent(model)
+    task = crews.task("look", "at it", worker, callback=lambda _: pool.submit(look).result())
+    repo.run(Crew(agents=[worker], tasks=[task]))
+    pool.submit(look).result()
+    assert seen == [True, False]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import enum
 import math
@@ -25,6 +26,7 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from tests import crews
 from tests.models import PromptModel
@@ -294,3 +296,54 @@ def test_an_output_that_cannot_come_back_is_named_and_paid_again(repo, caplog):
     repo.run(build('{"text": "a"}', output_pydantic=Counted))
     assert "comes back from storage as something else" in caplog.text
     assert repo.run(build('{"text": "a"}', output_pydantic=Counted)).run.executed == ["check"]
+
+
+class Note(BaseModel):
+    """A model in a dataclass."""
+
+    text: str = "none"
+    by: str | None = None
+
+
+@dataclasses.dataclass
+class Page:
+    """No model, and yet pydantic reads it."""
+
+    note: Note
+    size: float = 1.0
+
+
+@pydantic_dataclass
+class Leaf:
+    """Pydantic's own kind."""
+
+    notes: list[Note]
+    hidden: str = Field(default="x", exclude=True)
+
+
+class Book(BaseModel):
+    """Models below dataclasses."""
+
+    pages: list[Page]
+    leaf: Leaf | None = None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"pages": [{"note": {"text": "a"}}, {"note": {}, "size": NaN}]}',
+        '{"pages": [], "leaf": {"notes": [{"by": null}, {}], "hidden": "for us only"}}',
+    ],
+)
+def test_models_in_dataclasses_agree_in_the_fields_that_were_set(repo, answer):
+    """A dump says of no field whether it was set, wherever the model stands."""
+    first = repo.run(build(answer, output_pydantic=Book))
+    again = repo.run(build(answer, output_pydantic=Book))
+    assert again.run.reused == ["check"]
+    for was, came in zip(notes_of(first.pydantic), notes_of(again.pydantic), strict=True):
+        assert (came, came.model_fields_set) == (was, was.model_fields_set)
+    assert repr(again.pydantic) == repr(first.pydantic)
+
+
+def notes_of(book: Book) -> list[Note]:
+    return [page.note for page in book.pages] + (book.leaf.notes if book.leaf else [])

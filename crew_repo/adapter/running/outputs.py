@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from crewai import Task
@@ -153,10 +153,10 @@ def _set_fields(model: BaseModel, names: dict[str, list[str]]) -> None:
 
 
 def _models(value: Any, where: str) -> Iterator[tuple[str, BaseModel]]:
-    """The models in a value: itself, and those in its fields, items and values."""
+    """The models in a value: itself, and those in its fields, items and values, and in those of dataclasses."""
     if isinstance(value, BaseModel):
         yield where, value
-    parts = _fields(value) if isinstance(value, BaseModel) else value
+    parts = _fields(value) if _has_fields(value) else value
     if isinstance(parts, (list, tuple)):
         parts = dict(enumerate(parts))
     if isinstance(parts, dict):
@@ -164,8 +164,15 @@ def _models(value: Any, where: str) -> Iterator[tuple[str, BaseModel]]:
             yield from _models(part, f"{where}/{name}")
 
 
-def _fields(model: BaseModel) -> dict[str, Any]:
-    return {name: vars(model).get(name) for name in type(model).model_fields}
+def _has_fields(value: Any) -> bool:
+    return isinstance(value, BaseModel) or (is_dataclass(value) and not isinstance(value, type))
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """The values of the fields of a model or a dataclass."""
+    if isinstance(value, BaseModel):
+        return {name: vars(value).get(name) for name in type(value).model_fields}
+    return {field.name: getattr(value, field.name, None) for field in fields(value)}
 
 
 def _read_raw(raw: str, task: Task) -> tuple[BaseModel | None, dict[str, Any] | None]:
@@ -207,6 +214,8 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(one, BaseModel):
         extras = _same(one.__pydantic_extra__, other.__pydantic_extra__)
         return one.model_fields_set == other.model_fields_set and extras and _same(_fields(one), _fields(other))
+    if _has_fields(one) and not _same(_fields(one), _fields(other)):
+        return False  # else its other attributes decide, if it has any
     if isinstance(one, dict):
         return list(one) == list(other) and all(map(_same, one.values(), other.values()))
     if isinstance(one, (list, tuple)):

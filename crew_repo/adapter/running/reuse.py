@@ -42,9 +42,9 @@ def restore_file(task: Task, output: TaskOutput) -> None:
 
 
 def says(file: Path, text: str) -> bool:
-    """Whether a file is there with this text."""
+    """Whether a file is there with this text. A terminal or a pipe says nothing, and could be read for ever."""
     try:
-        return file.read_text(encoding="utf-8") == text
+        return file.is_file() and file.read_text(encoding="utf-8") == text
     except (OSError, UnicodeDecodeError):
         return False
 

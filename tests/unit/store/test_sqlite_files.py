@@ -12,6 +12,7 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -539,3 +540,11 @@ def test_a_file_with_two_names_is_said_to_be_in_danger(path: Path, caplog: pytes
     path.with_name("other.db").hardlink_to(path)
     Store(_url(path)).close()
     assert "a hard link" in caplog.text
+
+
+def test_a_dump_of_the_schema_alone_is_no_state(path: Path, tmp_path: Path) -> None:
+    """It has our tables and not a row, so nobody can know what it was."""
+    with closing(sqlite3.connect(path)) as whole, closing(sqlite3.connect(tmp_path / "bare.db")) as bare:
+        bare.executescript("\n".join(line for line in whole.iterdump() if not line.startswith("INSERT")))
+    with pytest.raises(StoreOpenError, match="no rows"):
+        Store(_url(tmp_path / "bare.db"))
