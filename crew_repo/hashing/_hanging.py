@@ -18,7 +18,7 @@ from crew_repo.hashing._dispatch import Handler, handler_for
 from crew_repo.hashing._origin import is_own_class, is_own_function
 from crew_repo.hashing._state import instance_state
 
-__all__ = ["Hanging", "answers_itself", "code_on", "hanging_on", "leads_nowhere", "looks_through"]
+__all__ = ["Hanging", "answers_itself", "code_on", "hanging_on", "is_plumbing", "leads_nowhere", "looks_through"]
 
 _MOST = 50_000  # objects; a client holds some hundred
 
@@ -31,6 +31,11 @@ def leads_nowhere(handler: Handler) -> Handler:
     """Declare that what a handler's types hold is not looked through: it belongs to the running process."""
     _leading_nowhere.add(handler)
     return handler
+
+
+def is_plumbing(value: object) -> bool:
+    """Whether what a value holds belongs to the running process."""
+    return handler_for(type(value)) in _leading_nowhere
 
 
 def answers_itself(handler: Handler) -> Handler:
