@@ -1,8 +1,9 @@
 """State that code hands on in memory: what one object's work writes, and another's reads.
 
 A value is handed on by a global, a free variable, an attribute of a shared object, or a container that both hold. A
-counter is none, nor is a client that is made when it is first needed; and a cache only for others than those that fill
-it, since those find again what they would have put there. Methods of libraries are not taken for writers.
+counter, a cache, or a client that is made when it is first needed, is handed on only to those that do not make it too,
+since these find again what they would have put there. The time is none, however it is kept. Methods of libraries are
+not taken for writers; an object that is printed, or handed to a library, is read with all that is in it.
 """
 
 from __future__ import annotations
