@@ -7,7 +7,7 @@
 | `imports`, `environment` | Which modules and variables does it ask for by name? |
 | `project_paths` | Where does a path stand in the project of the code that holds it? |
 | `members` | Which functions stand for the members of a class? |
-| `name_chains` | What does an expression stand for, through aliases? |
+| `expressions` | What does an expression stand for, through aliases? |
 | `name_usage` | How does a function use the names that it did not make? |
 | `reach` | Which functions and objects does work come to? |
 | `changed_at_work` | Which values may that work change? |

@@ -9,18 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from enum import IntEnum
+from functools import partial
 from threading import local
 from types import FunctionType
+from typing import Any
 
 from crew_repo.code.bytecode import Chain
-from crew_repo.code.members import closure_of, defaults_of, is_constructor, weakly_cached
-from crew_repo.code.name_usage import GIVEN, assigned_in
+from crew_repo.code.exchanges import ends
+from crew_repo.code.members import closure_of, defaults_of, weakly_cached
+from crew_repo.code.name_usage import GIVEN, READERS, assigned_in
 from crew_repo.code.ownership import is_core_class
 from crew_repo.code.reach import (
     Attached,
     Found,
     Reach,
     given_by,
+    given_by_method,
     given_to,
     is_data,
     is_variable,
@@ -44,7 +48,7 @@ class Marks:
 
     def __init__(self, roots: Iterable[object], attached: Attached = nothing_attached) -> None:
         reach = Reach(roots, attached)
-        self._alive = [reach]  # an id stays taken for as long as it is marked
+        self._reach = reach  # an id stays taken for as long as it is marked
         self._objects: dict[int, object] = {}
         self._names: dict[tuple[int, str], _Change] = {}
         self._attributes: dict[str, dict[type | None, _Change]] = {}
@@ -53,6 +57,9 @@ class Marks:
         for found in reach.functions.values():
             with suppress(Exception):  # a value's own code may raise anything; it counts as it is then
                 self._add(found)
+        for bound in reach.bound.values():
+            self._mark_bound(bound)
+        self._objects.update((id(value), value) for value in list(reach.holders(self._objects)))
         for cls in reach.classes.values():
             for name, found in reach.unreached(cls):
                 self._set_by_others(cls, name, found)
@@ -96,12 +103,26 @@ class Marks:
             for chain in chains:
                 self._mark(found, chain, change, guarded=chain in used.guarded)
 
+    def _mark_bound(self, bound: Any) -> None:
+        """`rows.append` and `partial(fill, rows)`: whoever holds one may change what it is given."""
+        given = [*bound.args, *bound.keywords.values()] if isinstance(bound, partial) else [bound.__self__]
+        if isinstance(bound, partial) or bound.__name__ not in READERS:
+            changed = [value for value in given if is_data(value)]
+            self._objects.update((id(value), value) for value in (*changed, *([bound] if changed else [])))
+
     def _mark(self, found: Found, chain: Chain, change: _Change, *, guarded: bool) -> None:
+        if change is not _Change.ANEW:  # others may hold what is there by now
+            there = (value for _, value in ends(found, chain, self._reach) if value is not None and is_data(value))
+            self._objects.update((id(value), value) for value in there)
+        calls = [number for number, name in enumerate(chain) if number and name.endswith(GIVEN)]
+        if calls:
+            self._mark_returned(found, chain, calls[0], change)
+            return
         attribute = found.attribute(chain)
         if attribute is not None:
             if len(chain) > 2:
                 self._mark_attribute(None, chain[-1], change)
-            if not is_constructor(found.function.__name__) or found.is_of_class:
+            if not found.makes_it:
                 self._mark_attribute(found.cls, attribute, change if len(chain) == 2 else _Change.MAYBE)
                 if not guarded:
                     self._unguarded.add((found.cls, attribute))
@@ -112,7 +133,7 @@ class Marks:
         code, name = function.__code__, chain[0]
         if name.endswith(GIVEN):
             for giving, returned in given_to(function, name):
-                self._mark_variable(giving, (*returned, *chain[1:]), change, given=True)
+                self._mark_given(giving, (*returned, *chain[1:]), change)
             return
         cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
         if name in cells:
@@ -129,9 +150,24 @@ class Marks:
             self._names[place] = max(change, self._names.get(place, change))
         if isinstance(value, FunctionType) and not given and (rest or change is not _Change.MAYBE):
             for giving, returned in given_by(value):  # `store()[key] = value`
-                self._mark_variable(giving, (*returned, *rest), change, given=True)
+                self._mark_given(giving, (*returned, *rest), change)
         if is_data(value) and change is not _Change.ANEW:
             self._objects[id(value)] = value
+
+    def _mark_returned(self, found: Found, chain: Chain, number: int, change: _Change) -> None:
+        """What a method of the user's gives is a part of its object, or of its class."""
+        head, method, rest = chain[:number], chain[number].removesuffix(GIVEN), chain[number + 1 :]
+        self._mark(found, head, _Change.MAYBE, guarded=False)
+        for _, owner in ends(found, head, self._reach):
+            for giving, returned in given_by_method(owner if isinstance(owner, type) else type(owner), method):
+                self._mark_given(giving, (*returned, *rest), change)
+
+    def _mark_given(self, giving: Found, chain: Chain, change: _Change) -> None:
+        attribute = giving.attribute(chain)
+        if attribute is not None:
+            self._mark_attribute(*((giving.cls, attribute) if len(chain) == 2 else (None, chain[-1])), change)
+        else:
+            self._mark_variable(giving.function, chain, change, given=True)
 
     def _mark_attribute(self, owner: type | None, name: str, change: _Change) -> None:
         owners = self._attributes.setdefault(name, {})

@@ -19,7 +19,7 @@ from decimal import Decimal
 from enum import Enum
 from importlib.util import resolve_name
 from pathlib import PurePath
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, MethodWrapperType, ModuleType
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -45,7 +45,10 @@ __all__ = [
     "Found",
     "Place",
     "Reach",
+    "Spot",
+    "follow",
     "given_by",
+    "given_by_method",
     "given_to",
     "held_by",
     "is_code",
@@ -56,9 +59,11 @@ __all__ = [
 ]
 
 _ENTRIES = frozenset({"_run", "_arun", "run", "arun", "call", "acall", "invoke", "ainvoke", "func", "add", "aadd"})
+_CALLED = ("func", "__wrapped__", "cache_function", "args_schema")  # by tools of CrewAI's, and by wrappers
 _CODE = (type, FunctionType, BuiltinFunctionType, MethodType, ModuleType)
 _IMMUTABLE = (PurePath, datetime.date, datetime.time, datetime.timedelta, Decimal, Enum, UUID, re.Pattern, range)
 _CONTAINERS = (list, tuple, set, frozenset, deque)
+_FILLED = (list, dict, set, deque, bytearray)
 _MOST_ITEMS = 1000  # of a container that is searched for code: larger ones hold data
 
 
@@ -77,9 +82,13 @@ def is_code(value: object) -> bool:
 
 
 def is_data(value: object) -> bool:
-    """Whether a value may be changed in place, by others than its own methods."""
+    """Whether a value may be changed in place, and nothing is kept of it under itself (see `_kept`).
+
+    Kept under itself are objects of the user's that can be referred to weakly, but for what a container has in it.
+    """
     fixed = type(value) in SCALARS or isinstance(value, _IMMUTABLE)
-    return not fixed and not is_code(value) and not is_own_class(type(value))
+    own = is_own_class(type(value)) and not isinstance(value, _FILLED) and type(value).__weakrefoffset__
+    return not fixed and not is_code(value) and not own
 
 
 def resolve(function: FunctionType, chain: Chain) -> Place:
@@ -100,14 +109,25 @@ def resolve(function: FunctionType, chain: Chain) -> Place:
     return Place(namespace, name, value, rest)
 
 
-def given_by(value: object) -> Iterator[tuple[FunctionType, Chain]]:
-    """The chains that a function gives, each with the function that returns or yields it; decorators aside."""
+def given_by(value: object) -> Iterator[tuple[Found, Chain]]:
+    """The chains that a function, or the making of an object, gives, each with what returns or yields it."""
+    if isinstance(value, type):
+        for cls, name in ((value, "__new__"), (type(value), "__call__")):
+            yield from given_by_method(cls, name)
     giving = inspect.unwrap(value) if isinstance(value, FunctionType) else None
     if isinstance(giving, FunctionType):
-        yield from ((giving, returned) for returned in usage(giving).returns)
+        yield from ((Found(giving, None), returned) for returned in usage(giving).returns)
 
 
-def given_to(function: FunctionType, name: str) -> Iterator[tuple[FunctionType, Chain]]:
+def given_by_method(cls: type, name: str) -> Iterator[tuple[Found, Chain]]:
+    """The chains that a method of the user's class gives."""
+    home = next((base for base in cls.__mro__ if name in vars(base)), None)
+    if home is not None and is_own_class(home):
+        for function in functions_of(vars(home)[name])[-1:]:
+            yield from ((Found(function, home), returned) for returned in usage(function).returns)
+
+
+def given_to(function: FunctionType, name: str) -> Iterator[tuple[Found, Chain]]:
     """`given_by` for the function that a name ending in `()` calls."""
     return given_by(resolve(function, (name.removesuffix(GIVEN),)).value)
 
@@ -146,6 +166,12 @@ class Found(NamedTuple):
         return self.function.__name__ in {"__new__", "__init_subclass__", "__class_getitem__"}
 
     @property
+    def makes_it(self) -> bool:
+        """Whether what it sets on its object is configuration: it makes or validates one."""
+        made = is_constructor(self.function.__name__) and not self.is_of_class
+        return made or (self.cls is not None and validates(self.cls, self.function.__name__))
+
+    @property
     def has_parameters(self) -> bool:
         """Whether a method is told something."""
         code = self.function.__code__
@@ -175,6 +201,7 @@ class Reach:
         self.functions: dict[int, Found] = {}
         self.instances: dict[int, Any] = {}
         self.classes: dict[int, type] = {}
+        self.bound: dict[int, Any] = {}  # methods of Python's own containers, and partial functions, that it holds
         self._called: set[int] = set()  # the classes that code has at hand, and may make objects of
         self._names: set[str] = set(_ENTRIES)
         self._others: dict[int, FunctionType] = {}  # of libraries, which only lead to the user's
@@ -184,6 +211,16 @@ class Reach:
             while self._pending:
                 with suppress(Exception):  # a value's own code may raise anything; the walk names it
                     self._visit(self._pending.pop())
+
+    def holders(self, marked: Mapping[int, object]) -> Iterator[object]:
+        """The containers that hold something that is marked, or hold one that does."""
+        found: set[int] = set()
+        for value in reversed(list(self._kept.values())):
+            if isinstance(value, (dict, *_CONTAINERS)) and len(value) <= _MOST_ITEMS:
+                held = value.values() if isinstance(value, dict) else value
+                if any(id(item) in marked or id(item) in found for item in held):
+                    found.add(id(value))
+                    yield value
 
     def unreached(self, cls: type) -> Iterator[tuple[str, Found]]:
         """The methods of the user's class that only others call; those that make an object are none."""
@@ -204,7 +241,10 @@ class Reach:
             self._function(value.__func__, next(homes, None))  # type: ignore[arg-type]
             self._pending.append(value.__self__)
         elif isinstance(value, functools.partial):
+            self.bound[id(value)] = value
             self._pending += [value.func, *value.args, *value.keywords.values()]
+        elif isinstance(value, (BuiltinFunctionType, MethodWrapperType)):
+            self.bound[id(value)] = value
         elif isinstance(value, type):
             self._called.add(id(value))
             self._class(value)
@@ -216,7 +256,7 @@ class Reach:
             self._class(type(value))
             self._pending += held_by(value).values()
         else:
-            self._pending += [getattr(value, name) for name in ("func", "__wrapped__") if _has(value, name)]
+            self._pending += [getattr(value, name) for name in _CALLED if _has(value, name)]
             self._pending += self._attached(value)
 
     def _function(self, function: FunctionType, cls: type | None) -> None:
@@ -253,7 +293,7 @@ class Reach:
         return len(self.functions) + len(self._pending) > before
 
     def _is_reached(self, cls: type, name: str, known: set[str]) -> bool:
-        if is_constructor(name):
+        if is_constructor(name) or validates(cls, name):
             return id(cls) in self._called
         return name in self._names or name in known or (name[:2] == "__" == name[-2:])
 
@@ -262,6 +302,43 @@ def held_by(value: Any) -> dict[str, Any]:
     """Attributes that an object holds; of pydantic's, extras and private attributes as well."""
     more = (getattr(value, name, None) or {} for name in ("__pydantic_extra__", "__pydantic_private__"))
     return {**instance_state(value), **{name: held for some in more for name, held in some.items()}}
+
+
+Spot: TypeAlias = "tuple[str, int, str]"
+
+
+def follow(owner: Any, names: Chain) -> Iterator[tuple[Spot, Any]]:
+    """Where attributes lead, of objects and of the user's classes, and what is there; None beyond what is there yet."""
+    base, path = owner, ""
+    for number, name in enumerate(names):
+        if name.endswith(GIVEN):
+            yield from _follow_given(owner, name.removesuffix(GIVEN), names[number + 1 :])
+            return
+        held = vars(owner) if isinstance(owner, type) else held_by(owner)
+        if not isinstance(owner, type) and name not in held:
+            holder = next((kind for kind in type(owner).__mro__ if name in vars(kind) and is_own_class(kind)), None)
+            if holder is not None and isinstance(vars(holder)[name], (property, functools.cached_property)):
+                yield from _follow_given(owner, name, names[number + 1 :])
+                return
+            base, path, held = (base, path, held) if holder is None else (holder, "", vars(holder))
+        owner, path = held.get(name), f"{path}.{name}"
+        spot = ("attribute", id(base), path)
+        base, path = (base, path) if owner is None else (owner, "")
+        if number == len(names) - 1:
+            yield spot, owner
+
+
+def _follow_given(owner: Any, method: str, rest: Chain) -> Iterator[tuple[Spot, Any]]:
+    """To what a method of an object, or of a class, returns."""
+    kind = owner if isinstance(owner, type) else type(owner)
+    functions = given_by(vars(owner).get(method)) if isinstance(owner, ModuleType) else given_by_method(kind, method)
+    for found, returned in functions:
+        if returned[0] == found.me and (*returned[1:], *rest):
+            yield from follow(owner, (*returned[1:], *rest))
+        elif is_variable(found.function, returned[0]):
+            place = resolve(found.function, returned)
+            spot: Spot = ("name", id(place.namespace), place.name)
+            yield from follow(place.value, (*place.rest, *rest)) if (*place.rest, *rest) else [(spot, place.value)]
 
 
 def _has(value: Any, name: str) -> bool:

@@ -26,6 +26,7 @@ __all__ = [
     "code_on",
     "hanging_on",
     "hooks_of",
+    "is_plumbing",
     "leads_nowhere",
     "looks_through",
     "members_to_look_through",
@@ -49,6 +50,11 @@ def leads_nowhere(handler: Handler) -> Handler:
     """Declare that what a handler's types hold is not looked through: it belongs to the running process."""
     _leading_nowhere.add(handler)
     return handler
+
+
+def is_plumbing(value: object) -> bool:
+    """Whether what a value holds belongs to the running process."""
+    return handler_for(type(value)) in _leading_nowhere
 
 
 def answers_itself(handler: Handler) -> Handler:

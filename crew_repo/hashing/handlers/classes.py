@@ -26,7 +26,7 @@ __all__: list[str] = []
 # Bookkeeping that Python and its libraries keep in a class, and that follows from the rest of it.
 _BOOKKEEPING = re.compile(
     r"__(module|doc|dict|weakref|qualname|firstlineno|static_attributes|annotations|annotations_cache|parameters"
-    r"|abstractmethods|slots|match_args|signature|class_vars|private_attributes|fields|dataclass_\w+|pydantic_\w+"
+    r"|abstractmethods|slots|slotnames|match_args|signature|class_vars|private_attributes|fields|dataclass_\w+|pydantic_\w+"
     r"|attrs_\w+|orig_bases|protocol_attrs|non_callable_proto_members|readonly_keys|mutable_keys|type_params)__"
     r"|_abc_impl|_is_protocol|_is_runtime_protocol|model_fields|model_computed_fields"
 )

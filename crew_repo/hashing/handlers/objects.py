@@ -116,3 +116,10 @@ def _frame(_: Walker, value: Any, path: str) -> Parts:
 def _series(_: Walker, value: Any, path: str) -> Parts:
     kind = yield (str(value.dtype), value.name), path
     return ["series", kind, (yield value.to_numpy(), path), (yield getattr(value, "index", None), path)]
+
+
+@handles_named("tiktoken.core.Encoding")
+def _tokens(walker: Walker, value: Any, path: str) -> Parts:
+    """Its compiled part is made of the rest."""
+    held = {name: part for name, part in instance_state(value).items() if name != "_core_bpe"}
+    return ["encoding", *(yield from walker.members(held.items(), path))]

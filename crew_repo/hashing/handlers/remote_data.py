@@ -112,6 +112,8 @@ def _members(value: Any) -> dict[str, Any]:
         files = {f"{name} path": file for _, name, file in value.execute("PRAGMA database_list")}
         return files if files.get("main path") else {}
     held = instance_state(value)
+    with suppress(Exception):  # of compiled drivers: LanceDB has `uri`
+        held["uri"] = str(value.uri)
     with suppress(Exception):  # of compiled drivers: psycopg has `info`
         held.update({name: getattr(value.info, name) for name in ("host", "port", "dbname", "user")})
     return held

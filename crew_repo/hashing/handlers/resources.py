@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import logging
 import threading
 import types
@@ -140,7 +141,7 @@ def _running(walker: Walker, value: object, path: str) -> list[Encoded]:
     *("_socket.socket", "subprocess.Popen", "multiprocessing.process.BaseProcess"),
     *("multiprocessing.connection.Connection", "_multiprocessing.Connection"),
     *("tempfile._TemporaryFileWrapper", "_ctypes._SimpleCData", "_ctypes._Pointer", "_ctypes.CFuncPtr"),
-    *("_ctypes.Structure", "_ctypes.Union", "_ctypes.Array", "ctypes.CDLL", "queue.Queue", "asyncio.queues.Queue"),
+    *("_ctypes.Structure", "_ctypes.Union", "_ctypes.Array", "ctypes.CDLL"),
     *("_asyncio.Future", "asyncio.futures.Future", "concurrent.futures._base.Future"),
 )
 def _of_the_system(walker: Walker, value: object, path: str) -> list[Encoded]:
@@ -153,4 +154,20 @@ def _file(walker: Walker, value: Any, path: str) -> Steps:
     name = getattr(value, "name", None)
     if name in _STANDARD_STREAMS:
         return ["stateless", str(name)]
+    if isinstance(value, (io.StringIO, io.BytesIO)) and not value.closed:
+        return ["buffer", walker.scalar(value.getvalue()), value.tell()]
     return walker.hidden(value, path, "is an open file")
+
+
+@handles_named("queue.Queue", "asyncio.queues.Queue", "_queue.SimpleQueue", "queue.SimpleQueue")
+@with_what_the_user_adds
+def _queue(walker: Walker, value: Any, path: str) -> Steps:
+    """What waits in it, as far as that can be read: a simple one can only say that it is empty."""
+    waiting = getattr(value, "queue", getattr(value, "_queue", None))
+    if waiting is None and not value.empty():
+        return walker.hidden(value, path, "keeps its state where Python cannot read it")
+    return _waiting(value, list(waiting or ()), path)
+
+
+def _waiting(value: Any, waiting: list[Any], path: str) -> Parts:
+    return ["queue", qualified_name(library_class(type(value))), getattr(value, "maxsize", 0), (yield waiting, path)]

@@ -77,6 +77,11 @@ def _dict(walker: Walker, value: Mapping[Any, Any], path: str) -> Parts:
     return ["dict", *encoded, *_in_own_order([walker.alone(item, f"{path}[...]") for item in others])]
 
 
+@handles(type({}.keys()), type({}.values()), type({}.items()))
+def _view(_: Walker, value: Any, path: str) -> Parts:
+    return [type(value).__name__, (yield tuple(value), path)]
+
+
 @handles(defaultdict, contents=True)
 def _defaultdict(walker: Walker, value: defaultdict[Any, Any], path: str) -> Parts:
     factory = yield value.default_factory, f"{path}.default_factory"
