@@ -7,7 +7,7 @@
 | `imports`, `environment` | Which modules and variables does it ask for by name? |
 | `project_paths` | Where does a path stand in the project of the code that holds it? |
 | `members` | Which functions stand for the members of a class? |
-| `expressions` | What does an expression stand for, through aliases? |
+| `expressions`, `binding`, `uses` | What does an expression stand for? What does a statement bind? |
 | `name_usage` | How does a function use the names that it did not make? |
 | `reach` | Which functions and objects does work come to? |
 | `changed_at_work` | Which values may that work change? |
@@ -22,9 +22,11 @@ from crew_repo.code.exchanges import Exchange, exchange, handed_on
 from crew_repo.code.failing_branches import only_failing
 from crew_repo.code.members import first_argument, function_of, live_tree_of, names_used, weakly_cached
 from crew_repo.code.ownership import is_own_class, is_own_function
+from crew_repo.code.reach import Libraries
 
 __all__ = [
     "Exchange",
+    "Libraries",
     "Marks",
     "are_in_force",
     "exchange",

@@ -20,15 +20,15 @@ from crew_repo.code.members import closure_of, defaults_of, weakly_cached
 from crew_repo.code.name_usage import GIVEN, READERS, assigned_in
 from crew_repo.code.ownership import is_core_class
 from crew_repo.code.reach import (
-    Attached,
+    UNKNOWN,
     Found,
+    Libraries,
     Reach,
     given_by,
     given_by_method,
     given_to,
     is_data,
     is_variable,
-    nothing_attached,
     resolve,
 )
 
@@ -46,8 +46,8 @@ class _Change(IntEnum):
 class Marks:
     """The marks of one search."""
 
-    def __init__(self, roots: Iterable[object], attached: Attached = nothing_attached) -> None:
-        reach = Reach(roots, attached)
+    def __init__(self, roots: Iterable[object], libraries: Libraries = UNKNOWN) -> None:
+        reach = Reach(roots, libraries)
         self._reach = reach  # an id stays taken for as long as it is marked
         self._objects: dict[int, object] = {}
         self._names: dict[tuple[int, str], _Change] = {}

@@ -25,8 +25,9 @@ from crew_repo.code.members import closure_of, defaults_of, function_of, functio
 from crew_repo.code.name_usage import GIVEN, READERS, Usage
 from crew_repo.code.ownership import is_own_class, is_own_function
 from crew_repo.code.reach import (
-    Attached,
+    UNKNOWN,
     Found,
+    Libraries,
     Reach,
     Spot,
     follow,
@@ -34,10 +35,8 @@ from crew_repo.code.reach import (
     held_by,
     is_code,
     is_variable,
-    nothing_attached,
     resolve,
 )
-from crew_repo.hashing.attachments import is_plumbing
 
 __all__ = ["Exchange", "ends", "exchange", "handed_on"]
 
@@ -56,9 +55,9 @@ class Exchange(NamedTuple):
     writes: Mapping[Spot, str]
 
 
-def exchange(root: object, attached: Attached = nothing_attached) -> Exchange:
+def exchange(root: object, libraries: Libraries = UNKNOWN) -> Exchange:
     """Find everything that one object's work exchanges."""
-    reach = Reach([root], attached)
+    reach = Reach([root], libraries)
     reads: dict[Spot, str] = {}
     writes: dict[Spot, str] = {}
     made = {spot: name for found in reach.functions.values() for spot, name in _made(found, reach)}
@@ -93,7 +92,7 @@ def _read(found: Found, reach: Reach) -> Iterator[tuple[Spot, str]]:
     for chain in found.usage.reads.union(_through_calls(found, lambda used: used.reads, _DEEPEST)):
         yield from _spots(found, chain, reach)
     for name, value in _read_whole(found, reach):
-        yield from ((spot, name) for spot in _spots_in(value))
+        yield from ((spot, name) for spot in _spots_in(value, reach.libraries.is_plumbing))
 
 
 def _as_made(spot: Spot) -> Spot:
@@ -157,7 +156,7 @@ def _is_librarys(value: Any, name: str) -> bool:
     return home is not None and not is_own_class(home) and name not in held_by(value)
 
 
-def _spots_in(value: Any) -> Iterator[Spot]:
+def _spots_in(value: Any, is_plumbing: Callable[[object], bool]) -> Iterator[Spot]:
     """Every place in an object that can be changed."""
     pending, seen = [value], set[int]()
     while pending and len(seen) < _MOST:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable, Iterator
 
 from crew_repo.code.bytecode import Chain
 
@@ -58,7 +59,7 @@ class Naming(ast.NodeVisitor):
         return (*self.aliases.get(node.id, (node.id,)), *_plain(names))
 
     def named_home(self, node: ast.AST | None) -> Chain | None:
-        """What is looked up by its name: `globals()["X"]`, `vars(box).get("x")`, or a module, this one as `()`."""
+        """The chain of `globals()["X"]`, `vars(box).get("x")` or of a module, this one as `()`; None for all else."""
         holder, key = _looked_up(node)
         if isinstance(node, ast.Call) and called(node) in _IMPORTING and node.args:
             return _module(node.args[0])
@@ -76,7 +77,7 @@ class Naming(ast.NodeVisitor):
         return self.chain(node.value) if isinstance(node, ast.Attribute) and node.attr == "__dict__" else None
 
     def stands_for(self, value: ast.expr | None) -> Chain | None:
-        """What a local name is another name of: a part of something, or what a container gives."""
+        """The chain that a local name is another name of: a part of something, or what a container gives."""
         if isinstance(value, ast.Call) and called(value) in {"enumerate", "reversed"} and value.args:
             return self.stands_for(value.args[0])
         copied = isinstance(value, ast.Call) and called(value) == "copy"
@@ -96,6 +97,12 @@ class Naming(ast.NodeVisitor):
             name = getattr(counted.args[1], "value", None)
             return self.chain(target) == (*(self.chain(counted.args[0]) or ()), name)
         return self.chain(target) is not None and self.chain(target) == self.chain(counted)
+
+    def chains_in(self, nodes: Iterable[ast.AST]) -> Iterator[Chain]:
+        """Yield the chains of all names and attributes in some nodes."""
+        for node in (inner for each in nodes for inner in ast.walk(each)):
+            if isinstance(node, (ast.Name, ast.Attribute)) and (chain := self.chain(node)) is not None:
+                yield chain
 
 
 def called(node: ast.Call) -> str | None:

@@ -41,8 +41,9 @@ from crew_repo.code.source import static_part
 from crew_repo.introspection import instance_state
 
 __all__ = [
-    "Attached",
+    "UNKNOWN",
     "Found",
+    "Libraries",
     "Place",
     "Reach",
     "Spot",
@@ -54,7 +55,6 @@ __all__ = [
     "is_code",
     "is_data",
     "is_variable",
-    "nothing_attached",
     "resolve",
 ]
 
@@ -184,20 +184,22 @@ class Found(NamedTuple):
         return mangled(chain[1], self.cls.__name__)
 
 
-Attached: TypeAlias = Callable[[object], Iterable[object]]
-"""Gives the user's code and objects that hang on an object of a library."""
+class Libraries(NamedTuple):
+    """Knowledge of the objects of libraries: the user's code that hangs on one, and whether one is mere plumbing."""
+
+    attached: Callable[[object], Iterable[object]]
+    is_plumbing: Callable[[object], bool]
 
 
-def nothing_attached(_: object) -> Iterable[object]:
-    """Leave the objects of libraries aside."""
-    return ()
+UNKNOWN = Libraries(lambda _: (), lambda _: False)
+"""Leaves the objects of libraries aside."""
 
 
 class Reach:
-    """One search from some objects; `attached` says how it goes on through the objects of libraries."""
+    """One search from some objects; `libraries` says how it goes on through those of libraries."""
 
-    def __init__(self, roots: Iterable[object], attached: Attached = nothing_attached) -> None:
-        self._attached = attached
+    def __init__(self, roots: Iterable[object], libraries: Libraries = UNKNOWN) -> None:
+        self.libraries = libraries
         self.functions: dict[int, Found] = {}
         self.instances: dict[int, Any] = {}
         self.classes: dict[int, type] = {}
@@ -257,7 +259,7 @@ class Reach:
             self._pending += held_by(value).values()
         else:
             self._pending += [getattr(value, name) for name in _CALLED if _has(value, name)]
-            self._pending += self._attached(value)
+            self._pending += self.libraries.attached(value)
 
     def _function(self, function: FunctionType, cls: type | None) -> None:
         if id(function) in self.functions or id(function) in self._others:

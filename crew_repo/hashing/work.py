@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from crew_repo.code import Exchange, Marks, are_in_force, marked
+from crew_repo.code import Exchange, Libraries, Marks, are_in_force, marked
 from crew_repo.code import exchange as exchange_of
-from crew_repo.hashing.attachments import code_on
+from crew_repo.hashing.attachments import code_on, is_plumbing
 
 __all__ = ["changed_at_work", "exchange", "of_work"]
+
+_LIBRARIES = Libraries(code_on, is_plumbing)
 
 
 def changed_at_work(roots: Iterable[object]) -> Marks:
     """Find what the work of these objects may change."""
-    return Marks(roots, code_on)
+    return Marks(roots, _LIBRARIES)
 
 
 def exchange(root: object) -> Exchange:
     """Find what the work of one object reads and writes in memory."""
-    return exchange_of(root, code_on)
+    return exchange_of(root, _LIBRARIES)
 
 
 @contextmanager
