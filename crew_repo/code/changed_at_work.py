@@ -155,7 +155,7 @@ class Marks:
             self._objects[id(value)] = value
 
     def _mark_returned(self, found: Found, chain: Chain, number: int, change: _Change) -> None:
-        """What a method of the user's gives is a part of its object, or of its class."""
+        """Mark what a method of the user's gives: a part of its object, or of its class."""
         head, method, rest = chain[:number], chain[number].removesuffix(GIVEN), chain[number + 1 :]
         self._mark(found, head, _Change.MAYBE, guarded=False)
         for _, owner in ends(found, head, self._reach):

@@ -74,7 +74,7 @@ def exchange(root: object, libraries: Libraries = UNKNOWN) -> Exchange:
 
 
 def _made(found: Found, reach: Reach) -> Iterator[tuple[Spot, str]]:
-    """What a function makes when it is first needed, fills as a cache, or counts."""
+    """Spots that a function makes when they are first needed, fills as a cache, or counts."""
     for chain in found.usage.guarded:
         yield from _spots(found, chain, reach)
 
@@ -96,7 +96,7 @@ def _read(found: Found, reach: Reach) -> Iterator[tuple[Spot, str]]:
 
 
 def _as_made(spot: Spot) -> Spot:
-    """What is made there, which whoever makes it too does not need."""
+    """The spot of what is made there, which whoever makes it too does not need."""
     return f"made {spot[0]}", spot[1], spot[2]
 
 
@@ -119,7 +119,7 @@ def _is_read(spot: Spot, reads: Mapping[Spot, str]) -> bool:
 
 
 def _bound_spots(bound: Any) -> Iterator[tuple[Spot, str]]:
-    """What is changed by what others call without naming it: `rows.append`, `partial(fill, rows)`."""
+    """Spots that are changed by what others call without naming it: `rows.append`, `partial(fill, rows)`."""
     if not isinstance(bound, partial):
         if isinstance(bound.__self__, _CONTAINERS) and bound.__name__ not in READERS:
             yield ("object", id(bound.__self__), ""), bound.__name__
@@ -140,7 +140,7 @@ def _bound_spots(bound: Any) -> Iterator[tuple[Spot, str]]:
 
 
 def _read_whole(found: Found, reach: Reach) -> Iterator[tuple[str, Any]]:
-    """What is read with all that it holds: printed, handed to a library, or asked by a method of a library."""
+    """Values that are read with all that they hold: printed, handed to a library, or asked by a method of a library."""
     handed = (passed.what for passed in found.usage.passes if _called(found, passed.callee)[0] is None)
     for chain in (*found.usage.wholes, *handed):
         yield from ((chain[-1], value) for _, value in ends(found, chain, reach))
@@ -247,7 +247,7 @@ def ends(found: Found, chain: Chain, reach: Reach, *, given: bool = False) -> It
 
 
 def _ends_given(function: Any, name: str, rest: Chain, reach: Reach) -> Iterator[tuple[Spot | None, Any]]:
-    """What a function, or the making of an object, gives; of one that is cached, and so gives one thing, that."""
+    """Ends of what a function, or the making of an object, gives; of one that is cached, the one thing that it gives."""
     value = resolve(function, (name.removesuffix(GIVEN),)).value
     yield from _ends_of(given_by(value), rest, reach)
     if isinstance(value, type):

@@ -162,7 +162,7 @@ def _file(walker: Walker, value: Any, path: str) -> Steps:
 @handles_named("queue.Queue", "asyncio.queues.Queue", "_queue.SimpleQueue", "queue.SimpleQueue")
 @with_what_the_user_adds
 def _queue(walker: Walker, value: Any, path: str) -> Steps:
-    """What waits in it, as far as that can be read: a simple one can only say that it is empty."""
+    """Encode what waits in a queue, as far as that can be read: a simple one can only say that it is empty."""
     waiting = getattr(value, "queue", getattr(value, "_queue", None))
     if waiting is None and not value.empty():
         return walker.hidden(value, path, "keeps its state where Python cannot read it")
