@@ -233,7 +233,7 @@ class StoredResult:
 
 @dataclass(frozen=True, slots=True)
 class NewRecord:
-    """What is to be kept of one finished task."""
+    """What is to be kept of one finished task. `model`: the name of the model that answered, where it has one."""
 
     workflow_id: str
     crew_name: str
@@ -254,6 +254,7 @@ class NewRecord:
     hash_format: int
     not_restorable: str | None = None
     origin: str = "model"
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -591,7 +592,11 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class TaskState:
-    """The current state of one task of one workflow: a row of `task_state`."""
+    """The current state of one task of one workflow: a row of `task_state`.
+
+    `started_at`: since when it is executed, or was. `in_crew`: whether the crew of the newest run has a task of this
+    name, None where that is not known.
+    """
 
     workflow_id: str
     crew_name: str
@@ -607,6 +612,9 @@ class TaskState:
     error: str | None
     run_id: str
     record_id: int | None = None
+    started_at: datetime | None = None
+    model: str | None = None
+    in_crew: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,11 @@ __all__ = [
     "is_conditional",
     "is_hierarchical",
     "joined",
+    "model_name",
     "own_agent",
     "reads",
     "reads_all_before",
+    "recorded_names",
     "skipped_output",
     "task_names",
     "upstreams",
@@ -59,6 +61,18 @@ def task_names(crew: Crew) -> list[str]:
         names.append(base if counted[base] == 1 and (task.name or base not in taken) else _unique(base, counted, taken))
         taken.add(names[-1])
     return names
+
+
+def recorded_names(crew: Crew) -> list[str]:
+    """The names under which a run of this crew records something: its tasks, and the planner where it has one."""
+    return [*([PLANNER] if crew.planning else []), *task_names(crew)]
+
+
+def model_name(agent: object) -> str | None:
+    """The name of the model that an agent asks, as its LLM has it; None where it has none."""
+    llm = getattr(agent, "llm", None)
+    name = llm if isinstance(llm, str) else getattr(llm, "model", None)
+    return name if isinstance(name, str) and name else None
 
 
 def _unique(base: str, counted: Counter[str], taken: set[str]) -> str:

@@ -149,8 +149,9 @@ class Session:
     def _start(self) -> None:
         log.info("run %s of workflow %r: %s", self.run_id, self.workflow_id, ", ".join(self._names))
         self._store.start_run(
-            self.run_id, self.workflow_id, self._crew_name, utc_now(), self._owner, adapter.facts()
-        )
+            self.run_id, self.workflow_id, self._crew_name, utc_now(), self._owner, adapter.facts(),
+            adapter.recorded_names(self._crew),
+        )  # fmt: skip
         self._keeper.hold_run(self.run_id)
 
     def _look(self) -> None:
@@ -656,6 +657,7 @@ class Session:
             usage=usage,
             hash_format=FORMAT,
             not_restorable=not_restorable,
+            model=adapter.without_secrets(self._memo.hidden, adapter.model_name(ticket.agent or ticket.view.task.agent)),
         )
 
     def _changed_meanwhile(self, current: Current) -> str | None:

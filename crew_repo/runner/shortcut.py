@@ -37,7 +37,8 @@ def serve_all(
     run_id, began = new_run_id(), utc_now()
     planned = [walk.planner] if walk.planner is not None else []
     notes = [_note(run_id, options.workflow_id, decision) for decision in (*planned, *decisions)]
-    store.start_run(run_id, options.workflow_id, str(crew.name or "crew"), began, this_owner(), adapter.facts())
+    owner, names = this_owner(), adapter.recorded_names(crew)
+    store.start_run(run_id, options.workflow_id, str(crew.name or "crew"), began, owner, adapter.facts(), names)
     record = store.finish_run(run_id, RunStatus.COMPLETED, utc_now(), tasks=notes, tokens_spent=0)
     return attach_record(adapter.output_of(outputs), record)
 

@@ -94,7 +94,7 @@ class PostgreSQL(Dialect):
 
     def lock_writers(self, connection: Connection) -> None:
         """Writers wait; readers go on. The order is that in which `save_finished` writes, else both would deadlock."""
-        connection.execute(text('LOCK TABLE "text", record, task_run, run IN SHARE ROW EXCLUSIVE MODE'))
+        connection.execute(text('LOCK TABLE "text", record, task_run, run_entry IN SHARE ROW EXCLUSIVE MODE'))
 
     def clock_ahead_seconds(self, connection: Connection) -> float:
         """Leases go by the server's clock, which all hosts share."""
@@ -129,12 +129,12 @@ class PostgreSQL(Dialect):
     def bytes_used(self, connection: Connection) -> int:
         """Tables with their indexes and large values."""
         sizes = "SELECT SUM(pg_total_relation_size(to_regclass(name))) FROM unnest(CAST(:names AS text[])) AS name"
-        return int(connection.scalar(text(sizes), {"names": ["run", "task_run", "record", "text", "lease"]}) or 0)
+        return int(connection.scalar(text(sizes), {"names": ["run_entry", "task_run", "record", "text", "lease"]}) or 0)
 
     def compact(self, engine: Engine) -> None:
         """A plain VACUUM: nobody has to wait, and PostgreSQL uses the space again."""
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text('VACUUM ANALYZE run, task_run, record, "text", lease'))
+            connection.execute(text('VACUUM ANALYZE run_entry, task_run, record, "text", lease'))
 
 
 _LOCK = text("SELECT pg_advisory_xact_lock(:key)")

@@ -21,8 +21,8 @@ from typing import Any
 from sqlalchemy import bindparam, delete, func, select, tuple_, update
 
 from crew_repo.model import RunStatus
-from crew_repo.store.rows import hashes_in
-from crew_repo.store.tables import LEASE, RECORD, RUN, TASK_RUN, TASK_STATE, TEXT
+from crew_repo.store.rows import NEWEST_NOTES, hashes_in
+from crew_repo.store.tables import LEASE, RECORD, RUN, TASK_RUN, TEXT
 from crew_repo.store.transaction import Transaction, chunks
 
 __all__ = ["Victims", "delete_victims", "find_victims"]
@@ -37,7 +37,9 @@ _LAST_USED = (
     .group_by(TASK_RUN.c.record_id)
 )
 _RUNS = select(RUN.c.run_id, RUN.c.workflow_id, RUN.c.status, RUN.c.started_at).order_by(RUN.c.number.desc())
-_SHOWN = select(TASK_STATE.c.workflow_id, TASK_STATE.c.task_name, TASK_STATE.c.run_id, TASK_STATE.c.record_id)
+_SHOWN = select(TASK_RUN.c.workflow_id, TASK_RUN.c.task_name, TASK_RUN.c.run_id, TASK_RUN.c.record_id).where(
+    NEWEST_NOTES
+)
 
 
 @dataclass(frozen=True, slots=True)

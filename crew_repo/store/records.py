@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, func, or_, select, true, union, update
+from sqlalchemy import bindparam, case, exists, func, or_, select, true, union, update
 
 from crew_repo.model import Component, NewRecord, Record, Scope
-from crew_repo.store.rows import RECORD_COLUMNS, hashes_in, record_of, record_or_damaged, record_row
-from crew_repo.store.tables import INVALIDATION, RECORD, RUN, TASK_RUN, TASK_STATE, TEXT
+from crew_repo.store.rows import NEWEST_NOTES, RECORD_COLUMNS, hashes_in, record_of, record_or_damaged, record_row
+from crew_repo.store.tables import INVALIDATION, RECORD, RUN, TASK_RUN, TEXT
 from crew_repo.store.transaction import Transaction, chunks
 
 __all__ = [
@@ -203,30 +203,46 @@ def written_before(tx: Transaction, new: NewRecord, fence: int) -> Record | None
 
 
 def retire(tx: Transaction, task_names: Sequence[str], workflow_id: str | None) -> int:
-    """Retire what may be served of these tasks, by the name recorded or the name shown now; how many that were.
+    """Retire what may be served of these tasks, by the name recorded or the name served under; how many that were.
 
-    What was recorded under one of these names stays if the same run shows it as the answer of another task.
+    An answer belongs to the task that was executed or served with it last: of a task that was renamed, to its new
+    name. One that belongs to a task with another name stays.
     """
     _note_invalidated(tx, task_names, workflow_id)
-    rows = select(TASK_STATE).where(TASK_STATE.c.task_name.in_(task_names))
-    named: Any = RECORD.c.task_name.in_(task_names)
-    if workflow_id is not None:
-        rows = rows.where(TASK_STATE.c.workflow_id == workflow_id)
-        named = named & (RECORD.c.workflow_id == workflow_id)
-    shown = rows.with_only_columns(TASK_STATE.c.record_id)
-    others = select(TASK_RUN.c.record_id).where(
-        TASK_RUN.c.run_id.in_(rows.with_only_columns(TASK_STATE.c.run_id)),
-        TASK_RUN.c.task_name.not_in(task_names),
-        TASK_RUN.c.record_id.is_not(None),
+    named = _answers_of(task_names, workflow_id).subquery()
+    others = _belonging_to_others(task_names, workflow_id).subquery()
+    theirs = exists().where(others.c.workflow_id == named.c.workflow_id, others.c.record_id == named.c.record_id)
+    ours = select(named.c.record_id).where(~theirs)
+    retired = {"retired": "invalidated", "retired_at": tx.now}
+    return int(tx.execute(update(RECORD).where(_LIVE, RECORD.c.record_id.in_(ours)).values(retired)).rowcount)
+
+
+def _answers_of(task_names: Sequence[str], workflow_id: str | None) -> Any:
+    """Workflow and record of what was recorded, served or is shown under these names; of other workflows' the last."""
+    noted = select(TASK_RUN.c.workflow_id, TASK_RUN.c.record_id).where(
+        *_within_workflow(TASK_RUN, workflow_id), TASK_RUN.c.task_name.in_(task_names), TASK_RUN.c.cleared_at.is_(None)
     )
-    named = named & RECORD.c.record_id.not_in(others)
-    return int(
-        tx.execute(
-            update(RECORD)
-            .where(_LIVE, or_(named, RECORD.c.record_id.in_(shown)))
-            .values(retired="invalidated", retired_at=tx.now)
-        ).rowcount
+    own = exists().where(RECORD.c.record_id == TASK_RUN.c.record_id, RECORD.c.workflow_id == TASK_RUN.c.workflow_id)
+    recorded = select(RECORD.c.workflow_id, RECORD.c.record_id).where(
+        *_within_workflow(RECORD, workflow_id), RECORD.c.task_name.in_(task_names)
     )
+    return union(recorded, noted.where(or_(own, NEWEST_NOTES)))
+
+
+def _belonging_to_others(task_names: Sequence[str], workflow_id: str | None) -> Any:
+    """Workflow and record of what a task with another name was executed or served with last."""
+    named = case((TASK_RUN.c.task_name.in_(task_names), TASK_RUN.c.task_run_id), else_=0)
+    return (
+        select(TASK_RUN.c.workflow_id, TASK_RUN.c.record_id)
+        .where(*_within_workflow(TASK_RUN, workflow_id), TASK_RUN.c.cleared_at.is_(None))
+        .where(TASK_RUN.c.record_id.is_not(None))
+        .group_by(TASK_RUN.c.workflow_id, TASK_RUN.c.record_id)
+        .having(func.max(TASK_RUN.c.task_run_id) > func.max(named))
+    )
+
+
+def _within_workflow(table: Any, workflow_id: str | None) -> list[Any]:
+    return [] if workflow_id is None else [table.c.workflow_id == workflow_id]
 
 
 def _note_invalidated(tx: Transaction, task_names: Sequence[str], workflow_id: str | None) -> None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, func, select
 
 from crew_repo.errors import StoreError
 from crew_repo.model import (
@@ -32,6 +32,7 @@ from crew_repo.store.owners import pid_of
 from crew_repo.store.tables import RECORD, RUN, TASK_RUN, TASK_STATE
 
 __all__ = [
+    "NEWEST_NOTES",
     "RECORD_COLUMNS",
     "RUN_COLUMNS",
     "STATE_COLUMNS",
@@ -67,7 +68,7 @@ _USAGE = ("total_tokens", "prompt_tokens", "completion_tokens", "cached_prompt_t
 _PLAIN = (
     "workflow_id", "crew_name", "task_name", "position", "run_id", "input_hash", "definition_hash", "context_hash",
     "occurrence", "output_hash", "started_at", "completed_at", "duration_seconds", "hash_format", "not_restorable",
-    "origin",
+    "origin", "model",
 )  # fmt: skip
 _WHOLE = ("position", "occurrence", "hash_format")
 _ERROR = ("error_type", "error_message", "error_traceback")
@@ -89,6 +90,11 @@ RUN_COLUMNS = _columns(
      "seconds_saved", *_ERROR, "owner", "heartbeat_at", "lease_seconds"),
 )  # fmt: skip
 STATE_COLUMNS = _columns(TASK_STATE, TaskState.__slots__)
+NEWEST_NOTES = TASK_RUN.c.task_run_id.in_(
+    select(func.max(TASK_RUN.c.task_run_id))
+    .where(TASK_RUN.c.cleared_at.is_(None))
+    .group_by(TASK_RUN.c.workflow_id, TASK_RUN.c.task_name)
+)
 
 
 def record_row(record: NewRecord) -> dict[str, Any]:
@@ -203,8 +209,9 @@ def _task_run_of(row: Mapping[str, Any]) -> TaskRun:
 
 
 def run_row(
-    run_id: str, workflow_id: str, crew_name: str, started_at: datetime, owner: str, facts: Mapping[str, str]
-) -> dict[str, Any]:
+    run_id: str, workflow_id: str, crew_name: str, started_at: datetime, owner: str, facts: Mapping[str, str],
+    names: Sequence[str] | None,
+) -> dict[str, Any]:  # fmt: skip
     """The row of a run that begins."""
     return {
         "run_id": run_id,
@@ -216,11 +223,12 @@ def run_row(
         "pid": pid_of(owner),
         "owner": owner,
         "facts": _json(dict(facts)),
+        "task_names": None if names is None else _json(list(names)),
     }
 
 
 def run_of(row: Mapping[str, Any], tasks: Sequence[TaskRun], status: RunStatus | None = None) -> RunRecord:
-    """The run in a row, with its tasks in order; `status` where the row is out of date, so that its tasks count.
+    """The run in a row, with its tasks in order; `status` where the row is out of date.
 
     Raises StoreError if a person or a disk has damaged it.
     """
@@ -229,13 +237,13 @@ def run_of(row: Mapping[str, Any], tasks: Sequence[TaskRun], status: RunStatus |
         return _run_of(row, tasks, status)
     except (TypeError, ValueError) as error:
         raise StoreError(
-            f"Run {row['run_id']} cannot be read ({error}); mend that row of the table run, or delete it "
+            f"Run {row['run_id']} cannot be read ({error}); mend that row of the table run_entry, or delete it "
             "and its rows of task_run"
         ) from error
 
 
 def _run_of(row: Mapping[str, Any], tasks: Sequence[TaskRun], status: RunStatus | None) -> RunRecord:
-    if status is not None:
+    if status is not None or row["status"] == str(RunStatus.RUNNING):  # it has not summed up yet
         row = {**row, "tokens_spent": sum(task.usage.total_tokens for task in tasks),
                "tokens_saved": sum(task.tokens_saved for task in tasks),
                "seconds_saved": sum(task.seconds_saved for task in tasks)}  # fmt: skip
@@ -258,13 +266,13 @@ def _run_of(row: Mapping[str, Any], tasks: Sequence[TaskRun], status: RunStatus 
 def state_of(row: Mapping[str, Any]) -> TaskState:
     """A row of the view. Raises StoreError if a person or a disk has damaged what it shows."""
     try:
-        _check_times(row, "completed_at")
+        _check_times(row, "completed_at", "started_at")
     except ValueError as error:
         raise StoreError(
             f"The state of task {row['task_name']} in workflow {row['workflow_id']} cannot be read ({error}); "
             "verify() names the record, or mend that row of the table task_run"
         ) from error
-    return TaskState(**row)
+    return TaskState(**{**row, "in_crew": None if row["in_crew"] is None else bool(row["in_crew"])})
 
 
 def _check_times(row: Mapping[str, Any], *names: str) -> None:

@@ -68,12 +68,12 @@ _SHOWN = select(*TASK_RUN_COLUMNS).where(
 
 def start_run(
     tx: Transaction, run_id: str, workflow_id: str, crew_name: str, started_at: datetime, owner: str,
-    facts: Mapping[str, str],
+    facts: Mapping[str, str], names: Sequence[str] | None = None,
 ) -> None:  # fmt: skip
     """Write a run down, and which of those before it were interrupted."""
     tx.dialect.lock_work(tx.connection, "reap")
     reap(tx, None)
-    row = run_row(run_id, workflow_id, crew_name, started_at, owner, facts)
+    row = run_row(run_id, workflow_id, crew_name, started_at, owner, facts, names)
     tx.execute(_INSERT_RUN, row | {"heartbeat_at": tx.lease_now, "lease_seconds": tx.lease_seconds})
 
 
@@ -177,7 +177,28 @@ def states(tx: Transaction, workflow_id: str | None) -> list[TaskState]:
     wanted = select(*STATE_COLUMNS).order_by(TASK_STATE.c.workflow_id, TASK_STATE.c.position, TASK_STATE.c.task_name)
     if workflow_id is not None:
         wanted = wanted.where(TASK_STATE.c.workflow_id == workflow_id)
-    return [state_of(row) for row in tx.rows(wanted)]
+    found = [state_of(row) for row in tx.rows(wanted)]
+    held = {} if all(state.status not in _UNDER_WAY for state in found) else _held(tx, workflow_id)
+    return [_as_known_here(state, held.get((state.run_id, state.position))) for state in found]
+
+
+def _held(tx: Transaction, workflow_id: str | None) -> dict[tuple[str, int], bool]:
+    """Whether the process is gone that executes it, by run and position."""
+    gone = {lease["fence"] for lease in gone_leases(tx, workflow_id)}
+    return {(row["run_id"], row["position"]): row["fence"] in gone for row in tx.rows(select(LEASE))}
+
+
+def _as_known_here(state: TaskState, gone: bool | None) -> TaskState:
+    """The view goes by time alone; on the host of the process it is known whether that is there."""
+    if gone is None:
+        return state
+    if not gone:
+        return replace(state, status=str(RunStatus.RUNNING))
+    return replace(state, status=str(Outcome.INTERRUPTED), output=None, output_hash=None, completed_at=None,
+                   duration_seconds=None, total_tokens=None, record_id=None, model=None)  # fmt: skip
+
+
+_UNDER_WAY = (str(RunStatus.RUNNING), str(Outcome.INTERRUPTED))
 
 
 def shown_record(tx: Transaction, task_name: str, workflow_id: str | None) -> Record | None:

@@ -5,6 +5,8 @@
 | 1       | 0.1.0 | the first                                                                   |
 | 2       | 0.1.0 | `record.reading`: how a typed output is read from its texts; `run.number`;  |
 |         |       | `invalidation`; SQLite has its version in a table too, which a dump keeps   |
+| 3       | 0.1.0 | the table `run` is `run_entry`, and `run` a view; `run_entry.task_names`;   |
+|         |       | `record.model`                                                              |
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -34,7 +36,7 @@ class Schema:
     migrations: tuple[Path, ...]
 
 
-CURRENT = Schema(2, (Path(__file__).parent / "migrations" / "versions",))
+CURRENT = Schema(3, (Path(__file__).parent / "migrations" / "versions",))
 
 
 def ensure_schema(dialect: Dialect, engine: Engine) -> None:
@@ -60,7 +62,7 @@ def _bring_up(dialect: Dialect, connection: Connection) -> None:
     if found is None:
         METADATA.create_all(connection, checkfirst=False)
     else:
-        _run_all(connection, drop_views(dialect.name))
+        _run_all(connection, drop_views(dialect.name, inspect(connection).get_view_names()))
         if found != CURRENT.version:
             _migrate(connection, found)
     _run_all(connection, create_views(dialect.name))

@@ -88,10 +88,11 @@ class Store:
         started_at: datetime,
         owner: str,
         facts: Mapping[str, str],
+        task_names: Sequence[str] | None = None,
     ) -> None:
-        """Write a run down, and which of those before it were interrupted."""
+        """Write a run down, with the names of its crew's tasks, and which of those before it were interrupted."""
         with self._writing(begins=True) as tx:
-            runs.start_run(tx, run_id, workflow_id, crew_name, started_at, owner, facts)
+            runs.start_run(tx, run_id, workflow_id, crew_name, started_at, owner, facts, task_names)
 
     def heartbeat(self, run_ids: Sequence[str], leases_held: Sequence[Lease]) -> None:
         """Renew runs and leases, as far as they are still ours; the clock that they go by is compared anew."""

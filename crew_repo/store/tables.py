@@ -57,12 +57,13 @@ def _serial() -> Any:
 
 
 class Run(_Base, table=True):
-    """One run of a crew. `status` is running, completed, failed or interrupted.
+    """One run of a crew, as it wrote itself down. `status` is running, completed, failed or interrupted.
 
-    `number`: runs in the order in which they began, which no clock can disturb.
+    The view `run` says of a run that was killed that it is interrupted. `number`: runs in the order in which they
+    began, which no clock can disturb. `task_names`: the tasks of the crew, as a JSON array.
     """
 
-    __tablename__ = "run"
+    __tablename__ = "run_entry"
     __table_args__ = (
         Index("run_by_workflow", "workflow_id", "number"),
         Index("run_number", "number", unique=True),
@@ -91,6 +92,7 @@ class Run(_Base, table=True):
     error_traceback: str | None = _text()
     facts: str = _text(default="{}")
     number: int = Field(sa_type=cast(Any, Identity))
+    task_names: str | None = _text()
 
 
 class Record(_Base, table=True):
@@ -142,6 +144,7 @@ class Record(_Base, table=True):
     components: str = _text()
     explanations: str = _text()
     reading: str | None = _text()
+    model: str | None = _text()
 
 
 class Text(_Base, table=True):
@@ -165,7 +168,7 @@ class TaskRun(_Base, table=True):
     )  # fmt: skip
 
     task_run_id: int | None = _serial()
-    run_id: str = _text(foreign_key="run.run_id")
+    run_id: str = _text(foreign_key="run_entry.run_id")
     workflow_id: str = _text()
     task_name: str = _text()
     position: int
@@ -202,7 +205,7 @@ class Lease(_Base, table=True):
     workflow_id: str = _text()
     input_hash: str = _text()
     owner: str = _text()
-    run_id: str = _text(foreign_key="run.run_id")
+    run_id: str = _text(foreign_key="run_entry.run_id")
     task_name: str = _text()
     position: int
     acquired_at: datetime = _time()
@@ -242,6 +245,12 @@ class TaskState(_View, table=True):
     error: str | None = _text()
     run_id: str = _text()
     record_id: int | None = Field(default=None, sa_type=cast(Any, Identity))
+    started_at: datetime | None = _time()
+    model: str | None = _text()
+    in_crew: int | None = None
+    output_json: str | None = _text()
+    description: str | None = _text()
+    inputs: str | None = _text()
 
 
 def _table(model: type[SQLModel]) -> Table:

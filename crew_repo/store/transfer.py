@@ -37,7 +37,7 @@ class Export:
     """An export that was read and checked: the rows by table."""
 
     def __init__(self, lines: Iterable[str]) -> None:
-        self.rows: dict[str, list[dict[str, Any]]] = {table.name: [] for table in TABLES}
+        self.rows: dict[str, list[dict[str, Any]]] = {_label(table): [] for table in TABLES}
         self._refused: list[str] = []
         numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
         if not numbered or _parsed(*numbered[0]) != json.loads(HEADER):
@@ -53,13 +53,13 @@ class Export:
     def _take(self, number: int, line: str) -> None:
         parsed = _parsed(number, line)
         name = next(iter(parsed), None) if isinstance(parsed, dict) else None
-        table = next((table for table in TABLES if table.name == name), None)
+        table = next((table for table in TABLES if _label(table) == name), None)
         if table is None or not isinstance(parsed[name], dict):
             what = "is no text, run, record or task_run, nor an invalidation"
             raise ImportFormatError(f"Line {number} of the export {what}")
         row = _row(number, table, parsed[name])
         self._refused += [f"line {number}, {_name(table, row)}: {what}" for what in _wrong(table, row)]
-        self.rows[table.name].append(row)
+        self.rows[_label(table)].append(row)
 
 
 def export_lines(tx: Transaction, table: Table) -> Iterator[str]:
@@ -70,7 +70,7 @@ def export_lines(tx: Transaction, table: Table) -> Iterator[str]:
     while rows:
         for row in rows:
             members = {name: row[name] for name in _members(table)}
-            yield json.dumps({table.name: members}, default=_utc, ensure_ascii=True) + "\n"
+            yield json.dumps({_label(table): members}, default=_utc, ensure_ascii=True) + "\n"
         last = tuple_(*(rows[-1][key.name] for key in keys), types=[key.type for key in keys])
         rows = tx.rows(wanted.where(tuple_(*keys) > last)).all()
 
@@ -178,6 +178,11 @@ _HIGHEST = select(func.max(RUN.c.number))
 _PLACE = update(RUN).where(RUN.c.run_id == bindparam("r")).values(number=bindparam("n"))
 
 
+def _label(table: Table) -> str:
+    """What a table is called in an export: a run, as in its first version, whose table has another name since."""
+    return "run" if table is RUN else str(table.name)
+
+
 def _members(table: Table) -> list[str]:
     """The columns that are exported; the order of runs is that of their lines."""
     return [column.name for column in table.columns if column is not RUN.c.number]
@@ -209,7 +214,7 @@ def _wrong(table: Table, row: dict[str, Any]) -> Iterator[str]:
 def _name(table: Table, row: Mapping[str, Any]) -> str:
     if table is RECORD:
         return f"record {row['record_id']} ({row['workflow_id']}/{row['task_name']})"
-    return f"{table.name} {row[next(iter(table.primary_key)).name]}"
+    return f"{_label(table)} {row[next(iter(table.primary_key)).name]}"
 
 
 def _parsed(number: int, line: str) -> Any:

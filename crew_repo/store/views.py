@@ -1,114 +1,243 @@
-"""The view `task_state`, and the triggers that make deleting and editing its rows by hand mean something.
+"""The views `task_state` and `run`, which say what is true now, and what editing their rows by hand does.
 
-A deleted row: that task runs again. An edited output: the record is altered, which the next run notices. Views and
-triggers hold no data, so a migration drops them first and creates them anew at the end.
+A table cannot know that a process has died since it was written. So what a run wrote of itself is in the table
+`run_entry`, and the view `run` works out from its heartbeat whether it still runs; `task_state` does so from the
+leases. Views and triggers hold no data: a migration drops them first and creates them anew at the end.
+
+A deleted row of `task_state`: that task runs again. Other edits of it are refused, since nothing would heed them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from crew_repo.model import PLANNER
+
 __all__ = ["create_views", "drop_views"]
 
-_REMEDY = "in task_state only output can be edited, and rows deleted; to make a task run again, delete its row"
-_NO_RECORD = "this task has no output to edit; delete its row to make it run again"
+_NO_EDIT = (
+    "task_state shows what was recorded, and cannot be edited: an answer that was changed by hand is not served. "
+    "To make a task run again, delete its row"
+)
+_NO_INSERT = "task_state shows what was recorded, and takes no rows: StateRepository.run makes them"
+_NO_STATUS = (
+    "the status and the sums of a run are worked out when they are read, and cannot be edited; to take a run out of "
+    "the list, delete its row"
+)
 
-_VIEW = """
-CREATE VIEW task_state AS
-SELECT shown.workflow_id AS workflow_id,
-       COALESCE(run.crew_name, record.crew_name) AS crew_name,
-       shown.task_name AS task_name,
-       shown.position AS position,
-       CASE WHEN shown.status NOT IN ('executed', 'reused') THEN shown.status
-            WHEN record.retired = 'invalidated' THEN 'invalidated'
-            ELSE 'completed' END AS status,
-       record.output AS output,
-       shown.input_hash AS input_hash,
-       record.output_hash AS output_hash,
-       COALESCE(record.completed_at, shown.finished_at) AS completed_at,
-       COALESCE(record.duration_seconds, shown.duration_seconds) AS duration_seconds,
-       COALESCE(record.total_tokens, shown.total_tokens) AS total_tokens,
-       CASE WHEN shown.error_type IS NOT NULL
-            THEN shown.error_type || ': ' || COALESCE(shown.error_message, '') END AS error,
-       shown.run_id AS run_id,
-       shown.record_id AS record_id
-  FROM task_run AS shown
-  LEFT JOIN record ON record.record_id = shown.record_id
-  LEFT JOIN run ON run.run_id = shown.run_id
- WHERE shown.cleared_at IS NULL
-   AND shown.task_run_id = (SELECT MAX(newest.task_run_id) FROM task_run AS newest
-                             WHERE newest.workflow_id = shown.workflow_id
-                               AND newest.task_name = shown.task_name
-                               AND newest.cleared_at IS NULL)
-"""
-
-_FIXED = (
-    "workflow_id", "crew_name", "task_name", "position", "status", "input_hash", "output_hash", "completed_at",
-    "duration_seconds", "total_tokens", "error", "run_id", "record_id",
+_PLAIN = (
+    "run_id", "workflow_id", "crew_name", "started_at", "finished_at", "host", "pid", "owner", "heartbeat_at",
+    "lease_seconds", "error_type", "error_message", "error_traceback", "facts", "number", "task_names",
+)  # fmt: skip
+_SUMS = {  # of a run that has not written its own yet
+    **{
+        kind: f"SUM(CASE WHEN done.status = '{kind}' AND done.task_name <> '{PLANNER}' THEN 1 ELSE 0 END)"
+        for kind in ("executed", "reused", "failed")
+    },
+    "tokens_spent": "SUM(done.total_tokens)",
+    "tokens_saved": "SUM(done.tokens_saved)",
+    "seconds_saved": "SUM(done.seconds_saved)",
+}
+_RUN_COLUMNS = (
+    "run_id", "workflow_id", "crew_name", "status", "started_at", "finished_at", "host", "pid", "owner",
+    "heartbeat_at", "lease_seconds", "executed", "reused", "failed", "tokens_spent", "tokens_saved", "seconds_saved",
+    "error_type", "error_message", "error_traceback", "facts", "number", "task_names",
 )  # fmt: skip
 
 
-def _clear(now: str) -> str:
-    """What deleting a row does: nothing recorded of that task may be served any more, nor, here, what others have.
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What the two databases say differently. Times are text, so that a damaged one is no error.
 
-    But what its name was recorded with may be another task's answer by now, as the same run shows: then that stays.
+    `now`: the present, and `silent_since`: the last moment at which a run that is alive may have beaten.
+    `inputs`: a JSON object of what a record was asked, by name. `listed`: whether the run `crew` names the task.
+    """
+
+    now: str
+    silent_since: str
+    inputs: str
+    listed: str
+
+
+_INPUT = "SUBSTR(part.key, 1, 6) = 'input:'"
+# DuckDB reads the views of a SQLite file itself where it understands them, and otherwise has SQLite do it: it has no
+# strftime of three arguments, and with two it would take %f for something else.
+_SQLITE = _Words(
+    now="strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '+0 seconds')",
+    silent_since="strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-' || lease_seconds || ' seconds')",
+    inputs=f"""CASE WHEN json_valid(record.components) AND json_valid(record.explanations) THEN
+            (SELECT json_group_object(SUBSTR(asked.name, 7), text.body)
+               FROM (SELECT part.key AS name, part.value AS sha256 FROM json_each(record.components) AS part
+                      WHERE {_INPUT}
+                     UNION ALL
+                     SELECT part.key, part.value FROM json_each(record.explanations) AS part
+                      WHERE {_INPUT}) AS asked
+               LEFT JOIN text ON text.sha256 = asked.sha256) END""",
+    listed="""json_valid(crew.task_names) AND EXISTS
+            (SELECT 1 FROM json_each(crew.task_names) AS listed WHERE listed.value = named.task_name)""",
+)
+_PG_TEXT = """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""
+_POSTGRESQL = _Words(
+    now=f"to_char(now() AT TIME ZONE 'utc', {_PG_TEXT})",
+    silent_since=f"to_char((now() - lease_seconds * interval '1 second') AT TIME ZONE 'utc', {_PG_TEXT})",
+    inputs=f"""CASE WHEN record.record_id IS NOT NULL THEN COALESCE(
+            (SELECT jsonb_object_agg(SUBSTR(part.key, 7), "text".body)
+               FROM jsonb_each_text(crew_repo_json(record.components) || crew_repo_json(record.explanations)) AS part
+               LEFT JOIN "text" ON "text".sha256 = part.value
+              WHERE {_INPUT}), '{{}}')::text END""",
+    listed="crew_repo_json(crew.task_names) @> to_jsonb(named.task_name)",
+)
+
+
+def _run_view(words: _Words) -> str:
+    columns = {name: f"run_entry.{name}" for name in _RUN_COLUMNS}
+    columns["status"] = f"""CASE WHEN run_entry.status = 'running' AND heartbeat_at < {words.silent_since}
+            THEN 'interrupted' ELSE run_entry.status END"""
+    for name, done in _SUMS.items():
+        columns[name] = f"""CASE WHEN run_entry.status <> 'running' THEN run_entry.{name} ELSE
+            (SELECT COALESCE({done}, 0) FROM task_run AS done WHERE done.run_id = run_entry.run_id) END"""  # noqa: S608
+    selected = ",\n       ".join(f"{expression} AS {name}" for name, expression in columns.items())
+    return f"CREATE VIEW run AS\nSELECT {selected}\n  FROM run_entry"  # noqa: S608
+
+
+def _task_view(words: _Words) -> str:
+    """Each task that was noted, or is being executed: its newest note, the record of that, and its newest lease.
+
+    While a task is executed again, its last answer is shown on; of one that was interrupted none is, as of a failed
+    one.
+    """
+    lost = f"doing.expires_at < {words.now}"
+    return f"""
+CREATE VIEW task_state AS
+SELECT named.workflow_id AS workflow_id,
+       COALESCE(run.crew_name, record.crew_name) AS crew_name,
+       named.task_name AS task_name,
+       COALESCE(doing.position, shown.position) AS position,
+       CASE WHEN {lost} THEN 'interrupted'
+            WHEN doing.fence IS NOT NULL THEN 'running'
+            WHEN shown.status NOT IN ('executed', 'reused') THEN shown.status
+            WHEN record.retired IN ('invalidated', 'deleted') THEN 'invalidated'
+            ELSE 'completed' END AS status,
+       record.output AS output,
+       COALESCE(record.input_hash, SUBSTR(doing.input_hash, 1, 64), shown.input_hash) AS input_hash,
+       record.output_hash AS output_hash,
+       record.completed_at AS completed_at,
+       CASE WHEN doing.fence IS NULL AND record.record_id IS NULL THEN shown.duration_seconds
+            ELSE record.duration_seconds END AS duration_seconds,
+       CASE WHEN doing.fence IS NULL AND record.record_id IS NULL THEN shown.total_tokens
+            ELSE record.total_tokens END AS total_tokens,
+       CASE WHEN doing.fence IS NULL AND shown.error_type IS NOT NULL
+            THEN shown.error_type || ': ' || COALESCE(shown.error_message, '') END AS error,
+       COALESCE(doing.run_id, shown.run_id) AS run_id,
+       record.record_id AS record_id,
+       COALESCE(doing.acquired_at, record.started_at, shown.started_at) AS started_at,
+       record.model AS model,
+       CASE WHEN crew.task_names IS NULL THEN NULL
+            WHEN {words.listed} THEN 1 ELSE 0 END AS in_crew,
+       COALESCE(record.pydantic_json, record.json_dict) AS output_json,
+       record.description AS description,
+       {words.inputs} AS inputs
+  FROM (SELECT noted.workflow_id, noted.task_name, MAX(noted.task_run_id) AS task_run_id
+          FROM (SELECT workflow_id, task_name, task_run_id FROM task_run WHERE cleared_at IS NULL
+                UNION ALL
+                SELECT workflow_id, task_name, NULL FROM lease) AS noted
+         GROUP BY noted.workflow_id, noted.task_name) AS named
+  LEFT JOIN task_run AS shown ON shown.task_run_id = named.task_run_id
+  LEFT JOIN lease AS doing ON doing.fence =
+            (SELECT held.fence FROM lease AS held
+              WHERE held.workflow_id = named.workflow_id AND held.task_name = named.task_name
+              ORDER BY CASE WHEN held.expires_at < {words.now} THEN 1 ELSE 0 END, held.fence DESC LIMIT 1)
+  LEFT JOIN record ON record.record_id = shown.record_id AND (doing.fence IS NULL OR NOT {lost})
+  LEFT JOIN run_entry AS run ON run.run_id = COALESCE(doing.run_id, shown.run_id)
+  LEFT JOIN run_entry AS crew ON crew.number =
+            (SELECT MAX(each.number) FROM run_entry AS each
+              WHERE each.workflow_id = named.workflow_id AND each.task_names IS NOT NULL)
+"""  # noqa: S608
+
+
+def _clear(now: str) -> str:
+    """What deleting a row does: what belongs to that task may be served no more, nor, here, what others have.
+
+    An answer belongs to the task that was executed or served with it last: of a task that was renamed, to its new
+    name, and of tasks that have changed places, to the one that has it now.
     """
     return f"""
     UPDATE record SET retired = 'deleted', retired_at = {now}
      WHERE retired IS NULL
-       AND (record_id = OLD.record_id OR (workflow_id = OLD.workflow_id AND task_name = OLD.task_name
-            AND record_id NOT IN (SELECT other.record_id FROM task_run AS other
-                                   WHERE other.run_id = OLD.run_id AND other.task_name <> OLD.task_name
-                                     AND other.record_id IS NOT NULL)));
+       AND (record_id = OLD.record_id OR (workflow_id = OLD.workflow_id AND (task_name = OLD.task_name
+            OR record_id IN (SELECT noted.record_id FROM task_run AS noted
+                              WHERE noted.workflow_id = OLD.workflow_id AND noted.task_name = OLD.task_name
+                                AND noted.cleared_at IS NULL AND noted.record_id IS NOT NULL))))
+       AND record_id NOT IN (SELECT noted.record_id FROM task_run AS noted
+                              WHERE noted.workflow_id = OLD.workflow_id AND noted.cleared_at IS NULL
+                                AND noted.record_id IS NOT NULL
+                              GROUP BY noted.record_id
+                             HAVING MAX(noted.task_run_id)
+                                  > MAX(CASE WHEN noted.task_name = OLD.task_name THEN noted.task_run_id ELSE 0 END));
     UPDATE task_run SET cleared_at = {now}
      WHERE workflow_id = OLD.workflow_id AND task_name = OLD.task_name AND cleared_at IS NULL;
+    DELETE FROM lease
+     WHERE workflow_id = OLD.workflow_id AND task_name = OLD.task_name AND expires_at < {now};
     DELETE FROM invalidation WHERE workflow_id = OLD.workflow_id AND task_name = OLD.task_name;
     INSERT INTO invalidation (workflow_id, task_name, record_id, invalidated_at)
     SELECT OLD.workflow_id, OLD.task_name, COALESCE(MAX(record_id), 0), {now} FROM record;"""  # noqa: S608
 
 
-_EDIT = "UPDATE record SET output = NEW.output WHERE record_id = OLD.record_id;"
-
-
 def _sqlite() -> list[str]:
-    changed = " OR ".join(f"NEW.{name} IS NOT OLD.{name}" for name in _FIXED)
+    derived = " OR ".join(f"NEW.{name} IS NOT OLD.{name}" for name in _RUN_COLUMNS if name not in _PLAIN)
+    values = ", ".join(f"{name} = NEW.{name}" for name in _PLAIN)
     return [
-        _VIEW,
-        "CREATE TRIGGER task_state_delete INSTEAD OF DELETE ON task_state BEGIN"
-        + _clear("strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')")
-        + " END",
-        f"""CREATE TRIGGER task_state_update INSTEAD OF UPDATE ON task_state BEGIN
-    SELECT RAISE(ABORT, '{_REMEDY}') WHERE {changed};
-    SELECT RAISE(ABORT, '{_NO_RECORD}') WHERE OLD.output IS NULL OR NEW.output IS NULL;
-    {_EDIT} END""",
+        _run_view(_SQLITE),
+        _task_view(_SQLITE),
+        _sqlite_trigger("task_state", "delete", _clear(_SQLITE.now)),
+        _sqlite_trigger("task_state", "update", f"SELECT RAISE(ABORT, '{_NO_EDIT}');"),
+        _sqlite_trigger("task_state", "insert", f"SELECT RAISE(ABORT, '{_NO_INSERT}');"),
+        _sqlite_trigger("run", "delete", "DELETE FROM run_entry WHERE run_id = OLD.run_id;"),
+        _sqlite_trigger(
+            "run",
+            "update",
+            f"""SELECT RAISE(ABORT, '{_NO_STATUS}') WHERE {derived};
+    UPDATE run_entry SET {values} WHERE run_id = OLD.run_id;""",  # noqa: S608
+        ),
     ]
+
+
+def _sqlite_trigger(view: str, what: str, body: str) -> str:
+    return f"CREATE TRIGGER {view}_{what} INSTEAD OF {what.upper()} ON {view} BEGIN\n    {body} END"
 
 
 def _postgresql() -> list[str]:
-    now = """to_char(now() AT TIME ZONE 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
-    changed = " OR ".join(f"NEW.{name} IS DISTINCT FROM OLD.{name}" for name in _FIXED)
+    """The view `run` needs no triggers here: PostgreSQL passes on what is done to the plain columns of such a view."""
     return [
-        _VIEW,
-        f"""CREATE FUNCTION task_state_delete() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    {_clear(now)} RETURN OLD; END $$""",
-        f"""CREATE FUNCTION task_state_update() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    IF {changed} THEN RAISE EXCEPTION '{_REMEDY}'; END IF;
-    IF OLD.output IS NULL OR NEW.output IS NULL THEN RAISE EXCEPTION '{_NO_RECORD}'; END IF;
-    {_EDIT} RETURN NEW; END $$""",
-        _pg_trigger("delete"),
-        _pg_trigger("update"),
+        """CREATE FUNCTION crew_repo_json(value text) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+    RETURN value::jsonb; EXCEPTION WHEN OTHERS THEN RETURN NULL; END $$""",
+        _run_view(_POSTGRESQL),
+        _task_view(_POSTGRESQL),
+        *_pg_trigger("delete", f"{_clear(_POSTGRESQL.now)} RETURN OLD;"),
+        *_pg_trigger("update", f"RAISE EXCEPTION '{_NO_EDIT}';"),
+        *_pg_trigger("insert", f"RAISE EXCEPTION '{_NO_INSERT}';"),
     ]
 
 
-def _pg_trigger(what: str) -> str:
-    return f"""CREATE TRIGGER task_state_{what} INSTEAD OF {what.upper()} ON task_state
-    FOR EACH ROW EXECUTE FUNCTION task_state_{what}()"""
+def _pg_trigger(what: str, body: str) -> list[str]:
+    return [
+        f"CREATE FUNCTION task_state_{what}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN\n    {body} END $$",
+        f"""CREATE TRIGGER task_state_{what} INSTEAD OF {what.upper()} ON task_state
+    FOR EACH ROW EXECUTE FUNCTION task_state_{what}()""",
+    ]
 
 
 def create_views(dialect_name: str) -> list[str]:
-    """The statements that create the view and its triggers."""
+    """The statements that create the views and their triggers."""
     return _sqlite() if dialect_name == "sqlite" else _postgresql()
 
 
-def drop_views(dialect_name: str) -> list[str]:
-    """The statements that drop them; on SQLite the triggers go with the view."""
-    functions = ["DROP FUNCTION IF EXISTS task_state_delete()", "DROP FUNCTION IF EXISTS task_state_update()"]
-    return ["DROP VIEW IF EXISTS task_state", *([] if dialect_name == "sqlite" else functions)]
+def drop_views(dialect_name: str, there: Collection[str]) -> list[str]:
+    """The statements that drop those views that are there; the triggers go with them.
+
+    Before version 3, `run` is a table.
+    """
+    views = [f"DROP VIEW {name}" for name in ("task_state", "run") if name in there]
+    functions = ("task_state_delete()", "task_state_update()", "task_state_insert()", "crew_repo_json(text)")
+    return views + ([] if dialect_name == "sqlite" else [f"DROP FUNCTION IF EXISTS {name}" for name in functions])

@@ -41,7 +41,7 @@ revision, down_revision = "{version:04}", "{before:04}"
 def upgrade():
     {change}
     op.execute("UPDATE record SET crew_name = crew_name")
-    with op.batch_alter_table("run", recreate="{recreate}") as run:
+    with op.batch_alter_table("run_entry", recreate="{recreate}") as run:
         run.alter_column("crew_name", existing_type=sa.Text(), nullable={nullable})
 """
 _ADD = 'op.add_column("record", sa.Column("note", sa.Text()))'

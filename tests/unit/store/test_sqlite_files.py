@@ -400,8 +400,8 @@ def test_our_file_without_tables_is_refused(path: Path, was: str) -> None:
     connection = sqlite3.connect(file)
     connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
     if was == "dropped":
-        tables = ("lease", "task_run", "record", "run", "text", "invalidation", "crew_repo_schema")
-        connection.executescript("DROP VIEW task_state;" + "".join(f"DROP TABLE {table};" for table in tables))
+        tables = ("lease", "task_run", "record", "run_entry", "text", "invalidation", "crew_repo_schema")
+        connection.executescript("DROP VIEW task_state; DROP VIEW run;" + "".join(f"DROP TABLE {table};" for table in tables))
     connection.close()
     with pytest.raises(StoreOpenError, match="has no tables"):
         Store(_url(file))
@@ -480,8 +480,10 @@ def _make_first(path: Path) -> None:
     """Takes a state back to its first version."""
     connection = sqlite3.connect(path)
     connection.executescript(
-        "DROP VIEW task_state; DROP TABLE crew_repo_schema; DROP TABLE invalidation; DROP INDEX run_number; DROP INDEX run_by_workflow;"
-        "ALTER TABLE run DROP COLUMN number; ALTER TABLE record DROP COLUMN reading;"
+        "DROP VIEW task_state; DROP VIEW run; ALTER TABLE run_entry RENAME TO run;"
+        "DROP TABLE crew_repo_schema; DROP TABLE invalidation; DROP INDEX run_number; DROP INDEX run_by_workflow;"
+        "ALTER TABLE run DROP COLUMN number; ALTER TABLE run DROP COLUMN task_names;"
+        "ALTER TABLE record DROP COLUMN reading; ALTER TABLE record DROP COLUMN model;"
         "CREATE INDEX run_by_workflow ON run (workflow_id, started_at); PRAGMA user_version=1;"
     )
     connection.close()
