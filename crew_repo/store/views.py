@@ -105,7 +105,7 @@ def _task_view(words: _Words) -> str:
     """Each task that was noted, or is being executed: its newest note, the record of that, and its newest lease.
 
     While a task is executed again, its last answer is shown on; of one that was interrupted none is, as of a failed
-    one.
+    one. What a killed one has spent is not known.
     """
     lost = f"doing.expires_at < {words.now}"
     return f"""
@@ -123,10 +123,11 @@ SELECT named.workflow_id AS workflow_id,
        COALESCE(record.input_hash, SUBSTR(doing.input_hash, 1, 64), shown.input_hash) AS input_hash,
        record.output_hash AS output_hash,
        record.completed_at AS completed_at,
-       CASE WHEN doing.fence IS NULL AND record.record_id IS NULL THEN shown.duration_seconds
-            ELSE record.duration_seconds END AS duration_seconds,
-       CASE WHEN doing.fence IS NULL AND record.record_id IS NULL THEN shown.total_tokens
-            ELSE record.total_tokens END AS total_tokens,
+       CASE WHEN doing.fence IS NOT NULL OR record.record_id IS NOT NULL THEN record.duration_seconds
+            ELSE shown.duration_seconds END AS duration_seconds,
+       CASE WHEN doing.fence IS NOT NULL OR record.record_id IS NOT NULL THEN record.total_tokens
+            WHEN shown.status = 'interrupted' AND shown.duration_seconds IS NULL THEN NULL
+            ELSE shown.total_tokens END AS total_tokens,
        CASE WHEN doing.fence IS NULL AND shown.error_type IS NOT NULL
             THEN shown.error_type || ': ' || COALESCE(shown.error_message, '') END AS error,
        COALESCE(doing.run_id, shown.run_id) AS run_id,
@@ -138,11 +139,14 @@ SELECT named.workflow_id AS workflow_id,
        COALESCE(record.pydantic_json, record.json_dict) AS output_json,
        record.description AS description,
        {words.inputs} AS inputs
-  FROM (SELECT noted.workflow_id, noted.task_name, MAX(noted.task_run_id) AS task_run_id
-          FROM (SELECT workflow_id, task_name, task_run_id FROM task_run WHERE cleared_at IS NULL
-                UNION ALL
-                SELECT workflow_id, task_name, NULL FROM lease) AS noted
-         GROUP BY noted.workflow_id, noted.task_name) AS named
+  FROM (SELECT workflow_id, task_name, MAX(task_run_id) AS task_run_id
+          FROM task_run WHERE cleared_at IS NULL GROUP BY workflow_id, task_name
+        UNION ALL
+        SELECT workflow_id, task_name, NULL
+          FROM lease WHERE NOT EXISTS (SELECT 1 FROM task_run AS noted
+                                        WHERE noted.workflow_id = lease.workflow_id
+                                          AND noted.task_name = lease.task_name AND noted.cleared_at IS NULL)
+         GROUP BY workflow_id, task_name) AS named
   LEFT JOIN task_run AS shown ON shown.task_run_id = named.task_run_id
   LEFT JOIN lease AS doing ON doing.fence =
             (SELECT held.fence FROM lease AS held

@@ -101,9 +101,7 @@ def test_what_a_killed_run_was_doing_is_interrupted(url: str, sql: Any, before: 
         said = store.states()
         assert [(state.status, state.output, state.run_id) for state in said] == [("interrupted", None, record.run_id)]
         Kit(store).start("claim-2", run_id="next")
-        assert [replace(state, started_at=None, input_hash=None) for state in store.states()] == [
-            replace(state, started_at=None, input_hash=None) for state in said
-        ]
+        assert store.states() == said
 
 
 def test_a_run_that_was_killed_is_interrupted_once_its_heartbeat_is_old(url: str, sql: Any) -> None:
