@@ -249,7 +249,13 @@ def _altered(current: Current, record: Record, _: datetime) -> Reason | None:
         return Reason(ReasonKind.ALTERED, detail=record.damage)
     if output_hash(record.result) == record.output_hash and record.input_hash == current.input_hash:
         return None
-    return Reason(ReasonKind.ALTERED, detail=f"record {record.record_id} does not match its hash")
+    return _altered_record(record)
+
+
+def _altered_record(record: Record) -> Reason:
+    """An edited answer is never served: who wants it back has to restore it."""
+    remedy = "it was edited or damaged; to have it served, put back what was there"
+    return Reason(ReasonKind.ALTERED, detail=f"record {record.record_id} does not match its hash: {remedy}")
 
 
 def _expired(current: Current, record: Record, now: datetime) -> Reason | None:
@@ -323,7 +329,7 @@ def _why_same(current: Current, head: TaskHead, record: Record) -> Reason:
         return _why_never(head)
     if record.occurrence != current.occurrence:
         return Reason(ReasonKind.NEVER_RAN, detail=f"as number {current.occurrence + 1} of equal tasks")
-    return Reason(ReasonKind.ALTERED, detail=f"record {record.record_id} does not match its hash")
+    return _altered_record(record)
 
 
 _NAMED = ("input:", "global:")  # what is no ingredient by itself, and says why one has changed

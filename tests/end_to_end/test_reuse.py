@@ -299,9 +299,10 @@ def test_tasks_that_a_callback_adds_are_executed_and_said_not_to_be_recorded(rep
 def test_an_output_edited_by_hand_is_not_served(repo, model):
     """An edited output no longer matches its hash: the task runs again and says that its record was altered."""
     first = raws(repo.run(chain(model), NOTES))
-    sql(repo, "UPDATE task_state SET output = 'forged' WHERE task_name = 'step-2'")
+    sql(repo, "UPDATE record SET output = 'forged' WHERE task_name = 'step-2'")
     plan = repo.plan(chain(model), NOTES)
     assert (plan.missing, plan["step-2"].reasons[0].kind.value) == (["step-2"], "altered")
+    assert "to have it served, put back what was there" in str(plan)
     result = repo.run(chain(model), NOTES)
     assert (result.run.executed, raws(result)) == (["step-2"], first)
 

@@ -188,6 +188,7 @@ class Books:
     live: dict[Key, Kept] = field(default_factory=dict)
     runs: list[dict[str, Kept | None]] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
+    cleared: dict[str, int] = field(default_factory=dict)
 
     def shown(self, name: str) -> Kept | None:
         """The record that the row of this task shows."""
@@ -210,9 +211,21 @@ class Books:
         self.rows.update(dict.fromkeys(self.runs[-1], len(self.runs) - 1))
 
     def retire(self, name: str) -> None:
-        """What the row of this task shows, and what was recorded under its name, if its run gave that to no other."""
-        run = self.runs[self.rows[name]]
-        others = [kept for other, kept in run.items() if other != name]
+        """What was recorded, or served, under this name, unless another name was given it since."""
+        notes = [
+            (other, kept)
+            for at, run in enumerate(self.runs)
+            for other, kept in run.items()
+            if kept is not None and at >= self.cleared.get(other, 0)
+        ]
+        last = {id(kept): other for other, kept in notes}
+        given = {id(kept) for other, kept in notes if other == name}
         for key, kept in list(self.live.items()):
-            if kept is run[name] or (kept.name == name and kept not in others):
+            if (kept.name == name or id(kept) in given) and last.get(id(kept), name) == name:
                 del self.live[key]
+
+    def clear(self, name: str) -> None:
+        """The row is deleted: what it showed is retired, and what its task did before is not looked at again."""
+        self.retire(name)
+        del self.rows[name]
+        self.cleared[name] = len(self.runs)

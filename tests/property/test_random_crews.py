@@ -200,8 +200,7 @@ class Life(RuleBasedStateMachine):
     def delete_a_row(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(sorted(self.books.rows)))
         self.sql("DELETE FROM task_state WHERE task_name = ?", name)
-        self.books.retire(name)
-        del self.books.rows[name]
+        self.books.clear(name)
 
     @precondition(lambda self: any(map(self.books.shown, self.books.rows)))
     @rule(data=st.data())
@@ -211,7 +210,8 @@ class Life(RuleBasedStateMachine):
         assert kept is not None
         kept.forged = not kept.forged
         text = "forged" if kept.forged else kept.raw
-        self.sql("UPDATE task_state SET output = ? WHERE task_name = ?", text, name)
+        here = "(SELECT record_id FROM task_state WHERE task_name = ?)"
+        self.sql(f"UPDATE record SET output = ? WHERE record_id = {here}", text, name)
 
     @rule()
     def reopen(self) -> None:
