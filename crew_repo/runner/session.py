@@ -85,6 +85,11 @@ class Ticket:
     written: bool = False  # what came of it, or owed
     lacks: str | None = None  # what should have been in memory
 
+    @property
+    def model(self) -> str | None:
+        """The name of the model that is asked: that of the planner's agent, too, which is made for its task."""
+        return adapter.model_name(self.agent or self.view.task.agent)
+
 
 class Session:
     """The handler of one run's boundaries (adapter.boundary.Handler)."""
@@ -657,7 +662,7 @@ class Session:
             usage=usage,
             hash_format=FORMAT,
             not_restorable=not_restorable,
-            model=adapter.without_secrets(self._memo.hidden, adapter.model_name(ticket.agent or ticket.view.task.agent)),
+            model=adapter.without_secrets(self._memo.hidden, ticket.model),
         )
 
     def _changed_meanwhile(self, current: Current) -> str | None:

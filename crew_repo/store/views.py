@@ -51,12 +51,14 @@ class _Words:
     """What the two databases say differently. Times are text, so that a damaged one is no error.
 
     `now`: the present, and `silent_since`: the last moment at which a run that is alive may have beaten.
-    `inputs`: a JSON object of what a record was asked, by name. `listed`: whether the run `crew` names the task.
+    `inputs`: a JSON object of what a record was asked, by name. `told`: whether the run `crew` says which tasks it
+    has; `listed`: whether this one is among them.
     """
 
     now: str
     silent_since: str
     inputs: str
+    told: str
     listed: str
 
 
@@ -73,20 +75,23 @@ _SQLITE = _Words(
                      UNION ALL
                      SELECT part.key, part.value FROM json_each(record.explanations) AS part
                       WHERE {_INPUT}) AS asked
-               LEFT JOIN text ON text.sha256 = asked.sha256) END""",
-    listed="""json_valid(crew.task_names) AND EXISTS
-            (SELECT 1 FROM json_each(crew.task_names) AS listed WHERE listed.value = named.task_name)""",
+               LEFT JOIN text ON text.sha256 = asked.sha256) END""",  # noqa: S608
+    told="json_valid(crew.task_names)",
+    listed="EXISTS (SELECT 1 FROM json_each(crew.task_names) AS listed WHERE listed.value = named.task_name)",
 )
 _PG_TEXT = """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""
 _POSTGRESQL = _Words(
     now=f"to_char(now() AT TIME ZONE 'utc', {_PG_TEXT})",
     silent_since=f"to_char((now() - lease_seconds * interval '1 second') AT TIME ZONE 'utc', {_PG_TEXT})",
-    inputs=f"""CASE WHEN record.record_id IS NOT NULL THEN COALESCE(
+    inputs=f"""CASE WHEN crew_repo_json(record.components, 'object') IS NOT NULL
+             AND crew_repo_json(record.explanations, 'object') IS NOT NULL THEN COALESCE(
             (SELECT jsonb_object_agg(SUBSTR(part.key, 7), "text".body)
-               FROM jsonb_each_text(crew_repo_json(record.components) || crew_repo_json(record.explanations)) AS part
+               FROM jsonb_each_text(crew_repo_json(record.components, 'object')
+                                    || crew_repo_json(record.explanations, 'object')) AS part
                LEFT JOIN "text" ON "text".sha256 = part.value
-              WHERE {_INPUT}), '{{}}')::text END""",
-    listed="crew_repo_json(crew.task_names) @> to_jsonb(named.task_name)",
+              WHERE {_INPUT}), '{{}}')::text END""",  # noqa: S608
+    told="crew_repo_json(crew.task_names, 'array') IS NOT NULL",
+    listed="crew_repo_json(crew.task_names, 'array') @> to_jsonb(named.task_name)",
 )
 
 
@@ -98,7 +103,7 @@ def _run_view(words: _Words) -> str:
         columns[name] = f"""CASE WHEN run_entry.status <> 'running' THEN run_entry.{name} ELSE
             (SELECT COALESCE({done}, 0) FROM task_run AS done WHERE done.run_id = run_entry.run_id) END"""  # noqa: S608
     selected = ",\n       ".join(f"{expression} AS {name}" for name, expression in columns.items())
-    return f"CREATE VIEW run AS\nSELECT {selected}\n  FROM run_entry"  # noqa: S608
+    return f"CREATE VIEW run AS\nSELECT {selected}\n  FROM run_entry"
 
 
 def _task_view(words: _Words) -> str:
@@ -134,8 +139,7 @@ SELECT named.workflow_id AS workflow_id,
        record.record_id AS record_id,
        COALESCE(doing.acquired_at, record.started_at, shown.started_at) AS started_at,
        record.model AS model,
-       CASE WHEN crew.task_names IS NULL THEN NULL
-            WHEN {words.listed} THEN 1 ELSE 0 END AS in_crew,
+       CASE WHEN {words.told} THEN CASE WHEN {words.listed} THEN 1 ELSE 0 END END AS in_crew,
        COALESCE(record.pydantic_json, record.json_dict) AS output_json,
        record.description AS description,
        {words.inputs} AS inputs
@@ -214,8 +218,9 @@ def _sqlite_trigger(view: str, what: str, body: str) -> str:
 def _postgresql() -> list[str]:
     """The view `run` needs no triggers here: PostgreSQL passes on what is done to the plain columns of such a view."""
     return [
-        """CREATE FUNCTION crew_repo_json(value text) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
-    RETURN value::jsonb; EXCEPTION WHEN OTHERS THEN RETURN NULL; END $$""",
+        """CREATE FUNCTION crew_repo_json(value text, kind text) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+    RETURN CASE WHEN jsonb_typeof(value::jsonb) = kind THEN value::jsonb END;
+    EXCEPTION WHEN OTHERS THEN RETURN NULL; END $$""",
         _run_view(_POSTGRESQL),
         _task_view(_POSTGRESQL),
         *_pg_trigger("delete", f"{_clear(_POSTGRESQL.now)} RETURN OLD;"),
@@ -243,5 +248,5 @@ def drop_views(dialect_name: str, there: Collection[str]) -> list[str]:
     Before version 3, `run` is a table.
     """
     views = [f"DROP VIEW {name}" for name in ("task_state", "run") if name in there]
-    functions = ("task_state_delete()", "task_state_update()", "task_state_insert()", "crew_repo_json(text)")
+    functions = ("task_state_delete()", "task_state_update()", "task_state_insert()", "crew_repo_json(text, text)")
     return views + ([] if dialect_name == "sqlite" else [f"DROP FUNCTION IF EXISTS {name}" for name in functions])

@@ -165,7 +165,8 @@ def test_the_work_that_goes_on_is_shown_before_the_work_that_was_killed(url: str
 
 def test_a_damaged_heartbeat_hides_no_other_run(kit: Kit, sql: Any) -> None:
     """A time that is none is no error of the view."""
-    kit.start(), kit.start("claim-2")  # noqa: B018
+    for workflow_id in ("claim-1", "claim-2"):
+        kit.start(workflow_id)
     sql("UPDATE run_entry SET heartbeat_at = 'yesterday' WHERE run_id = 'run-1'")
     assert len(sql("SELECT status FROM run")) == 2
 
@@ -293,6 +294,15 @@ def test_names_of_the_crew_are_those_of_the_newest_run_that_told_them(kit: Kit, 
     assert [state.in_crew for state in kit.store.states()] == [False, True, None]
 
 
+@pytest.mark.parametrize("damage", ["[", "{}", "7"])
+def test_damaged_names_of_a_crew_say_nothing(kit: Kit, sql: Any, damage: str) -> None:
+    """And the view can be read."""
+    kit.run(new_record())
+    kit.store.start_run("told", "claim-1", "claims", now(), kit.owner, {}, ["draft"])
+    sql("UPDATE run_entry SET task_names = :damage WHERE run_id = 'told'", damage=damage)
+    assert sql("SELECT in_crew FROM task_state")[0]["in_crew"] in (None, 0)
+
+
 def test_the_names_of_the_crew_travel_with_an_export(kit: Kit, other_url: str) -> None:
     """And so does the model's name."""
     run_id = "run-a"
@@ -337,11 +347,12 @@ def test_a_task_without_an_answer_says_of_no_input(kit: Kit, sql: Any) -> None:
     ]
 
 
+@pytest.mark.parametrize("damage", ["{", "[]", "7", "null", ""])
 @pytest.mark.parametrize("column", ["components", "explanations"])
-def test_a_damaged_record_hides_no_other(kit: Kit, sql: Any, column: str) -> None:
+def test_a_damaged_record_hides_no_other(kit: Kit, sql: Any, column: str, damage: str) -> None:
     """Components that are no JSON make its inputs unknown, and the whole view can be read."""
     kit.run(_asked(notes="n")(new_record()), _asked(notes="m")(new_record("draft", template="D", position=1)))
-    sql(f"UPDATE record SET {column} = '{{' WHERE task_name = 'extract'")
+    sql(f"UPDATE record SET {column} = :damage WHERE task_name = 'extract'", damage=damage)
     rows = sql("SELECT * FROM task_state ORDER BY position")
     assert json.loads(rows[1]["inputs"]) == {"notes": "m"}
     assert "m" not in str(rows[0]["inputs"])
