@@ -9,8 +9,7 @@ A deleted row of `task_state`: that task runs again. Other edits of it are refus
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 
 from crew_repo.model import PLANNER
 
@@ -46,81 +45,91 @@ _RUN_COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _Words:
-    """What the two databases say differently. Times are text, so that a damaged one is no error.
-
-    `now`: the present, and `silent_since`: the last moment at which a run that is alive may have beaten.
-    `inputs`: a JSON object of what a record was asked, by name. `told`: whether the run `crew` says which tasks it
-    has; `listed`: whether this one is among them.
-    """
-
-    now: str
-    silent_since: str
-    inputs: str
-    told: str
-    listed: str
-
-
+_NEWEST_NAMES = """run_entry.number = (SELECT MAX(told.number) FROM run_entry AS told
+                            WHERE told.workflow_id = run_entry.workflow_id AND told.task_names IS NOT NULL)"""
 _INPUT = "SUBSTR(part.key, 1, 6) = 'input:'"
-# DuckDB reads the views of a SQLite file itself where it understands them, and otherwise has SQLite do it: it has no
-# strftime of three arguments, and with two it would take %f for something else.
-_SQLITE = _Words(
-    now="strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '+0 seconds')",
-    silent_since="strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-' || lease_seconds || ' seconds')",
-    inputs=f"""CASE WHEN json_valid(record.components) AND json_valid(record.explanations) THEN
-            (SELECT json_group_object(SUBSTR(asked.name, 7), text.body)
-               FROM (SELECT part.key AS name, part.value AS sha256 FROM json_each(record.components) AS part
-                      WHERE {_INPUT}
-                     UNION ALL
-                     SELECT part.key, part.value FROM json_each(record.explanations) AS part
-                      WHERE {_INPUT}) AS asked
-               LEFT JOIN text ON text.sha256 = asked.sha256) END""",  # noqa: S608
-    told="json_valid(crew.task_names)",
-    listed="EXISTS (SELECT 1 FROM json_each(crew.task_names) AS listed WHERE listed.value = named.task_name)",
-)
+
+# Times are compared as text, so that a damaged one is no error. DuckDB reads the views of a SQLite file itself where it
+# understands them; where it does not, as here, it has SQLite do it, and then knows the types of plain columns alone.
+_SQLITE_NOW = "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
+_BY_SQLITE = "sqlite_version() <> ''"
+_SQLITE_PARTS = {
+    "run_silent": f"""
+SELECT run_id FROM run_entry
+ WHERE status = 'running' AND {_BY_SQLITE}
+   AND heartbeat_at < strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-' || lease_seconds || ' seconds')""",
+    "lease_over": f"SELECT fence FROM lease WHERE expires_at < {_SQLITE_NOW} AND {_BY_SQLITE}",
+    "crew_task": f"""
+SELECT run_entry.workflow_id AS workflow_id, listed.value AS task_name
+  FROM run_entry
+  JOIN json_each(CASE WHEN json_valid(run_entry.task_names) THEN run_entry.task_names ELSE '[]' END) AS listed
+ WHERE {_NEWEST_NAMES} AND {_BY_SQLITE}""",
+    "record_inputs": f"""
+SELECT record.record_id AS record_id,
+       (SELECT json_group_object(SUBSTR(part.key, 7), text.body)
+          FROM json_each(json_patch(record.components, record.explanations)) AS part
+          LEFT JOIN text ON text.sha256 = part.value
+         WHERE {_INPUT}) AS inputs
+  FROM record
+ WHERE json_valid(record.components) AND json_valid(record.explanations) AND {_BY_SQLITE}""",
+}
+
 _PG_TEXT = """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""
-_POSTGRESQL = _Words(
-    now=f"to_char(now() AT TIME ZONE 'utc', {_PG_TEXT})",
-    silent_since=f"to_char((now() - lease_seconds * interval '1 second') AT TIME ZONE 'utc', {_PG_TEXT})",
-    inputs=f"""CASE WHEN crew_repo_json(record.components, 'object') IS NOT NULL
-             AND crew_repo_json(record.explanations, 'object') IS NOT NULL THEN COALESCE(
-            (SELECT jsonb_object_agg(SUBSTR(part.key, 7), "text".body)
-               FROM jsonb_each_text(crew_repo_json(record.components, 'object')
-                                    || crew_repo_json(record.explanations, 'object')) AS part
-               LEFT JOIN "text" ON "text".sha256 = part.value
-              WHERE {_INPUT}), '{{}}')::text END""",  # noqa: S608
-    told="crew_repo_json(crew.task_names, 'array') IS NOT NULL",
-    listed="crew_repo_json(crew.task_names, 'array') @> to_jsonb(named.task_name)",
-)
+_PG_NOW = f"to_char(now() AT TIME ZONE 'utc', {_PG_TEXT})"
+_PG_PARTS = {
+    "run_silent": f"""
+SELECT run_id FROM run_entry
+ WHERE status = 'running'
+   AND heartbeat_at < to_char((now() - lease_seconds * interval '1 second') AT TIME ZONE 'utc', {_PG_TEXT})""",
+    "lease_over": f"SELECT fence FROM lease WHERE expires_at < {_PG_NOW}",
+    "crew_task": f"""
+SELECT run_entry.workflow_id AS workflow_id, listed.value AS task_name
+  FROM run_entry
+  JOIN jsonb_array_elements_text(crew_repo_json(run_entry.task_names, 'array')) AS listed ON TRUE
+ WHERE {_NEWEST_NAMES}""",
+    "record_inputs": f"""
+SELECT record.record_id AS record_id,
+       (SELECT COALESCE(jsonb_object_agg(SUBSTR(part.key, 7), "text".body), '{{}}')::text
+          FROM jsonb_each_text(crew_repo_json(record.components, 'object')
+                               || crew_repo_json(record.explanations, 'object')) AS part
+          LEFT JOIN "text" ON "text".sha256 = part.value
+         WHERE {_INPUT}) AS inputs
+  FROM record
+ WHERE crew_repo_json(record.components, 'object') || crew_repo_json(record.explanations, 'object') IS NOT NULL""",
+}
+_PG_JSON = """
+CREATE FUNCTION crew_repo_json(value text, kind text) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+    RETURN CASE WHEN jsonb_typeof(value::jsonb) = kind THEN value::jsonb END;
+    EXCEPTION WHEN OTHERS THEN RETURN NULL; END $$"""
 
+_KNOWN_TASK = """
+SELECT workflow_id, task_name, MAX(task_run_id) AS task_run_id
+  FROM task_run WHERE cleared_at IS NULL GROUP BY workflow_id, task_name
+UNION ALL
+SELECT workflow_id, task_name, NULL
+  FROM lease WHERE NOT EXISTS (SELECT 1 FROM task_run AS noted
+                                WHERE noted.workflow_id = lease.workflow_id AND noted.task_name = lease.task_name
+                                  AND noted.cleared_at IS NULL)
+ GROUP BY workflow_id, task_name"""
 
-def _run_view(words: _Words) -> str:
-    columns = {name: f"run_entry.{name}" for name in _RUN_COLUMNS}
-    columns["status"] = f"""CASE WHEN run_entry.status = 'running' AND heartbeat_at < {words.silent_since}
-            THEN 'interrupted' ELSE run_entry.status END"""
-    for name, done in _SUMS.items():
-        columns[name] = f"""CASE WHEN run_entry.status <> 'running' THEN run_entry.{name} ELSE
-            (SELECT COALESCE({done}, 0) FROM task_run AS done WHERE done.run_id = run_entry.run_id) END"""  # noqa: S608
-    selected = ",\n       ".join(f"{expression} AS {name}" for name, expression in columns.items())
-    return f"CREATE VIEW run AS\nSELECT {selected}\n  FROM run_entry"
+# Of two runs of a workflow that execute a task with different inputs, the one that goes on counts, else the newest.
+_TASK_LEASE = """
+SELECT workflow_id, task_name,
+       COALESCE(MAX(CASE WHEN lease_over.fence IS NULL THEN lease.fence END), MAX(lease.fence)) AS fence,
+       CASE WHEN COUNT(*) = COUNT(lease_over.fence) THEN 1 ELSE 0 END AS lost
+  FROM lease
+  LEFT JOIN lease_over ON lease_over.fence = lease.fence
+ GROUP BY workflow_id, task_name"""
 
-
-def _task_view(words: _Words) -> str:
-    """Each task that was noted, or is being executed: its newest note, the record of that, and its newest lease.
-
-    While a task is executed again, its last answer is shown on; of one that was interrupted none is, as of a failed
-    one. What a killed one has spent is not known.
-    """
-    lost = f"doing.expires_at < {words.now}"
-    return f"""
-CREATE VIEW task_state AS
+# While a task is executed again, its last answer is shown on; of one that was interrupted none is, as of a failed one.
+# What a killed one has spent is not known.
+_TASK_STATE = """
 SELECT named.workflow_id AS workflow_id,
        COALESCE(run.crew_name, record.crew_name) AS crew_name,
        named.task_name AS task_name,
        COALESCE(doing.position, shown.position) AS position,
-       CASE WHEN {lost} THEN 'interrupted'
-            WHEN doing.fence IS NOT NULL THEN 'running'
+       CASE WHEN held.lost = 1 THEN 'interrupted'
+            WHEN held.lost = 0 THEN 'running'
             WHEN shown.status NOT IN ('executed', 'reused') THEN shown.status
             WHEN record.retired IN ('invalidated', 'deleted') THEN 'invalidated'
             ELSE 'completed' END AS status,
@@ -128,40 +137,48 @@ SELECT named.workflow_id AS workflow_id,
        COALESCE(record.input_hash, SUBSTR(doing.input_hash, 1, 64), shown.input_hash) AS input_hash,
        record.output_hash AS output_hash,
        record.completed_at AS completed_at,
-       CASE WHEN doing.fence IS NOT NULL OR record.record_id IS NOT NULL THEN record.duration_seconds
+       CASE WHEN held.lost IS NOT NULL OR record.record_id IS NOT NULL THEN record.duration_seconds
             ELSE shown.duration_seconds END AS duration_seconds,
-       CASE WHEN doing.fence IS NOT NULL OR record.record_id IS NOT NULL THEN record.total_tokens
+       CASE WHEN held.lost IS NOT NULL OR record.record_id IS NOT NULL THEN record.total_tokens
             WHEN shown.status = 'interrupted' AND shown.duration_seconds IS NULL THEN NULL
             ELSE shown.total_tokens END AS total_tokens,
-       CASE WHEN doing.fence IS NULL AND shown.error_type IS NOT NULL
+       CASE WHEN held.lost IS NULL AND shown.error_type IS NOT NULL
             THEN shown.error_type || ': ' || COALESCE(shown.error_message, '') END AS error,
        COALESCE(doing.run_id, shown.run_id) AS run_id,
        record.record_id AS record_id,
        COALESCE(doing.acquired_at, record.started_at, shown.started_at) AS started_at,
        record.model AS model,
-       CASE WHEN {words.told} THEN CASE WHEN {words.listed} THEN 1 ELSE 0 END END AS in_crew,
+       CASE WHEN EXISTS (SELECT 1 FROM crew_task AS listed WHERE listed.workflow_id = named.workflow_id)
+            THEN CASE WHEN EXISTS (SELECT 1 FROM crew_task AS listed WHERE listed.workflow_id = named.workflow_id
+                                      AND listed.task_name = named.task_name)
+                      THEN 1 ELSE 0 END END AS in_crew,
        COALESCE(record.pydantic_json, record.json_dict) AS output_json,
        record.description AS description,
-       {words.inputs} AS inputs
-  FROM (SELECT workflow_id, task_name, MAX(task_run_id) AS task_run_id
-          FROM task_run WHERE cleared_at IS NULL GROUP BY workflow_id, task_name
-        UNION ALL
-        SELECT workflow_id, task_name, NULL
-          FROM lease WHERE NOT EXISTS (SELECT 1 FROM task_run AS noted
-                                        WHERE noted.workflow_id = lease.workflow_id
-                                          AND noted.task_name = lease.task_name AND noted.cleared_at IS NULL)
-         GROUP BY workflow_id, task_name) AS named
+       asked.inputs AS inputs
+  FROM known_task AS named
   LEFT JOIN task_run AS shown ON shown.task_run_id = named.task_run_id
-  LEFT JOIN lease AS doing ON doing.fence =
-            (SELECT held.fence FROM lease AS held
-              WHERE held.workflow_id = named.workflow_id AND held.task_name = named.task_name
-              ORDER BY CASE WHEN held.expires_at < {words.now} THEN 1 ELSE 0 END, held.fence DESC LIMIT 1)
-  LEFT JOIN record ON record.record_id = shown.record_id AND (doing.fence IS NULL OR NOT {lost})
-  LEFT JOIN run_entry AS run ON run.run_id = COALESCE(doing.run_id, shown.run_id)
-  LEFT JOIN run_entry AS crew ON crew.number =
-            (SELECT MAX(each.number) FROM run_entry AS each
-              WHERE each.workflow_id = named.workflow_id AND each.task_names IS NOT NULL)
-"""  # noqa: S608
+  LEFT JOIN task_lease AS held ON held.workflow_id = named.workflow_id AND held.task_name = named.task_name
+  LEFT JOIN lease AS doing ON doing.fence = held.fence
+  LEFT JOIN record ON record.record_id = shown.record_id AND COALESCE(held.lost, 0) = 0
+  LEFT JOIN record_inputs AS asked ON asked.record_id = record.record_id
+  LEFT JOIN run_entry AS run ON run.run_id = COALESCE(doing.run_id, shown.run_id)"""
+
+
+def _run() -> str:
+    columns = {name: f"run_entry.{name}" for name in _RUN_COLUMNS}
+    columns["status"] = """CASE WHEN EXISTS (SELECT 1 FROM run_silent WHERE run_silent.run_id = run_entry.run_id)
+            THEN 'interrupted' ELSE run_entry.status END"""
+    for name, done in _SUMS.items():
+        columns[name] = f"""CASE WHEN run_entry.status <> 'running' THEN run_entry.{name} ELSE
+            (SELECT COALESCE({done}, 0) FROM task_run AS done WHERE done.run_id = run_entry.run_id) END"""  # noqa: S608
+    selected = ",\n       ".join(f"{expression} AS {name}" for name, expression in columns.items())
+    return f"\nSELECT {selected}\n  FROM run_entry"
+
+
+def _views(parts: Mapping[str, str]) -> list[str]:
+    """The parts that the two databases write differently, and what is made of them."""
+    made = {**parts, "known_task": _KNOWN_TASK, "task_lease": _TASK_LEASE, "run": _run(), "task_state": _TASK_STATE}
+    return [f"CREATE VIEW {name} AS {select}" for name, select in made.items()]
 
 
 def _clear(now: str) -> str:
@@ -196,9 +213,8 @@ def _sqlite() -> list[str]:
     derived = " OR ".join(f"NEW.{name} IS NOT OLD.{name}" for name in _RUN_COLUMNS if name not in _PLAIN)
     values = ", ".join(f"{name} = NEW.{name}" for name in _PLAIN)
     return [
-        _run_view(_SQLITE),
-        _task_view(_SQLITE),
-        _sqlite_trigger("task_state", "delete", _clear(_SQLITE.now)),
+        *_views(_SQLITE_PARTS),
+        _sqlite_trigger("task_state", "delete", _clear(_SQLITE_NOW)),
         _sqlite_trigger("task_state", "update", f"SELECT RAISE(ABORT, '{_NO_EDIT}');"),
         _sqlite_trigger("task_state", "insert", f"SELECT RAISE(ABORT, '{_NO_INSERT}');"),
         _sqlite_trigger("run", "delete", "DELETE FROM run_entry WHERE run_id = OLD.run_id;"),
@@ -218,12 +234,9 @@ def _sqlite_trigger(view: str, what: str, body: str) -> str:
 def _postgresql() -> list[str]:
     """The view `run` needs no triggers here: PostgreSQL passes on what is done to the plain columns of such a view."""
     return [
-        """CREATE FUNCTION crew_repo_json(value text, kind text) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
-    RETURN CASE WHEN jsonb_typeof(value::jsonb) = kind THEN value::jsonb END;
-    EXCEPTION WHEN OTHERS THEN RETURN NULL; END $$""",
-        _run_view(_POSTGRESQL),
-        _task_view(_POSTGRESQL),
-        *_pg_trigger("delete", f"{_clear(_POSTGRESQL.now)} RETURN OLD;"),
+        _PG_JSON,
+        *_views(_PG_PARTS),
+        *_pg_trigger("delete", f"{_clear(_PG_NOW)} RETURN OLD;"),
         *_pg_trigger("update", f"RAISE EXCEPTION '{_NO_EDIT}';"),
         *_pg_trigger("insert", f"RAISE EXCEPTION '{_NO_INSERT}';"),
     ]
@@ -247,6 +260,7 @@ def drop_views(dialect_name: str, there: Collection[str]) -> list[str]:
 
     Before version 3, `run` is a table.
     """
-    views = [f"DROP VIEW {name}" for name in ("task_state", "run") if name in there]
+    made = ("task_state", "run", "task_lease", "known_task", *reversed(_SQLITE_PARTS))
+    views = [f"DROP VIEW {name}" for name in made if name in there]
     functions = ("task_state_delete()", "task_state_update()", "task_state_insert()", "crew_repo_json(text, text)")
     return views + ([] if dialect_name == "sqlite" else [f"DROP FUNCTION IF EXISTS {name}" for name in functions])

@@ -401,7 +401,8 @@ def test_our_file_without_tables_is_refused(path: Path, was: str) -> None:
     connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
     if was == "dropped":
         tables = ("lease", "task_run", "record", "run_entry", "text", "invalidation", "crew_repo_schema")
-        connection.executescript("DROP VIEW task_state; DROP VIEW run;" + "".join(f"DROP TABLE {table};" for table in tables))
+        connection.executescript("DROP VIEW task_state; DROP VIEW run; DROP VIEW task_lease; DROP VIEW known_task;"
+        "DROP VIEW run_silent; DROP VIEW lease_over; DROP VIEW crew_task; DROP VIEW record_inputs;" + "".join(f"DROP TABLE {table};" for table in tables))
     connection.close()
     with pytest.raises(StoreOpenError, match="has no tables"):
         Store(_url(file))
@@ -480,7 +481,8 @@ def _make_first(path: Path) -> None:
     """Takes a state back to its first version."""
     connection = sqlite3.connect(path)
     connection.executescript(
-        "DROP VIEW task_state; DROP VIEW run; ALTER TABLE run_entry RENAME TO run;"
+        "DROP VIEW task_state; DROP VIEW run; DROP VIEW task_lease; DROP VIEW known_task;"
+        "DROP VIEW run_silent; DROP VIEW lease_over; DROP VIEW crew_task; DROP VIEW record_inputs; ALTER TABLE run_entry RENAME TO run;"
         "DROP TABLE crew_repo_schema; DROP TABLE invalidation; DROP INDEX run_number; DROP INDEX run_by_workflow;"
         "ALTER TABLE run DROP COLUMN number; ALTER TABLE run DROP COLUMN task_names;"
         "ALTER TABLE record DROP COLUMN reading; ALTER TABLE record DROP COLUMN model;"
