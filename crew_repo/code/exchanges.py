@@ -247,7 +247,7 @@ def ends(found: Found, chain: Chain, reach: Reach, *, given: bool = False) -> It
 
 
 def _ends_given(function: Any, name: str, rest: Chain, reach: Reach) -> Iterator[tuple[Spot | None, Any]]:
-    """Ends of what a function, or the making of an object, gives; of one that is cached, the one thing that it gives."""
+    """Ends of what a function, or the making of an object, gives; of a cached one, the one thing that it gives."""
     value = resolve(function, (name.removesuffix(GIVEN),)).value
     yield from _ends_of(given_by(value), rest, reach)
     if isinstance(value, type):

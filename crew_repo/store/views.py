@@ -5,10 +5,22 @@ A table cannot know that a process has died since it was written. So what a run 
 leases. Views and triggers hold no data: a migration drops them first and creates them anew at the end.
 
 A deleted row of `task_state`: that task runs again. Other edits of it are refused, since nothing would heed them.
+
+| view            | what it says                                                                               |
+| --------------- | ------------------------------------------------------------------------------------------ |
+| `task_state`    | each task that was noted, or is being executed: what became of it, and its answer          |
+| `run`           | each run                                                                                   |
+| `known_task`    | the tasks of `task_state`, with their newest note                                          |
+| `task_lease`    | the tasks that somebody executes, or did when his process died (`lost`)                    |
+| `run_silent`    | the runs that have been silent for longer than their lease lasts                           |
+| `lease_over`    | the leases whose time is over                                                              |
+| `crew_task`     | the tasks of each workflow's crew, by the newest run that has told them                    |
+| `record_inputs` | what each record was asked, by name; an input whose text is not stored, as a secret, is null |
 """
 
 from __future__ import annotations
 
+# ruff: noqa: S608 - nothing in these texts comes from a user
 from collections.abc import Collection, Mapping
 
 from crew_repo.model import PLANNER
@@ -62,7 +74,7 @@ SELECT run_id FROM run_entry
     "crew_task": f"""
 SELECT run_entry.workflow_id AS workflow_id, listed.value AS task_name
   FROM run_entry
-  JOIN json_each(CASE WHEN json_valid(run_entry.task_names) THEN run_entry.task_names ELSE '[]' END) AS listed
+  CROSS JOIN json_each(CASE WHEN json_valid(run_entry.task_names) THEN run_entry.task_names ELSE '[]' END) AS listed
  WHERE {_NEWEST_NAMES} AND {_BY_SQLITE}""",
     "record_inputs": f"""
 SELECT record.record_id AS record_id,
@@ -85,7 +97,7 @@ SELECT run_id FROM run_entry
     "crew_task": f"""
 SELECT run_entry.workflow_id AS workflow_id, listed.value AS task_name
   FROM run_entry
-  JOIN jsonb_array_elements_text(crew_repo_json(run_entry.task_names, 'array')) AS listed ON TRUE
+  CROSS JOIN jsonb_array_elements_text(crew_repo_json(run_entry.task_names, 'array')) AS listed
  WHERE {_NEWEST_NAMES}""",
     "record_inputs": f"""
 SELECT record.record_id AS record_id,
@@ -170,7 +182,7 @@ def _run() -> str:
             THEN 'interrupted' ELSE run_entry.status END"""
     for name, done in _SUMS.items():
         columns[name] = f"""CASE WHEN run_entry.status <> 'running' THEN run_entry.{name} ELSE
-            (SELECT COALESCE({done}, 0) FROM task_run AS done WHERE done.run_id = run_entry.run_id) END"""  # noqa: S608
+            (SELECT COALESCE({done}, 0) FROM task_run AS done WHERE done.run_id = run_entry.run_id) END"""
     selected = ",\n       ".join(f"{expression} AS {name}" for name, expression in columns.items())
     return f"\nSELECT {selected}\n  FROM run_entry"
 
@@ -206,7 +218,7 @@ def _clear(now: str) -> str:
      WHERE workflow_id = OLD.workflow_id AND task_name = OLD.task_name AND expires_at < {now};
     DELETE FROM invalidation WHERE workflow_id = OLD.workflow_id AND task_name = OLD.task_name;
     INSERT INTO invalidation (workflow_id, task_name, record_id, invalidated_at)
-    SELECT OLD.workflow_id, OLD.task_name, COALESCE(MAX(record_id), 0), {now} FROM record;"""  # noqa: S608
+    SELECT OLD.workflow_id, OLD.task_name, COALESCE(MAX(record_id), 0), {now} FROM record;"""
 
 
 def _sqlite() -> list[str]:
@@ -222,7 +234,7 @@ def _sqlite() -> list[str]:
             "run",
             "update",
             f"""SELECT RAISE(ABORT, '{_NO_STATUS}') WHERE {derived};
-    UPDATE run_entry SET {values} WHERE run_id = OLD.run_id;""",  # noqa: S608
+    UPDATE run_entry SET {values} WHERE run_id = OLD.run_id;""",
         ),
     ]
 
