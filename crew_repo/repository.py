@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from crew_repo.model import PLANNER, Plan, Problem, PruneReport, Record, RunRecord, TaskState
+from crew_repo.model import PLANNER, Listing, Plan, Problem, PruneReport, Record, RunRecord, TaskState
 from crew_repo.policy import TaskPolicy, merge_policies
 from crew_repo.settings import check_limits, check_seconds, checked_name, checked_workflow, resolve_url
 
@@ -394,14 +394,14 @@ class StateRepository:
         found = self._store.history(checked_name(task_name), checked_workflow(workflow_id))
         if not found:
             self._engine.warn_if_unknown(task_name, workflow_id)
-        return found
+        return Listing(found)
 
     def runs(self, workflow_id: str | None = None, *, limit: int | None = None) -> list[RunRecord]:
         """The runs, newest first. A run whose process was killed is "interrupted"."""
         found = self._store.list_runs(checked_workflow(workflow_id), limit)
         if not found:
             self._engine.warn_if_unknown(None, workflow_id)
-        return found
+        return Listing(found)
 
     def show(self, run_id: str) -> RunRecord:
         """One run with all its tasks. Raises UnknownRunError if there is none of that ID."""
@@ -412,7 +412,7 @@ class StateRepository:
     def tasks(self, workflow_id: str | None = None) -> list[TaskState]:
         """The present state of every task: the rows of `task_state`, but for the planner's, which is no task."""
         states = self._store.states(checked_workflow(workflow_id))
-        return [state for state in states if state.task_name != PLANNER]
+        return Listing(state for state in states if state.task_name != PLANNER)
 
     def invalidate(
         self, task_name: str | Iterable[str], workflow_id: str | None = None, *, downstream: bool = False

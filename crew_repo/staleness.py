@@ -361,7 +361,7 @@ def _input_behind(
     if template not in after or _differ(before, after, template):
         return None
     text = after[template].text or ""
-    found = (str(reason) for reason in inputs if f"{{{str(reason.component).removeprefix('input:')}}}" in text)
+    found = (reason.what for reason in inputs if f"{{{str(reason.component).removeprefix('input:')}}}" in text)
     return next(found, None)
 
 
@@ -404,7 +404,7 @@ def _change(old: Component | None, new: Component | None) -> Reason:
     return Reason(
         kind,
         component.path,
-        None,
+        component.code,
         old.sha256 if old else None,
         new.sha256 if new else None,
         old.text if old else None,
