@@ -438,15 +438,27 @@ class StateRepository:
         return self._store.verify()
 
     def prune(
-        self, *, keep_last: int | None = None, older_than: timedelta | None = None, dry_run: bool = False
+        self, *, keep_last: int | None = None, older_than: timedelta | None = None, dry_run: bool | None = None
     ) -> PruneReport:
         """Delete old records and what only they need, and give the space back; what was, or would be, deleted.
 
-        `keep_last`: how many records to keep per task and workflow. `older_than`: delete only what is older.
+        - `keep_last`: how many records to keep per task and workflow.
+        - `older_than`: delete only what is older.
+        - `dry_run`: only say what would be deleted. Without any argument nothing is deleted either;
+          `prune(dry_run=False)` deletes the records that may not be served any more.
+
         Raises InputError for a negative number or age.
         """
         check_limits(keep_last, older_than)
-        return self._store.prune(keep_last=keep_last, older_than=older_than, dry_run=dry_run)
+        unsaid = keep_last is None and older_than is None and dry_run is None
+        report = self._store.prune(keep_last=keep_last, older_than=older_than, dry_run=unsaid or bool(dry_run))
+        if unsaid:
+            self._engine.say(
+                f"prune() without arguments {report}. These are what may not be served any more: prune(dry_run=False) "
+                "deletes it. prune(keep_last=3) keeps three records of each task, prune(older_than=timedelta(days=90)) "
+                "deletes what was not used since then."
+            )
+        return report
 
     def backup(self, file: str | os.PathLike[str]) -> Path:
         """Copy the state file into a new file, also while runs go on; the path of the copy, which opens like any state.

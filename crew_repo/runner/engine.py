@@ -100,9 +100,9 @@ class Engine:
         unknown = set(self.settings.policies) - {"*"} - set(names)
         unknown -= set(self.store.task_names()) if unknown else set()
         for name in sorted(unknown):
-            self._say(f"The policy for {name!r} applies to no task. The nearest names are: {nearest(name, names)}.")
+            self.say(f"The policy for {name!r} applies to no task. The nearest names are: {nearest(name, names)}.")
 
-    def _say(self, sentence: str) -> None:
+    def say(self, sentence: str) -> None:
         """Log a warning the first time that it is to be said."""
         if sentence not in self._said:
             self._said.add(sentence)
@@ -112,11 +112,11 @@ class Engine:
         """Log which task and workflow there are, where one was asked for that the state does not know."""
         if workflow_id is not None and workflow_id not in self.store.workflow_ids():
             there = nearest(workflow_id, self.store.workflow_ids())
-            self._say(f"There is no workflow {workflow_id!r} in {self.store.display_url}. There are: {there}.")
+            self.say(f"There is no workflow {workflow_id!r} in {self.store.display_url}. There are: {there}.")
         elif task_name is not None and task_name not in self.store.task_names(workflow_id):
             there = nearest(task_name, self.store.task_names(workflow_id))
             where = f" of workflow {workflow_id!r}" if workflow_id is not None else ""
-            self._say(f"There is no task {task_name!r}{where} in {self.store.display_url}. There are: {there}.")
+            self.say(f"There is no task {task_name!r}{where} in {self.store.display_url}. There are: {there}.")
 
     def plan(self, request: Request) -> Plan:
         """Say what `run` would do with this request; nothing is executed and nothing written."""
@@ -196,7 +196,7 @@ class Engine:
         view = adapter.planned_view(crew, inputs)
         check_files(((task.name, task.task) for task in view.tasks), request.options.policies)
         for hint in adapter.hints_about(crew, inputs, request.options.policies):
-            self._say(hint)
+            self.say(hint)
 
     def _session(self, request: Request) -> Session:
         from crew_repo.runner.display import Display

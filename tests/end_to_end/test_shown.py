@@ -93,7 +93,7 @@ def loud() -> Crew:
 def said(prompt: str) -> str:
     """Prints a line, as tools do."""
     number = re.findall(r"claim (\d+)", prompt)[0]
-    print(f"printed by claim {number}")
+    print(f"printed by claim {number}")  # noqa: T201 - what this is about
     sys.stderr.write(f"warned of claim {number}\n")
     return f"answer to claim {number}"
 

@@ -57,9 +57,8 @@ class Progress:
     def failed(self, error: BaseException, number: int, workflow_id: str | None) -> None:
         """An item raised: name it, in the log and on the exception."""
         self.errors += 1
-        name_item(error, number, workflow_id)
-        item = item_in_words(number, getattr(error, "workflow_id", None) or workflow_id)
-        log.warning("%s, failed: %s: %s", item, type(error).__name__, error)
+        known = name_item(error, number, workflow_id)
+        log.warning("%s, failed: %s: %s", item_in_words(number, known), type(error).__name__, error)
         self._advance()
 
     def interrupted(self) -> None:
