@@ -53,14 +53,14 @@ _COPIED = (
 )
 _LOOKED_AT = 4096  # bytes of a file that is no SQLite file
 _JSON = {
-    b'"crew_repo_export"': "an export of crew_repo, and no state file. Give a new file, and import this one into it: "
+    b'"crew_repo_export"': "an export of crew_repo, and no state file. Give a new file, and import this into it: "
     "StateRepository({new}).import_json({old})",
-    b'"completed_tasks"': "a JSON file with the answers of a script, and no state file. Give a new file, such as {new}. "
+    b'"completed_tasks"': "a JSON file with the answers of a script, and no state file. Give a new file, like {new}. "
     "import_json cannot import these answers, since nothing in it says what they were made from: the first run makes "
     "them anew, and every later one reuses them",
 }
 _OTHER_JSON = (
-    "a JSON file, and no state file. Give a new file, such as {new}; what export_json wrote, import_json imports into it"
+    "a JSON file, and no state file. Give a new file, such as {new}; what export_json wrote, import_json takes into it"
 )
 _FIRST_TABLES = {"run", "record", "text", "task_run", "lease"}
 _FIRST_PAGE = 105  # bytes: the file's header, and how many rows its list of tables has
