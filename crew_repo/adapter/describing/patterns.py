@@ -1,4 +1,4 @@
-"""The patterns of policies that match no part of any task: mostly a slip of the pen, by which a part goes on counting."""
+"""The patterns of policies that match no part of any task: mostly slips of the pen, and then a part counts unawares."""
 
 from __future__ import annotations
 
