@@ -51,7 +51,7 @@ def _input_behind(
     if template not in after or _differ(before, after, template):
         return None
     text = after[template].text or ""
-    found = (str(reason) for reason in inputs if f"{{{str(reason.component).removeprefix('input:')}}}" in text)
+    found = (reason.what for reason in inputs if f"{{{str(reason.component).removeprefix('input:')}}}" in text)
     return next(found, None)
 
 
@@ -94,7 +94,7 @@ def _change(old: Component | None, new: Component | None) -> Reason:
     return Reason(
         kind,
         component.path,
-        None,
+        component.code,
         old.sha256 if old else None,
         new.sha256 if new else None,
         old.text if old else None,

@@ -6,10 +6,16 @@ from functools import cached_property
 from types import MemberDescriptorType
 from typing import Any
 
-__all__ = ["has_hidden_state", "instance_state", "own_dict", "whole_state"]
+__all__ = ["code_name", "has_hidden_state", "instance_state", "own_dict", "whole_state"]
 
 _POINTER_BYTES = tuple.__itemsize__
 _PLUMBING_SLOTS = frozenset({"__dict__", "__weakref__"})
+
+
+def code_name(code: object) -> str:
+    """The name of a function or class for people, and its module; of another object, that of its class."""
+    named = code if isinstance(getattr(code, "__qualname__", None), str) else type(code)
+    return f"{named.__qualname__.rpartition('<locals>.')[2]} in {named.__module__}"  # type: ignore[attr-defined]
 
 
 def instance_state(value: object) -> dict[str, Any]:

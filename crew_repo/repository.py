@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from crew_repo.model import PLANNER, Plan, Problem, PruneReport, Record, RunRecord, TaskState
+from crew_repo.model import PLANNER, Listing, Plan, Problem, PruneReport, Record, RunRecord, TaskState
 from crew_repo.policy import TaskPolicy, merge_policies
 from crew_repo.settings import check_limits, check_seconds, checked_name, checked_workflow, resolve_url
 
@@ -394,14 +394,14 @@ class StateRepository:
         found = self._store.history(checked_name(task_name), checked_workflow(workflow_id))
         if not found:
             self._engine.warn_if_unknown(task_name, workflow_id)
-        return found
+        return Listing(found)
 
     def runs(self, workflow_id: str | None = None, *, limit: int | None = None) -> list[RunRecord]:
         """The runs, newest first. A run whose process was killed is "interrupted"."""
         found = self._store.list_runs(checked_workflow(workflow_id), limit)
         if not found:
             self._engine.warn_if_unknown(None, workflow_id)
-        return found
+        return Listing(found)
 
     def show(self, run_id: str) -> RunRecord:
         """One run with all its tasks. Raises UnknownRunError if there is none of that ID."""
@@ -412,7 +412,7 @@ class StateRepository:
     def tasks(self, workflow_id: str | None = None) -> list[TaskState]:
         """The present state of every task: the rows of `task_state`, but for the planner's, which is no task."""
         states = self._store.states(checked_workflow(workflow_id))
-        return [state for state in states if state.task_name != PLANNER]
+        return Listing(state for state in states if state.task_name != PLANNER)
 
     def invalidate(
         self, task_name: str | Iterable[str], workflow_id: str | None = None, *, downstream: bool = False
@@ -438,15 +438,27 @@ class StateRepository:
         return self._store.verify()
 
     def prune(
-        self, *, keep_last: int | None = None, older_than: timedelta | None = None, dry_run: bool = False
+        self, *, keep_last: int | None = None, older_than: timedelta | None = None, dry_run: bool | None = None
     ) -> PruneReport:
         """Delete old records and what only they need, and give the space back; what was, or would be, deleted.
 
-        `keep_last`: how many records to keep per task and workflow. `older_than`: delete only what is older.
+        - `keep_last`: how many records to keep per task and workflow.
+        - `older_than`: delete only what is older.
+        - `dry_run`: only say what would be deleted. Without any argument nothing is deleted either;
+          `prune(dry_run=False)` deletes the records that may not be served any more.
+
         Raises InputError for a negative number or age.
         """
         check_limits(keep_last, older_than)
-        return self._store.prune(keep_last=keep_last, older_than=older_than, dry_run=dry_run)
+        unsaid = keep_last is None and older_than is None and dry_run is None
+        report = self._store.prune(keep_last=keep_last, older_than=older_than, dry_run=unsaid or bool(dry_run))
+        if unsaid:
+            self._engine.say(
+                f"prune() without arguments {report}. These are what may not be served any more: prune(dry_run=False) "
+                "deletes it. prune(keep_last=3) keeps three records of each task, prune(older_than=timedelta(days=90)) "
+                "deletes what was not used since then."
+            )
+        return report
 
     def backup(self, file: str | os.PathLike[str]) -> Path:
         """Copy the state file into a new file, also while runs go on; the path of the copy, which opens like any state.

@@ -22,11 +22,12 @@ try:
     from crew_repo.adapter.describing import nested_objects as nested_objects
     from crew_repo.adapter.describing.components import Memo
     from crew_repo.adapter.describing.files import changed_file
+    from crew_repo.adapter.describing.patterns import unmatched_patterns
     from crew_repo.adapter.describing.servers import connects, resolved_tools
     from crew_repo.adapter.describing.task import Describer, take_up
     from crew_repo.adapter.describing.tool import uses_tools
     from crew_repo.adapter.describing.working_objects import HandedOn, all_handed_on
-    from crew_repo.adapter.hints import hints_about
+    from crew_repo.adapter.hints import TaskLook, hints_about, looks_of
     from crew_repo.adapter.interpolation import (
         CrewView,
         TaskView,
@@ -69,6 +70,7 @@ __all__ = [
     "Handler",
     "Memo",
     "Planner",
+    "TaskLook",
     "TaskView",
     "Texts",
     "UsageBefore",
@@ -96,6 +98,7 @@ __all__ = [
     "kickoff",
     "live_task",
     "live_view",
+    "looks_of",
     "model_name",
     "output_file",
     "output_of",
@@ -122,6 +125,7 @@ __all__ = [
     "store_text",
     "take_up",
     "task_names",
+    "unmatched_patterns",
     "upstreams",
     "uses_tools",
     "without_secrets",

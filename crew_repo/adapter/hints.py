@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from crewai import Crew, Task
@@ -15,11 +16,34 @@ from crewai.agents.agent_builder.base_agent import BaseAgent
 from crew_repo.adapter import crew_shape, interpolation, private
 from crew_repo.policy import Policies
 
-__all__ = ["hints_about"]
+__all__ = ["TaskLook", "hints_about", "looks_of"]
 
 # CrewAI reads these itself, without a template that names them.
 _CREWAIS_INPUTS = {"crewai_trigger_payload", "crew_chat_messages", "id"}
 _DOUBLED = re.compile(r"\{\{[^{}]*}}")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLook:
+    """How a task looks to people: its name here, and its texts as their author wrote them."""
+
+    name: str
+    description: str
+    expected_output: str
+    role: str | None
+
+
+def looks_of(crew: Crew) -> list[TaskLook]:
+    """The tasks of a crew, by what tells them from those of other crews."""
+    return [
+        TaskLook(
+            name,
+            private.original_text(task, "description") or "",
+            private.original_text(task, "expected_output") or "",
+            private.original_text(task.agent, "role") if task.agent is not None else None,
+        )
+        for name, task in zip(crew_shape.task_names(crew), crew.tasks, strict=True)
+    ]
 
 
 def hints_about(crew: Crew, inputs: Mapping[str, Any] | None, policies: Policies) -> list[str]:

@@ -62,6 +62,7 @@ from crew_repo.hashing.handlers.http_clients import (
     hangs_on_client,
 )
 from crew_repo.hashing.handlers.pydantic_models import model_state
+from crew_repo.hashing.kept_texts import gives, kept_json, kept_number, unescaped
 from crew_repo.hashing.record_hashes import (
     context_hash,
     definition_hash,
@@ -93,6 +94,7 @@ __all__ = [
     "digest",
     "endpoint",
     "exchange",
+    "gives",
     "handles",
     "handles_marked",
     "handles_named",
@@ -102,6 +104,8 @@ __all__ = [
     "hash_model_class",
     "hash_value",
     "input_hash",
+    "kept_json",
+    "kept_number",
     "left_out",
     "model_state",
     "output_hash",
@@ -109,6 +113,7 @@ __all__ = [
     "register_hasher",
     "sent_hash",
     "text_hash",
+    "unescaped",
     "unregister_hasher",
 ]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from crew_repo.model.decision import Decision, Reason, ReasonKind, Status
 from crew_repo.model.definition import PLANNER, PLANNER_POSITION, RESOLVED, Component, Definition, Opaque, ReadFile
 from crew_repo.model.lease import Claim, Holder, Lease, Scope
+from crew_repo.model.listing import Listing
 from crew_repo.model.plan import Plan
 from crew_repo.model.record import Failure, NewRecord, Record, StoredResult, Usage
 from crew_repo.model.run import Outcome, RunRecord, RunStatus, TaskHead, TaskRun, TaskState
@@ -25,6 +26,7 @@ __all__ = [
     "Failure",
     "Holder",
     "Lease",
+    "Listing",
     "NewRecord",
     "Opaque",
     "Outcome",

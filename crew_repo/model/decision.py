@@ -8,6 +8,7 @@ from typing import Any
 
 from crew_repo.model.record import Record
 from crew_repo.model.text import TextEnum
+from crew_repo.model.wording import change_in_full, change_on_one_line, on_one_line, shortened
 
 __all__ = ["Decision", "Reason", "ReasonKind", "Status"]
 
@@ -44,11 +45,13 @@ class ReasonKind(TextEnum):
     HANDED_ON = "handed on"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Reason:
     """Why a task is not fresh: a kind, the component, and the old and new hash and text where they are known.
 
-    `root` names the change that this one comes from: of a stale upstream, or of a text that an input was put into.
+    Printed it is one line, with what was and what is: `agent.llm.model: gpt-4o -> gpt-5.5`. `what` is the change
+    without its texts, and `in_full` has them whole. `root` names the change that this one comes from: of a stale
+    upstream, or of a text that an input was put into.
     """
 
     kind: ReasonKind
@@ -61,11 +64,40 @@ class Reason:
     root: str | None = None
 
     def __str__(self) -> str:
+        if self.component and self.kind is ReasonKind.CHANGED and None not in (self.old_text, self.new_text):
+            return f"{self.component}: {change_on_one_line(self.component, self.old_text or '', self.new_text or '')}"
+        said = self._one_text()
+        return f"{self.what}{said}" if said else self.what
+
+    def __repr__(self) -> str:
+        return f"<Reason {shortened(str(self), 200)}>"
+
+    @property
+    def what(self) -> str:
+        """The change alone, without its texts: `agent.llm.model changed`."""
         if self.kind is ReasonKind.UPSTREAM and self.component:
             text = f"{self.component} {'' if self.detail == Status.MAY_RERUN else 'is '}{self.detail}"
             return f"{text} ({self.root})" if self.root else text
         text = f"{self.component} {self.kind}" if self.component else str(self.kind)
         return f"{text} ({self.detail})" if self.detail and self.detail != str(self.kind) else text
+
+    @property
+    def in_full(self) -> list[str]:
+        """Lines with the texts whole: what went has `-` before it, what came has `+`."""
+        if self.old_text is None and self.new_text is None:
+            return [self.what]
+        lines = change_in_full(self.component or "", self.old_text or "", self.new_text or "")
+        return [self.what, *(f"  {line}" for line in lines)]
+
+    def _one_text(self) -> str:
+        """The text that is known where only one of the two is."""
+        text = self.new_text if self.new_text is not None else self.old_text
+        if text is None or not self.component:
+            return ""
+        line = on_one_line(self.component, text)
+        if self.kind is ReasonKind.CHANGED:
+            return f" ({'now' if self.new_text is not None else 'it was'} {line})"
+        return f": {line}"
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict without the members that are None."""

@@ -35,13 +35,15 @@ class Component:
     """One named part of a task's definition.
 
     `acts` is False for a part that only explains (a template, an input's name): it is kept so that a reason
-    can say what changed, and is not in the input hash. `text` is what a diff shows, where it may be stored.
+    can say what changed, and is not in the input hash. `text` is what a diff shows, where it may be stored. `code`
+    names the function or class that the hash is of; it is not stored, since a source may be long and private.
     """
 
     path: str
     sha256: str
     acts: bool = True
     text: str | None = None
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

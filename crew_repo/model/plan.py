@@ -8,13 +8,17 @@ from html import escape
 from typing import Any
 
 from crew_repo.model.decision import Decision, ReasonKind, Status
+from crew_repo.model.wording import html_table, listed, shortened, text_table
 
 __all__ = ["Plan"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Plan:
-    """The decisions of a run that has not begun, in the order of the tasks. Printing it gives a table.
+    """The decisions of a run that has not begun, in the order of the tasks.
+
+    Printing it gives a table; `details()` has the texts whole.
+
 
     `notes` are sentences about what is right and looks wrong: an input that no task reads, a text that was edited in
     vain. `planner` is the decision about CrewAI's planner, which is no task, where the crew has `planning=True`.
@@ -61,7 +65,22 @@ class Plan:
         return self._names(Status.MAY_RERUN)
 
     def __str__(self) -> str:
-        return "\n".join([*_table(self._rows()), self.estimate, *self._marked_notes()])
+        return "\n".join([*text_table(self._rows()), self.estimate, *self._marked_notes()])
+
+    def __repr__(self) -> str:
+        counts = [f"{len(self.fresh)} fresh"]
+        for status in (Status.STALE, Status.MISSING, Status.MAY_RERUN):
+            names = self._names(status)
+            counts += [f"{len(names)} {status} ({shortened(listed(names), 90)})"] if names else []
+        return f"<Plan of workflow {shortened(self.workflow_id)!r}: {', '.join(counts)}>"
+
+    def details(self) -> str:
+        """Each task with all its reasons, and of each text that changed the old and the new, whole."""
+        lines = []
+        for decision in self._all:
+            lines.append(f"{decision.task_name}  {decision.status}")
+            lines += [f"  {line}" for reason in decision.reasons for line in reason.in_full]
+        return "\n".join([*lines, self.estimate, *self._marked_notes()])
 
     def _marked_notes(self) -> list[str]:
         return [f"note: {note}" for note in self.notes]
@@ -76,13 +95,9 @@ class Plan:
         return Group(table, self.estimate, *self._marked_notes())
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in self._rows()[1:]
-        )
-        return (
-            f"<table><tr><th>task</th><th>status</th><th>why</th></tr>{rows}</table><p>{escape(self.estimate)}</p>"
-            + "".join(f"<p>{escape(note)}</p>" for note in self._marked_notes())
-        )
+        header, *rows = self._rows()
+        under = [self.estimate, *self._marked_notes()]
+        return html_table(header, rows) + "".join(f"<p>{escape(line)}</p>" for line in under)
 
     def _rows(self) -> list[tuple[str, str, str]]:
         rows = [(d.task_name, str(d.status), "; ".join(d.causes)) for d in self.decisions]
@@ -153,8 +168,3 @@ class Plan:
             "seconds_to_save": self.seconds_to_save,
         }
 
-
-def _table(rows: list[tuple[str, str, str]]) -> list[str]:
-    """Left-aligned columns of text."""
-    widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    return [f"{name:<{widths[0]}}  {status:<{widths[1]}}  {why}".rstrip() for name, status, why in rows]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from crew_repo.model.definition import Component
+from crew_repo.model.wording import html_table, shortened
 
 __all__ = ["Failure", "NewRecord", "Record", "StoredResult", "Usage"]
 
@@ -39,7 +40,7 @@ class Usage:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Failure:
     """An exception, as text: type, message, traceback."""
 
@@ -53,8 +54,11 @@ class Failure:
         text = f"{self.type}: {lines[0]}" if lines else self.type
         return text if len(text) <= 120 else text[:117] + "..."
 
+    def __repr__(self) -> str:
+        return f"<Failure {self}>"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class StoredResult:
     """A TaskOutput as it is stored: text and JSON texts, never a pickled object.
 
@@ -75,8 +79,11 @@ class StoredResult:
     tool_failures_json: str | None = None
     reading_json: str | None = None
 
+    def __repr__(self) -> str:
+        return f"<StoredResult {shortened(self.raw, 80)!r}>"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class NewRecord:
     """A finished task that is to be kept. `model`: the name of the model that answered, where it has one."""
 
@@ -101,8 +108,14 @@ class NewRecord:
     origin: str = "model"
     model: str | None = None
 
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} of task {shortened(self.task_name)!r} in {shortened(self.workflow_id)!r}, "
+            f"{self.completed_at:%Y-%m-%d %H:%M} UTC: {shortened(self.result.raw, 80)!r}>"
+        )
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Record(NewRecord):
     """A finished task as the store keeps it.
 
@@ -114,3 +127,20 @@ class Record(NewRecord):
     record_id: int = 0
     retired: str | None = None
     damage: str | None = None
+
+    def as_row(self) -> dict[str, str]:
+        """The cells of a table of records."""
+        return {
+            "record": str(self.record_id),
+            "workflow": self.workflow_id,
+            "task": self.task_name,
+            "completed (UTC)": f"{self.completed_at:%Y-%m-%d %H:%M:%S}",
+            "tokens": f"{self.usage.total_tokens:,}",
+            "seconds": f"{self.duration_seconds:.1f}",
+            "state": "damaged" if self.damage else self.retired or "may be served",
+            "run": self.run_id,
+            "output": shortened(self.result.raw, 80),
+        }
+
+    def _repr_html_(self) -> str:
+        return html_table(list(row := self.as_row()), [list(row.values())])

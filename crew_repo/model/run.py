@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from html import escape
 
-from crew_repo.model.decision import Reason
+from crew_repo.model.decision import Decision, Reason, Status
 from crew_repo.model.record import Failure, Record, Usage
 from crew_repo.model.text import TextEnum
+from crew_repo.model.wording import html_table, listed, shortened
 
 __all__ = ["Outcome", "RunRecord", "RunStatus", "TaskHead", "TaskRun", "TaskState"]
 
@@ -31,7 +33,7 @@ class RunStatus(TextEnum):
     INTERRUPTED = "interrupted"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TaskRun:
     """A note of what one run did with one task, or with CrewAI's planner (position -1), and why."""
 
@@ -51,8 +53,27 @@ class TaskRun:
     seconds_saved: float = 0.0
     failure: Failure | None = None
 
+    def __repr__(self) -> str:
+        return f"<TaskRun {shortened(self.task_name)!r} {self.outcome} in run {self.run_id}>"
 
-@dataclass(frozen=True, slots=True)
+    @property
+    def causes(self) -> list[str]:
+        """Why it was executed, for people, each cause once."""
+        return Decision(self.task_name, Status.STALE, self.reasons).causes
+
+    def as_row(self) -> dict[str, str]:
+        """The cells of a table of tasks."""
+        return {
+            "task": self.task_name,
+            "outcome": str(self.outcome),
+            "tokens": f"{self.usage.total_tokens:,}",
+            "saved": f"{self.tokens_saved:,}",
+            "seconds": "" if self.duration_seconds is None else f"{self.duration_seconds:.1f}",
+            "why": str(self.failure) if self.failure else "; ".join(self.causes),
+        }
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class RunRecord:
     """One run: what it executed and what it reused, in order, and what that cost and saved.
 
@@ -76,6 +97,32 @@ class RunRecord:
         done = [f"{outcome} {', '.join(names)}" for outcome in Outcome if (names := self._names(outcome))]
         spent = f"{self.tokens_spent:,} tokens spent, {self.tokens_saved:,} saved"
         return f"run {self.run_id} of {self.workflow_id} {self.status}: {'; '.join([*done, spent])}"
+
+    def __repr__(self) -> str:
+        done = [f"{outcome} {listed(names)}" for outcome in Outcome if (names := self._names(outcome))]
+        text = f"{self.run_id} of {shortened(self.workflow_id)} {self.status}: {'; '.join(done) or 'no task'}"
+        return f"<RunRecord {shortened(text, 300)}>"
+
+    def as_row(self) -> dict[str, str]:
+        """The cells of a table of runs."""
+        return {
+            "run": self.run_id,
+            "workflow": self.workflow_id,
+            "status": str(self.status),
+            "started (UTC)": f"{self.started_at:%Y-%m-%d %H:%M:%S}",
+            "executed": listed(self.executed),
+            "reused": listed(self.reused),
+            "tokens spent": f"{self.tokens_spent:,}",
+            "tokens saved": f"{self.tokens_saved:,}",
+            "error": str(self.failure or ""),
+        }
+
+    def _repr_html_(self) -> str:
+        planner = [self.planner] if self.planner is not None else []
+        rows = [task.as_row() for task in [*planner, *self.tasks]]
+        table = html_table(list(rows[0]), [list(row.values()) for row in rows]) if rows else ""
+        failed = f"<p>{escape(str(self.failure))}</p>" if self.failure else ""
+        return f"<p>{escape(str(self))}</p>{table}{failed}"
 
     def _names(self, outcome: Outcome) -> list[str]:
         return [t.task_name for t in sorted(self.tasks, key=lambda t: t.position) if t.outcome is outcome]
@@ -113,7 +160,7 @@ class RunRecord:
         return (self.finished_at - self.started_at).total_seconds()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TaskState:
     """The current state of one task of one workflow: a row of `task_state`.
 
@@ -138,6 +185,23 @@ class TaskState:
     started_at: datetime | None = None
     model: str | None = None
     in_crew: bool | None = None
+
+    def __repr__(self) -> str:
+        return f"<TaskState {shortened(self.task_name)!r} of {shortened(self.workflow_id)!r}: {self.status}>"
+
+    def as_row(self) -> dict[str, str]:
+        """The cells of a table of tasks."""
+        return {
+            "workflow": self.workflow_id,
+            "task": self.task_name,
+            "status": self.status,
+            "completed (UTC)": f"{self.completed_at:%Y-%m-%d %H:%M:%S}" if self.completed_at else "",
+            "tokens": "" if self.total_tokens is None else f"{self.total_tokens:,}",
+            "output": shortened(self.error or self.output or "", 80),
+        }
+
+    def _repr_html_(self) -> str:
+        return html_table(list(row := self.as_row()), [list(row.values())])
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,29 @@ class Problem:
         return f"record {self.record_id} ({self.workflow_id}/{self.task_name}): {self.what}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PruneReport:
-    """The report of `prune`: deleted records, runs, stored texts; the file's size before and after."""
+    """The report of `prune`: deleted records, runs, stored texts; the file's size before and after.
+
+    With `dry_run` nothing was deleted.
+    """
 
     records: int
     runs: int
     texts: int
     bytes_before: int
     bytes_after: int
+    dry_run: bool = False
+
+    def __str__(self) -> str:
+        what = f"{_counted(self.records, 'record')}, {_counted(self.runs, 'run')} and {_counted(self.texts, 'text')}"
+        if self.dry_run:
+            return f"would delete {what}; nothing was deleted"
+        return f"deleted {what}; {max(0, self.bytes_before - self.bytes_after):,} bytes were given back"
+
+    def __repr__(self) -> str:
+        return f"<PruneReport {self}>"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

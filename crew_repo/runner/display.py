@@ -1,4 +1,7 @@
-"""The display of a run: one line per task, whether it is reused or executed, why, and what that saved."""
+"""The display of a run: one line per task, whether it was reused or executed, why, and what that saved.
+
+Each line begins with `crew_repo`, since CrewAI prints beside it.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,11 @@ from typing import TextIO
 
 from crew_repo.model import Decision, Outcome, RunRecord, TaskRun
 
-__all__ = ["Display", "plural"]
+__all__ = ["MARK", "Display", "plural"]
 
 log = logging.getLogger("crew_repo")
 
+MARK = "crew_repo"
 _COLORS = {Outcome.REUSED: "32", Outcome.EXECUTED: "36", Outcome.FAILED: "31", Outcome.INTERRUPTED: "31"}
 
 
@@ -24,6 +28,8 @@ class Display:
         self._stream = stream
         self._terminal = stream is not None and stream.isatty()
         self._width = 4
+        self._why: dict[str, str] = {}
+        self._shown: set[tuple[str, int, Outcome]] = set()
         self._lock = threading.Lock()
 
     @classmethod
@@ -49,15 +55,19 @@ class Display:
         self._line(f"run {run_id} of {workflow_id}")
 
     def executing(self, task_name: str, decision: Decision) -> None:
-        """A model is about to be called."""
-        causes = decision.causes
-        why, more = "; ".join(causes[:3]), len(causes) - 3
-        self._line(f"  {task_name:<{self._width}}  executing  {why}{f' and {more} more' if more > 0 else ''}")
+        """A model is about to be called: why, is said in the task's one line, when it is done with."""
+        self._why[task_name] = _listed(decision.causes)
 
     def settled(self, note: TaskRun) -> None:
-        """A task is done with."""
+        """A task is done with. It is said once, however often it is noted."""
+        key = (note.task_name, note.position, note.outcome)
+        if key in self._shown:
+            return
+        self._shown.add(key)
+        why = self._why.pop(note.task_name, "")
         word = self._colored(f"{note.outcome!s:<9}", _COLORS.get(note.outcome, "0"))
-        self._line(f"  {note.task_name:<{self._width}}  {word}  {_what_of(note)}".rstrip())
+        what = "; ".join(part for part in (_what_of(note), why) if part)
+        self._line(f"  {note.task_name:<{self._width}}  {word}  {what}".rstrip())
 
     def finished(self, run: RunRecord) -> None:
         """The run is over."""
@@ -74,7 +84,7 @@ class Display:
         with self._lock:
             if self._stream is not None:
                 try:
-                    print(text, file=self._stream, flush=True)
+                    print(f"{MARK}: {text}", file=self._stream, flush=True)
                 except (OSError, ValueError) as error:  # a broken pipe, a closed file
                     self._stream = None
                     log.warning("the run is no longer shown, since nothing can be written there: %s", error)
@@ -86,6 +96,12 @@ def _what_of(note: TaskRun) -> str:
     if note.outcome is Outcome.EXECUTED:
         return f"{note.usage.total_tokens:,} tokens, {note.duration_seconds or 0:.1f} s"
     return str(note.failure or "")
+
+
+def _listed(causes: Sequence[str]) -> str:
+    """The first three of them, and how many more there are."""
+    more = len(causes) - 3
+    return "; ".join(causes[:3]) + (f" and {more} more" if more > 0 else "")
 
 
 def plural(number: int, noun: str) -> str:

@@ -30,6 +30,13 @@ _STATES: dict[str, tuple[type[StoreError], str]] = {
 }
 
 
+def _never_reached(said: str) -> str:
+    """Advice where no connection was ever made: a server that answers says FATAL."""
+    if "FATAL" in said:
+        return "refuses the connection; look at the user, the password and the name of the database in the URL."
+    return "cannot be reached; see that the server is up, and that the host and the port in the URL are right."
+
+
 def _number(*key: str) -> int:
     """A 64-bit name for an advisory lock; two keys that share one merely wait for each other."""
     return int.from_bytes(hashlib.sha256("\x1f".join(key).encode()).digest()[:8], "big", signed=True)
@@ -43,6 +50,7 @@ class PostgreSQL(Dialect):
     def __init__(self, url: URL, busy_timeout_seconds: float) -> None:
         super().__init__(busy_timeout_seconds)
         self._url = url
+        self._reached = False
         self.place = url.render_as_string(hide_password=True)
 
     def check(self) -> None:
@@ -64,6 +72,7 @@ class PostgreSQL(Dialect):
 
         @event.listens_for(engine, "connect")
         def _limit_waiting(connection: Any, _: object) -> None:
+            self._reached = True
             connection.execute(f"SET lock_timeout = {milliseconds:d}")
             connection.commit()
 
@@ -120,6 +129,8 @@ class PostgreSQL(Dialect):
             kind, words = _STATES[state]
             return kind(f"{self.place} {words.format(seconds=self.busy_timeout_seconds)}")
         if state[:2] == "08" or state[:3] == "57P" or (not state and "OperationalError" in type(cause).__name__):
+            if not self._reached:
+                return StoreOpenError(f"{self.place} {_never_reached(str(cause))} ({' '.join(str(cause).split())})")
             return StoreError(
                 f"The connection to {self.place} is lost; see that the server is up, and run again: "
                 f"what had finished is kept. ({cause})"

@@ -21,6 +21,17 @@ COPIED = (
     "has no tables: it was copied while a program had it open, without its -wal file, where everything was. Copy it "
     "again with StateRepository.backup, or: sqlite3 state.db \".backup copy.db\". To begin anew, delete it"
 )
+_LOOKED_AT = 4096  # bytes of a file that is no SQLite file
+_JSON = {
+    b'"crew_repo_export"': "an export of crew_repo, and no state file. Give a new file, and import this into it: "
+    "StateRepository({new}).import_json({old})",
+    b'"completed_tasks"': "a JSON file with the answers of a script, and no state file. Give a new file, like {new}. "
+    "import_json cannot import these answers, since nothing in it says what they were made from: the first run makes "
+    "them anew, and every later one reuses them",
+}
+_OTHER_JSON = (
+    "a JSON file, and no state file. Give a new file, such as {new}; what export_json wrote, import_json takes into it"
+)
 _FIRST_PAGE = 105  # bytes: the file's header, and how many rows its list of tables has
 _SHORTEST = 16  # bytes: the text that every SQLite file begins with
 
@@ -58,6 +69,7 @@ class StateFile:
             raise StoreOpenError(f"{self.path} is a device, a pipe or a socket; give the path of a file")
         if not os.access(self.path, os.R_OK):
             raise StoreOpenError(f"{self.path} may not be read by this user; change its permissions")
+        self._refuse_json()
         if 0 < self.path.stat().st_size < _SHORTEST:  # SQLite would take it for an empty one, and write over it
             raise StoreOpenError(f"{self.path} is no SQLite file; give another path")
         if self._lacks_its_wal():
@@ -65,6 +77,15 @@ class StateFile:
         if self.path.stat().st_nlink > 1:
             log.warning("%s has another name, a hard link. SQLite keeps what is new beside each name, and damages the "
                         "file when two names are used: make it a copy, or a symbolic link", self.path)  # fmt: skip
+
+    def _refuse_json(self) -> None:
+        """Refuse JSON: others keep their state in it, and exports of ours are easily given in place of a state."""
+        with self.path.open("rb") as file:
+            begins = file.read(_LOOKED_AT).removeprefix(b"\xef\xbb\xbf").lstrip()
+        if begins[:1] in (b"{", b"["):
+            what = next((said for mark, said in _JSON.items() if mark in begins), _OTHER_JSON)
+            new = self.path.with_suffix(".db").name
+            raise StoreOpenError(f"{self.path} is {what.format(new=repr(new), old=repr(str(self.path)))}")
 
     def _lacks_its_wal(self) -> bool:
         """Whether everything is in a -wal that is not here. A state is made complete before it has a -wal."""

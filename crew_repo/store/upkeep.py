@@ -58,7 +58,7 @@ class KeptStore(OpenedState):
             if not dry_run:
                 pruning.delete_victims(tx, victims)
         after = before if dry_run else self._compact()
-        return PruneReport(len(victims.records), len(victims.runs), len(victims.texts), before, after)
+        return PruneReport(len(victims.records), len(victims.runs), len(victims.texts), before, after, dry_run)
 
     def copy(self, target: Path) -> None:
         """Copy the state file, as it is at one moment, into a new file that only this user may read."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from sqlalchemy import bindparam, select
 
 from crew_repo.errors import StoreError
-from crew_repo.hashing import FORMAT, definition_hash, input_hash, output_hash, text_hash
+from crew_repo.hashing import FORMAT, definition_hash, gives, input_hash, output_hash
 from crew_repo.model import Component, NewRecord, Problem
 from crew_repo.store.rows import RECORD_COLUMNS, record_of
 from crew_repo.store.tables import RECORD, TEXT
@@ -57,7 +57,7 @@ def text_page(tx: Transaction, after: str) -> tuple[dict[str, str], str | None]:
 
 def altered_texts(texts: Mapping[str, str]) -> set[str]:
     """The hashes whose text does not give them."""
-    return {sha256 for sha256, body in texts.items() if text_hash(body) != sha256}
+    return {sha256 for sha256, body in texts.items() if not gives(body, sha256)}
 
 
 def text_problem(record_id: int, record: NewRecord, component: Component) -> Problem:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from crewai import Crew
 
@@ -145,3 +147,135 @@ def test_names_that_the_state_does_not_know_are_named_with_what_there_is(repo, m
     caplog.clear()
     assert repo.get_output("analyze") is not None
     assert said(caplog) == ""
+
+
+# Patterns that match nothing.
+
+
+@pytest.mark.parametrize(
+    ("policies", "words"),
+    [
+        (
+            {"analyze": TaskPolicy(ignore=("agent.backstroy",))},
+            "ignore='agent.backstroy' in the policy for 'analyze' matches no part of that task, so it leaves nothing out."
+            " The nearest are: 'agent.backstory'",
+        ),
+        ({"*": TaskPolicy(ignore=("agnt.goal", "agent.goal"))}, "ignore='agnt.goal' in the policy for '*' matches no part of any"),
+        ({"draft": TaskPolicy(ignore=("tols:*.source",))}, "ignore='tols:*.source'"),
+        ({"draft": TaskPolicy(ignore=("agent.tools",))}, "ignore='agent.tools'"),
+        ({"draft": TaskPolicy(ignore=("input:ajuster",))}, "The nearest are: 'input:adjuster'"),
+    ],
+    ids=["a slip", "of all tasks", "with a star", "a field that is no part", "an input"],
+)
+def test_a_pattern_that_matches_nothing_is_named(repo, model, caplog, policies, words):
+    """By plan and once in the log, with the nearest paths."""
+    crew = crews.sequential_unspecified_context(model)
+    assert words in str(repo.plan(crew, NOTES, policies=policies))
+    repo.run(crew, NOTES, policies=policies)
+    assert words in said(caplog)
+    caplog.clear()
+    repo.run(crew, NEW_NOTES, policies=policies)
+    assert said(caplog) == "", "it is said once"
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "agent.backstory",
+        "agent.*",
+        "agent",
+        "tool:lookup",
+        "tool:*.source",
+        "agent.llm.temperature",
+        "task.markdown",
+        "resolved:tools",
+        "task.plan",
+        "input:notes",
+        "input:adjuster",
+        "*",
+    ],
+)
+def test_a_pattern_that_matches_is_not(repo, model, caplog, pattern):
+    """Nor one for a field that nobody has set, an input that only tools read, or what only a run knows."""
+    policies = {"analyze": TaskPolicy(ignore=(pattern, "input:adjuster"))}
+    assert repo.plan(crews.tools_function_and_class(model), NOTES, policies=policies).notes == ()
+    repo.run(crews.tools_function_and_class(model), NOTES, policies=policies)
+    assert said(caplog) == ""
+
+
+def test_a_pattern_of_the_repository_for_another_crews_task_is_not_named(tmp_path, model, caplog):
+    """What is for a task that this crew does not have cannot be judged by it."""
+    with StateRepository(tmp_path / "state.db", policies={"elsewhere": TaskPolicy(ignore=("x",))}) as repo:
+        assert repo.plan(crews.sequential_unspecified_context(model), NOTES).notes == ()
+    assert "matches no part" not in said(caplog)
+
+
+# Two crews in one workflow.
+
+
+def unnamed(model, *texts: str, role: str = "Analyst", expected: str = "a sentence") -> Crew:
+    """A crew of tasks without names."""
+    worker = crews.agent(model, role=role)
+    made = [crews.task(f"#{n}", text, worker, name=None, expected_output=expected) for n, text in enumerate(texts)]
+    return Crew(agents=[worker], tasks=made)
+
+
+def test_a_workflow_that_another_crew_has_taken_is_named(repo, model, caplog):
+    """Two crews without a name are both `crew`, with a `task-01`: plan and run say so, and what to do."""
+    repo.run(unnamed(model, "Extract the facts of the claim.", "Write a triage note."))
+    assert said(caplog) == ""
+    other = unnamed(model, "Name three films for a rainy day!", role="Critic", expected="a list of titles")
+    words = (
+        "Workflow 'crew' has the tasks 'task-01', 'task-02' of another crew already, and none of them is like one of "
+        "this crew's ('task-01'): task_state and history show both crews as one. Give each crew a name, "
+        "Crew(name=...), or pass a workflow_id."
+    )
+    assert f"note: {words}" in str(repo.plan(other))
+    assert repo.plan(other, workflow_id="films").notes == ()
+    repo.run(other)
+    assert said(caplog) == words
+    repo.run(other)
+    assert said(caplog) == words, "it is said once"
+
+
+@pytest.mark.parametrize("way", ["batch", "async batch", "attached", "a workflow of its own"])
+async def test_it_is_named_however_the_crew_is_run(repo, model, caplog, way):
+    """Also where the workflow was given by name."""
+    workflow_id = "CLM-1" if way == "a workflow of its own" else None
+    await repo.arun(unnamed(model, "Extract the facts of the claim."), workflow_id=workflow_id)
+    other = unnamed(model, "Name three films for a rainy day!", role="Critic", expected="a list of titles")
+    if way == "batch":
+        await asyncio.to_thread(repo.run_for_each, other, [None])
+    elif way == "async batch":
+        await repo.arun_for_each(other, [None])
+    elif way == "attached":
+        await repo.attach(other).akickoff()
+    else:
+        await repo.arun(other, workflow_id=workflow_id)
+    assert "of another crew already" in said(caplog)
+
+
+EDITED = {
+    "the same crew": lambda model: unnamed(model, "Extract the facts of {claim}.", "Write a triage note."),
+    "a description that was edited": lambda model: unnamed(model, "Extract all the facts of {claim}, in order.", "Name films."),
+    "another first task": lambda model: unnamed(model, "Read the terms.", "Extract the facts of {claim}.", role="Critic"),
+    "a new text for the same agent": lambda model: unnamed(model, "Summarise {claim} in three points!"),
+    "one task more": lambda model: unnamed(model, "Extract the facts of {claim}.", "Write a triage note.", "Translate."),
+}
+
+
+@pytest.mark.parametrize("edit", EDITED)
+def test_a_crew_that_was_edited_is_not_taken_for_another(repo, model, caplog, edit):
+    """With other inputs too: what its author wrote is compared, and not what they were put into."""
+    repo.run(unnamed(model, "Extract the facts of {claim}.", "Write a triage note."), {"claim": "hail " * 50})
+    repo.run(EDITED[edit](model), {"claim": "a fire in the barn"})
+    assert "of another crew already" not in said(caplog)
+
+
+def test_a_task_that_keeps_its_name_is_the_same_task(repo, model, caplog):
+    """Whatever its texts say now."""
+    one, other = crews.agent(model), crews.agent(model, role="Critic")
+    repo.run(Crew(agents=[one], tasks=[crews.task("look", "Extract the facts.", one)]))
+    task = crews.task("look", "Name three films for a rainy day!", other, expected_output="titles")
+    repo.run(Crew(agents=[other], tasks=[task]))
+    assert "of another crew already" not in said(caplog)

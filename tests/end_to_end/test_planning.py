@@ -112,7 +112,7 @@ def test_switched_on_and_off_each_has_its_records(repo, two):
     assert "upstream:(planner) is missing (never ran)" in reasons_of(plan, "analyze")
     on = repo.run(two.build(), NOTES)
     assert on.run.executed == ["analyze", "draft"]
-    assert str(on.run.tasks[0].reasons[0]) == "task.plan added"
+    assert str(on.run.tasks[0].reasons[0].what) == "task.plan added"
     two.asked()
     assert repo.plan(two.build(planning=False), NOTES).all_fresh
     assert repo.run(two.build(planning=False), NOTES).run.reused == ["analyze", "draft"]
@@ -163,7 +163,7 @@ def test_another_planning_llm_is_asked_and_what_it_plans_otherwise_runs(repo, tw
     run = repo.run(crew, NOTES).run
     assert (run.executed, run.reused, two.asked()) == (["analyze"], ["draft"], 1)
     reason = run.tasks[0].reasons[0]
-    assert (str(reason), reason.old_text, reason.new_text) == ("task.plan changed", " PLAN-1", " COOL")
+    assert (str(reason), reason.old_text, reason.new_text) == ("task.plan: PLAN-1 -> COOL", " PLAN-1", " COOL")
 
 
 def test_a_name_and_an_object_of_the_same_llm_are_one(repo, monkeypatch):

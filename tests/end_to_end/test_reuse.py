@@ -813,9 +813,15 @@ def test_a_text_edited_by_hand_is_named_beside_an_input_that_changed_too(repo, m
         return Crew(agents=[worker], tasks=[crews.task("step-1", "{notes}", worker, expected_output=wanted)])
 
     repo.run(crew("be right", "a sentence"), NOTES)
-    assert repo.plan(crew("be right", "a sentence"), NEW_NOTES)["step-1"].causes == ["input:notes changed"]
+    assert repo.plan(crew("be right", "a sentence"), NEW_NOTES)["step-1"].causes == [
+        "input:notes: hail on 3 May -> hail on 4 May"
+    ]
     both = repo.plan(crew("be quick", "two sentences"), NEW_NOTES)["step-1"]
-    assert both.causes == ["input:notes changed", "agent.goal changed", "task.expected_output changed"]
+    assert both.causes == [
+        "input:notes: hail on 3 May -> hail on 4 May",
+        "agent.goal: be right -> be quick",
+        "task.expected_output: a sentence -> two sentences",
+    ]
 
 
 def test_an_awaitable_that_is_no_coroutine_is_left_alone_as_crewai_does(repo, model):

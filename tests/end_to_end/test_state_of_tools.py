@@ -142,4 +142,4 @@ def test_the_reason_names_the_global_that_has_changed(repo, monkeypatch):
     assert executes(repo, crew_with(reads_rates))
     monkeypatch.setitem(RATES, "a", 2)
     reasons = repo.plan(crew_with(reads_rates))["check"].reasons
-    assert [str(reason) for reason in reasons] == ["global:RATES changed", "tool:lookup.source changed"]
+    assert [reason.component for reason in reasons] == ["global:RATES", "tool:lookup.source"]

@@ -36,7 +36,7 @@ def add_agent(parts: Parts, prefix: str, agent: BaseAgent, view: CrewView, polic
     add_own_texts(parts, prefix, agent)
     if getattr(agent, "inject_date", False):
         date_format: str = getattr(agent, "date_format", "%Y-%m-%d")
-        parts.value(f"{prefix}.inject_date", date_format)
+        parts.value(f"{prefix}.inject_date", date_format, keep=True)
         if policy.dates == "daily":
             parts.text(f"{prefix}.date", datetime.now().strftime(date_format))
     if not is_crewais(type(agent)):

@@ -28,11 +28,15 @@ from crew_repo.hashing import (
     hash_class,
     hash_model_class,
     hash_value,
+    kept_json,
+    kept_number,
     left_out,
     model_state,
     private_text_hash,
     text_hash,
+    unescaped,
 )
+from crew_repo.introspection import code_name
 from crew_repo.model import Component, Definition, Opaque, ReadFile
 from crew_repo.secrets import is_secret_name, masked
 
@@ -135,7 +139,7 @@ class Collector:
         hidden = tuple(self.memo.hidden)
         for path, component in self._components.items():
             text = component.text
-            if text is not None and (any(secret in text for secret in hidden) or masked(text) != text):
+            if text is not None and (masked(text) != text or _speaks(text, hidden)):
                 self._components[path] = replace(component, text=None)
         return self.definition()
 
@@ -147,9 +151,11 @@ class Collector:
         self._opaque.update((opaque.path, opaque) for opaque in other.opaque)
         self._files.update(dict.fromkeys(other.files))
 
-    def hash(self, path: str, sha256: str, *, acts: bool = True, text: str | None = None) -> None:
+    def hash(
+        self, path: str, sha256: str, *, acts: bool = True, text: str | None = None, code: str | None = None
+    ) -> None:
         """A part whose hash is known."""
-        self._add(Component(path, sha256, acts, text))
+        self._add(Component(path, sha256, acts, text, code))
 
     def _add(self, component: Component) -> None:
         """Two parts of one name are both kept, the second as `name#2`: none may hide the other."""
@@ -176,9 +182,9 @@ class Collector:
         rest = masked(rest)
         return text_hash(text) if rest == text else private_text_hash(text, rest)
 
-    def hashed(self, path: str, hashed: Hashed) -> None:
+    def hashed(self, path: str, hashed: Hashed, *, text: str | None = None, code: str | None = None) -> None:
         """A part with what of it could not be hashed."""
-        self.hash(path, hashed.sha256)
+        self.hash(path, hashed.sha256, text=text, code=code)
         for opaque in hashed.opaque:
             self._opaque[opaque.path] = opaque
         for name, sha256 in hashed.environment:
@@ -194,17 +200,18 @@ class Collector:
 class Parts(Collector):
     """Adds values of each kind to a definition, hashed as the kind is."""
 
-    def json(self, path: str, value: Any) -> None:
-        """Plain JSON data that this package made itself."""
-        self.hash(path, digest("json", value))
+    def json(self, path: str, value: Any, *, keep: bool = False) -> None:
+        """Plain JSON data that this package made itself; `keep` says whether it may be stored, as in `text`."""
+        self.hash(path, digest("json", value), text=kept_json(path, value) if keep else None)
 
-    def value(self, path: str, value: object) -> None:
-        """Any value of the user's."""
-        self.hashed(path, hash_value(value, path))
+    def value(self, path: str, value: object, *, keep: bool = False) -> None:
+        """Any value of the user's; `keep` where CrewAI gives it its name, else only a number may be stored."""
+        text = kept_json(path, value, words=True) if keep else kept_number(path, value)
+        self.hashed(path, hash_value(value, path), text=text)
 
     def member(self, path: str, value: object, holder: object = None) -> None:
         """A value that the code of an object, `holder`, has, and may go through in its order."""
-        self.hashed(path, hash_value(value, path, ordered=True, holder=holder))
+        self.hashed(path, hash_value(value, path, ordered=True, holder=holder), text=kept_number(path, value))
 
     def own(self, path: str, owner: object, names: Iterable[str]) -> None:
         """Add what an object of the user's class holds under these names, but for secrets, under `path`.
@@ -243,7 +250,7 @@ class Parts(Collector):
         if found is None:
             found = (code, hasher(code, path))
             self.memo.code[here if found[1].opaque else anywhere] = found
-        self.hashed(path, found[1])
+        self.hashed(path, found[1], code=code_name(code))
 
     def model_class(self, path: str, cls: type) -> None:
         """The class of a language model."""
@@ -252,7 +259,7 @@ class Parts(Collector):
     def schema(self, path: str, model: type[BaseModel]) -> None:
         """A pydantic class: its JSON schema, and its source, since a validator leaves the schema equal."""
         try:
-            self.json(f"{path}.schema", model.model_json_schema())
+            self.json(f"{path}.schema", model.model_json_schema(), keep=True)
         except Exception as error:  # noqa: BLE001 - pydantic raises many kinds for types without a schema
             self.hashed(f"{path}.fields", hash_value(sorted(model.model_fields), path))
             self.json(f"{path}.schema", {"no schema": type(error).__name__})
@@ -285,7 +292,13 @@ class Parts(Collector):
             if kind is Kind.TEXT:
                 self.text(f"{prefix}.{name}", str(value))
             elif not is_default(value, default()):
-                self.value(f"{prefix}.{name}", value)
+                self.value(f"{prefix}.{name}", value, keep=True)
+
+
+def _speaks(text: str, secrets: Iterable[str]) -> bool:
+    """Whether a text, or what it is the JSON of, has one of these in it."""
+    read = unescaped(text)
+    return any(secret in text or secret in read for secret in secrets)
 
 
 def _links_to(file: Path) -> list[int]:

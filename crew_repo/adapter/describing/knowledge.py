@@ -112,13 +112,13 @@ def add_memory(parts: Parts, path: str, memory: Any) -> None:
     """That there is a memory, and how it is configured; what it recalls is state (TaskPolicy.memory)."""
     if not memory:
         return
-    parts.json(path, True if memory is True else type(memory).__name__)
+    parts.json(path, True if memory is True else type(memory).__name__, keep=True)
     if isinstance(memory, BaseModel):
         for name in ("scope", "scopes", "root_scope", "read_only", "recency_weight", "semantic_weight",
                      "importance_weight", "recency_half_life_days"):  # fmt: skip
             value = memory.__dict__.get(name)
             if value is not None and isinstance(value, (str, int, float, bool, list)):
-                parts.value(f"{path}.{name}", value)
+                parts.value(f"{path}.{name}", value, keep=True)
         llm = memory.__dict__.get("llm")
         if isinstance(llm, (str, BaseLLM)):
             add_llm(parts, f"{path}.llm", llm)

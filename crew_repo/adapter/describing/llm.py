@@ -46,7 +46,7 @@ def add_llm(parts: Parts, path: str, llm: object) -> None:
     if isinstance(llm, str):
         llm = _created(llm) or llm
     if isinstance(llm, str):
-        parts.json(f"{path}.model", _model_name(llm, "openai"))
+        parts.json(f"{path}.model", _model_name(llm, "openai"), keep=True)
     elif isinstance(llm, BaseLLM) and issubclass(type(llm), BaseLLM):  # a mock only says that it is one
         _add_native(parts, path, llm)
     else:
@@ -71,11 +71,11 @@ def _model_name(model: str, provider: str) -> list[str]:
 
 
 def _add_native(parts: Parts, path: str, llm: BaseLLM) -> None:
-    parts.json(f"{path}.model", _model_name(str(llm.model), str(getattr(llm, "provider", "") or "")))
+    parts.json(f"{path}.model", _model_name(str(llm.model), str(getattr(llm, "provider", "") or "")), keep=True)
     parts.fields(path, llm, field_table.LLM, skip=_own_fields(llm))
     stop = [word for word in llm.stop or [] if word != _REACT_STOP]
     if stop:
-        parts.value(f"{path}.stop", sorted(stop))
+        parts.value(f"{path}.stop", sorted(stop), keep=True)
     _add_response_format(parts, path, getattr(llm, "response_format", None))
     _add_parameters(parts, path, getattr(llm, "additional_params", None) or {})
     _add_client(parts, path, llm)
@@ -182,7 +182,7 @@ def _add_response_format(parts: Parts, path: str, response_format: Any) -> None:
     if isinstance(response_format, type) and issubclass(response_format, BaseModel):
         parts.schema(f"{path}.response_format", response_format)
     elif response_format is not None:
-        parts.value(f"{path}.response_format", response_format)
+        parts.value(f"{path}.response_format", response_format, keep=True)
 
 
 def _own_fields(llm: BaseLLM) -> set[str]:

@@ -34,7 +34,7 @@ def _add_planned(parts: Parts, path: str, view: TaskView) -> None:
     for name in ("description", "expected_output"):
         parts.text(f"{path}.{name}", str(getattr(task, name)))
     _add_told_tools(parts, f"{path}.", task.tools)
-    parts.json(f"{path}.agent", worker is not None)
+    parts.json(f"{path}.agent", worker is not None, keep=True)
     if worker is not None:
         for name in ("role", "goal"):
             parts.text(f"{path}.agent.{name}", str(getattr(worker, name)))

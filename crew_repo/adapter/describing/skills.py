@@ -36,7 +36,7 @@ def add_skills(
         else:
             parts.text(f"{prefix}skill:{number}", str(skill))
     if len(names) > 1:
-        parts.json(f"{prefix}skills.order", names)
+        parts.json(f"{prefix}skills.order", names, keep=True)
 
 
 def _loaded(skills: Iterable[Any] | None) -> list[Any]:

@@ -174,7 +174,7 @@ class Describer:
 
     def _add_hierarchy(self, parts: Parts, view: TaskView, policy: TaskPolicy) -> None:
         crew = self._view.crew
-        parts.json("crew.process", "hierarchical")
+        parts.json("crew.process", "hierarchical", keep=True)
         if self._view.manager is not None:
             parts.extend(self._agent(self._view.manager, "manager", policy, own_tools=True))
         else:
@@ -197,7 +197,7 @@ class Describer:
             counted[role := agent.role.strip()] += 1
             path = f"coworker:{role}" + (f"#{counted[role]}" if counted[role] > 1 else "")
             parts.extend(self._agent(agent, path, policy, own_tools=True))
-        parts.json("coworkers.order", [agent.role for agent in agents])
+        parts.json("coworkers.order", [agent.role for agent in agents], keep=True)
 
     def _agent(self, agent: BaseAgent, prefix: str, policy: TaskPolicy, *, own_tools: bool) -> Definition:
         def add(parts: Parts) -> None:
@@ -226,7 +226,7 @@ def _add_guardrails(parts: Parts, task: Task, worker: BaseAgent | None) -> None:
     for guardrail, path in found:
         add_guardrail(parts, path, guardrail, worker)
     if found and task.guardrail_max_retries != 3:
-        parts.value("guardrail.max_retries", task.guardrail_max_retries)
+        parts.value("guardrail.max_retries", task.guardrail_max_retries, keep=True)
 
 
 def _add_policy(parts: Parts, policy: TaskPolicy, written: Mapping[Path, str]) -> None:

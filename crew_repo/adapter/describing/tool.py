@@ -35,7 +35,7 @@ def add_tools(parts: Parts, prefix: str, tools: Sequence[BaseTool] | None, *, co
         names.append(tool.name if counted[tool.name] == 1 else f"{tool.name}#{counted[tool.name]}")
         _add_tool(parts, f"{prefix}tool:{names[-1]}", tool, code=code or _prints_itself(tool))
     if len(names) > 1:
-        parts.json(f"{prefix}tools.order", names)
+        parts.json(f"{prefix}tools.order", names, keep=True)
 
 
 def uses_tools(definition: Definition) -> bool:
@@ -45,9 +45,9 @@ def uses_tools(definition: Definition) -> bool:
 
 def _add_tool(parts: Parts, path: str, tool: BaseTool, *, code: bool) -> None:
     parts.fields(path, tool, field_table.TOOL, skip=_own_fields(tool))
-    parts.json(f"{path}.args", schema_of(tool.args_schema))
+    parts.json(f"{path}.args", schema_of(tool.args_schema), keep=True)
     if getattr(tool, "result_schema", None) is not None:
-        parts.json(f"{path}.result", schema_of(tool.result_schema))
+        parts.json(f"{path}.result", schema_of(tool.result_schema), keep=True)
     if code:
         _add_code(parts, path, tool)
     _add_fields(parts, path, tool)

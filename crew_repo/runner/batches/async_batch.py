@@ -8,6 +8,7 @@ from typing import Any
 
 from crew_repo.runner.batches.batch import Item, OnError
 from crew_repo.runner.batches.crew_source import CrewSource
+from crew_repo.runner.batches.failures import named_item
 from crew_repo.runner.batches.progress import Progress
 from crew_repo.runner.engine import Engine
 
@@ -41,7 +42,7 @@ async def arun_items(
                 results[item.number] = await _run(engine, source, item, options)
                 progress.done(getattr(results[item.number], "run", None))
             except Exception as error:  # noqa: BLE001 - kept in its place, or raised below
-                progress.failed(error)
+                progress.failed(error, item.number, item.workflow_id)
                 results[item.number] = error
                 if on_error == "raise":
                     raised.append(error)
@@ -61,7 +62,10 @@ async def arun_items(
 
 async def _run(engine: Engine, source: CrewSource, item: Item, options: Mapping[str, Any]) -> Any:
     """Run one item on a crew that nobody else uses; a crew whose run failed is not used again."""
-    crew = source.borrow()
-    result = await engine.aitem(item.request(engine, crew, options))
+    with named_item(item.number, item.workflow_id):
+        crew = source.borrow()
+        request = item.request(engine, crew, options)
+        with named_item(item.number, request.options.workflow_id):
+            result = await engine.aitem(request)
     source.give_back(crew)
     return result

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 from crew_repo.errors import InputError
 from crew_repo.policy import TaskPolicy, merge_policies
 from crew_repo.runner.batches.crew_source import CrewSource
+from crew_repo.runner.batches.failures import named_item
 from crew_repo.runner.batches.progress import Progress
 from crew_repo.runner.engine import Engine
 from crew_repo.runner.request import Request
@@ -100,7 +101,7 @@ def run_items(
     finish and to be recorded.
     """
     pool = executor or ThreadPoolExecutor(max_workers, thread_name_prefix="crew_repo")
-    window: deque[Future[Any]] = deque()
+    window: deque[tuple[Item, Future[Any]]] = deque()
     try:
         with progress:
             yield from _in_order(items, work, pool, window, max_workers * _AHEAD, on_error, progress)
@@ -108,7 +109,7 @@ def run_items(
         progress.interrupted()
         raise
     finally:
-        wait([future for future in window if not future.cancel()])
+        wait([future for _, future in window if not future.cancel()])
         if executor is None:
             pool.shutdown(wait=True, cancel_futures=True)
         progress.summary()
@@ -118,7 +119,7 @@ def _in_order(
     items: Iterator[Item],
     work: Callable[[Item], Any],
     pool: Executor,
-    window: deque[Future[Any]],
+    window: deque[tuple[Item, Future[Any]]],
     size: int,
     on_error: OnError,
     progress: Progress,
@@ -129,16 +130,16 @@ def _in_order(
             item = next(items, None)
             more = item is not None
             if item is not None:
-                window.append(pool.submit(work, item))
+                window.append((item, pool.submit(work, item)))
         if window:
-            yield _settled(window.popleft(), on_error, progress)
+            yield _settled(*window.popleft(), on_error, progress)
 
 
-def _settled(future: Future[Any], on_error: OnError, progress: Progress) -> Any:
+def _settled(item: Item, future: Future[Any], on_error: OnError, progress: Progress) -> Any:
     try:
         result = future.result()
     except Exception as error:
-        progress.failed(error)
+        progress.failed(error, item.number, item.workflow_id)
         if on_error == "raise":
             raise
         return error
@@ -159,8 +160,11 @@ class Worker:
 
     def __call__(self, item: Item) -> Any:
         """Run one item on a crew that nobody else uses; a crew whose run failed is not used again."""
-        crew = self._source.borrow()
-        result = self._engine.item(item.request(self._engine, crew, self._options))
+        with named_item(item.number, item.workflow_id):
+            crew = self._source.borrow()
+            request = item.request(self._engine, crew, self._options)
+            with named_item(item.number, request.options.workflow_id):
+                result = self._engine.item(request)
         self._source.give_back(crew)
         return result
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any
 
 from crew_repo.model import RunRecord
-from crew_repo.runner.display import plural
+from crew_repo.runner.batches.above_bar import above_bar
+from crew_repo.runner.batches.failures import item_in_words, name_item
+from crew_repo.runner.display import MARK, plural
 
 __all__ = ["Progress"]
 
@@ -23,6 +26,7 @@ class Progress:
         self._total = total
         self._visible = sys.stderr.isatty() if visible is None and sys.stderr is not None else bool(visible)
         self._bar: Any = None
+        self._above: AbstractContextManager[None] = nullcontext()
         self._task: Any = None
         self._began = time.monotonic()
         self.items = self.errors = self.executed = self.reused = self.tokens_spent = self.tokens_saved = 0
@@ -31,11 +35,14 @@ class Progress:
         if self._visible:
             self._bar = _bar()
             self._task = self._bar.add_task("", total=self._total, counts=self._counts())
+            self._above = above_bar(self._bar.console)
+            self._above.__enter__()
             self._bar.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._bar is not None:
+            self._above.__exit__(None, None, None)
             self._bar.stop()
 
     def done(self, run: RunRecord | None) -> None:
@@ -47,10 +54,11 @@ class Progress:
             self.tokens_saved += run.tokens_saved
         self._advance()
 
-    def failed(self, error: BaseException) -> None:
-        """An item raised."""
+    def failed(self, error: BaseException, number: int, workflow_id: str | None) -> None:
+        """An item raised: name it, in the log and on the exception."""
         self.errors += 1
-        log.warning("item %d of the batch failed: %s: %s", self.items, type(error).__name__, error)
+        known = name_item(error, number, workflow_id)
+        log.warning("%s, failed: %s: %s", item_in_words(number, known), type(error).__name__, error)
         self._advance()
 
     def interrupted(self) -> None:
@@ -81,7 +89,7 @@ class Progress:
 
     @staticmethod
     def _say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is the terminal
+        print(f"{MARK}: {text}", file=sys.stderr, flush=True)  # noqa: T201 - this is the terminal
 
 
 def _bar() -> Any:
@@ -94,5 +102,7 @@ def _bar() -> Any:
         MofNCompleteColumn(),
         TextColumn("{task.fields[counts]}"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=Console(file=sys.stderr),
+        redirect_stdout=False,  # `above_bar` does it for all
+        redirect_stderr=False,
     )

@@ -1,0 +1,71 @@
+"""The patterns of policies that match no part of any task: mostly slips of the pen, and then a part counts unawares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from crew_repo.adapter.describing import field_table
+from crew_repo.adapter.describing.components import Memo
+from crew_repo.adapter.describing.field_table import Kind
+from crew_repo.adapter.describing.task import Describer
+from crew_repo.adapter.interpolation import CrewView
+from crew_repo.model import PLANNER, RESOLVED, Definition
+from crew_repo.policy import Policies, TaskPolicy
+
+__all__ = ["UnmatchedPattern", "unmatched_patterns"]
+
+_TABLES: Mapping[str, Mapping[str, Kind]] = {
+    "task": field_table.TASK,
+    "agent": field_table.AGENT,
+    "manager": field_table.AGENT,
+    "crew": field_table.CREW,
+    "agent.llm": field_table.LLM,
+    "manager.llm": field_table.LLM,
+}
+# Parts that only a run knows, and fields that count as soon as somebody sets them.
+_MAY_COME = {f"{RESOLVED}tools", f"{RESOLVED}context", "task.plan", "context", "policy.salt"} | {
+    f"{prefix}.{name}"
+    for prefix, table in _TABLES.items()
+    for name, kind in table.items()
+    if kind in (Kind.TEXT, Kind.VALUE)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UnmatchedPattern:
+    """A pattern of the policy for `task_name` (`"*"`: of all), and the paths that there are."""
+
+    task_name: str
+    pattern: str
+    paths: tuple[str, ...]
+
+
+def unmatched_patterns(view: CrewView, policies: Policies) -> Iterator[UnmatchedPattern]:
+    """The patterns of `ignore` that match no part of the tasks which their policy is for, and no input."""
+    given = {name: policy for name, policy in policies.by_name.items() if policy.ignore}
+    describer = Describer(view, Memo()) if given else None
+    for name, policy in given.items():
+        paths = _paths(describer, view, name, policies) if describer is not None else set()
+        if not paths:
+            continue  # of a task that another crew has
+        paths |= {f"input:{each}" for each in view.inputs}
+        for pattern in policy.ignore:
+            alone = TaskPolicy(ignore=(pattern,))
+            unread = pattern.startswith(RESOLVED) or (pattern.startswith("input:") and not view.inputs)
+            if not unread and not any(map(alone.ignores, paths | _MAY_COME)):
+                yield UnmatchedPattern(name, pattern, tuple(sorted(paths)))
+
+
+def _paths(describer: Describer, view: CrewView, name: str, policies: Policies) -> set[str]:
+    """The paths of all parts of the tasks that a policy is for, whether or not it leaves them out."""
+    tasks = [task for task in view.tasks if name == task.name or (name == "*" and task.name not in policies.by_name)]
+    found = [describer.describe(task, replace(policies.of(task.name), ignore=())) for task in tasks]
+    if view.crew.planning and (name == PLANNER or (name == "*" and PLANNER not in policies.by_name)):
+        found.append(describer.describe_planner(view.tasks, replace(policies.of(PLANNER), ignore=())))
+    return {path for definition in found for path in _paths_in(definition)}
+
+
+def _paths_in(definition: Definition) -> Iterator[str]:
+    yield from (component.path for component in definition.components)
+    yield from (opaque.path for opaque in definition.opaque)

@@ -1,0 +1,51 @@
+"""Lists of runs, tasks and records that print as a table, and are one in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol, SupportsIndex, TypeVar, overload
+
+from crew_repo.model.wording import html_table, text_table
+
+__all__ = ["Listing", "Tabled"]
+
+
+class Tabled(Protocol):
+    """Something that can be a row of a table."""
+
+    def as_row(self) -> dict[str, str]:
+        """The cells by the names of their columns."""
+
+
+T = TypeVar("T", bound=Tabled)
+
+
+class Listing(list[T]):
+    """A list like any other; printed it is a table, one line per item, and in a notebook too."""
+
+    def __str__(self) -> str:
+        rows = self._rows()
+        return "\n".join(text_table(rows)) if rows else "(none)"
+
+    def _repr_html_(self) -> str:
+        header, *rows = self._rows() or [["none"]]
+        return html_table(header, rows)
+
+    @overload
+    def __getitem__(self, at: SupportsIndex) -> T: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Listing[T]: ...
+
+    def __getitem__(self, at: Any) -> Any:
+        found: Any = super().__getitem__(at)
+        return Listing(found) if isinstance(at, slice) else found
+
+    def _rows(self) -> list[list[str]]:
+        return _rows_of(self)
+
+
+def _rows_of(items: Iterable[Tabled]) -> list[list[str]]:
+    """The header and a row for each item."""
+    rows = [item.as_row() for item in items]
+    return [list(rows[0]), *(list(row.values()) for row in rows)] if rows else []

@@ -1,0 +1,142 @@
+"""Words for people: a change as `old -> new` on one line or in full, lists that fit a line, tables of text and HTML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import ndiff
+from html import escape
+from typing import Any
+
+__all__ = ["change_in_full", "change_on_one_line", "html_table", "listed", "on_one_line", "shortened", "text_table"]
+
+_WIDEST = 48  # characters of a text on one line
+_BEFORE = 16  # characters shown before the first difference
+_LONGEST_JSON = 200_000
+_FEW = 2  # differences of a schema that are named
+
+
+def shortened(text: str, most: int = _WIDEST) -> str:
+    """The beginning of a text, on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1].rstrip() + "…"
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """Names with commas between them, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def on_one_line(component: str, text: str) -> str:
+    """A stored text as people read it: a model by its name, all else as it is."""
+    return shortened(_model(component, text) or text) or "(empty)"
+
+
+def change_on_one_line(component: str, old: str, new: str) -> str:
+    """`old -> new`, of long texts what stands around the first difference, of JSON the first members that differ."""
+    if _model(component, old) and _model(component, new):
+        return f"{_model(component, old)} -> {_model(component, new)}"
+    found = _differences(old, new)
+    if found is not None:
+        more = len(found) - _FEW
+        return ", ".join(found[:_FEW]) + (f" and {more} more" if more > 0 else "")
+    return _around(old, new)
+
+
+def change_in_full(component: str, old: str, new: str) -> list[str]:
+    """Both texts whole, as one: what went has `-` before it, what came has `+`."""
+    one, other = (_model(component, text) or _laid_out(text) for text in (old, new))
+    lines = ndiff(one.splitlines(), other.splitlines())
+    return [line.rstrip() for line in lines if not line.startswith("?")]
+
+
+def _model(component: str, text: str) -> str | None:
+    """The name in `["openai","gpt-4o"]`, provider and model, as people write it; OpenAI's without their provider."""
+    if not component.endswith(".model"):
+        return None
+    try:
+        provider, name = json.loads(text)
+    except (TypeError, ValueError):
+        return None
+    return str(name) if provider in ("", "openai") else f"{provider}/{name}"
+
+
+def _around(old: str, new: str) -> str:
+    one, other = " ".join(old.split()), " ".join(new.split())
+    if one == other:
+        return "only white space differs"
+    if max(len(one), len(other)) <= _WIDEST:
+        return f"{one or '(empty)'} -> {other or '(empty)'}"
+    same = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    start = max(0, same - _BEFORE)
+    start = one.rfind(" ", 0, start) + 1 if start else 0
+    start = start if same - start <= 2 * _BEFORE else same - _BEFORE
+    return f"{_part(one, start)} -> {_part(other, start)}"
+
+
+def _part(text: str, start: int) -> str:
+    """A part of a text, with a mark where it is cut."""
+    return ("…" if start else "") + (shortened(text[start:]) or "(end)")
+
+
+def _json(text: str) -> Any:
+    """The object or list that a text is the JSON of; None for anything else."""
+    if text[:1] not in ("{", "[") or len(text) > _LONGEST_JSON:
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _laid_out(text: str) -> str:
+    found = _json(text)
+    return text if found is None else json.dumps(found, indent=2, ensure_ascii=False)
+
+
+def _differences(old: str, new: str) -> list[str] | None:
+    """Differences between two JSON texts, member by member; None if one is no object or list."""
+    one, other = _json(old), _json(new)
+    if one is None or other is None or type(one) is not type(other):
+        return None
+    return list(_differing("", one, other)) or ["only the layout differs"]
+
+
+def _differing(path: str, one: Any, other: Any) -> Iterator[str]:
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in dict.fromkeys([*one, *other]):
+            where = f"{path}.{key}" if path else str(key)
+            if key not in other:
+                yield f"{where} removed: {shortened(_said(one[key]))}"
+            elif key not in one:
+                yield f"{where} added: {shortened(_said(other[key]))}"
+            else:
+                yield from _differing(where, one[key], other[key])
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other) and any(map(_holds, one)):
+        for at, (a, b) in enumerate(zip(one, other, strict=True)):
+            yield from _differing(f"{path}[{at}]", a, b)
+    elif one != other or type(one) is not type(other):
+        yield (f"{path}: " if path else "") + _around(_said(one), _said(other))
+
+
+def _holds(value: object) -> bool:
+    return isinstance(value, (dict, list))
+
+
+def _said(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def text_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Left-aligned columns of text, of which the last is as wide as it is."""
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(len(rows[0]) - 1)] if rows else []
+    cells = ([*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[-1]] for row in rows)
+    return ["  ".join(row).rstrip() for row in cells]
+
+
+def html_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table for a notebook."""
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+    body = ("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><tr>{head}</tr>{''.join(body)}</table>"
