@@ -53,7 +53,8 @@ from crew_repo.model import (
     Usage,
 )
 from crew_repo.policy import TaskPolicy
-from crew_repo.repository import StateRepository, StoredOutput
+from crew_repo.recorded_state import StoredOutput
+from crew_repo.repository import StateRepository
 from crew_repo.settings import package_version
 
 if TYPE_CHECKING:

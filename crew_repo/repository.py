@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from concurrent.futures import Executor
-from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from crew_repo.model import PLANNER, Listing, Plan, Problem, PruneReport, Record, RunRecord, TaskState
+from crew_repo.model import Plan, RunRecord
 from crew_repo.policy import TaskPolicy, merge_policies
-from crew_repo.settings import check_limits, check_seconds, checked_name, checked_workflow, resolve_url
+from crew_repo.recorded_state import RecordedState
+from crew_repo.settings import check_seconds, resolve_url
 
 if TYPE_CHECKING:
     from crewai import Crew
@@ -29,37 +29,10 @@ if TYPE_CHECKING:
         run: RunRecord
 
 
-__all__ = ["StateRepository", "StoredOutput"]
+__all__ = ["StateRepository"]
 
 
-class StoredOutput(str):
-    """A stored output: the raw text itself, with `record` for everything that is kept of it."""
-
-    __slots__ = ("record",)
-    record: Record
-
-    @property
-    def raw(self) -> str:
-        """The raw text."""
-        return str(self)
-
-    @property
-    def json_dict(self) -> Any:
-        """The JSON output of a task with `output_json`, with dates and decimals as JSON has them; else None."""
-        import json
-
-        stored = json.loads(self.record.result.json_dict_json or "null")
-        if isinstance(stored, list):  # what the task's own class has to read: see adapter.outputs
-            return stored[1] if len(stored) > 1 else None
-        return stored
-
-    @property
-    def pydantic_json(self) -> str | None:
-        """The pydantic output as JSON text; the class itself is the crew's, and is rebuilt only in a run."""
-        return self.record.result.pydantic_json
-
-
-class StateRepository:
+class StateRepository(RecordedState):
     """Remembers what the tasks of crews said, and executes only those that are stale or missing.
 
     `target` is a path, a SQLAlchemy URL, or None for `CREW_REPO_URL`, else `crew_state.db` here. A context manager;
@@ -376,118 +349,6 @@ class StateRepository:
 
         attaching.detach(crew, self._engine)
         return crew
-
-    # Asking.
-
-    def get_output(self, task_name: str, workflow_id: str | None = None) -> StoredOutput | None:
-        """The present output of a task, or None if there is none. Without a workflow: the newest of any."""
-        record = self._store.shown_record(checked_name(task_name), checked_workflow(workflow_id))
-        if record is None:
-            self._engine.warn_if_unknown(task_name, workflow_id)
-            return None
-        output = StoredOutput(record.result.raw)
-        output.record = record
-        return output
-
-    def history(self, task_name: str, workflow_id: str | None = None) -> list[Record]:
-        """Every record of a task, newest first, also those that are no longer served."""
-        found = self._store.history(checked_name(task_name), checked_workflow(workflow_id))
-        if not found:
-            self._engine.warn_if_unknown(task_name, workflow_id)
-        return Listing(found)
-
-    def runs(self, workflow_id: str | None = None, *, limit: int | None = None) -> list[RunRecord]:
-        """The runs, newest first. A run whose process was killed is "interrupted"."""
-        found = self._store.list_runs(checked_workflow(workflow_id), limit)
-        if not found:
-            self._engine.warn_if_unknown(None, workflow_id)
-        return Listing(found)
-
-    def show(self, run_id: str) -> RunRecord:
-        """One run with all its tasks. Raises UnknownRunError if there is none of that ID."""
-        from crew_repo.runner.options import found_run
-
-        return found_run(run_id, self._store)
-
-    def tasks(self, workflow_id: str | None = None) -> list[TaskState]:
-        """The present state of every task: the rows of `task_state`, but for the planner's, which is no task."""
-        states = self._store.states(checked_workflow(workflow_id))
-        return Listing(state for state in states if state.task_name != PLANNER)
-
-    def invalidate(
-        self, task_name: str | Iterable[str], workflow_id: str | None = None, *, downstream: bool = False
-    ) -> int:
-        """Retire the records of a task, so that it executes in the next run; how many were retired.
-
-        `downstream` retires those of the tasks after it too, as far as they read it. Without a workflow: in all.
-        Where workflows share their records, it executes here next even if others have an equal one.
-        Raises UnknownTaskError with the names that are stored.
-        """
-        from crew_repo.explain import with_downstream
-        from crew_repo.runner.options import check_names, names_in
-
-        names = names_in(task_name, "task_name")
-        check_names(names, self._store.task_names(checked_workflow(workflow_id)), "invalidate")
-        if not downstream:
-            return self._store.invalidate({workflow_id: names})
-        workflows = [workflow_id] if workflow_id is not None else self._store.workflow_ids()
-        return self._store.invalidate({each: with_downstream(names, self._store.heads(each)) for each in workflows})
-
-    def verify(self) -> list[Problem]:
-        """Every record whose stored parts do not give its hashes again. Empty: all is as it was written."""
-        return self._store.verify()
-
-    def prune(
-        self, *, keep_last: int | None = None, older_than: timedelta | None = None, dry_run: bool | None = None
-    ) -> PruneReport:
-        """Delete old records and what only they need, and give the space back; what was, or would be, deleted.
-
-        - `keep_last`: how many records to keep per task and workflow.
-        - `older_than`: delete only what is older.
-        - `dry_run`: only say what would be deleted. Without any argument nothing is deleted either;
-          `prune(dry_run=False)` deletes the records that may not be served any more.
-
-        Raises InputError for a negative number or age.
-        """
-        check_limits(keep_last, older_than)
-        unsaid = keep_last is None and older_than is None and dry_run is None
-        report = self._store.prune(keep_last=keep_last, older_than=older_than, dry_run=unsaid or bool(dry_run))
-        if unsaid:
-            self._engine.say(
-                f"prune() without arguments {report}. These are what may not be served any more: prune(dry_run=False) "
-                "deletes it. prune(keep_last=3) keeps three records of each task, prune(older_than=timedelta(days=90)) "
-                "deletes what was not used since then."
-            )
-        return report
-
-    def backup(self, file: str | os.PathLike[str]) -> Path:
-        """Copy the state file into a new file, also while runs go on; the path of the copy, which opens like any state.
-
-        The copy has everything that was recorded by now, of runs that go on too. Only this user may read it (mode
-        600), and it is complete or not there. Raises StoreError if the file is there already, if it cannot be written,
-        or if the state is not a file but on a server.
-        """
-        target = Path(file).expanduser().absolute()
-        self._store.copy(target)
-        return target
-
-    def export_json(self, file: str | os.PathLike[str] | None = None) -> str:
-        """All records and runs as JSON lines; also written to `file` (mode 600) if one is given."""
-        from crew_repo.export_files import write_private
-
-        text = "".join(self._store.export_json())
-        if file is not None:
-            write_private(Path(file), text)
-        return text
-
-    def import_json(self, source: str | os.PathLike[str]) -> int:
-        """Take over what `export_json` gave (its text, or a file); how many records were new here.
-
-        Raises ImportFormatError if it is not an export, or a record in it does not match its hashes.
-        """
-        from crew_repo.export_files import read_export
-
-        return self._store.import_json(read_export(source))
 
 
 def _reopen(

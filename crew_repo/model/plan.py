@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from crew_repo.model.decision import Decision, ReasonKind, Status
+from crew_repo.model.decision import Decision, Status
+from crew_repo.model.estimate import Estimated
 from crew_repo.model.wording import html_table, listed, shortened, text_table
 
 __all__ = ["Plan"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Plan:
+class Plan(Estimated):
     """The decisions of a run that has not begun, in the order of the tasks.
 
     Printing it gives a table; `details()` has the texts whole.
-
 
     `notes` are sentences about what is right and looks wrong: an input that no task reads, a text that was edited in
     vain. `planner` is the decision about CrewAI's planner, which is no task, where the crew has `planning=True`.
@@ -77,7 +77,7 @@ class Plan:
     def details(self) -> str:
         """Each task with all its reasons, and of each text that changed the old and the new, whole."""
         lines = []
-        for decision in self._all:
+        for decision in self.all_decisions:
             lines.append(f"{decision.task_name}  {decision.status}")
             lines += [f"  {line}" for reason in decision.reasons for line in reason.in_full]
         return "\n".join([*lines, self.estimate, *self._marked_notes()])
@@ -104,56 +104,9 @@ class Plan:
         return [("task", "status", "why"), *rows]
 
     @property
-    def estimate(self) -> str:
-        """One line: what a run would do, and by what those tasks took before, what it would spend and save.
-
-        The cost of a task that has no record is unknown; where the same task ran in other workflows, it is estimated
-        from those.
-        """
-        running = [d for d in self.decisions if not d.fresh]
-        never = sum(any(reason.kind is ReasonKind.NEVER_RAN for reason in d.reasons) for d in running)
-        to_run = f"{len(running)} to run{f', {never} of them never ran' if never else ''}"
-        save = f"{self.tokens_to_save:,} tokens and {self.seconds_to_save:.1f} s saved"
-        return f"{len(self.fresh)} fresh, {to_run}; {self._spending(running)}, {save}"
-
-    def _spending(self, running: list[Decision]) -> str:
-        unknown = sum(d.tokens is None for d in running)
-        if running and unknown == len(running):
-            return "what that costs is unknown"
-        spend = f"about {self.tokens_to_spend:,} tokens and {self.seconds_to_spend:.1f} s to spend"
-        if any(d.cost_from is not None for d in running):
-            spend += " (by runs of other workflows)"
-        more = f", and what {unknown} more {'costs' if unknown == 1 else 'cost'} is unknown" if unknown else ""
-        return spend + more
-
-    @property
     def all_fresh(self) -> bool:
         """Whether a run would call no model."""
-        return all(decision.fresh for decision in self._all)
-
-    @property
-    def _all(self) -> tuple[Decision, ...]:
-        return self.decisions if self.planner is None else (self.planner, *self.decisions)
-
-    @property
-    def tokens_to_spend(self) -> int:
-        """Tokens that the tasks that may run, and the planner, took when they last ran; the unknown adds nothing."""
-        return sum(d.tokens or 0 for d in self._all if not d.fresh)
-
-    @property
-    def tokens_to_save(self) -> int:
-        """Tokens that the fresh tasks took when they ran."""
-        return sum(d.tokens or 0 for d in self._all if d.fresh)
-
-    @property
-    def seconds_to_spend(self) -> float:
-        """Seconds that the tasks that may run took when they last ran."""
-        return sum(d.seconds or 0.0 for d in self._all if not d.fresh)
-
-    @property
-    def seconds_to_save(self) -> float:
-        """Seconds that the fresh tasks took when they ran."""
-        return sum(d.seconds or 0.0 for d in self._all if d.fresh)
+        return all(decision.fresh for decision in self.all_decisions)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict."""

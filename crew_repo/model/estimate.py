@@ -1,0 +1,64 @@
+"""Estimates: what a run would spend and save, by what the same tasks took before."""
+
+from __future__ import annotations
+
+from crew_repo.model.decision import Decision, ReasonKind
+
+__all__ = ["Estimated"]
+
+
+class Estimated:
+    """The costs of decisions, as far as they are known."""
+
+    __slots__ = ()
+
+    decisions: tuple[Decision, ...]
+    planner: Decision | None
+
+    @property
+    def all_decisions(self) -> tuple[Decision, ...]:
+        """The decisions about all tasks, that about the planner first."""
+        return self.decisions if self.planner is None else (self.planner, *self.decisions)
+
+    @property
+    def tokens_to_spend(self) -> int:
+        """Tokens that the tasks that may run, and the planner, took when they last ran; the unknown adds nothing."""
+        return sum(d.tokens or 0 for d in self.all_decisions if not d.fresh)
+
+    @property
+    def tokens_to_save(self) -> int:
+        """Tokens that the fresh tasks took when they ran."""
+        return sum(d.tokens or 0 for d in self.all_decisions if d.fresh)
+
+    @property
+    def seconds_to_spend(self) -> float:
+        """Seconds that the tasks that may run took when they last ran."""
+        return sum(d.seconds or 0.0 for d in self.all_decisions if not d.fresh)
+
+    @property
+    def seconds_to_save(self) -> float:
+        """Seconds that the fresh tasks took when they ran."""
+        return sum(d.seconds or 0.0 for d in self.all_decisions if d.fresh)
+
+    @property
+    def estimate(self) -> str:
+        """One line: what a run would do, and by what those tasks took before, what it would spend and save.
+
+        The cost of a task that has no record is unknown; where the same task ran in other workflows, it is estimated
+        from those.
+        """
+        running = [d for d in self.decisions if not d.fresh]
+        never = sum(any(reason.kind is ReasonKind.NEVER_RAN for reason in d.reasons) for d in running)
+        to_run = f"{len(running)} to run{f', {never} of them never ran' if never else ''}"
+        save = f"{self.tokens_to_save:,} tokens and {self.seconds_to_save:.1f} s saved"
+        return f"{len(self.decisions) - len(running)} fresh, {to_run}; {self._spending(running)}, {save}"
+
+    def _spending(self, running: list[Decision]) -> str:
+        unknown = sum(d.tokens is None for d in running)
+        if running and unknown == len(running):
+            return "what that costs is unknown"
+        spend = f"about {self.tokens_to_spend:,} tokens and {self.seconds_to_spend:.1f} s to spend"
+        if any(d.cost_from is not None for d in running):
+            spend += " (by runs of other workflows)"
+        more = f", and what {unknown} more {'costs' if unknown == 1 else 'cost'} is unknown" if unknown else ""
+        return spend + more
