@@ -2,8 +2,8 @@
 
     python examples/json_project/main.py [NAME=VALUE ...]
 
-`load_crew` gives the crew and its default inputs; what you type replaces them. State is kept in ./order_desk.db: start it
-twice, then with customer="Ivo Lind", then after a change in tools/order_status.py.
+`load_crew` gives the crew and its default inputs; what you type replaces them. State is kept in ./order_desk.db.
+Start it twice, then with customer="Ivo Lind", then after a change in tools/order_status.py.
 """
 
 from __future__ import annotations
