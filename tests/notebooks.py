@@ -40,13 +40,14 @@ def run_notebook(notebook: Path, folder: Path) -> Any:
 
 
 def texts_of(notebook: Any) -> list[str]:
-    """What each cell with code shows as text."""
+    """What each cell with code shows: printed, or as a table. The panels of an older CrewAI are left out."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    return ["".join(map(_text, cell.outputs)) for cell in cells]
+    return ["".join(_text(each) for each in cell.outputs if each.output_type != "display_data") for cell in cells]
 
 
 def _text(output: Any) -> str:
-    return output.text if "text" in output else output.data["text/plain"]  # type: ignore[no-any-return]
+    text: str = output.text if "text" in output else output.data["text/html"]
+    return text
 
 
 class _Kernel:

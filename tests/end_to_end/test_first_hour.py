@@ -75,7 +75,5 @@ def test_the_notebook_gives_what_it_shows_and_remembers(tmp_path: Path) -> None:
 
 
 def _shown(notebook: Any) -> list[str]:
-    """What a reader sees of the cells, but for the figures of time and tokens."""
-    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    texts = [output.text if "text" in output else output.data["text/html"] for output in outputs]
-    return [re.sub(r"[\d.]+ (?=s\b|tokens)", "", text) for text in texts]
+    """What a reader sees, but for the figures of time and tokens."""
+    return [re.sub(r"[\d.]+ (?=s\b|tokens)", "", text) for text in texts_of(notebook)]
