@@ -279,7 +279,9 @@ def run_second_claim(db: Path) -> None:
 
 def finished(db: Path) -> list[str]:
     """The tasks of the other claim that are recorded, asked of the file as anybody might."""
-    return names_in(db, "select task_name from task_state where workflow_id = ? and output is not null order by position")
+    return names_in(
+        db, "select task_name from task_state where workflow_id = ? and output is not null order by position"
+    )
 
 
 def under_way(db: Path) -> list[str]:

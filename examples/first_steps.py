@@ -105,7 +105,8 @@ def stop_in_the_middle(repo: StateRepository, claim: str) -> None:
     crew.tasks[0].callback = stop
     with suppress(KeyboardInterrupt):
         repo.run(crew, theft(), workflow_id=claim)
-    print(f"\nRun {len(repo.runs())}, {claim}: stopped after {', '.join(state.task_name for state in repo.tasks(claim))}")
+    finished = ", ".join(state.task_name for state in repo.tasks(claim))
+    print(f"\nRun {len(repo.runs())}, {claim}: stopped after {finished}")
 
 
 def theft() -> dict[str, str]:

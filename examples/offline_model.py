@@ -7,6 +7,7 @@ models without native function calling do, and counts words as tokens.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import re
@@ -53,6 +54,10 @@ class OfflineModel(BaseLLM):
             answer = f"Thought: I now know the final answer\nFinal Answer: {answer}"
         self._count(prompt.words, len(answer.split()))
         return answer
+
+    async def acall(self, messages: str | list[dict[str, Any]], *_: Any, **__: Any) -> str:
+        """`call` in a thread."""
+        return await asyncio.to_thread(self.call, messages)
 
     def get_input_tokens_count(self, messages: Any, *_: Any, **__: Any) -> int:
         """The number of words."""

@@ -53,7 +53,7 @@ def _play(
             os.environ[name] = value
     os.chdir(folder)
     sys.argv = [str(script), *arguments]
-    sys.path.insert(0, str(script.parent))
+    sys.path[:0] = [str(script.parent), *os.environ["PYTHONPATH"].split(os.pathsep)]
     with printed.open("w") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
     try:
