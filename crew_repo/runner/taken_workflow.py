@@ -23,12 +23,14 @@ def taken_by_another(looks: Sequence[TaskLook], heads: Mapping[str, TaskHead]) -
     Like each other are tasks with one name that somebody gave them, with texts that are alike, or with one place, one
     agent and one expected output.
     """
-    records = [head.record for name, head in heads.items() if head.record is not None and name != PLANNER]
-    if any(_common(look, record) for look in looks[:_MOST] for record in records[:_MOST]):
+    recorded = [head.record for name, head in heads.items() if head.record is not None and name != PLANNER]
+    recorded.sort(key=lambda record: record.position)
+    names = [record.task_name for record in recorded]
+    if any(look.name in names and not _POSITIONAL.fullmatch(look.name) for look in looks):
         return []
-    if {look.name for look in looks if not _POSITIONAL.fullmatch(look.name)} & {record.task_name for record in records}:
+    if any(_common(look, record) for look in looks[:_MOST] for record in recorded[:_MOST]):
         return []
-    return [record.task_name for record in records]
+    return names
 
 
 def _common(look: TaskLook, record: Record) -> bool:
@@ -48,5 +50,7 @@ def _text(record: Record, path: str) -> str | None:
 
 
 def _alike(one: str, other: str) -> bool:
+    if one == other:
+        return True
     matcher = SequenceMatcher(None, one, other, autojunk=False)
     return matcher.quick_ratio() >= _ALIKE and matcher.ratio() >= _ALIKE
