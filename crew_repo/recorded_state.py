@@ -55,7 +55,7 @@ class RecordedState:
         """The present output of a task, or None if there is none. Without a workflow: the newest of any."""
         record = self._store.shown_record(checked_name(task_name), checked_workflow(workflow_id))
         if record is None:
-            self._engine.warn_if_unknown(task_name, workflow_id)
+            self._engine.hinting.about_names(task_name, workflow_id)
             return None
         output = StoredOutput(record.result.raw)
         output.record = record
@@ -65,14 +65,14 @@ class RecordedState:
         """Every record of a task, newest first, also those that are no longer served."""
         found = self._store.history(checked_name(task_name), checked_workflow(workflow_id))
         if not found:
-            self._engine.warn_if_unknown(task_name, workflow_id)
+            self._engine.hinting.about_names(task_name, workflow_id)
         return Listing(found)
 
     def runs(self, workflow_id: str | None = None, *, limit: int | None = None) -> list[RunRecord]:
         """The runs, newest first. A run whose process was killed is "interrupted"."""
         found = self._store.list_runs(checked_workflow(workflow_id), limit)
         if not found:
-            self._engine.warn_if_unknown(None, workflow_id)
+            self._engine.hinting.about_names(None, workflow_id)
         return Listing(found)
 
     def show(self, run_id: str) -> RunRecord:
@@ -125,7 +125,7 @@ class RecordedState:
         unsaid = keep_last is None and older_than is None and dry_run is None
         report = self._store.prune(keep_last=keep_last, older_than=older_than, dry_run=unsaid or bool(dry_run))
         if unsaid:
-            self._engine.say(
+            self._engine.hinting.say(
                 f"prune() without arguments {report}. These are what may not be served any more: prune(dry_run=False) "
                 "deletes it. prune(keep_last=3) keeps three records of each task, prune(older_than=timedelta(days=90)) "
                 "deletes what was not used since then."

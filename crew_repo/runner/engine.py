@@ -9,20 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from crew_repo.declared_files import leave_out_state
 from crew_repo.errors import InputError, RunningLoopError
-from crew_repo.policy import Policies, TaskPolicy, merge_policies
-from crew_repo.runner.options import RunOptions, check_policies, check_workflow_id, forced_names, nearest
+from crew_repo.policy import TaskPolicy, merge_policies
+from crew_repo.runner.hinting import Hinting
+from crew_repo.runner.options import RunOptions, check_policies, check_workflow_id, forced_names
 from crew_repo.runner.request import Request
 from crew_repo.runner.unwritten import Unwritten
 from crew_repo.store import Store
 
 if TYPE_CHECKING:
-    from crew_repo.adapter import CrewView
     from crew_repo.model import Plan
     from crew_repo.runner.heartbeat import Heartbeat
     from crew_repo.runner.session import Session
@@ -58,8 +58,7 @@ class Engine:
         self._lock = threading.RLock()
         self._heartbeat: Heartbeat | None = None
         self._unwritten = Unwritten(self.store, self._is_running)
-        self._said: set[str] = set()
-        self._looked_at: set[object] = set()
+        self.hinting = Hinting(self.store, settings.policies)
 
     def __reduce__(self) -> Any:
         return Engine, (replace(self.settings, verbose=None),)
@@ -87,7 +86,7 @@ class Engine:
         names = adapter.task_names(crew)
         merged = merge_policies(self.settings.policies, policies)
         check_policies(policies, names)
-        self._warn_of_policies(names)
+        self.hinting.about_policies(names)
         options = RunOptions(
             workflow_id=check_workflow_id(workflow_id, crew.name),
             force=forced_names(force, names),
@@ -97,84 +96,15 @@ class Engine:
         )
         return Request(crew=crew, inputs=inputs, input_files=input_files, options=options)
 
-    def _warn_of_policies(self, names: Sequence[str]) -> None:
-        """Log once which policies of the repository are for a name that neither this crew nor the state has."""
-        unknown = set(self.settings.policies) - {"*"} - set(names)
-        unknown -= set(self.store.task_names()) if unknown else set()
-        for name in sorted(unknown):
-            self.say(f"The policy for {name!r} applies to no task. The nearest names are: {nearest(name, names)}.")
-
-    def say(self, sentence: str) -> None:
-        """Log a warning the first time that it is to be said."""
-        if sentence not in self._said:
-            self._said.add(sentence)
-            log.warning("%s", sentence)
-
-    def _unmatched(self, view: CrewView, policies: Policies) -> Iterator[str]:
-        """A sentence about each pattern of `ignore` that leaves nothing out."""
-        from crew_repo import adapter
-
-        for found in adapter.unmatched_patterns(view, policies):
-            whose = "any task" if found.task_name == "*" else "that task"
-            yield (
-                f"ignore={found.pattern!r} in the policy for {found.task_name!r} matches no part of {whose}, so it "
-                f"leaves nothing out. The nearest are: {nearest(found.pattern, found.paths)}."
-            )
-
-    def _warn_of_patterns(self, view: CrewView, policies: Policies) -> None:
-        """Log once which patterns match nothing; to look at them, the tasks are described, so it is done once too."""
-        given = {(name, pattern) for name, policy in policies.by_name.items() for pattern in policy.ignore}
-        if not given <= self._looked_at:
-            self._looked_at |= given
-            for sentence in self._unmatched(view, policies):
-                self.say(sentence)
-
-    def _taken(self, request: Request) -> Iterator[str]:
-        """A sentence if the workflow holds the records of a crew that has nothing in common with this one."""
-        from crew_repo import adapter
-        from crew_repo.runner.taken_workflow import taken_by_another
-
-        workflow_id, looks = request.options.workflow_id, adapter.looks_of(request.crew)
-        theirs = taken_by_another(looks, self.store.heads(workflow_id))
-        if theirs:
-            yield (
-                f"Workflow {workflow_id!r} has the tasks {_few(theirs)} of another crew already, and none of them is "
-                f"like one of this crew's ({_few([look.name for look in looks])}): task_state and history show both "
-                "crews as one. Give each crew a name, Crew(name=...), or pass a workflow_id."
-            )
-
-    def _warn_if_taken(self, request: Request) -> None:
-        """Log it once for each workflow and crew; each costs a read of what is recorded."""
-        from crew_repo import adapter
-
-        key = (request.options.workflow_id, *adapter.looks_of(request.crew))
-        if key not in self._looked_at:
-            self._looked_at.add(key)
-            for sentence in self._taken(request):
-                self.say(sentence)
-
-    def warn_if_unknown(self, task_name: str | None, workflow_id: str | None) -> None:
-        """Log which task and workflow there are, where one was asked for that the state does not know."""
-        if workflow_id is not None and workflow_id not in self.store.workflow_ids():
-            there = nearest(workflow_id, self.store.workflow_ids())
-            self.say(f"There is no workflow {workflow_id!r} in {self.store.display_url}. There are: {there}.")
-        elif task_name is not None and task_name not in self.store.task_names(workflow_id):
-            there = nearest(task_name, self.store.task_names(workflow_id))
-            where = f" of workflow {workflow_id!r}" if workflow_id is not None else ""
-            self.say(f"There is no task {task_name!r}{where} in {self.store.display_url}. There are: {there}.")
-
     def plan(self, request: Request) -> Plan:
         """Say what `run` would do with this request; nothing is executed and nothing written."""
         from crew_repo import adapter
         from crew_repo.runner.planner import make_plan
 
-        crew, options = request.crew, request.options
-        plan = make_plan(self.store, crew, request.inputs, request.files, options)
-        inputs = adapter.planned_inputs(crew, request.inputs)
-        hints = [*self._taken(request), *adapter.hints_about(crew, inputs, options.policies)]
-        if any(policy.ignore for policy in options.policies.by_name.values()):
-            hints += self._unmatched(adapter.planned_view(crew, inputs), options.policies)
-        return replace(plan, notes=tuple(hints))
+        inputs = adapter.planned_inputs(request.crew, request.inputs)
+        view = adapter.planned_view(request.crew, inputs, request.files)
+        plan = make_plan(self.store, view, request.options)
+        return replace(plan, notes=tuple(self.hinting.notes(replace(request, inputs=inputs), view)))
 
     def run(self, request: Request) -> Any:
         """Run a crew; with `crew.stream` return the stream, in whose reading the run happens."""
@@ -182,7 +112,7 @@ class Engine:
         from crew_repo.runner.attaching import run_when_read
 
         self._check(request)
-        self._warn_if_taken(request)
+        self.hinting.about_workflow(request)
         if not request.crew.stream:
             refuse_running_loop("result = await repo.arun(crew, inputs)")
             return self.run_now(request)
@@ -195,7 +125,7 @@ class Engine:
         from crew_repo.runner.attaching import run_when_read
 
         self._check(request)
-        self._warn_if_taken(request)
+        self.hinting.about_workflow(request)
         if not request.crew.stream:
             return await self.arun_now(request)
         with run_when_read(self, request) as (reading, let_go_with):
@@ -228,7 +158,7 @@ class Engine:
 
         self._check(request)
         if request.options.workflow_id == check_workflow_id(None, request.crew.name):  # others are read one by one
-            self._warn_if_taken(request)
+            self.hinting.about_workflow(request)
         if request.crew.stream:
             raise InputError("A batch has no use for a stream: set stream=False on the crew, or run it alone.")
         return serve_all(self.store, request.crew, request.inputs, request.files, request.options)
@@ -241,15 +171,12 @@ class Engine:
         from crew_repo import adapter
         from crew_repo.runner.required_files import check_files
 
-        crew = request.crew
-        if crew.before_kickoff_callbacks:
+        if request.crew.before_kickoff_callbacks:
             return
-        inputs = adapter.planned_inputs(crew, request.inputs)
-        view = adapter.planned_view(crew, inputs)
+        inputs = adapter.planned_inputs(request.crew, request.inputs)
+        view = adapter.planned_view(request.crew, inputs)
         check_files(((task.name, task.task) for task in view.tasks), request.options.policies)
-        for hint in adapter.hints_about(crew, inputs, request.options.policies):
-            self.say(hint)
-        self._warn_of_patterns(view, request.options.policies)
+        self.hinting.about_inputs(replace(request, inputs=inputs), view)
 
     def _session(self, request: Request) -> Session:
         from crew_repo.runner.display import Display
@@ -276,12 +203,6 @@ class Engine:
             if self._heartbeat is None:
                 self._heartbeat = Heartbeat(self.store, self.settings.lease_seconds / 4)
             return self._heartbeat
-
-
-def _few(names: Sequence[str]) -> str:
-    """The first three names, and how many more there are."""
-    more = len(names) - 3
-    return ", ".join(map(repr, names[:3])) + (f" and {more} more" if more > 0 else "")
 
 
 def refuse_running_loop(instead: str) -> None:

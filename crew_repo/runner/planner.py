@@ -29,15 +29,12 @@ __all__ = ["Walk", "make_plan", "settled_walk"]
 _CONNECTS = Reason(ReasonKind.AT_RUN_TIME, "agent.mcp", "the tools that its servers give")
 
 
-def make_plan(
-    store: Store, crew: Any, inputs: Mapping[str, Any] | None, files: Mapping[str, Any], options: RunOptions
-) -> Plan:
-    """The decisions for all tasks, in order."""
-    view = adapter.planned_view(crew, adapter.planned_inputs(crew, inputs), files)
+def make_plan(store: Store, view: adapter.CrewView, options: RunOptions) -> Plan:
+    """Give the decisions for all tasks, in order."""
     check_files(((task.name, task.task) for task in view.tasks), options.policies)
     walk, decisions = settled_walk(store, view, options)
     if any(decision.tokens is None and not decision.fresh for decision in decisions):
-        elsewhere = store.costs_elsewhere(options.workflow_id, str(crew.name or "crew"))
+        elsewhere = store.costs_elsewhere(options.workflow_id, str(view.crew.name or "crew"))
         decisions = tuple(_with_cost(decision, elsewhere) for decision in decisions)
     return Plan(options.workflow_id, decisions, planner=walk.planner)
 
