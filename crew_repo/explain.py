@@ -64,7 +64,9 @@ def name_upstreams(decision: Decision, said: Mapping[str, str], heads: Mapping[s
     if not any(reason.component == "context" for reason in decision.reasons):
         return decision
     changed = tuple(
-        Reason(ReasonKind.CHANGED, f"upstream:{name}", None, text_hash(old), text_hash(raw), old, raw)
+        Reason(
+            ReasonKind.CHANGED, f"upstream:{name}", old=text_hash(old), new=text_hash(raw), old_text=old, new_text=raw
+        )
         for name, raw in said.items()
         if (old := _said_before(heads.get(name))) is not None and old != raw
     )
@@ -95,10 +97,10 @@ def _change(old: Component | None, new: Component | None) -> Reason:
         kind,
         component.path,
         component.code,
-        old.sha256 if old else None,
-        new.sha256 if new else None,
-        old.text if old else None,
-        new.text if new else None,
+        old=old.sha256 if old else None,
+        new=new.sha256 if new else None,
+        old_text=old.text if old else None,
+        new_text=new.text if new else None,
     )
 
 

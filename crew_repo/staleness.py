@@ -149,11 +149,10 @@ def decide(current: Current, record: Record | None, head: TaskHead | None, now: 
         return Decision(
             current.task_name,
             Status.FRESH,
-            (),
-            current.position,
-            record,
-            record.usage.total_tokens,
-            record.duration_seconds,
+            position=current.position,
+            record=record,
+            tokens=record.usage.total_tokens,
+            seconds=record.duration_seconds,
         )
     altered = any(reason.kind is ReasonKind.ALTERED for reason in unusable)
     return _decision(current, Status.MISSING if altered else Status.STALE, demanded + unusable, head)
@@ -257,10 +256,9 @@ def _decision(current: Current, status: Status, reasons: tuple[Reason, ...], hea
         current.task_name,
         status,
         reasons,
-        current.position,
-        None,
-        last.usage.total_tokens if last else None,
-        last.duration_seconds if last else None,
+        position=current.position,
+        tokens=last.usage.total_tokens if last else None,
+        seconds=last.duration_seconds if last else None,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from crew_repo.model.record import Record
@@ -57,6 +57,7 @@ class Reason:
     kind: ReasonKind
     component: str | None = None
     detail: str | None = None
+    _: KW_ONLY
     old: str | None = None
     new: str | None = None
     old_text: str | None = None
@@ -122,6 +123,7 @@ class Decision:
     task_name: str
     status: Status
     reasons: tuple[Reason, ...] = ()
+    _: KW_ONLY
     position: int = 0
     record: Record | None = field(default=None, repr=False)
     tokens: int | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from html import escape
 
@@ -42,6 +42,7 @@ class TaskRun:
     task_name: str
     position: int
     outcome: Outcome
+    _: KW_ONLY
     reasons: tuple[Reason, ...] = ()
     input_hash: str | None = None
     record_id: int | None = None
@@ -84,6 +85,7 @@ class RunRecord:
     workflow_id: str
     crew_name: str
     status: RunStatus
+    _: KW_ONLY
     started_at: datetime
     finished_at: datetime | None = None
     tasks: tuple[TaskRun, ...] = ()
