@@ -155,7 +155,8 @@ class Walk:
         if condition is False:
             reason = Reason(ReasonKind.CONDITION, detail="its condition says no: CrewAI skips it")
             skipped = adapter.skipped_output(view.task)
-            return _Seen(Decision(view.name, Status.FRESH, (reason,), position=view.position), "", skipped, skipped=True)
+            decision = Decision(view.name, Status.FRESH, (reason,), position=view.position)
+            return _Seen(decision, "", skipped, skipped=True)
         context = self._context(view)
         sources = [(each, self._seen[each.writer]) for each in self._handed if each.reader == view.position]
         left = [(each.what, seen) for each, seen in sources if not seen.skipped]
