@@ -22,7 +22,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from crewai import Agent, Crew, Task
-from offline_model import choose_model, label
+from crewai.llms.base_llm import BaseLLM
+from offline_model import OfflineModel, choose_model, label
 
 from crew_repo import StateRepository
 
@@ -31,7 +32,7 @@ NOTES = Path(__file__).parent / "notes"
 DELETE = "delete from task_state where workflow_id = 'CLM-2025-0117' and task_name = 'draft_task'"
 
 
-def build_crew() -> Crew:
+def build_crew(model: BaseLLM) -> Crew:
     """Facts out of case notes, then a note for colleagues.
 
     The tasks have names, since their records are found by them. The text of the first names {case_notes}: an input that
@@ -41,7 +42,7 @@ def build_crew() -> Crew:
         role="Claims researcher",
         goal="Find the facts of a claim and say what to do next",
         backstory="You work for an insurer, carefully.",
-        llm=choose_model(),
+        llm=model,
     )
     analyze = Task(
         name="analyze_task",
@@ -61,12 +62,13 @@ def build_crew() -> Crew:
 
 def main() -> None:
     """Run, run again, delete an entry, stop in the middle, correct the notes, and look at what is kept."""
-    for suffix in ("", "-wal", "-shm"):
-        Path(f"{DB}{suffix}").unlink(missing_ok=True)
-    crew, claim = build_crew(), "CLM-2025-0117"
+    model = choose_model()
+    for suffix in ("", "-wal", "-shm") if isinstance(model, OfflineModel) else ():
+        Path(f"{DB}{suffix}").unlink(missing_ok=True)  # its answers cost nothing; those of a real model are kept
+    crew, claim = build_crew(model), "CLM-2025-0117"
     notes = {"case_notes": (NOTES / "water_damage.txt").read_text(encoding="utf-8")}
     corrected = {"case_notes": (NOTES / "water_damage_corrected.txt").read_text(encoding="utf-8")}
-    print(f"Model: {label(choose_model())}")
+    print(f"Model: {label(model)}")
     with StateRepository(DB, verbose=False) as repo:
         run(repo, crew, notes, claim, "all of it is new")
         run(repo, crew, notes, claim, "nothing has changed")
@@ -76,7 +78,7 @@ def main() -> None:
             connection.execute(DELETE)
         run(repo, crew, notes, claim, "one entry was deleted by hand")
 
-        stop_in_the_middle(repo, "CLM-2025-0122")
+        stop_in_the_middle(repo, build_crew(model), "CLM-2025-0122")
         run(repo, crew, theft(), "CLM-2025-0122", "it goes on where it was stopped")
 
         print(f"\n{repo.plan(crew, corrected, workflow_id=claim)}")
@@ -95,13 +97,12 @@ def run(repo: StateRepository, crew: Crew, inputs: dict[str, str], claim: str, w
     print(f"   executed {', '.join(done.executed) or '-'}\n   reused   {', '.join(done.reused) or '-'}")
 
 
-def stop_in_the_middle(repo: StateRepository, claim: str) -> None:
+def stop_in_the_middle(repo: StateRepository, crew: Crew, claim: str) -> None:
     """A run that ends right after the first task, as when somebody presses Ctrl-C."""
 
     def stop(_: object) -> None:
         raise KeyboardInterrupt
 
-    crew = build_crew()
     crew.tasks[0].callback = stop
     with suppress(KeyboardInterrupt):
         repo.run(crew, theft(), workflow_id=claim)

@@ -56,7 +56,7 @@ class OfflineModel(BaseLLM):
         return answer
 
     async def acall(self, messages: str | list[dict[str, Any]], *_: Any, **__: Any) -> str:
-        """`call` in a thread."""
+        """The answer of `call`, from a thread."""
         return await asyncio.to_thread(self.call, messages)
 
     def get_input_tokens_count(self, messages: Any, *_: Any, **__: Any) -> int:

@@ -167,7 +167,7 @@ def chapter(prompt: Prompt) -> str:
 
 
 def order_status(prompt: Prompt) -> str:
-    """What the tool says about the order that the task names; asks the tool first."""
+    """The tool's word on the order that the task names; the tool is asked first."""
     if prompt.observation is None and "order_status" in prompt.tools:
         wanted = json.dumps({"order": _after(prompt.task, "order ").partition(" ")[0]})
         return f"Thought: I have to look it up\nAction: order_status\nAction Input: {wanted}"

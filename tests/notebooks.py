@@ -40,7 +40,7 @@ def run_notebook(notebook: Path, folder: Path) -> Any:
 
 
 def texts_of(notebook: Any) -> list[str]:
-    """What each cell with code shows: printed, or as a table. The panels of an older CrewAI are left out."""
+    """The text that each cell with code shows: printed, or as a table. The panels of an older CrewAI are left out."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     return ["".join(_text(each) for each in cell.outputs if each.output_type != "display_data") for cell in cells]
 
@@ -77,7 +77,7 @@ async def _launch(self: Any, cmd: Sequence[str], *, env: Mapping[str, str], cwd:
 
 
 def _serve(cmd: Sequence[str], environment: Mapping[str, str], folder: str) -> None:
-    """What `python -m ipykernel_launcher` does."""
+    """The work of `python -m ipykernel_launcher`."""
     os.environ.clear()
     os.environ.update(environment, JPY_PARENT_PID=str(os.getppid()))  # the kernel ends with that process
     os.chdir(folder)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.processes import ROOT, begin
 
-__all__ = ["EXAMPLES", "LABEL", "run_example"]
+__all__ = ["EXAMPLES", "LABEL", "ROOT", "run_example"]
 
 EXAMPLES = ROOT / "examples"
 LABEL = "Model: offline model (no API key): answers are extracted by rules"
@@ -19,7 +19,7 @@ SECONDS = 300
 
 
 def run_example(script: str | Path, folder: Path, *arguments: str, **environment: str | None) -> str:
-    """What a script prints when it is started in `folder`. A variable that is None is not set.
+    """The text that a script prints when it is started in `folder`. A variable that is None is not set.
 
     `script` is the name of an example, or the path of another one.
     """
@@ -30,14 +30,17 @@ def run_example(script: str | Path, folder: Path, *arguments: str, **environment
         "OPENAI_API_KEY": "",
         "CREW_REPO_URL": "",
         "OFFLINE_SECONDS": "0.01",
-        "PYTHONPATH": os.pathsep.join((str(ROOT), str(EXAMPLES))),
+        "PYTHONPATH": str(ROOT),
         **environment,
     }
     (folder / "home").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as notes:
         printed, report = Path(notes, "printed"), Path(notes, "report")
+        printed.touch()
         process = begin(report, _play, EXAMPLES / script, folder, arguments, settings, printed)
         process.join(SECONDS)
+        process.kill()
+        process.join()
         told = report.read_text() if report.exists() else ""
         assert process.exitcode == 0, f"{process.exitcode}: {printed.read_text()}{told}"
         return printed.read_text()
@@ -46,7 +49,7 @@ def run_example(script: str | Path, folder: Path, *arguments: str, **environment
 def _play(
     script: Path, folder: Path, arguments: Sequence[str], settings: Mapping[str, str | None], printed: Path
 ) -> None:
-    """What the process does: all that it and its children print goes to a file."""
+    """The work of the process. All that it and its children print goes to a file."""
     for name, value in settings.items():
         os.environ.pop(name, None)
         if value is not None:

@@ -19,7 +19,7 @@ def test_a_finished_run_comes_back_as_it_was(kit: Kit) -> None:
     record = kit.execute(new_record(run_id=run_id, position=1))
     reason = Reason(ReasonKind.CHANGED, "input:notes", old="a", new="b")
     reused = TaskRun(
-        run_id, "claim-1", "draft", 0, Outcome.REUSED, (reason,),
+        run_id, "claim-1", "draft", 0, Outcome.REUSED, reasons=(reason,),
         record_id=record.record_id, tokens_saved=70, seconds_saved=2.5,
     )  # fmt: skip
     skipped = TaskRun(run_id, "claim-1", "escalate", 2, Outcome.SKIPPED)

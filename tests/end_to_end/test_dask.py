@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.test_examples import run_example
+from tests.playing import run_example
 
 pytestmark = pytest.mark.siege
 
 
 def test_a_dask_worker_that_is_killed_costs_at_most_the_task_it_was_in(tmp_path: Path) -> None:
     """The batch completes on the other workers, no finished task is asked for twice, and a second batch is free."""
-    said = run_example("batch_on_dask.py", tmp_path, CREW_REPO_URL="")
+    said = run_example("batch_on_dask.py", tmp_path, OFFLINE_SECONDS="0.05")
     assert "12 claims, 3 Dask workers, postgresql+psycopg" in said
     killed, interrupted = re.findall(r"Worker (\d+) was killed; interrupted: (.*)", said)[0]
     by_worker = dict(re.findall(r"'(\d+)': (\d+)", said))

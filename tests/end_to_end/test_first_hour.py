@@ -1,4 +1,4 @@
-"""What a newcomer does in the first hour: paste the README's program, walk the first steps, open the notebook."""
+"""The first hour of a newcomer: paste the README's program, walk the first steps, open the notebook."""
 
 from __future__ import annotations
 
@@ -75,5 +75,5 @@ def test_the_notebook_gives_what_it_shows_and_remembers(tmp_path: Path) -> None:
 
 
 def _shown(notebook: Any) -> list[str]:
-    """What a reader sees, but for the figures of time and tokens."""
+    """The texts that a reader sees, but for the figures of time and tokens."""
     return [re.sub(r"[\d.]+ (?=s\b|tokens)", "", text) for text in texts_of(notebook)]

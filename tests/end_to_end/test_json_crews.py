@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import sys
 from importlib.util import find_spec
@@ -13,7 +14,7 @@ import pytest
 from crewai import Crew
 
 from tests import crews
-from tests.playing import EXAMPLES, LABEL, run_example
+from tests.playing import EXAMPLES, LABEL, ROOT, run_example
 
 PROJECT = EXAMPLES / "json_project"
 HAS_JSON = find_spec("crewai.project.crew_loader") is not None
@@ -55,18 +56,22 @@ def test_the_json_project_remembers(folder: Path) -> None:
     shutil.copytree(PROJECT, project)
     if not HAS_JSON:
         with pytest.raises(AssertionError, match=r"Crews in JSON need CrewAI 1\.15 or newer"):
-            run_example(project / "main.py", folder)
+            play(project, folder)
         return
-    first = run_example(project / "main.py", folder)
+    first = play(project, folder)
     assert first.startswith(LABEL)
     assert "executed ['look_up', 'reply'], reused []\n\nDear Noor Haddad,\nOrder K-2207 left" in first
-    warm = run_example(project / "main.py", folder, "customer=Noor Haddad")
+    warm = play(project, folder, "customer=Noor Haddad")
     assert "executed [], reused ['look_up', 'reply']" in warm
     tool = project / "tools" / "order_status.py"
     tool.write_text(tool.read_text().replace('f"Order {order} {status}."', 'f"Your order {order} {status}."'))
-    changed = run_example(project / "main.py", folder, "customer=Ivo Lind")
+    changed = play(project, folder, "customer=Ivo Lind")
     assert "look_up  stale   tool:order_status.source changed" in changed
     assert "executed ['look_up', 'reply'], reused []\n\nDear Ivo Lind,\nYour order K-2207 left" in changed
+
+
+def play(project: Path, folder: Path, *arguments: str) -> str:
+    return run_example(project / "main.py", folder, *arguments, PYTHONPATH=f"{ROOT}{os.pathsep}{EXAMPLES}")
 
 
 def load(folder: Path, text: str = TOOL) -> Any:
