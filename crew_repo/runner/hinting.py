@@ -62,7 +62,7 @@ class Hinting:
         """Log it once for each workflow and crew; each costs a read of what is recorded."""
         from crew_repo import adapter
 
-        key = (request.options.workflow_id, *adapter.looks_of(request.crew))
+        key = hash((request.options.workflow_id, *adapter.looks_of(request.crew)))  # the texts are not kept
         if key not in self._looked_at:
             self._looked_at.add(key)
             for sentence in self._taken(request):

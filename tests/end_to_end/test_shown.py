@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import re
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from crewai import Crew
+from rich.console import Console
 
 from crew_repo import StateRepository
+from crew_repo.runner.batches.above_bar import above_bar
 from tests import crews
 from tests.crews import NEW_NOTES, NOTES
 from tests.gates import Gate
@@ -137,7 +141,29 @@ def test_the_bar_of_a_batch_survives_agents_that_tell_what_they_do(repo):
     assert above.count("answer to claim") >= 3
 
 
-def test_a_batch_leaves_output_that_goes_to_a_file_alone(repo, capsys, monkeypatch):
+def test_lines_of_several_threads_do_not_mix(monkeypatch):
+    """A text and the end of its line are written one after the other, and others may print in between."""
+    screen, file = Terminal(), Terminal()
+    monkeypatch.setattr(sys, "stdout", file)
+    with above_bar(Console(file=screen, force_terminal=True, width=80)):
+        sys.stdout.write("one")
+        other = threading.Thread(target=lambda: print("two"))  # noqa: T201 - what this is about
+        other.start()
+        other.join()
+        sys.stdout.write("\nthree")
+    assert (screen.getvalue(), file.getvalue()) == ("two\none\nthree\n", "")
+    assert sys.stdout is file
+
+
+class Terminal(io.StringIO):
+    """Text that is written to a terminal."""
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+
+def test_a_batch_leaves_output_that_goes_to_a_file_alone(repo, capsys):
     """What is printed meanwhile stays where it would go, and the streams are those of before."""
     before = sys.stdout, sys.stderr
     repo.run_for_each(loud, [{"notes": "claim 7"}])

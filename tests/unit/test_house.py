@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,10 +28,10 @@ def lines_of(file: Path) -> int:
     return len(file.read_text(encoding="utf-8").splitlines())
 
 
-def nodes() -> Iterator[tuple[str, ast.AST]]:
-    for file in FILES:
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            yield str(file.relative_to(PACKAGE)), node
+@cache
+def nodes() -> list[tuple[str, ast.AST]]:
+    parsed = [(str(file.relative_to(PACKAGE)), ast.parse(file.read_text(encoding="utf-8"))) for file in FILES]
+    return [(name, node) for name, tree in parsed for node in ast.walk(tree)]
 
 
 def test_a_file_is_read_in_one_sitting():

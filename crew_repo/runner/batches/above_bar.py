@@ -16,20 +16,24 @@ class _Above(io.TextIOBase):
     """Stands in for a stream: whole lines go to the console that has the bar.
 
     Rich has one like it, which every other console of Rich looks through: CrewAI's panels would be written over the
-    bar. It is no terminal, so that nobody moves the cursor in it.
+    bar. It is no terminal, so that nobody moves the cursor in it. Each thread has a line of its own, since `print`
+    writes a text and the end of its line one after the other.
     """
 
     def __init__(self, console: Any, file: TextIO) -> None:
         from rich.ansi import AnsiDecoder
 
         self._console, self._file, self._decoder = console, file, AnsiDecoder()
-        self._rest = ""
+        self._rests: dict[int, str] = {}
         self._lock = threading.RLock()
 
     def write(self, text: str) -> int:
         """Show what is whole lines by now."""
+        here = threading.get_ident()
         with self._lock:
-            *lines, self._rest = (self._rest + text).split("\n")
+            *lines, rest = (self._rests.pop(here, "") + text).split("\n")
+            if rest:
+                self._rests[here] = rest
             if lines:
                 self._show(lines)
         return len(text)
@@ -37,9 +41,16 @@ class _Above(io.TextIOBase):
     def flush(self) -> None:
         """Show the rest: the prompt of somebody who waits for an answer."""
         with self._lock:
-            rest, self._rest = self._rest, ""
+            rest = self._rests.pop(threading.get_ident(), "")
             if rest:
                 self._show([rest])
+
+    def end(self) -> None:
+        """Show what no thread has ended its line of."""
+        with self._lock:
+            rests, self._rests = list(self._rests.values()), {}
+            if rests:
+                self._show(rests)
 
     def _show(self, lines: list[str]) -> None:
         from rich.text import Text
@@ -72,6 +83,6 @@ def above_bar(console: Any) -> Iterator[None]:
         yield
     finally:
         for name, above in mine.items():
-            above.flush()
+            above.end()
             if getattr(sys, name) is above:
                 setattr(sys, name, streams[name])
