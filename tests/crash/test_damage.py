@@ -28,6 +28,8 @@ from tests.crash.lives import TASKS, build, expected, inputs_of, live_batch
 from tests.crash.server import Ledger
 from tests.processes import begin
 
+pytestmark = pytest.mark.siege
+
 CLAIMS = [f"claim-{number}" for number in range(4)]
 ALL = {(claim, task) for claim in CLAIMS for task in TASKS}
 

@@ -357,6 +357,7 @@ def test_a_crewai_that_lacks_a_needed_name_is_told_so(monkeypatch):
     assert "lacks something that is needed (Crew has no _handle_crew_planning)" in told
 
 
+@pytest.mark.siege
 def test_a_crewai_that_cannot_be_imported_from_is_told_so(repo, tmp_path):
     """In place of the bare ImportError of whichever module came first."""
     script = """

@@ -175,6 +175,7 @@ def test_a_generator_of_inputs_is_read_only_as_far_as_needed(repo, workers):
     assert taken == 14
 
 
+@pytest.mark.siege
 @pytest.mark.parametrize("already_done", [False, True])
 def test_results_that_were_read_are_not_kept(repo, already_done):
     """Memory does not grow with the number of items: at most two results per worker are alive beside the one read."""

@@ -25,6 +25,8 @@ from tests.end_to_end.test_declared_files import MEANWHILE, asks, declares, medd
 from tests.end_to_end.test_servers import SERVER
 from tests.models import PromptModel
 
+pytestmark = pytest.mark.siege
+
 
 def link(name: str, target: str) -> None:
     """Let a link lead somewhere else, in one step, as deployments do it."""

@@ -6,6 +6,8 @@ import pytest
 
 from tests.end_to_end.test_handed_on import build, functions, planned  # noqa: F401 - a fixture
 
+pytestmark = pytest.mark.siege
+
 STORE = "class Store:\n    rows = None\n    def __init__(self):\n        self.rows = []\n"
 STATE = "@dataclass\nclass State:\n    x: Any = None\n    rows: list = field(default_factory=list)\nSTATE = State()\n"
 LAZY = "_store = None\ndef store():\n    global _store\n    if _store is None:\n        _store = Store()\n    return _store"

@@ -50,6 +50,7 @@ def test_a_second_run_calls_no_model(repo, mode: Mode):
     assert second.token_usage.total_tokens == 0
 
 
+@pytest.mark.siege
 @EVERY_MODE
 def test_the_same_crew_object_is_reused_too(repo, model, mode: Mode):
     """Running one crew object twice calls the model only the first time."""
@@ -75,6 +76,7 @@ def test_a_changed_input_reruns_exactly_what_reads_it(repo, model, mode: Mode):
     assert raws(result) == raws(fresh)
 
 
+@pytest.mark.siege
 @EVERY_MODE
 def test_changing_back_finds_the_old_answers(repo, model, mode: Mode):
     """Records are found by what goes in, so going back to the first inputs costs nothing."""

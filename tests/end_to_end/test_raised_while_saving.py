@@ -103,6 +103,7 @@ def rows(file: Path) -> list[tuple[Any, ...]]:
     return found
 
 
+@pytest.mark.siege
 @pytest.mark.parametrize("error", [SoftTimeLimit, KeyboardInterrupt])
 def test_an_exception_at_any_line_of_a_save_loses_nothing(tmp_path, monkeypatch, error):
     """The next run in the process serves the task; the model was asked once; the store has one record."""

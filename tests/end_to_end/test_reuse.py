@@ -781,6 +781,7 @@ def test_what_one_repository_could_not_write_is_written_by_the_next_run_through_
         assert second.run(chain(model, 1), NOTES).run.reused == ["step-1"]
 
 
+@pytest.mark.siege
 def test_what_was_paid_for_while_the_file_could_not_be_written_is_recorded_when_the_process_ends(tmp_path):
     """Also where nobody closes the repository, and the exception ends the script."""
     script = """
