@@ -269,7 +269,8 @@ def test_a_killed_postgresql_is_a_clear_error_and_the_batch_goes_on(ledger: Ledg
         since = ledger.position()
         assert [result.raw for result in batch(repo, ledger)] == expected(CLAIMS)
         assert set(ledger.requests(since)) == ALL - asked  # also what could not be recorded then
-        assert {run.status for run in repo.runs()} == {RunStatus.COMPLETED, RunStatus.FAILED}
+        # the second run may have had no server to be written to
+        assert {run.status for run in repo.runs()} - {RunStatus.FAILED} == {RunStatus.COMPLETED}
         assert repo.verify() == []
 
 

@@ -60,7 +60,7 @@ def test_the_first_steps_go_from_a_json_file_to_a_state(tmp_path: Path) -> None:
         ("6", "analyze_task, draft_task", "-"),
     ]
     assert "Run 4, CLM-2025-0122: stopped after analyze_task\n" in text
-    assert "analyze_task  stale      input:case_notes changed" in text
+    assert "analyze_task  stale      input:case_notes: …date of loss is 14 March 2025." in text
     assert "Policy HO-4471-208: water damage on 2025-03-12." in text
 
 

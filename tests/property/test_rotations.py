@@ -13,6 +13,7 @@ from crewai import LLM, Agent, Crew, Task
 from crewai.tools import BaseTool, tool
 from pydantic import PrivateAttr
 
+import crew_repo.adapter.describing.agent as describing_agent
 import crew_repo.adapter.describing.task as definition
 import crew_repo.runner.options as options
 import crew_repo.runner.planner as planner
@@ -246,7 +247,7 @@ def test_dates_count_by_the_day_unless_ignored(repo, model, monkeypatch):
     ignored = {"*": TaskPolicy(dates="ignore")}
     repo.run(two_tasks(model, worker={"inject_date": True}), NOTES)
     repo.run(two_tasks(model, worker={"inject_date": True}), NOTES, policies=ignored)
-    monkeypatch.setattr(definition, "datetime", Tomorrow)
+    monkeypatch.setattr(describing_agent, "datetime", Tomorrow)
     assert repo.plan(two_tasks(model, worker={"inject_date": True}), NOTES).stale[:1] == ["analyze"]
     assert repo.plan(two_tasks(model, worker={"inject_date": True}), NOTES, policies=ignored).all_fresh
 
