@@ -7,6 +7,11 @@ import os
 import shutil
 import tempfile
 
+_MEMORY = "/dev/shm"
+if os.path.isdir(_MEMORY) and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > 1 << 30:  # noqa: PTH112
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _MEMORY)
+    tempfile.tempdir = _MEMORY
+
 _HOME = tempfile.mkdtemp(prefix="crew-repo-tests-")
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 os.environ.update(
