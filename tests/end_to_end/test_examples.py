@@ -93,6 +93,7 @@ def test_the_sql_that_it_prints_gives_what_it_prints(triage: tuple[Path, str]) -
     assert sorted(outcomes[2:]) == [("completed", "executed"), ("completed", "reused"), ("completed", "skipped")]
 
 
+@pytest.mark.siege
 def test_other_notes_can_be_given(tmp_path: Path) -> None:
     """The theft notes contradict themselves, so the claim is escalated; a sentence more is cut off early."""
     text = run_example("claims_triage.py", tmp_path, "--notes", str(EXAMPLES / "notes/theft.txt"), "--db", "theft.db")
@@ -102,6 +103,7 @@ def test_other_notes_can_be_given(tmp_path: Path) -> None:
     assert reused == [name for name in TASKS if name not in executed]
 
 
+@pytest.mark.siege
 def test_an_openai_compatible_endpoint_is_used_and_its_key_is_not_kept(tmp_path: Path, endpoint: str) -> None:
     """With a key in .env the crew talks to that endpoint, reuses alike, and the key is nowhere in the state file."""
     key = "sk-marked-secret-4711"
