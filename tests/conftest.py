@@ -27,24 +27,29 @@ for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE", "CREW_REPO_
 import threading  # noqa: E402
 from collections import Counter  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
-from typing import Any  # noqa: E402
+from typing import TYPE_CHECKING, Any  # noqa: E402
 
 import pytest  # noqa: E402
 
-from crew_repo import StateRepository  # noqa: E402
-from crew_repo.store import Store  # noqa: E402
-from tests.models import PromptModel  # noqa: E402
+if TYPE_CHECKING:
+    from tests.models import PromptModel
+
+# What imports CrewAI is imported where it is used: the process that hands out the tests needs none of it.
 
 
 @pytest.fixture
 def model() -> PromptModel:
     """A model that answers from its prompt and counts its calls."""
+    from tests.models import PromptModel
+
     return PromptModel(model="m")
 
 
 @pytest.fixture
 def repo(tmp_path, monkeypatch):
     """A repository on a file of its own; the current folder is temporary too."""
+    from crew_repo import StateRepository
+
     monkeypatch.chdir(tmp_path)
     with StateRepository(tmp_path / "state.db") as repository:
         yield repository
@@ -53,6 +58,8 @@ def repo(tmp_path, monkeypatch):
 @pytest.fixture
 def refused(monkeypatch) -> threading.Event:
     """An event: a run has asked for work that another one holds, and waits for it from here on."""
+    from crew_repo.store import Store
+
     held, claim = threading.Event(), Store.claim
 
     def told(*arguments: Any, **named: Any) -> Any:
