@@ -11,6 +11,7 @@ from crew_repo import adapter
 from crew_repo.explain import name_upstreams
 from crew_repo.hashing import Work
 from crew_repo.model import PLANNER, PLANNER_POSITION, Decision, Outcome, Reason, Record, TaskHead
+from crew_repo.runner.finding import believed, find_record
 from crew_repo.runner.ledger import Ledger
 from crew_repo.runner.options import RunOptions, utc_now
 from crew_repo.runner.planner import settled_walk
@@ -100,13 +101,14 @@ class Decider:
 
     def take(self, ticket: Ticket, record: Record) -> bool:
         """Decide anew, with a record that somebody else has just finished; whether it serves."""
+        record = believed(self._store, record, ticket.current.policy)
         ticket.decision, ticket.output = self._settled(ticket.view, ticket.context, ticket.current, record, None)
         return ticket.decision.fresh
 
     def _decided(
         self, view: adapter.TaskView, agent: Any, context: str, current: Current, texts: adapter.Texts
     ) -> Ticket:
-        record = self._find(view.name, current.input_hash)
+        record = self._find(view.name, current)
         decision, output = self._settled(view, context, current, record, self._heads.get(view.name))
         ticket = Ticket(view, agent, context, current, decision, texts, output)
         if not decision.fresh:
@@ -124,12 +126,11 @@ class Decider:
             current, record, head, utc_now(), lambda result: adapter.restore_output(result, view.original, context)
         )
 
-    def _find(self, name: str, input_hash: str) -> Record | None:
+    def _find(self, name: str, current: Current) -> Record | None:
         """The record, if there was one when the run began; claiming the lease sees what was finished since."""
-        if self._known is not None and input_hash not in self._known:
+        if self._known is not None and current.input_hash not in self._known:
             return None
-        shared_as = name if self._options.share else None
-        return self._store.find_record(input_hash, self._options.workflow_id, shared_as=shared_as)
+        return find_record(self._store, self._options, name, current.input_hash, current.policy)
 
     def _current(self, view: adapter.TaskView, context: str, tools: Any) -> Current:
         policy = self._options.policies.of(view.name)

@@ -16,7 +16,8 @@ from typing import Any
 from crew_repo import adapter
 from crew_repo.declared_files import declared
 from crew_repo.explain import name_upstreams
-from crew_repo.model import PLANNER, PLANNER_POSITION, Decision, Plan, Reason, ReasonKind, Record, Status, TaskHead
+from crew_repo.model import PLANNER, PLANNER_POSITION, Decision, Plan, Reason, ReasonKind, Status, TaskHead
+from crew_repo.runner.finding import find_record
 from crew_repo.runner.options import RunOptions, utc_now
 from crew_repo.runner.required_files import check_files
 from crew_repo.runner.tied_tasks import Handed, handed_in, more_together
@@ -209,25 +210,12 @@ class Walk:
     def _settled(self, name: str, current: Current, task: Any, context: str) -> _Seen:
         decision, output = settle(
             current,
-            self._record(name, current),
+            find_record(self._store, self._options, name, current.input_hash, current.policy, self._heads.get(name)),
             self._heads.get(name),
             utc_now(),
             lambda result: adapter.restore_output(result, task, context),
         )
         return _Seen(decision, None if output is None else output.raw, output, input_hash=current.input_hash)
-
-    def _record(self, name: str, current: Current) -> Record | None:
-        """The record of this input hash: mostly the one that the task's name was read with, in one bulk read.
-
-        Where workflows share their records, another's may be newer.
-        """
-        head = None if self._options.share else self._heads.get(name)
-        newest = head.record if head is not None else None
-        if newest is not None and newest.input_hash == current.input_hash and newest.retired is None:
-            return newest
-        return self._store.find_record(
-            current.input_hash, self._options.workflow_id, shared_as=name if self._options.share else None
-        )
 
     def _unknown(self, view: adapter.TaskView, current: Current, unsure: list[_Seen]) -> _Seen:
         """`unsure`: the tasks before it that may turn out to be equal, and take the record that this one would get.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from crew_repo.model import (
     Record,
     RunRecord,
@@ -29,6 +31,11 @@ class ReadingStore(OpenedState):
         """
         with self._reading() as tx:
             return records.live_record(tx, _scope(workflow_id, shared_as), input_hash)
+
+    def proven_by(self, run_id: str) -> datetime | None:
+        """Give the time by which a run had ended for certain, where its clock was ahead: a later run began earlier."""
+        with self._reading() as tx:
+            return runs.proven_by(tx, run_id)
 
     def live_hashes(self, workflow_id: str | None, *, limit: int = 5000) -> set[str] | None:
         """The input hashes that have a record which may be served, or None if there are more than `limit`."""

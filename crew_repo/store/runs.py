@@ -53,6 +53,10 @@ _NOTED = select(TASK_RUN.c.task_run_id).where(
     TASK_RUN.c.finished_at == bindparam("at"),
 )  # fmt: skip
 _ENDED = _RUN.where(RUN.c.finished_at == bindparam("at"))
+_OWN = RUN.alias("own")
+_BEGAN_BEFORE = select(func.min(RUN.c.started_at)).where(
+    _OWN.c.run_id == bindparam("r"), RUN.c.number > _OWN.c.number, RUN.c.started_at < _OWN.c.started_at
+)
 _FINISH = update(RUN).where(RUN.c.run_id == bindparam("r"))
 _LEASES_OF_RUN = delete(LEASE).where(
     LEASE.c.run_id == bindparam("r"), LEASE.c.fence.not_in(bindparam("going_on", expanding=True))
@@ -148,6 +152,12 @@ def get_runs(tx: Transaction, *, run_id: str | None = None, workflow_id: str | N
     return [
         run_of(row, tasks[row["run_id"]], RunStatus.INTERRUPTED if row["run_id"] in gone else None) for row in found
     ]
+
+
+def proven_by(tx: Transaction, run_id: str) -> datetime | None:
+    """Give the earliest start of a later run that began, by its clock, before this one; None where clocks agree."""
+    found: datetime | None = tx.connection.scalar(_BEGAN_BEFORE, {"r": run_id})
+    return found
 
 
 def heads(tx: Transaction, workflow_id: str, *, texts: bool) -> dict[str, TaskHead]:
