@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from crew_repo.cli.states import did_you_mean
+from crew_repo.cli.current import did_you_mean
 from crew_repo.errors import InputError, MissingInputError
 
 __all__ = ["check_names", "given_inputs"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from crew_repo.cli.state import read
+from crew_repo.cli.reader import read
 from crew_repo.errors import CrewRepoError
 
 __all__ = ["Asked", "common", "complete_runs", "complete_tasks"]

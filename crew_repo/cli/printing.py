@@ -50,7 +50,7 @@ class Table:
 
 
 class Answer:
-    """What a command found: `result` for scripts, blocks for people, notes for standard error, the exit code."""
+    """The finding of a command: `result` for scripts, blocks for people, notes for standard error, the exit code."""
 
     def __init__(
         self, result: dict[str, Any], *blocks: str | Table, exit_code: int = 0, notes: Sequence[str] = ()

@@ -10,8 +10,8 @@ import click
 from crew_repo.cli.options import Asked, common, complete_runs, complete_tasks
 from crew_repo.cli.printing import Answer, Table, moment, printable, seconds, whole
 from crew_repo.cli.selecting import Reads, select
-from crew_repo.cli.state import read
-from crew_repo.cli.states import (
+from crew_repo.cli.reader import read
+from crew_repo.cli.current import (
     beginning,
     check_workflow,
     current_runs,
@@ -22,7 +22,7 @@ from crew_repo.cli.states import (
 from crew_repo.errors import UnknownRunError, UnknownTaskError
 
 if TYPE_CHECKING:
-    from crew_repo.cli.state import Query
+    from crew_repo.cli.reader import Query
 
 __all__ = ["history_command", "runs_command", "selected_tasks", "show_command", "status_command"]
 
@@ -167,7 +167,7 @@ _NOTE = (
 
 
 def _tasks_of(query: Query, run_id: str) -> list[Row]:
-    """What a run did with its tasks, and those that it is at, or was when its process died."""
+    """Notes of what a run did with its tasks, and those that it is at, or was when its process died."""
     select_notes = f"""SELECT {', '.join(f'task_run.{name}' for name in _NOTE)}, record.output
                          FROM task_run LEFT JOIN record ON record.record_id = task_run.record_id
                         WHERE task_run.run_id = :run AND task_run.position >= 0"""  # noqa: S608 - names of ours

@@ -16,14 +16,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from crew_repo.cli.states import did_you_mean
+from crew_repo.cli.current import did_you_mean
 from crew_repo.errors import InputError
 
 __all__ = ["Reads", "select"]
 
 Row = Mapping[str, Any]
 Reads = Mapping[tuple[str, str], Sequence[str] | str]
-"""What each task reads, by workflow and name: names of tasks, or `*` for all before it."""
+"""The tasks that each task reads, by workflow and name: names of tasks, or `*` for all before it."""
 _FIELDS = {"status": "status", "workflow": "workflow_id"}
 _PLURALS = {"status": "states", "workflow": "workflows"}
 

@@ -15,7 +15,7 @@ def start() -> None:
     asked = None if "_CREW_REPO_COMPLETE" in os.environ else plain_status(sys.argv[1:])
     code = None if asked is None else _answered(asked)
     if code is None:
-        from crew_repo.cli.main import crew_repo
+        from crew_repo.cli.commands import crew_repo
 
         crew_repo.main(prog_name="crew-repo")
     sys.exit(code)
@@ -41,7 +41,7 @@ def plain_status(arguments: list[str]) -> dict[str, str] | None:
 def _answered(asked: dict[str, str]) -> int | None:
     """The exit code; None where something is wrong, which click's way then says."""
     from crew_repo.cli.printing import print_answer
-    from crew_repo.cli.states import status
+    from crew_repo.cli.current import status
 
     try:
         answer = status(asked.get("--db"), asked.get("--workflow"))

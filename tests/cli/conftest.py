@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from crew_repo import StateRepository
-from crew_repo.cli.main import crew_repo
+from crew_repo.cli.commands import crew_repo
 from tests import crews
 from tests.models import PromptModel
 

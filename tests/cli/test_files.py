@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from crew_repo import StateRepository
-from crew_repo.cli.state import read
+from crew_repo.cli.reader import read
 from tests.cli.conftest import answered, contents, refused
 
 READING = [["status"], ["runs"], ["show"], ["history", "draft"]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crew_repo.cli.printing import Answer, Table, moment, on_a_line, seconds, whole
-from crew_repo.cli.state import read
+from crew_repo.cli.reader import read
 from crew_repo.errors import InputError
 
 TYPE_CHECKING = False
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from crew_repo.cli.state import Query
+    from crew_repo.cli.reader import Query
 
     Row = dict[str, Any]
 
