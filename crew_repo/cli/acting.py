@@ -9,8 +9,8 @@ import click
 
 from crew_repo.cli.options import Asked, common
 from crew_repo.cli.printing import Answer, Table, printable, seconds, whole
-from crew_repo.cli.selecting import Reads, select
 from crew_repo.cli.reader import path_of, read
+from crew_repo.cli.selecting import Reads, select
 from crew_repo.errors import CrewRepoError
 from crew_repo.settings import resolve_url
 

@@ -7,10 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crew_repo.cli.options import Asked, common, complete_runs, complete_tasks
-from crew_repo.cli.printing import Answer, Table, moment, printable, seconds, whole
-from crew_repo.cli.selecting import Reads, select
-from crew_repo.cli.reader import read
 from crew_repo.cli.current import (
     beginning,
     check_workflow,
@@ -19,6 +15,10 @@ from crew_repo.cli.current import (
     did_you_mean,
     status_of,
 )
+from crew_repo.cli.options import Asked, common, complete_runs, complete_tasks
+from crew_repo.cli.printing import Answer, Table, moment, printable, seconds, whole
+from crew_repo.cli.reader import read
+from crew_repo.cli.selecting import Reads, select
 from crew_repo.errors import UnknownRunError, UnknownTaskError
 
 if TYPE_CHECKING:

@@ -40,8 +40,8 @@ def plain_status(arguments: list[str]) -> dict[str, str] | None:
 
 def _answered(asked: dict[str, str]) -> int | None:
     """The exit code; None where something is wrong, which click's way then says."""
-    from crew_repo.cli.printing import print_answer
     from crew_repo.cli.current import status
+    from crew_repo.cli.printing import print_answer
 
     try:
         answer = status(asked.get("--db"), asked.get("--workflow"))

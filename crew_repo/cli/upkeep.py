@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from crew_repo.cli.current import beginning
 from crew_repo.cli.options import Asked, common, complete_tasks
 from crew_repo.cli.printing import Answer, Table, whole
-from crew_repo.cli.reading import selected_tasks
 from crew_repo.cli.reader import path_of, refuse_missing
-from crew_repo.cli.current import beginning
+from crew_repo.cli.reading import selected_tasks
 from crew_repo.errors import InputError
 from crew_repo.settings import resolve_url
 
