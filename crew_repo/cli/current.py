@@ -99,8 +99,9 @@ def current_runs(
     select = _RUNS + (f" WHERE {' AND '.join(where)}" if where else "") + " ORDER BY run.number DESC"
     found = query(select + (" LIMIT :most" if limit is not None else ""), **given)
     for run in found:
-        alive = _is_alive(run.pop("owner")) if run["written"] == "running" else None
-        if run.pop("written") == "running" and alive is not None:
+        owner, running = run.pop("owner"), run.pop("written") == "running"
+        alive = _is_alive(owner) if running else None
+        if alive is not None:
             run["status"] = "running" if alive else "interrupted"
     return found
 

@@ -61,7 +61,7 @@ def stored_reads(query: Query) -> Reads:
     records = query("""SELECT workflow_id, task_name, components, explanations FROM record
                         WHERE record_id IN (SELECT MAX(record_id) FROM record GROUP BY workflow_id, task_name)""")
     wanted = {(row["workflow_id"], row["task_name"]): _hash_of_reads(row) for row in records}
-    lists = query("SELECT sha256, body FROM text WHERE body LIKE '[%' OR body = '\"*\"'")
+    lists = query("SELECT sha256, body FROM \"text\" WHERE body LIKE '[%' OR body = '\"*\"'")
     texts = {row["sha256"]: row["body"] for row in lists}
     return {task: json.loads(texts[sha256]) for task, sha256 in wanted.items() if sha256 in texts}
 
@@ -121,7 +121,7 @@ def show_command(asked: Asked, run: str | None, selectors: tuple[str, ...], full
 
     def ask(query: Query) -> tuple[Row, list[Row]]:
         found = _the_run(query, run, asked.workflow)
-        return found, _tasks_of(query, found["run_id"])
+        return found, _tasks_of(query, found["run_id"], found["workflow_id"])
 
     found, tasks = read(asked.db, ask)
     chosen = [dict(row) for row in select(selectors, [{**task, "workflow_id": found["workflow_id"]} for task in tasks])]
@@ -166,7 +166,7 @@ _NOTE = (
 )  # fmt: skip
 
 
-def _tasks_of(query: Query, run_id: str) -> list[Row]:
+def _tasks_of(query: Query, run_id: str, workflow_id: str) -> list[Row]:
     """Notes of what a run did with its tasks, and those that it is at, or was when its process died."""
     select_notes = f"""SELECT {', '.join(f'task_run.{name}' for name in _NOTE)}, record.output
                          FROM task_run LEFT JOIN record ON record.record_id = task_run.record_id
@@ -178,7 +178,7 @@ def _tasks_of(query: Query, run_id: str) -> list[Row]:
     going_on = [
         {**dict.fromkeys((*_NOTE, "output")), "reasons": [], "causes": [], **{name: task[name] for name in
          ("task_name", "position", "status", "started_at", "input_hash")}}
-        for task in current_tasks(query)
+        for task in current_tasks(query, workflow_id)
         if task["run_id"] == run_id and task["status"] in ("running", "interrupted")
         and all(task["position"] != other["position"] for other in noted)
     ]  # fmt: skip
