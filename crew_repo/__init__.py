@@ -7,58 +7,57 @@
     print(result.run.executed, result.run.reused)
     print(repo.plan(crew, {"case_notes": new_notes}))
 
-Importing this package imports neither crewai nor a database driver.
+Importing this package imports none of its modules: each name brings its own when it is first asked for.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from crew_repo.errors import (
-    AttachError,
-    BadInputValueError,
-    CheckpointError,
-    CrewRepoError,
-    ForkedConnectionError,
-    ImportFormatError,
-    InputError,
-    MissingInputError,
-    NewerSchemaError,
-    NotACrewError,
-    PolicyError,
-    RunGoneError,
-    RunningLoopError,
-    StoreBusyError,
-    StoreError,
-    StoreFullError,
-    StoreOpenError,
-    UnhashableError,
-    UnknownRunError,
-    UnknownTaskError,
-    UnsupportedCrewAIError,
-)
-from crew_repo.model import (
-    Decision,
-    Outcome,
-    Plan,
-    Problem,
-    Reason,
-    ReasonKind,
-    Record,
-    RunRecord,
-    RunStatus,
-    Status,
-    TaskRun,
-    TaskState,
-    Usage,
-)
-from crew_repo.policy import TaskPolicy
-from crew_repo.recorded_state import StoredOutput
-from crew_repo.repository import StateRepository
-from crew_repo.settings import package_version
-
+TYPE_CHECKING = False  # typing itself takes a third of the time that a command line may take
 if TYPE_CHECKING:
+    from typing import Any
+
+    from crew_repo.errors import (
+        AttachError,
+        BadInputValueError,
+        CheckpointError,
+        CrewRepoError,
+        ForkedConnectionError,
+        ImportFormatError,
+        InputError,
+        MissingInputError,
+        NewerSchemaError,
+        NotACrewError,
+        PolicyError,
+        RunGoneError,
+        RunningLoopError,
+        StoreBusyError,
+        StoreError,
+        StoreFullError,
+        StoreOpenError,
+        UnhashableError,
+        UnknownRunError,
+        UnknownTaskError,
+        UnsupportedCrewAIError,
+    )
     from crew_repo.hashing import register_hasher
+    from crew_repo.model import (
+        Decision,
+        Outcome,
+        Plan,
+        Problem,
+        Reason,
+        ReasonKind,
+        Record,
+        RunRecord,
+        RunStatus,
+        Status,
+        TaskRun,
+        TaskState,
+        Usage,
+    )
+    from crew_repo.policy import TaskPolicy
+    from crew_repo.recorded_state import StoredOutput
+    from crew_repo.repository import StateRepository
 
 __all__ = [
     "AttachError",
@@ -101,12 +100,30 @@ __all__ = [
     "register_hasher",
 ]
 
-__version__ = package_version()
+_ELSEWHERE = {
+    "StateRepository": "repository",
+    "StoredOutput": "recorded_state",
+    "TaskPolicy": "policy",
+    "register_hasher": "hashing",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "register_hasher":
-        from crew_repo.hashing import register_hasher
+    """Import a name when it is first asked for."""
+    if name == "__version__":
+        from crew_repo.settings import package_version
 
-        return register_hasher
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found: Any = package_version()
+    elif name in __all__:
+        from importlib import import_module
+
+        home = _ELSEWHERE.get(name) or ("errors" if name.endswith("Error") else "model")
+        found = getattr(import_module(f"crew_repo.{home}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

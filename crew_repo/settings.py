@@ -7,7 +7,6 @@ import os
 import re
 import sys
 from datetime import timedelta
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from crew_repo.errors import InputError, StoreOpenError
@@ -31,6 +30,8 @@ _MEMORY = re.compile(r":memory:$|sqlite(\+pysqlite)?:(//$|///:memory:)")
 
 def package_version() -> str:
     """The version of the installed package; of a source tree that is not installed, `0+unknown`."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("crew-repo")
     except PackageNotFoundError:
@@ -97,16 +98,26 @@ def _from_environment() -> str:
 
 def _dotenv_files() -> dict[Path, str]:
     """The `.env` files that speak of the variable: above the current folder, and above the program that was started."""
-    from dotenv import dotenv_values, find_dotenv
-
     program = getattr(sys.modules.get("__main__"), "__file__", None)
-    found = [find_dotenv(usecwd=True), *([_dotenv_above(Path(program))] if program else [])]
-    files = {Path(file).absolute(): dotenv_values(file).get(URL_VARIABLE) for file in found if file}
+    places = [Path.cwd() / "here", *([Path(program)] if program else [])]
+    found = [file for place in places if (file := _dotenv_above(place)) is not None and _mentions(file)]
+    if not found:  # importing dotenv takes longer than all that the command line does
+        return {}
+    from dotenv import dotenv_values
+
+    files = {file: dotenv_values(file).get(URL_VARIABLE) for file in found}
     return {file: said for file, said in files.items() if said}
 
 
-def _dotenv_above(program: Path) -> str:
-    return next((str(file) for folder in program.absolute().parents if (file := folder / ".env").is_file()), "")
+def _dotenv_above(place: Path) -> Path | None:
+    return next((file for folder in place.absolute().parents if (file := folder / ".env").is_file()), None)
+
+
+def _mentions(file: Path) -> bool:
+    try:
+        return URL_VARIABLE.encode() in file.read_bytes()
+    except OSError:
+        return True  # dotenv says what is wrong with it
 
 
 def _relative_to(folder: Path, target: str) -> str:

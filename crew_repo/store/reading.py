@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from collections.abc import Mapping
+from typing import Any
+from sqlalchemy import text
 
 from crew_repo.model import (
     Record,
@@ -91,6 +94,11 @@ class ReadingStore(OpenedState):
         """Every task name that the state knows, in the order of the tasks."""
         with self._reading() as tx:
             return runs.task_names(tx, workflow_id)
+
+    def rows(self, select: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """The rows of a SELECT on the tables and views, with `:name` for each value."""
+        with self._reading() as tx:
+            return [dict(row) for row in tx.connection.execute(text(select), dict(values or {})).mappings()]
 
     def workflow_ids(self) -> list[str]:
         """Every workflow that the state knows."""

@@ -22,6 +22,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from crew_repo.errors import NewerSchemaError
 from crew_repo.store.dialect import Dialect
+from crew_repo.store.state_file import SCHEMA_VERSION
 from crew_repo.store.tables import METADATA
 from crew_repo.store.views import create_views, drop_views
 
@@ -36,7 +37,7 @@ class Schema:
     migrations: tuple[Path, ...]
 
 
-CURRENT = Schema(3, (Path(__file__).parent / "migrations" / "versions",))
+CURRENT = Schema(SCHEMA_VERSION, (Path(__file__).parent / "migrations" / "versions",))
 
 
 def ensure_schema(dialect: Dialect, engine: Engine) -> None:

@@ -16,35 +16,15 @@ from typing import Any
 from sqlalchemy import Connection, Engine, QueuePool, Table, create_engine
 from sqlalchemy.dialects.sqlite import insert, pysqlite
 
-from crew_repo.errors import RunGoneError, StoreBusyError, StoreError, StoreFullError, StoreOpenError
+from crew_repo.errors import StoreError, StoreOpenError
 from crew_repo.store.dialect import VERSION_TABLE, Dialect, Row, Statements, Turns
 from crew_repo.store.fast_sqlite import Prepared
-from crew_repo.store.state_file import COPIED, StateFile, vacuumed
+from crew_repo.store.sqlite_words import explained
+from crew_repo.store.state_file import APPLICATION_ID, COPIED, StateFile, vacuumed
 
 __all__ = ["APPLICATION_ID", "SQLite"]
 
 log = logging.getLogger("crew_repo")
-
-APPLICATION_ID = 0x63726577  # "crew", by which another program's file is not mistaken for ours
-
-_MESSAGES = (
-    ("locked", StoreBusyError, "was locked by another process for more than {seconds:g} s; try again, or raise "
-     "busy_timeout_seconds"),
-    ("is full", StoreFullError, "cannot grow: the disk is full; free some space and run again; what was saved "
-     "is intact"),
-    ("disk i/o error", StoreFullError, "cannot be written: no space, a quota, a limit on file sizes, or a failing "
-     "disk; make room and run again, what was saved is intact"),
-    ("readonly", StoreError, "is read-only; make it and its folder writable, or use another file"),
-    ("malformed", StoreError, "is damaged; keep it, and restore a copy, or save what is left: "
-     "sqlite3 {path} .recover | sqlite3 recovered.db"),
-    ("not a database", StoreOpenError, "is no SQLite file, or its first page is damaged; give another path"),
-    ("unable to open", StoreOpenError, "cannot be opened; look at the permissions of the file and its folder"),
-    ("foreign key", RunGoneError, "does not have the run that this belongs to: the file was deleted, replaced or "
-     "pruned while the run went on; run again"),
-    ("no such", StoreError, "lacks a table or column of this version; it was changed by hand or is damaged"),
-    ("utf-8", StoreError, "has text that is no UTF-8; it is damaged: restore a copy, or delete the row"),
-)  # fmt: skip
-
 
 _FIRST_TABLES = {"run", "record", "text", "task_run", "lease"}
 _PREPARED = Prepared(pysqlite.dialect())
@@ -243,11 +223,7 @@ class SQLite(SQLiteStatements, Dialect):
 
     def explain(self, error: Exception) -> StoreError:
         """By the message, which SQLite has kept the same for decades."""
-        said = str(getattr(error, "orig", None) or error)
-        for part, kind, text in _MESSAGES:
-            if part in said.lower():
-                return kind(f"{self.path} " + text.format(path=self.path, seconds=self.busy_timeout_seconds))
-        return StoreError(f"{self.path}: SQLite says: {said}")
+        return explained(str(getattr(error, "orig", None) or error), self.path, self.busy_timeout_seconds)
 
     def bytes_used(self, connection: Connection) -> int:
         """Pages in use or free, times their size."""

@@ -1,21 +1,26 @@
-"""The file of a SQLite state: whether it is there, whose it is, how it may be opened, and private copies of it."""
+"""The file of a SQLite state: whether it is there, whose it is, how it may be opened, and private copies of it.
+
+This module and `sqlite_words` need no SQLAlchemy: the command line reads a file by them alone.
+"""
 
 from __future__ import annotations
 
-import logging
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection
-
 from crew_repo.errors import StoreOpenError
 
-__all__ = ["COPIED", "StateFile", "vacuumed"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
-log = logging.getLogger("crew_repo")
+__all__ = ["APPLICATION_ID", "COPIED", "SCHEMA_VERSION", "StateFile", "vacuumed"]
+
+APPLICATION_ID = 0x63726577  # "crew", by which another program's file is not mistaken for ours
+SCHEMA_VERSION = 3  # see schema.py
 
 COPIED = (
     "has no tables: it was copied while a program had it open, without its -wal file, where everything was. Copy it "
@@ -75,6 +80,9 @@ class StateFile:
         if self._lacks_its_wal():
             raise StoreOpenError(f"{self.path} {COPIED}")
         if self.path.stat().st_nlink > 1:
+            import logging  # which takes longer than all that reads a file
+
+            log = logging.getLogger("crew_repo")
             log.warning("%s has another name, a hard link. SQLite keeps what is new beside each name, and damages the "
                         "file when two names are used: make it a copy, or a symbolic link", self.path)  # fmt: skip
 

@@ -1,0 +1,167 @@
+"""The commands about a crew: what would run, and running it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from crew_repo.cli.options import Asked, common
+from crew_repo.cli.printing import Answer, Table, printable, seconds, whole
+from crew_repo.cli.reader import path_of, read
+from crew_repo.cli.selecting import Reads, select
+from crew_repo.errors import CrewRepoError
+from crew_repo.settings import resolve_url
+
+if TYPE_CHECKING:
+    from crew_repo import Plan, StateRepository
+
+__all__ = ["CrewFailed", "plan_command", "run_command"]
+
+
+class CrewFailed(CrewRepoError):
+    """An exception of the crew, and the run that it ended."""
+
+
+def _about_a_crew(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what names a crew, its inputs, and what is to be executed anyway."""
+    for add in (
+        click.option("--force", multiple=True, metavar="SELECTOR",
+                     help="Tasks to execute whatever is stored; '*' for all."),
+        click.option("--inputs", "file", metavar="FILE", help="A JSON object of inputs; - for standard input."),
+        click.option("-i", "--input", "pairs", multiple=True, metavar="KEY=VALUE",
+                     help="An input; KEY=@FILE for the text of a file. It goes before --inputs and the project's own."),
+        click.argument("project", required=False),
+    ):  # fmt: skip
+        command = add(command)
+    return command
+
+
+@click.command("plan")
+@_about_a_crew
+@click.option("--select", "selectors", multiple=True, metavar="SELECTOR",
+              help="Show only these tasks: a name or pattern, a+, +a, status:stale, reason:input:notes.")
+@click.option("--full", is_flag=True, help="Print all reasons, with what was and what is.")
+@common
+@click.pass_obj
+def plan_command(
+    asked: Asked, project: str | None, pairs: tuple[str, ...], file: str | None, force: tuple[str, ...],
+    selectors: tuple[str, ...], full: bool,
+) -> Answer:  # fmt: skip
+    """Say what a run would execute, and why. Calls no model and writes nothing.
+
+    PROJECT: a folder, a crew.jsonc, or package.module:attribute. Default: the project in this folder, as `crewai run`
+    finds it.
+
+    Exit code 1 if anything would run, or may.
+    """
+    from crew_repo.cli.project import off_stdout
+
+    with off_stdout():
+        crew, inputs = _crew_and_inputs(project, pairs, file)
+        with _repository(asked) as repo:
+            plan = _planned(asked, repo, crew, inputs, force)
+            return _answer_of(plan, selectors, full, _stored_reads(asked, selectors))
+
+
+@click.command("run")
+@_about_a_crew
+@click.option("--dry-run", is_flag=True, help="Only plan.")
+@common
+@click.pass_obj
+def run_command(
+    asked: Asked, project: str | None, pairs: tuple[str, ...], file: str | None, force: tuple[str, ...], dry_run: bool
+) -> Answer:
+    """Run a crew: execute the tasks that are stale or missing, and reuse the others.
+
+    PROJECT: a folder, a crew.jsonc, or package.module:attribute. Default: the project in this folder, as `crewai run`
+    finds it. Its answer is printed on standard output, all else on standard error.
+    """
+    from crew_repo.cli.project import off_stdout
+
+    with off_stdout():
+        crew, inputs = _crew_and_inputs(project, pairs, file)
+        with _repository(asked) as repo:
+            if dry_run:
+                return _answer_of(_planned(asked, repo, crew, inputs, force), (), False, {})
+            return _run(asked, repo, crew, inputs, force)
+
+
+def _run(asked: Asked, repo: StateRepository, crew: Any, inputs: dict[str, Any], force: tuple[str, ...]) -> Answer:
+    from crew_repo.adapter.projects import not_streamed, raw_text
+
+    forced = _forced(asked, repo, crew, inputs, force)
+    try:
+        result = repo.run(not_streamed(crew), inputs, workflow_id=asked.workflow, force=forced)
+    except CrewRepoError:
+        raise
+    except Exception as error:
+        newest = repo.runs(limit=1)
+        which = f"run {newest[0].run_id} kept what had finished, and the same command goes on from there"
+        raise CrewFailed(f"{type(error).__name__}: {error}. {which if newest else ''}") from error
+    run = getattr(result, "run", None) or repo.runs(limit=1)[0]
+    names = {kind: list(getattr(run, kind)) for kind in ("executed", "reused", "skipped", "failed")}
+    figures = {"tokens_spent": run.tokens_spent, "tokens_saved": run.tokens_saved, "seconds_saved": run.seconds_saved}
+    told = {"run_id": run.run_id, "workflow_id": run.workflow_id, "status": str(run.status), **names, **figures}
+    output = raw_text(result)
+    return Answer({"run": told, "output": output}, printable(output), notes=[str(run)])
+
+
+def _crew_and_inputs(project: str | None, pairs: tuple[str, ...], file: str | None) -> tuple[Any, dict[str, Any]]:
+    """The crew, and its inputs: the project's own, those of the file, those of the pairs."""
+    from crew_repo.cli.inputs import check_names, given_inputs
+    from crew_repo.cli.project import load_project
+
+    given = given_inputs(pairs, file)
+    crew, defaults = load_project(project)
+    from crew_repo.adapter.projects import wanted_inputs
+
+    check_names(given, wanted_inputs(crew), defaults)
+    return crew, {**defaults, **given}
+
+
+def _repository(asked: Asked) -> StateRepository:
+    from crew_repo import StateRepository
+
+    return StateRepository(asked.db)
+
+
+def _planned(asked: Asked, repo: StateRepository, crew: Any, inputs: dict[str, Any], force: tuple[str, ...]) -> Plan:
+    return repo.plan(crew, inputs, workflow_id=asked.workflow, force=_forced(asked, repo, crew, inputs, force))
+
+
+def _forced(
+    asked: Asked, repo: StateRepository, crew: Any, inputs: dict[str, Any], force: tuple[str, ...]
+) -> list[str]:
+    """The names of the tasks that are to be executed anyway."""
+    if not force:
+        return []
+    rows = _rows(repo.plan(crew, inputs, workflow_id=asked.workflow))
+    return [row["task_name"] for row in select(force, rows, _stored_reads(asked, force))]
+
+
+def _stored_reads(asked: Asked, selectors: tuple[str, ...]) -> Reads:
+    """Edges that are stored; none without a state, or where no selector follows them."""
+    from crew_repo.cli.reading import stored_reads
+
+    path = path_of(resolve_url(asked.db))
+    if not any("+" in selector for selector in selectors) or (path is not None and not path.exists()):
+        return {}
+    return read(asked.db, stored_reads)
+
+
+def _rows(plan: Plan) -> list[dict[str, Any]]:
+    return [{**decision.to_dict(), "workflow_id": plan.workflow_id, "causes": decision.causes} for decision in plan]
+
+
+def _answer_of(plan: Plan, selectors: tuple[str, ...], full: bool, reads: Reads) -> Answer:
+    rows = [dict(row) for row in select(selectors, _rows(plan), reads)]
+    table = Table(("task", "status", "tokens", "seconds", "why"), [
+        (row["task_name"], row["status"], whole(row["tokens"]), seconds(row["seconds"]), "; ".join(row["causes"]))
+        for row in rows
+    ], ("tokens", "seconds"))  # fmt: skip
+    result = {**plan.to_dict(), "decisions": rows, "all_fresh": plan.all_fresh}
+    fresh = all(row["status"] == "fresh" for row in rows) if selectors else plan.all_fresh
+    blocks = (printable(plan.details()),) if full else (table, plan.estimate)
+    return Answer({"plan": result}, *blocks, exit_code=0 if fresh else 1, notes=plan.notes)

@@ -1,0 +1,144 @@
+"""Where each task and run stands: the rows of the views, corrected by what is known on this host of their processes."""
+
+from __future__ import annotations
+
+from crew_repo.cli.printing import Answer, Table, moment, on_a_line, seconds, whole
+from crew_repo.cli.reader import read
+from crew_repo.errors import InputError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from crew_repo.cli.reader import Query
+
+    Row = dict[str, Any]
+
+__all__ = [
+    "TO_DO",
+    "beginning",
+    "check_workflow",
+    "current_runs",
+    "current_tasks",
+    "did_you_mean",
+    "status",
+    "status_of",
+]
+
+TO_DO = ("failed", "interrupted", "invalidated")
+"""States of a task that the next run executes."""
+
+_TASK = (
+    "workflow_id", "crew_name", "task_name", "position", "status", "in_crew", "output", "input_hash", "output_hash",
+    "started_at", "completed_at", "duration_seconds", "total_tokens", "model", "error", "run_id", "record_id",
+)  # fmt: skip
+_OF_ITS_RECORD = ("output", "output_hash", "completed_at", "duration_seconds", "total_tokens", "record_id", "model")
+_RUN = (
+    "run_id", "workflow_id", "crew_name", "status", "started_at", "finished_at", "host", "pid", "executed", "reused",
+    "failed", "tokens_spent", "tokens_saved", "seconds_saved", "error_type", "error_message", "error_traceback",
+    "number",
+)  # fmt: skip
+_TASKS = f"SELECT {', '.join(_TASK)} FROM task_state WHERE position >= 0"  # noqa: S608 - -1 is the planner
+_RUNS = f"""SELECT {', '.join(f'run.{name}' for name in _RUN)}, run.owner, run_entry.status AS written
+              FROM run JOIN run_entry ON run_entry.run_id = run.run_id"""  # noqa: S608
+
+
+def status(target: str | None, workflow_id: str | None) -> Answer:
+    """The state of each task. Exit code 1 if a task that is still in its crew is one of those in `TO_DO`."""
+
+    def ask(query: Query) -> list[Row]:
+        check_workflow(query, workflow_id)
+        return current_tasks(query, workflow_id)
+
+    return status_of(read(target, ask))
+
+
+def status_of(tasks: Sequence[Row]) -> Answer:
+    """The answer about these tasks."""
+    to_do = any(task["status"] in TO_DO and task["in_crew"] is not False for task in tasks)
+    columns = ("workflow", "task", "status", "tokens", "seconds", "finished (UTC)", "said")
+    rows = [(
+        task["workflow_id"], task["task_name"], task["status"], whole(task["total_tokens"]),
+        seconds(task["duration_seconds"]), moment(task["completed_at"]),
+        beginning(task["error"] if task["status"] == "failed" else task["output"]),
+    ) for task in tasks]  # fmt: skip
+    shown = Table(columns, rows, ("tokens", "seconds")) if tasks else "No task is recorded yet."
+    return Answer({"tasks": list(tasks)}, shown, exit_code=int(to_do))
+
+
+def current_tasks(query: Query, workflow_id: str | None = None) -> list[Row]:
+    """The rows of `task_state`, in order, but for the planner's."""
+    only = "" if workflow_id is None else " AND workflow_id = :workflow"
+    found = query(f"{_TASKS}{only} ORDER BY workflow_id, position, task_name", **_if(workflow=workflow_id))
+    for task in found:
+        task["in_crew"] = None if task["in_crew"] is None else bool(task["in_crew"])
+    if any(task["status"] in ("running", "interrupted") for task in found):
+        alive = {(lease["run_id"], lease["position"]): _is_alive(lease["owner"])
+                 for lease in query("SELECT run_id, position, owner FROM lease")}  # fmt: skip
+        for task in found:
+            _correct(task, alive.get((task["run_id"], task["position"])))
+    return found
+
+
+def _correct(task: Row, alive: bool | None) -> None:
+    """The view goes by time alone; on the host of the process it is known whether that is there."""
+    if alive is True:
+        task["status"] = "running"
+    elif alive is False:
+        task.update(dict.fromkeys(_OF_ITS_RECORD), status="interrupted")
+
+
+def current_runs(
+    query: Query, *, workflow_id: str | None = None, run_id: str | None = None, limit: int | None = None
+) -> list[Row]:
+    """The runs, newest first, without their tasks."""
+    given = _if(workflow=workflow_id, run=run_id, most=limit)
+    where = [text for name, text in (("workflow", "run.workflow_id = :workflow"), ("run", "run.run_id = :run"))
+             if name in given]  # fmt: skip
+    select = _RUNS + (f" WHERE {' AND '.join(where)}" if where else "") + " ORDER BY run.number DESC"
+    found = query(select + (" LIMIT :most" if limit is not None else ""), **given)
+    for run in found:
+        owner, running = run.pop("owner"), run.pop("written") == "running"
+        alive = _is_alive(owner) if running else None
+        if alive is not None:
+            run["status"] = "running" if alive else "interrupted"
+    return found
+
+
+def check_workflow(query: Query, workflow_id: str | None) -> None:
+    """Raise InputError for a workflow that the state does not know."""
+    if workflow_id is None:
+        return
+    known = [row["workflow_id"] for row in query("SELECT workflow_id FROM record UNION SELECT workflow_id FROM run")]
+    if workflow_id not in known:
+        raise InputError(f"There is no workflow {workflow_id!r}. {did_you_mean(workflow_id, known, 'workflows')}")
+
+
+def did_you_mean(name: str, known: Sequence[str], what: str) -> str:
+    """A sentence with the names that look like it, else with those there are."""
+    from difflib import get_close_matches
+
+    there = sorted(set(known))
+    close = get_close_matches(name, there, n=3)
+    if close:
+        return f"Did you mean {' or '.join(map(repr, close))}?"
+    more = f" and {len(there) - 12} more" if len(there) > 12 else ""
+    return f"The {what} are: {', '.join(map(repr, there[:12])) or 'none yet'}{more}."
+
+
+def beginning(text: str | None, most: int = 60) -> str:
+    """The beginning of a text, on one line."""
+    line = on_a_line((text or "")[: 20 * most])
+    return line if len(line) <= most else line[: most - 1].rstrip() + "…"
+
+
+def _is_alive(owner: str) -> bool | None:
+    """Whether that process is there; None where it cannot be known from here."""
+    from crew_repo.store.process_identity import is_alive
+
+    return is_alive(owner)
+
+
+def _if(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
