@@ -12,9 +12,10 @@ import signal
 import sqlite3
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from contextlib import closing
 from datetime import timedelta
 from functools import partial
@@ -393,12 +394,22 @@ def test_an_error_waits_for_what_an_executor_still_runs(repo):
         assert pool.submit(int, 1).result() == 1
 
 
+def until(file: Path) -> None:
+    """Be busy until this file is there."""
+    while not file.exists():
+        time.sleep(0.01)
+
+
 def test_a_worker_that_dies_is_an_error_and_the_batch_goes_on_later(repo, processes):
     """A killed process breaks its pool, as Python has it; the next batch pays only for what had not finished."""
 
     def kill_one(future: Future[Any]) -> None:
         os.kill(next(iter(processes._processes)), signal.SIGKILL)
 
+    there = Path("all_there").absolute()
+    busy = [processes.submit(until, there) for _ in range(3)]
+    there.touch()
+    wait(busy)  # all processes have begun: Python may wait for ever for one that begins while the others are taken down
     processes.submit(int, 1).add_done_callback(kill_one)
     with pytest.raises(Exception, match=r"terminated abruptly|not usable"):
         repo.run_for_each(build_noting, CLAIMS * 20, executor=processes)
