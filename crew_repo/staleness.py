@@ -17,6 +17,7 @@ from crew_repo.explain import PLAN, SAID, changes
 from crew_repo.hashing import FORMAT, definition_hash, digest, input_hash, output_hash, sent_hash
 from crew_repo.hashing import context_hash as hash_context
 from crew_repo.model import (
+    PERSON,
     RESOLVED,
     Component,
     Decision,
@@ -143,20 +144,22 @@ def decide(current: Current, record: Record | None, head: TaskHead | None, now: 
     if record is None:
         why = _why_missing(current, head)
         status = Status.MISSING if _is_missing(why) else Status.STALE
-        return _decision(current, status, demanded + why, head)
+        return _decision(current, status, demanded + why + _no_longer(head.person if head else None), head)
     unusable = tuple(reason for cue in _CUES if (reason := cue(current, record, now)))
     if not demanded and not unusable:
         return Decision(
             current.task_name,
             Status.FRESH,
-            (),
+            _by_person(record),
             current.position,
             record,
             record.usage.total_tokens,
             record.duration_seconds,
         )
     altered = any(reason.kind is ReasonKind.ALTERED for reason in unusable)
-    return _decision(current, Status.MISSING if altered else Status.STALE, demanded + unusable, head)
+    return _decision(
+        current, Status.MISSING if altered else Status.STALE, demanded + unusable + _no_longer(record), head
+    )
 
 
 class NotRestorableError(Exception):
@@ -182,7 +185,8 @@ def settle(
         return decision, restore(decision.record.result)
     except NotRestorableError as error:
         reason = Reason(ReasonKind.NOT_RESTORABLE, detail=str(error))
-        return replace(decision, status=Status.STALE, reasons=(reason,), record=None), None
+        reasons = (reason, *_no_longer(decision.record))
+        return replace(decision, status=Status.STALE, reasons=reasons, record=None), None
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +241,24 @@ def decide_unknown(current: Current, possible: bool, upstream: tuple[Reason, ...
         return _decision(current, Status.MAY_RERUN, upstream, head)
     why = () if possible else _why_missing(_as_if_told(current, head), head)
     missing = _is_missing(why)
-    return _decision(current, Status.MISSING if missing else Status.STALE, demanded + why + upstream, head)
+    beside = _no_longer(head.person if head else None) if why else ()
+    return _decision(current, Status.MISSING if missing else Status.STALE, demanded + why + upstream + beside, head)
+
+
+def _by_person(record: Record) -> tuple[Reason, ...]:
+    """The mark of an answer that a person gave."""
+    return (Reason(ReasonKind.BY_PERSON, detail=_given(record)),) if record.origin == PERSON else ()
+
+
+def _no_longer(record: Record | None) -> tuple[Reason, ...]:
+    """A person's answer that is not served, with its text, so that it can be taken over."""
+    if record is None or record.origin != PERSON:
+        return ()
+    return (Reason(ReasonKind.NOT_BY_PERSON, detail=_given(record), old_text=record.result.raw),)
+
+
+def _given(record: Record) -> str:
+    return f"{record.person or 'unknown'}, {record.completed_at:%Y-%m-%d %H:%M} UTC"
 
 
 def _as_if_told(current: Current, head: TaskHead | None) -> Current:
@@ -252,8 +273,8 @@ def _as_if_told(current: Current, head: TaskHead | None) -> Current:
 
 
 def _decision(current: Current, status: Status, reasons: tuple[Reason, ...], head: TaskHead | None) -> Decision:
-    last = head.record if head else None
-    return Decision(
+    last = head.record if head is not None and head.record is not None and head.record.origin != PERSON else None
+    return Decision(  # what a person's answer took says nothing about the next execution
         current.task_name,
         status,
         reasons,
