@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         AttachError,
         BadInputValueError,
         CheckpointError,
+        ConflictError,
         CrewRepoError,
         ForkedConnectionError,
         ImportFormatError,
@@ -35,12 +36,15 @@ if TYPE_CHECKING:
         StoreFullError,
         StoreOpenError,
         UnhashableError,
+        UnknownChangeError,
         UnknownRunError,
         UnknownTaskError,
         UnsupportedCrewAIError,
     )
     from crew_repo.hashing import register_hasher
     from crew_repo.model import (
+        Change,
+        ChangeKind,
         Decision,
         Outcome,
         Plan,
@@ -62,7 +66,10 @@ if TYPE_CHECKING:
 __all__ = [
     "AttachError",
     "BadInputValueError",
+    "Change",
+    "ChangeKind",
     "CheckpointError",
+    "ConflictError",
     "CrewRepoError",
     "Decision",
     "ForkedConnectionError",
@@ -93,6 +100,7 @@ __all__ = [
     "TaskRun",
     "TaskState",
     "UnhashableError",
+    "UnknownChangeError",
     "UnknownRunError",
     "UnknownTaskError",
     "UnsupportedCrewAIError",

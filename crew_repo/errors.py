@@ -5,6 +5,8 @@ CrewRepoError
 |   |-- NotACrewError           (also a TypeError)
 |   |-- UnknownTaskError        a task name that the crew or the file does not have
 |   |-- UnknownRunError         a run ID that the file does not have
+|   |-- UnknownChangeError      a number of a change that the file does not have
+|   |-- ConflictError           somebody else's change came first; nothing was changed
 |   |-- MissingInputError       a template variable that the inputs lack
 |   |-- BadInputValueError      an input that CrewAI cannot put into a prompt (also a TypeError)
 |   |-- CheckpointError         from_checkpoint, which runs a different crew object
@@ -29,6 +31,7 @@ __all__ = [
     "AttachError",
     "BadInputValueError",
     "CheckpointError",
+    "ConflictError",
     "CrewRepoError",
     "ForkedConnectionError",
     "ImportFormatError",
@@ -44,6 +47,7 @@ __all__ = [
     "StoreFullError",
     "StoreOpenError",
     "UnhashableError",
+    "UnknownChangeError",
     "UnknownRunError",
     "UnknownTaskError",
     "UnsupportedCrewAIError",
@@ -82,6 +86,17 @@ class UnknownRunError(InputError, KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
+
+
+class UnknownChangeError(InputError, KeyError):
+    """A number of a change by a person that the state file does not have."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class ConflictError(InputError):
+    """A change by a person that another has overtaken: what it was to replace is no longer in force."""
 
 
 class MissingInputError(InputError):

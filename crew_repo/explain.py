@@ -9,7 +9,7 @@ from dataclasses import replace
 from crew_repo.hashing import text_hash
 from crew_repo.model import PLANNER, RESOLVED, Component, Decision, Reason, ReasonKind, Record, TaskHead
 
-__all__ = ["PLAN", "SAID", "changes", "name_upstreams", "with_downstream"]
+__all__ = ["PLAN", "SAID", "changes", "name_upstreams", "readers", "with_downstream"]
 
 SAID = f"{RESOLVED}context"
 """The component that has the context alone, where the context's hash stands for more."""
@@ -115,6 +115,14 @@ def with_downstream(names: Sequence[str], heads: Mapping[str, TaskHead]) -> list
         if name not in reached and any(_reads(records[name], above, records[above]) for above in reached):
             reached.append(name)
     return list(dict.fromkeys([*names, *reached]))
+
+
+def readers(name: str, heads: Mapping[str, TaskHead]) -> list[str]:
+    """List the tasks that read this one themselves, by what was recorded when they last ran, in order."""
+    records = {each: head.record for each, head in heads.items() if head.record is not None}
+    above = records.get(name)
+    found = [each for each in records if above is not None and each != name and _reads(records[each], name, above)]
+    return sorted(found, key=lambda each: records[each].position)
 
 
 def _reads(record: Record, name: str, above: Record) -> bool:

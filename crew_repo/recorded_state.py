@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crew_repo.model import PLANNER, Listing, Problem, PruneReport, Record, RunRecord, TaskState
+from crew_repo.model import PLANNER, Change, Listing, Problem, PruneReport, Record, RunRecord, TaskState
 from crew_repo.settings import check_limits, checked_name, checked_workflow
 
 if TYPE_CHECKING:
@@ -87,30 +87,112 @@ class RecordedState:
         return Listing(state for state in states if state.task_name != PLANNER)
 
     def invalidate(
-        self, task_name: str | Iterable[str], workflow_id: str | None = None, *, downstream: bool = False
+        self,
+        task_name: str | Iterable[str],
+        workflow_id: str | None = None,
+        *,
+        downstream: bool = False,
+        by: str | None = None,
+        reason: str | None = None,
     ) -> int:
         """Retire the records of a task, so that it executes in the next run; how many were retired.
 
         `downstream` retires those of the tasks after it too, as far as they read it. Without a workflow: in all.
-        Where workflows share their records, it executes here next even if others have an equal one.
+        Where workflows share their records, it executes here next even if others have an equal one. `by` and `reason`
+        say who does it and why, in an entry of `changes()` for each task, which can be undone.
         Raises UnknownTaskError with the names that are stored.
         """
         from crew_repo.explain import with_downstream
         from crew_repo.runner.options import check_names, names_in
+        from crew_repo.runner.overriding import author_of
 
+        author = author_of(by, reason)
         names = names_in(task_name, "task_name")
         check_names(names, self._store.task_names(checked_workflow(workflow_id)), "invalidate")
         if not downstream:
-            return self._store.invalidate({workflow_id: names})
+            return self._store.invalidate({workflow_id: names}, author)
         workflows = [workflow_id] if workflow_id is not None else self._store.workflow_ids()
-        return self._store.invalidate({each: with_downstream(names, self._store.heads(each)) for each in workflows})
+        reached: dict[str | None, list[str]] = {
+            each: with_downstream(names, self._store.heads(each)) for each in workflows
+        }
+        return self._store.invalidate(reached, author)
+
+    def override(
+        self,
+        task_name: str,
+        output: Any,
+        *,
+        workflow_id: str | None = None,
+        by: str | None = None,
+        reason: str | None = None,
+        instead_of: StoredOutput | Record | int | None = None,
+        dry_run: bool = False,
+    ) -> Change:
+        """Give a person's answer in place of the one that a task has; the entry in `changes()`, with what will run.
+
+        It is served by the next run, and by every later one in which the task is asked exactly what it was asked now:
+        its definition, inputs and context. When these change it stops to apply, and a plan shows its text beside. The
+        tasks below run as far as they read a text that has changed.
+
+        - `output`: the text; of a typed output its JSON, as a text or a dict, checked against the stored schema.
+        - `by`, `reason`: who says so (by default who is logged in) and why.
+        - `instead_of`: what was looked at (from `get_output`), so that no other answer is replaced unseen.
+        - `dry_run`: only say what would run.
+
+        Raises UnknownTaskError for a task that is not there, ConflictError if another answer came first, and InputError
+        for a task without an answer, or an output that is none: empty, no text, of another type, with a key in it.
+        """
+        from crew_repo.runner.overriding import author_of, override
+
+        name, workflow = checked_name(task_name), checked_workflow(workflow_id)
+        author = author_of(by, reason)
+        return override(self._store, name, output, workflow, author, instead_of=instead_of, dry_run=dry_run)
+
+    def undo(self, change: Change | int, *, by: str | None = None, reason: str | None = None) -> Change:
+        """Take back an override or an invalidation: what was in force before is again; the entry that says so.
+
+        Raises UnknownChangeError if there is no such entry, ConflictError if it is no longer in force, and InputError
+        for what cannot be taken back: a pruning, or a change whose records were deleted since.
+        """
+        from crew_repo.runner.overriding import author_of, undo
+
+        return undo(self._store, change, author_of(by, reason))
+
+    def redo(self, change: Change | int, *, by: str | None = None, reason: str | None = None) -> Change:
+        """Make a change again that was undone; the entry that says so. Raises the errors of `undo`."""
+        from crew_repo.runner.overriding import author_of, redo
+
+        return redo(self._store, change, author_of(by, reason))
+
+    def changes(
+        self, task_name: str | None = None, workflow_id: str | None = None, *, limit: int | None = None
+    ) -> list[Change]:
+        """The changes that people made, newest first: who, when, why, before, after. Entries are only ever added."""
+        name = None if task_name is None else checked_name(task_name)
+        found = self._store.changes(name, checked_workflow(workflow_id), limit=limit)
+        if not found:
+            self._engine.hinting.about_names(task_name, workflow_id)
+        return Listing(found)
+
+    def run_count(self, workflow_id: str | None = None) -> int:
+        """How many runs there were of a workflow, or of all, without loading them; pruned ones count too.
+
+        It is the `ordinal` of the newest run: "run #3 of CLM-0117".
+        """
+        return self._store.run_count(checked_workflow(workflow_id))
 
     def verify(self) -> list[Problem]:
         """Every record whose stored parts do not give its hashes again. Empty: all is as it was written."""
         return self._store.verify()
 
     def prune(
-        self, *, keep_last: int | None = None, older_than: timedelta | None = None, dry_run: bool | None = None
+        self,
+        *,
+        keep_last: int | None = None,
+        older_than: timedelta | None = None,
+        dry_run: bool | None = None,
+        by: str | None = None,
+        reason: str | None = None,
     ) -> PruneReport:
         """Delete old records and what only they need, and give the space back; what was, or would be, deleted.
 
@@ -118,12 +200,17 @@ class RecordedState:
         - `older_than`: delete only what is older.
         - `dry_run`: only say what would be deleted. Without any argument nothing is deleted either;
           `prune(dry_run=False)` deletes the records that may not be served any more.
+        - `by`, `reason`: who does it and why, for the entry in `changes()`. It cannot be undone.
 
         Raises InputError for a negative number or age.
         """
+        from crew_repo.runner.overriding import author_of
+
         check_limits(keep_last, older_than)
         unsaid = keep_last is None and older_than is None and dry_run is None
-        report = self._store.prune(keep_last=keep_last, older_than=older_than, dry_run=unsaid or bool(dry_run))
+        only_said = unsaid or bool(dry_run)
+        author = author_of(by, reason)
+        report = self._store.prune(keep_last=keep_last, older_than=older_than, dry_run=only_said, author=author)
         if unsaid:
             self._engine.hinting.say(
                 f"prune() without arguments {report}. These are what may not be served any more: prune(dry_run=False) "

@@ -17,6 +17,7 @@ from crew_repo.explain import PLAN, SAID, changes
 from crew_repo.hashing import FORMAT, definition_hash, digest, input_hash, output_hash, sent_hash
 from crew_repo.hashing import context_hash as hash_context
 from crew_repo.model import (
+    PERSON,
     RESOLVED,
     Component,
     Decision,
@@ -33,7 +34,6 @@ from crew_repo.model import (
 from crew_repo.policy import TaskPolicy
 
 __all__ = [
-    "Arrivals",
     "Current",
     "NotRestorableError",
     "counts_resolved",
@@ -143,19 +143,22 @@ def decide(current: Current, record: Record | None, head: TaskHead | None, now: 
     if record is None:
         why = _why_missing(current, head)
         status = Status.MISSING if _is_missing(why) else Status.STALE
-        return _decision(current, status, demanded + why, head)
+        return _decision(current, status, demanded + why + _no_longer(head.person if head else None), head)
     unusable = tuple(reason for cue in _CUES if (reason := cue(current, record, now)))
     if not demanded and not unusable:
         return Decision(
             current.task_name,
             Status.FRESH,
+            _by_person(record),
             position=current.position,
             record=record,
             tokens=record.usage.total_tokens,
             seconds=record.duration_seconds,
         )
     altered = any(reason.kind is ReasonKind.ALTERED for reason in unusable)
-    return _decision(current, Status.MISSING if altered else Status.STALE, demanded + unusable, head)
+    return _decision(
+        current, Status.MISSING if altered else Status.STALE, demanded + unusable + _no_longer(record), head
+    )
 
 
 class NotRestorableError(Exception):
@@ -181,51 +184,8 @@ def settle(
         return decision, restore(decision.record.result)
     except NotRestorableError as error:
         reason = Reason(ReasonKind.NOT_RESTORABLE, detail=str(error))
-        return replace(decision, status=Status.STALE, reasons=(reason,), record=None), None
-
-
-@dataclass(frozen=True, slots=True)
-class _Arrival:
-    """One task as it is numbered among equal ones. `context_hash`: None while it is not known what is read."""
-
-    definition_hash: str
-    context_hash: str | None
-    certain: bool
-
-    def precedes(self, other: _Arrival) -> bool | None:
-        """Whether the other is one more of the same; None while that is not known."""
-        if self.definition_hash != other.definition_hash:
-            return False
-        if self.context_hash is None or other.context_hash is None:
-            return None
-        return self.context_hash == other.context_hash and (self.certain or None)
-
-
-class Arrivals:
-    """The numbering of equal tasks: the second that is asked the same has a record of its own.
-
-    Plans and runs number by it alike. A run knows what each task reads, and that it is executed; a plan may not.
-    """
-
-    def __init__(self) -> None:
-        self._at: dict[int, _Arrival] = {}
-
-    def equal_before(
-        self, current: Current, *, known: bool = True, certain: bool = True
-    ) -> dict[int, bool | None]:
-        """Take a task in, and give the positions before it that are equal to it; None where only a run will tell.
-
-        `known`: its context is. `certain`: it will not be skipped.
-        """
-        here = _Arrival(current.definition_hash, current.context_hash if known else None, certain)
-        self._at[current.position] = here
-        found = {at: each.precedes(here) for at, each in self._at.items() if at < current.position}
-        return {at: same for at, same in found.items() if same is not False}
-
-    @property
-    def furthest(self) -> int:
-        """The position of the last task that was taken in; -1 before the first."""
-        return max(self._at, default=-1)
+        reasons = (reason, *_no_longer(decision.record))
+        return replace(decision, status=Status.STALE, reasons=reasons, record=None), None
 
 
 def decide_unknown(current: Current, possible: bool, upstream: tuple[Reason, ...], head: TaskHead | None) -> Decision:
@@ -236,7 +196,24 @@ def decide_unknown(current: Current, possible: bool, upstream: tuple[Reason, ...
         return _decision(current, Status.MAY_RERUN, upstream, head)
     why = () if possible else _why_missing(_as_if_told(current, head), head)
     missing = _is_missing(why)
-    return _decision(current, Status.MISSING if missing else Status.STALE, demanded + why + upstream, head)
+    beside = _no_longer(head.person if head else None) if why else ()
+    return _decision(current, Status.MISSING if missing else Status.STALE, demanded + why + upstream + beside, head)
+
+
+def _by_person(record: Record) -> tuple[Reason, ...]:
+    """The mark of an answer that a person gave."""
+    return (Reason(ReasonKind.BY_PERSON, detail=_given(record)),) if record.origin == PERSON else ()
+
+
+def _no_longer(record: Record | None) -> tuple[Reason, ...]:
+    """A person's answer that is not served, with its text, so that it can be taken over."""
+    if record is None or record.origin != PERSON:
+        return ()
+    return (Reason(ReasonKind.NOT_BY_PERSON, detail=_given(record), old_text=record.result.raw),)
+
+
+def _given(record: Record) -> str:
+    return f"{record.person or 'unknown'}, {record.completed_at:%Y-%m-%d %H:%M} UTC"
 
 
 def _as_if_told(current: Current, head: TaskHead | None) -> Current:
@@ -251,8 +228,8 @@ def _as_if_told(current: Current, head: TaskHead | None) -> Current:
 
 
 def _decision(current: Current, status: Status, reasons: tuple[Reason, ...], head: TaskHead | None) -> Decision:
-    last = head.record if head else None
-    return Decision(
+    last = head.record if head is not None and head.record is not None and head.record.origin != PERSON else None
+    return Decision(  # what a person's answer took says nothing about the next execution
         current.task_name,
         status,
         reasons,

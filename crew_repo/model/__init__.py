@@ -6,6 +6,7 @@ Times are aware `datetime` objects in UTC, durations are seconds, hashes are 64 
 
 from __future__ import annotations
 
+from crew_repo.model.change import PERSON, Author, Change, ChangeKind
 from crew_repo.model.decision import Decision, Reason, ReasonKind, Status
 from crew_repo.model.definition import PLANNER, PLANNER_POSITION, RESOLVED, Component, Definition, Opaque, ReadFile
 from crew_repo.model.lease import Claim, Holder, Lease, Scope
@@ -13,12 +14,16 @@ from crew_repo.model.listing import Listing
 from crew_repo.model.plan import Plan
 from crew_repo.model.record import Failure, NewRecord, Record, StoredResult, Usage
 from crew_repo.model.run import Outcome, RunRecord, RunStatus, TaskHead, TaskRun, TaskState
-from crew_repo.model.upkeep import Problem, PruneReport
+from crew_repo.model.upkeep import Problem, PruneReport, counted
 
 __all__ = [
+    "PERSON",
     "PLANNER",
     "PLANNER_POSITION",
     "RESOLVED",
+    "Author",
+    "Change",
+    "ChangeKind",
     "Claim",
     "Component",
     "Decision",
@@ -46,4 +51,5 @@ __all__ = [
     "TaskRun",
     "TaskState",
     "Usage",
+    "counted",
 ]

@@ -23,7 +23,7 @@ class Status(TextEnum):
 
 
 class ReasonKind(TextEnum):
-    """Why a task is not fresh."""
+    """Why a task is not fresh; BY_PERSON says of a fresh one whose answer it is."""
 
     NEVER_RAN = "never ran"
     FAILED = "failed"
@@ -43,6 +43,8 @@ class ReasonKind(TextEnum):
     CONDITION = "condition"
     AT_RUN_TIME = "known at run time"
     HANDED_ON = "handed on"
+    BY_PERSON = "a person's answer"
+    NOT_BY_PERSON = "a person's answer no longer applies"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -93,9 +95,9 @@ class Reason:
     def _one_text(self) -> str:
         """The text that is known where only one of the two is."""
         text = self.new_text if self.new_text is not None else self.old_text
-        if text is None or not self.component:
+        if text is None or not (self.component or self.kind is ReasonKind.NOT_BY_PERSON):
             return ""
-        line = on_one_line(self.component, text)
+        line = on_one_line(self.component or "", text)
         if self.kind is ReasonKind.CHANGED:
             return f" ({'now' if self.new_text is not None else 'it was'} {line})"
         return f": {line}"

@@ -85,7 +85,11 @@ class StoredResult:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class NewRecord:
-    """A finished task that is to be kept. `model`: the name of the model that answered, where it has one."""
+    """A finished task that is to be kept.
+
+    `model`: the name of the model that answered, where it has one. `origin` is "model", or "person" for an answer that
+    `person` gave in its place.
+    """
 
     workflow_id: str
     crew_name: str
@@ -107,6 +111,7 @@ class NewRecord:
     not_restorable: str | None = None
     origin: str = "model"
     model: str | None = None
+    person: str | None = None
 
     def __repr__(self) -> str:
         return (
@@ -120,8 +125,8 @@ class Record(NewRecord):
     """A finished task as the store keeps it.
 
     `retired` is None for a record that may be served, else why it may not: "invalidated", "deleted",
-    "superseded". Components of a stored record carry their text where it was stored. `damage`: what of the row could
-    not be read; such a record is never served.
+    "superseded", "undone". Components of a stored record carry their text where it was stored. `damage`: what of the
+    row could not be read; such a record is never served.
     """
 
     record_id: int = 0
@@ -138,6 +143,7 @@ class Record(NewRecord):
             "tokens": f"{self.usage.total_tokens:,}",
             "seconds": f"{self.duration_seconds:.1f}",
             "state": "damaged" if self.damage else self.retired or "may be served",
+            "by": self.person or self.model or "",
             "run": self.run_id,
             "output": shortened(self.result.raw, 80),
         }

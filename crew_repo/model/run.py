@@ -59,7 +59,7 @@ class TaskRun:
 
     @property
     def causes(self) -> list[str]:
-        """Why it was executed, for people, each cause once."""
+        """Why it was executed, or that a person's answer was reused, for people, each cause once."""
         return Decision(self.task_name, Status.STALE, self.reasons).causes
 
     def as_row(self) -> dict[str, str]:
@@ -78,7 +78,8 @@ class TaskRun:
 class RunRecord:
     """One run: what it executed and what it reused, in order, and what that cost and saved.
 
-    `planner`: what it did with CrewAI's planner, which is none of the tasks; the tokens have its share.
+    `planner`: what it did with CrewAI's planner, which is none of the tasks; the tokens have its share. `ordinal`: the
+    number of the run in its workflow, from 1 on.
     """
 
     run_id: str
@@ -94,6 +95,7 @@ class RunRecord:
     seconds_saved: float = 0.0
     failure: Failure | None = None
     planner: TaskRun | None = None
+    ordinal: int | None = None
 
     def __str__(self) -> str:
         done = [f"{outcome} {', '.join(names)}" for outcome in Outcome if (names := self._names(outcome))]
@@ -167,7 +169,7 @@ class TaskState:
     """The current state of one task of one workflow: a row of `task_state`.
 
     `started_at`: since when it is executed, or was. `in_crew`: whether the crew of the newest run has a task of this
-    name, None where that is not known.
+    name, None where that is not known. `origin`: "model", or "person" if `person` gave the answer.
     """
 
     workflow_id: str
@@ -187,6 +189,8 @@ class TaskState:
     started_at: datetime | None = None
     model: str | None = None
     in_crew: bool | None = None
+    origin: str | None = None
+    person: str | None = None
 
     def __repr__(self) -> str:
         return f"<TaskState {shortened(self.task_name)!r} of {shortened(self.workflow_id)!r}: {self.status}>"
@@ -211,10 +215,11 @@ class TaskHead:
     """A task by its name, as the store knows it: for explaining, never for serving.
 
     `record` is the one that the last run executed or reused, else the newest of that name, retired or not. `outcome`
-    is what that run did with it.
+    is what that run did with it. `person`: a person's answer to what that record answers, which may be served.
     """
 
     task_name: str
     record: Record | None = None
     outcome: Outcome | None = None
     failure: Failure | None = None
+    person: Record | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Problem", "PruneReport"]
+__all__ = ["Problem", "PruneReport", "counted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,18 @@ class PruneReport:
     dry_run: bool = False
 
     def __str__(self) -> str:
-        what = f"{_counted(self.records, 'record')}, {_counted(self.runs, 'run')} and {_counted(self.texts, 'text')}"
+        what = counted(self.records, self.runs, self.texts)
         if self.dry_run:
             return f"would delete {what}; nothing was deleted"
         return f"deleted {what}; {max(0, self.bytes_before - self.bytes_after):,} bytes were given back"
 
     def __repr__(self) -> str:
         return f"<PruneReport {self}>"
+
+
+def counted(records: int, runs: int, texts: int) -> str:
+    """Numbers of what goes together, in words."""
+    return f"{_counted(records, 'record')}, {_counted(runs, 'run')} and {_counted(texts, 'text')}"
 
 
 def _counted(number: int, noun: str) -> str:

@@ -53,6 +53,7 @@ def _note(run_id: str, workflow_id: str, decision: Any) -> TaskRun:
         decision.task_name,
         decision.position,
         Outcome.REUSED,
+        reasons=decision.reasons,
         input_hash=record.input_hash,
         record_id=record.record_id,
         tokens_saved=record.usage.total_tokens,

@@ -11,6 +11,7 @@ from crew_repo import adapter
 from crew_repo.explain import name_upstreams
 from crew_repo.hashing import Work
 from crew_repo.model import PLANNER, PLANNER_POSITION, Decision, Outcome, Reason, Record, TaskHead
+from crew_repo.runner.arrivals import Arrivals
 from crew_repo.runner.finding import believed, find_record
 from crew_repo.runner.ledger import Ledger
 from crew_repo.runner.options import RunOptions, utc_now
@@ -19,7 +20,7 @@ from crew_repo.runner.required_files import check_files
 from crew_repo.runner.ticket import Ticket
 from crew_repo.runner.tied_tasks import Handed, beside, handed_in
 from crew_repo.runner.unseen import warn_of_opaque
-from crew_repo.staleness import Arrivals, Current, current_state, settle
+from crew_repo.staleness import Current, current_state, settle
 from crew_repo.store import Store
 
 __all__ = ["Decider"]

@@ -89,6 +89,7 @@ class Ledger:
         log.info("run %s: task %s reused from run %s", self.run_id, ticket.name, record.run_id)
         note = replace(
             self.note_of(ticket.name, ticket.position, Outcome.REUSED),
+            reasons=ticket.decision.reasons,
             input_hash=record.input_hash,
             record_id=record.record_id,
             started_at=ticket.started_at,

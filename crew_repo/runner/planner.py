@@ -17,11 +17,12 @@ from crew_repo import adapter
 from crew_repo.declared_files import declared
 from crew_repo.explain import name_upstreams
 from crew_repo.model import PLANNER, PLANNER_POSITION, Decision, Plan, Reason, ReasonKind, Status, TaskHead
+from crew_repo.runner.arrivals import Arrivals
 from crew_repo.runner.finding import find_record
 from crew_repo.runner.options import RunOptions, utc_now
 from crew_repo.runner.required_files import check_files
 from crew_repo.runner.tied_tasks import Handed, handed_in, more_together
-from crew_repo.staleness import Arrivals, Current, counts_resolved, current_state, decide_unknown, settle
+from crew_repo.staleness import Current, counts_resolved, current_state, decide_unknown, settle
 from crew_repo.store import Store
 
 __all__ = ["Walk", "make_plan", "settled_walk"]

@@ -11,7 +11,7 @@ from typing import Any
 from crew_repo import adapter
 from crew_repo.errors import StoreError
 from crew_repo.hashing import FORMAT, output_hash
-from crew_repo.model import Failure, NewRecord, Outcome, Usage
+from crew_repo.model import PERSON, Failure, NewRecord, Outcome, Usage
 from crew_repo.runner.failures import failure_from, kept_elsewhere
 from crew_repo.runner.ledger import Ledger
 from crew_repo.runner.options import utc_now
@@ -31,7 +31,7 @@ class Recorder:
         self._used_tools: set[int] = set()
 
     def finished(self, ticket: Ticket, output: Any, seconds: float, usage: Usage) -> Any:
-        """Record a finished task; the output to go on with (another's, if it was fenced off)."""
+        """Record a finished task; the output to go on with (another's, if that came first)."""
         if adapter.uses_tools(ticket.current.definition):
             self._used_tools.add(ticket.position)
         log.info("run %s: task %s executed in %.1f s, %d tokens; saving", self._ledger.run_id, ticket.name, seconds,
@@ -42,7 +42,8 @@ class Recorder:
         )
         if new.not_restorable:
             log.warning("task %s is kept, and will not be served: %s", ticket.name, new.not_restorable)
-        if kept.output_hash != new.output_hash and kept.run_id != self._ledger.run_id:
+        theirs = kept.origin == PERSON or kept.run_id != self._ledger.run_id
+        if theirs and kept.output_hash != new.output_hash:
             return adapter.restore_output(kept.result, ticket.view.original, ticket.context)
         return output
 

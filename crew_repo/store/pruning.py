@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, select, tuple_, update
+from sqlalchemy import and_, bindparam, delete, func, select, tuple_, update
 
-from crew_repo.model import RunStatus
+from crew_repo.model import PERSON, Author, ChangeKind, RunStatus, counted
+from crew_repo.store.changes import add_entry
 from crew_repo.store.rows import NEWEST_NOTES, hashes_in
 from crew_repo.store.tables import LEASE, RECORD, RUN, TASK_RUN, TEXT
 from crew_repo.store.transaction import Transaction, chunks
@@ -40,6 +41,11 @@ _RUNS = select(RUN.c.run_id, RUN.c.workflow_id, RUN.c.status, RUN.c.started_at).
 _SHOWN = select(TASK_RUN.c.workflow_id, TASK_RUN.c.task_name, TASK_RUN.c.run_id, TASK_RUN.c.record_id).where(
     NEWEST_NOTES
 )
+_ANSWERED = (  # what is in force for what the tasks were asked last: a person's answer that no run has served yet
+    select(RECORD.c.record_id)
+    .join(TASK_RUN, and_(TASK_RUN.c.workflow_id == RECORD.c.workflow_id, TASK_RUN.c.input_hash == RECORD.c.input_hash))
+    .where(NEWEST_NOTES, RECORD.c.retired.is_(None), RECORD.c.origin == PERSON)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +57,18 @@ class Victims:
     texts: list[str]
     tasks: list[tuple[str, str]]
 
+    @property
+    def counted(self) -> str:
+        """How much that is."""
+        return counted(len(self.records), len(self.runs), len(self.texts))
+
 
 def find_victims(tx: Transaction, keep_last: int | None, older_than: timedelta | None) -> Victims:
     """Find what would be deleted. Writes nothing."""
     before = None if older_than is None else tx.now - older_than
     shown = tx.rows(_SHOWN).all()
     kept = set() if before is not None and keep_last is None else {row["record_id"] for row in shown}
+    kept |= set(tx.connection.scalars(_ANSWERED)) if kept else set()
     records = [record_id for record_id in _old_records(tx, keep_last, before) if record_id not in kept]
     gone = set(records)
     anchors = set(tx.connection.scalars(select(LEASE.c.run_id)))
@@ -70,8 +82,10 @@ def find_victims(tx: Transaction, keep_last: int | None, older_than: timedelta |
     return Victims(records, runs, _orphans(tx, gone), tasks)
 
 
-def delete_victims(tx: Transaction, victims: Victims) -> None:
-    """Delete it. A task whose present record goes has no state left."""
+def delete_victims(tx: Transaction, victims: Victims, author: Author) -> None:
+    """Delete it, with an entry if there is anything. A task whose present record goes has no state left."""
+    if victims.records or victims.runs or victims.texts:
+        add_entry(tx, ChangeKind.PRUNE, author, detail=victims.counted)
     of_task = tuple_(TASK_RUN.c.workflow_id, TASK_RUN.c.task_name)
     shown = update(TASK_RUN).where(TASK_RUN.c.cleared_at.is_(None))
     for tasks in chunks(victims.tasks):

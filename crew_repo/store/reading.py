@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
+
 from sqlalchemy import text
 
 from crew_repo.model import (
+    Change,
     Record,
     RunRecord,
     Scope,
     TaskHead,
     TaskState,
 )
-from crew_repo.store import records, runs
+from crew_repo.store import changes, records, runs
 from crew_repo.store.opened import OpenedState
 
 __all__ = ["ReadingStore"]
@@ -70,6 +72,11 @@ class ReadingStore(OpenedState):
         with self._reading() as tx:
             return runs.get_runs(tx, workflow_id=workflow_id, limit=limit)
 
+    def run_count(self, workflow_id: str | None = None) -> int:
+        """How many runs there were of a workflow, or of all; no run is loaded."""
+        with self._reading() as tx:
+            return runs.run_count(tx, workflow_id)
+
     def record(self, record_id: int) -> Record | None:
         """One record, retired or not, with the texts of its components."""
         with self._reading() as tx:
@@ -80,10 +87,20 @@ class ReadingStore(OpenedState):
         with self._reading() as tx:
             return records.history(tx, task_name, workflow_id)
 
-    def states(self, workflow_id: str | None = None) -> list[TaskState]:
+    def changes(
+        self, task_name: str | None = None, workflow_id: str | None = None, *, change_id: int | None = None,
+        limit: int | None = None,
+    ) -> list[Change]:  # fmt: skip
+        """The entries of what people changed, the newest first."""
+        with self._reading() as tx:
+            return changes.list_changes(
+                tx, change_id=change_id, task_name=task_name, workflow_id=workflow_id, limit=limit
+            )
+
+    def states(self, workflow_id: str | None = None, *, task_name: str | None = None) -> list[TaskState]:
         """The rows of `task_state`, in the order of the tasks."""
         with self._reading() as tx:
-            return runs.states(tx, workflow_id)
+            return runs.states(tx, workflow_id, task_name)
 
     def shown_record(self, task_name: str, workflow_id: str | None = None) -> Record | None:
         """The record that `task_state` shows of a task, with texts; without a workflow, the newest."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import bindparam, case, exists, func, or_, select, true, union, update
+from sqlalchemy import and_, bindparam, case, exists, func, literal_column, or_, select, union, update
 
-from crew_repo.model import Component, NewRecord, Record, Scope
+from crew_repo.model import PERSON, Component, NewRecord, Record, Scope
 from crew_repo.store.rows import NEWEST_NOTES, RECORD_COLUMNS, hashes_in, record_of, record_or_damaged, record_row
 from crew_repo.store.tables import INVALIDATION, RECORD, RUN, TASK_RUN, TEXT
 from crew_repo.store.transaction import Transaction, chunks
@@ -16,8 +16,10 @@ __all__ = [
     "add_record",
     "add_texts",
     "costs_elsewhere",
+    "given_by_people",
     "has_definition",
     "history",
+    "invalidate_again",
     "is_finished",
     "live_hashes",
     "live_record",
@@ -33,8 +35,16 @@ _LIVE = RECORD.c.retired.is_(None)
 _OF_WORKFLOW = RECORD.c.workflow_id == bindparam("w")
 _BY_INPUT = select(*RECORD_COLUMNS).where(_LIVE, RECORD.c.input_hash == bindparam("i"))
 _BY_INPUT_HERE = _BY_INPUT.where(_OF_WORKFLOW)
-_BY_INPUT_ANYWHERE = _BY_INPUT.order_by(RECORD.c.record_id.desc()).limit(1)
-_BY_INPUT_SINCE = _BY_INPUT_ANYWHERE.where(or_(_OF_WORKFLOW, RECORD.c.record_id > bindparam("since")))
+_BY_PERSON = RECORD.c.origin == literal_column(f"'{PERSON}'")  # as the partial index has it
+_PERSONS_FIRST = case((_BY_PERSON, 0), else_=1)  # what a person said is not overtaken by another workflow's run
+_BY_INPUT_ANYWHERE = _BY_INPUT.order_by(_PERSONS_FIRST, RECORD.c.record_id.desc()).limit(1)
+_OWN_FIRST = case((and_(_OF_WORKFLOW, _BY_PERSON), 0), (_BY_PERSON, 1), else_=2)
+_BY_INPUT_SINCE = (
+    _BY_INPUT.where(or_(_OF_WORKFLOW, RECORD.c.record_id > bindparam("since")))
+    .order_by(_OWN_FIRST, RECORD.c.record_id.desc())
+    .limit(1)
+)
+_GIVEN = select(*RECORD_COLUMNS).where(_OF_WORKFLOW, _BY_PERSON, _LIVE)
 _BY_IDS = select(*RECORD_COLUMNS).where(RECORD.c.record_id.in_(bindparam("ids", expanding=True)))
 _NEWEST = select(RECORD.c.task_name, func.max(RECORD.c.record_id)).where(_OF_WORKFLOW).group_by(RECORD.c.task_name)
 _TEXTS = select(TEXT.c.sha256, TEXT.c.body).where(TEXT.c.sha256.in_(bindparam("hashes", expanding=True)))
@@ -142,6 +152,11 @@ def newest_ids(tx: Transaction, workflow_id: str) -> dict[str, int]:
     return dict(tuple(row) for row in tx.execute(_NEWEST, {"w": workflow_id}))
 
 
+def given_by_people(tx: Transaction, workflow_id: str) -> dict[str, Record]:
+    """The answers of people that may be served, by input hash; without texts."""
+    return {row["input_hash"]: record_or_damaged(row) for row in tx.rows(_GIVEN, {"w": workflow_id})}
+
+
 def history(tx: Transaction, task_name: str, workflow_id: str | None) -> list[Record]:
     """Every record of a task, the newest first: by the order of their runs, of which deleted ones are the oldest."""
     of_run = RUN.c.run_id == RECORD.c.run_id
@@ -202,36 +217,43 @@ def written_before(tx: Transaction, new: NewRecord, fence: int) -> Record | None
     return None if found is None else records_by_id(tx, [found], texts=False, damaged=True)[found]
 
 
-def retire(tx: Transaction, task_names: Sequence[str], workflow_id: str | None) -> int:
-    """Retire what may be served of these tasks, by the name recorded or the name served under; how many that were.
+def retire(tx: Transaction, task_name: str, workflow_id: str | None) -> dict[str, list[int]]:
+    """Retire what may be served of a task, by the name recorded or the name served under; which, by workflow.
+
+    Each workflow that knows the task is in it.
 
     An answer belongs to the task that was executed or served with it last: of a task that was renamed, to its new
     name. One that belongs to a task with another name stays.
     """
-    _note_invalidated(tx, task_names, workflow_id)
-    named = _answers_of(task_names, workflow_id).subquery()
-    others = _belonging_to_others(task_names, workflow_id).subquery()
+    retired: dict[str, list[int]] = {here: [] for here in _note_invalidated(tx, task_name, workflow_id)}
+    named = _answers_of(task_name, workflow_id).subquery()
+    others = _belonging_to_others(task_name, workflow_id).subquery()
     theirs = exists().where(others.c.workflow_id == named.c.workflow_id, others.c.record_id == named.c.record_id)
-    ours = select(named.c.record_id).where(~theirs)
-    retired = {"retired": "invalidated", "retired_at": tx.now}
-    return int(tx.execute(update(RECORD).where(_LIVE, RECORD.c.record_id.in_(ours)).values(retired)).rowcount)
+    ours = select(RECORD.c.record_id, named.c.workflow_id).join(named, named.c.record_id == RECORD.c.record_id)
+    found = dict(tuple(row) for row in tx.execute(ours.where(_LIVE, ~theirs).with_for_update(of=RECORD)))
+    values = {"retired": "invalidated", "retired_at": tx.now}
+    for some in chunks(sorted(found)):
+        tx.execute(update(RECORD).where(_LIVE, RECORD.c.record_id.in_(some)).values(values))
+    for record_id, here in found.items():
+        retired.setdefault(here, []).append(record_id)
+    return retired
 
 
-def _answers_of(task_names: Sequence[str], workflow_id: str | None) -> Any:
-    """Workflow and record of what was recorded, served or is shown under these names; of other workflows' the last."""
+def _answers_of(task_name: str, workflow_id: str | None) -> Any:
+    """Workflow and record of what was recorded, served or is shown under a name; of other workflows' the last."""
     noted = select(TASK_RUN.c.workflow_id, TASK_RUN.c.record_id).where(
-        *_within_workflow(TASK_RUN, workflow_id), TASK_RUN.c.task_name.in_(task_names), TASK_RUN.c.cleared_at.is_(None)
+        *_within_workflow(TASK_RUN, workflow_id), TASK_RUN.c.task_name == task_name, TASK_RUN.c.cleared_at.is_(None)
     )
     own = exists().where(RECORD.c.record_id == TASK_RUN.c.record_id, RECORD.c.workflow_id == TASK_RUN.c.workflow_id)
     recorded = select(RECORD.c.workflow_id, RECORD.c.record_id).where(
-        *_within_workflow(RECORD, workflow_id), RECORD.c.task_name.in_(task_names)
+        *_within_workflow(RECORD, workflow_id), RECORD.c.task_name == task_name
     )
     return union(recorded, noted.where(or_(own, NEWEST_NOTES)))
 
 
-def _belonging_to_others(task_names: Sequence[str], workflow_id: str | None) -> Any:
+def _belonging_to_others(task_name: str, workflow_id: str | None) -> Any:
     """Workflow and record of what a task with another name was executed or served with last."""
-    named = case((TASK_RUN.c.task_name.in_(task_names), TASK_RUN.c.task_run_id), else_=0)
+    named = case((TASK_RUN.c.task_name == task_name, TASK_RUN.c.task_run_id), else_=0)
     return (
         select(TASK_RUN.c.workflow_id, TASK_RUN.c.record_id)
         .where(*_within_workflow(TASK_RUN, workflow_id), TASK_RUN.c.cleared_at.is_(None))
@@ -245,15 +267,19 @@ def _within_workflow(table: Any, workflow_id: str | None) -> list[Any]:
     return [] if workflow_id is None else [table.c.workflow_id == workflow_id]
 
 
-def _note_invalidated(tx: Transaction, task_names: Sequence[str], workflow_id: str | None) -> None:
-    """Note it for each workflow that knows the task."""
+def _note_invalidated(tx: Transaction, task_name: str, workflow_id: str | None) -> list[str]:
+    """Note it for each workflow that knows the task; these."""
     known = union(*(
-        select(table.c.workflow_id, table.c.task_name).where(
-            table.c.task_name.in_(task_names), table.c.workflow_id == workflow_id if workflow_id is not None else true()
-        )
+        select(table.c.workflow_id).where(table.c.task_name == task_name, *_within_workflow(table, workflow_id))
         for table in (RECORD, TASK_RUN)
     ))  # fmt: skip
+    workflows = sorted(tx.connection.scalars(known))
+    for here in workflows:
+        invalidate_again(tx, here, task_name)
+    return workflows
+
+
+def invalidate_again(tx: Transaction, workflow_id: str, task_name: str) -> None:
+    """Note that what others have recorded by now is not served as this task."""
     noted = {"record_id": tx.number(_NEWEST_OF_ALL, {}), "invalidated_at": tx.now}
-    tasks = sorted(tuple(row) for row in tx.execute(known))
-    if tasks:
-        tx.run(tx.inserts.invalidation, [{"workflow_id": here, "task_name": name, **noted} for here, name in tasks])
+    tx.run(tx.inserts.invalidation, {"workflow_id": workflow_id, "task_name": task_name, **noted})

@@ -68,7 +68,7 @@ _USAGE = ("total_tokens", "prompt_tokens", "completion_tokens", "cached_prompt_t
 _PLAIN = (
     "workflow_id", "crew_name", "task_name", "position", "run_id", "input_hash", "definition_hash", "context_hash",
     "occurrence", "output_hash", "started_at", "completed_at", "duration_seconds", "hash_format", "not_restorable",
-    "origin", "model",
+    "origin", "model", "person",
 )  # fmt: skip
 _WHOLE = ("position", "occurrence", "hash_format")
 _ERROR = ("error_type", "error_message", "error_traceback")
@@ -87,7 +87,7 @@ TASK_RUN_COLUMNS = _columns(TASK_RUN, (*_NOTE, "status", "reasons", *_USAGE, *_E
 RUN_COLUMNS = _columns(
     RUN,
     ("run_id", "workflow_id", "crew_name", "status", "started_at", "finished_at", "tokens_spent", "tokens_saved",
-     "seconds_saved", *_ERROR, "owner", "heartbeat_at", "lease_seconds"),
+     "seconds_saved", "ordinal", *_ERROR, "owner", "heartbeat_at", "lease_seconds"),
 )  # fmt: skip
 STATE_COLUMNS = _columns(TASK_STATE, TaskState.__slots__)
 NEWEST_NOTES = TASK_RUN.c.task_run_id.in_(
@@ -260,6 +260,7 @@ def _run_of(row: Mapping[str, Any], tasks: Sequence[TaskRun], status: RunStatus 
         seconds_saved=row["seconds_saved"],
         failure=failure_of(row),
         planner=next((task for task in tasks if task.task_name == PLANNER), None),
+        ordinal=row["ordinal"],
     )
 
 

@@ -23,8 +23,9 @@ from crew_repo.model import (
     TaskRun,
     TaskState,
 )
+from crew_repo.store.changes import later_answer
 from crew_repo.store.leases import COUNTED, give_up, gone_leases, interrupted_task, reap, run_is_gone
-from crew_repo.store.records import add_record, newest_ids, overtaken, records_by_id, written_before
+from crew_repo.store.records import add_record, given_by_people, newest_ids, overtaken, records_by_id, written_before
 from crew_repo.store.rows import (
     RUN_COLUMNS,
     STATE_COLUMNS,
@@ -40,10 +41,25 @@ from crew_repo.store.rows import (
 from crew_repo.store.tables import LEASE, RECORD, RUN, TASK_RUN, TASK_STATE
 from crew_repo.store.transaction import Transaction, chunks
 
-__all__ = ["finish_run", "get_runs", "heads", "save_failed", "save_finished", "start_run", "states", "task_names"]
+__all__ = [
+    "finish_run",
+    "get_runs",
+    "heads",
+    "run_count",
+    "save_failed",
+    "save_finished",
+    "start_run",
+    "states",
+    "task_names",
+]
 
 _NEXT_NUMBER = select(func.coalesce(func.max(RUN.c.number), 0) + 1).scalar_subquery()
-_INSERT_RUN = insert(RUN).values(number=_NEXT_NUMBER)
+_LATEST = RUN.alias("latest")
+_NEXT_ORDINAL = 1 + func.coalesce(
+    select(_LATEST.c.ordinal).where(_LATEST.c.workflow_id == bindparam("of_workflow"))
+    .order_by(_LATEST.c.number.desc()).limit(1).scalar_subquery(), 0
+)  # fmt: skip
+_INSERT_RUN = insert(RUN).values(number=_NEXT_NUMBER, ordinal=_NEXT_ORDINAL)
 _OF_RUN = select(*TASK_RUN_COLUMNS).where(TASK_RUN.c.run_id == bindparam("r"))
 _COUNT_OF_RUN = select(func.count()).where(TASK_RUN.c.run_id == bindparam("r"))
 _OF_RUNS = select(*TASK_RUN_COLUMNS).where(TASK_RUN.c.run_id.in_(bindparam("runs", expanding=True)))
@@ -78,7 +94,8 @@ def start_run(
     tx.dialect.lock_work(tx.connection, "reap")
     reap(tx, None)
     row = run_row(run_id, workflow_id, crew_name, started_at, owner, facts, names)
-    tx.execute(_INSERT_RUN, row | {"heartbeat_at": tx.lease_now, "lease_seconds": tx.lease_seconds})
+    row |= {"heartbeat_at": tx.lease_now, "lease_seconds": tx.lease_seconds, "of_workflow": workflow_id}
+    tx.execute(_INSERT_RUN, row)
 
 
 def save_finished(
@@ -86,14 +103,15 @@ def save_finished(
 ) -> Record:
     """Keep a finished task, and notes, the last of them on it.
 
-    Who was overtaken keeps it as superseded, and goes on with the other's record. What is here already, since it was
-    not known whether it had been written, is the answer.
+    Who was overtaken, be it by a person, keeps it as superseded, and goes on with the other's record. What is here
+    already, since it was not known whether it had been written, is the answer.
     """
     tx.dialect.lock_work(tx.connection, new.input_hash)  # of any workflow, since `claim` may look at all of them
     ours = lease is None or give_up(tx, lease)
     if not ours and lease is not None and (written := written_before(tx, new, lease.fence)) is not None:
         return written
     theirs = None if ours or lease is None else overtaken(tx, new, lease.fence)
+    theirs = theirs or later_answer(tx, new)
     fence = None if lease is None else lease.fence
     record = add_record(tx, new, fence=fence, retired=None if theirs is None else "superseded")
     answer = theirs or record
@@ -160,6 +178,14 @@ def proven_by(tx: Transaction, run_id: str) -> datetime | None:
     return found
 
 
+def run_count(tx: Transaction, workflow_id: str | None) -> int:
+    """How many runs there were, also such as were deleted before the newest of their workflow."""
+    newest = select(func.max(RUN.c.number)).group_by(RUN.c.workflow_id)
+    if workflow_id is not None:
+        newest = newest.where(RUN.c.workflow_id == workflow_id)
+    return int(tx.connection.scalar(select(func.sum(RUN.c.ordinal)).where(RUN.c.number.in_(newest))) or 0)
+
+
 def heads(tx: Transaction, workflow_id: str, *, texts: bool) -> dict[str, TaskHead]:
     """Per task name what is known of it: the record of its last run, else its newest one, and how that run went."""
     newest = newest_ids(tx, workflow_id)
@@ -167,10 +193,12 @@ def heads(tx: Transaction, workflow_id: str, *, texts: bool) -> dict[str, TaskHe
     lost = {lease["task_name"] for lease in gone_leases(tx, workflow_id)}
     last = {name: row["record_id"] for name, row in shown.items() if row["record_id"] is not None}
     records = records_by_id(tx, {*newest.values(), *last.values()}, texts=texts, damaged=True)
+    given = given_by_people(tx, workflow_id)
     found = {}
     for name in [*newest, *(name for name in {**shown, **dict.fromkeys(lost)} if name not in newest)]:
         record = records.get(last.get(name, 0)) or records.get(newest.get(name, 0))
-        found[name] = _head(name, record, shown.get(name), interrupted=name in lost)
+        head = _head(name, record, shown.get(name), interrupted=name in lost)
+        found[name] = replace(head, person=given.get(record.input_hash) if record is not None else None)
     return found
 
 
@@ -182,11 +210,13 @@ def _head(name: str, record: Record | None, shown: Mapping[str, Any] | None, *, 
     return TaskHead(name, record, Outcome(shown["status"]), failure_of(shown))
 
 
-def states(tx: Transaction, workflow_id: str | None) -> list[TaskState]:
+def states(tx: Transaction, workflow_id: str | None, task_name: str | None = None) -> list[TaskState]:
     """The rows of `task_state`, in the order of the tasks."""
     wanted = select(*STATE_COLUMNS).order_by(TASK_STATE.c.workflow_id, TASK_STATE.c.position, TASK_STATE.c.task_name)
     if workflow_id is not None:
         wanted = wanted.where(TASK_STATE.c.workflow_id == workflow_id)
+    if task_name is not None:
+        wanted = wanted.where(TASK_STATE.c.task_name == task_name)
     found = [state_of(row) for row in tx.rows(wanted)]
     held = {} if all(state.status not in _UNDER_WAY for state in found) else _held(tx, workflow_id)
     return [_as_known_here(state, held.get((state.run_id, state.position))) for state in found]

@@ -7,6 +7,7 @@
 |         |       | `invalidation`; SQLite has its version in a table too, which a dump keeps   |
 | 3       | 0.1.0 | the table `run` is `run_entry`, and `run` a view; `run_entry.task_names`;   |
 |         |       | `record.model`                                                              |
+| 4       | 0.1.0 | `change`: what people changed; `record.person`; `run_entry.ordinal`         |
 """
 
 from __future__ import annotations

@@ -15,13 +15,14 @@ from sqlmodel import Field, SQLModel
 
 from crew_repo.store.columns import Identity, PlainText, UtcText
 
-__all__ = ["INVALIDATION", "LEASE", "METADATA", "RECORD", "RUN", "TASK_RUN", "TASK_STATE", "TEXT"]
+__all__ = ["CHANGE", "INVALIDATION", "LEASE", "METADATA", "RECORD", "RUN", "TASK_RUN", "TASK_STATE", "TEXT"]
 
 METADATA = MetaData()
 _VIEWS = MetaData()
 _LIVE = sql_text("retired IS NULL")
 _SHOWN = sql_text("cleared_at IS NULL")
 _RUNNING = sql_text("status = 'running'")
+_BY_PERSON = sql_text("origin = 'person'")
 
 
 class _Base(SQLModel, registry=registry(metadata=METADATA)):
@@ -60,7 +61,8 @@ class Run(_Base, table=True):
     """One run of a crew, as it wrote itself down. `status` is running, completed, failed or interrupted.
 
     The view `run` says of a run that was killed that it is interrupted. `number`: runs in the order in which they
-    began, which no clock can disturb. `task_names`: the tasks of the crew, as a JSON array.
+    began, which no clock can disturb. `task_names`: the tasks of the crew, as a JSON array. `ordinal`: the runs of its
+    workflow from 1 on; that of a run that was deleted is not given again while there is a newer one.
     """
 
     __tablename__ = "run_entry"
@@ -93,16 +95,21 @@ class Run(_Base, table=True):
     facts: str = _text(default="{}")
     number: int = Field(sa_type=cast(Any, Identity))
     task_names: str | None = _text()
+    ordinal: int = Field(sa_type=cast(Any, Identity))
 
 
 class Record(_Base, table=True):
-    """One finished task. A record with `retired` NULL may be served; of those there is one per input hash."""
+    """One finished task. A record with `retired` NULL may be served; of those there is one per input hash.
+
+    `origin` is model or person; `person` says who gave the answer, if a person did.
+    """
 
     __tablename__ = "record"
     __table_args__ = (
         Index("record_live", "input_hash", "workflow_id", unique=True, sqlite_where=_LIVE, postgresql_where=_LIVE),
         Index("record_by_task", "workflow_id", "task_name", "record_id"),
         Index("record_by_definition", "definition_hash", "workflow_id", sqlite_where=_LIVE, postgresql_where=_LIVE),
+        Index("record_by_person", "workflow_id", sqlite_where=_BY_PERSON, postgresql_where=_BY_PERSON),
         {"sqlite_autoincrement": True},
     )
 
@@ -145,6 +152,7 @@ class Record(_Base, table=True):
     explanations: str = _text()
     reading: str | None = _text()
     model: str | None = _text()
+    person: str | None = _text()
 
 
 class Text(_Base, table=True):
@@ -226,6 +234,37 @@ class Invalidation(_Base, table=True):
     invalidated_at: datetime = _time()
 
 
+class Change(_Base, table=True):
+    """A change that a person made: who, when, why, and which record was in force before and after. Never altered.
+
+    `kind` is override, mark complete, invalidate, prune, undo or redo. `records`: what was taken out of force, as a
+    JSON array of record numbers. `undoes`: the entry that this one takes back, or does again.
+    """
+
+    __tablename__ = "change"
+    __table_args__ = (
+        Index("change_by_task", "workflow_id", "task_name"),
+        Index("change_undone", "undoes"),
+        {"sqlite_autoincrement": True},
+    )
+
+    change_id: int | None = _serial()
+    workflow_id: str | None = _text()
+    task_name: str | None = _text()
+    kind: str = _text()
+    changed_at: datetime = _time()
+    changed_by: str = _text()
+    reason: str | None = _text()
+    input_hash: str | None = _text()
+    record_before: int | None = Field(default=None, sa_type=cast(Any, Identity))
+    record_after: int | None = Field(default=None, sa_type=cast(Any, Identity))
+    hash_before: str | None = _text()
+    hash_after: str | None = _text()
+    records: str = _text(default="[]")
+    undoes: int | None = Field(default=None, sa_type=cast(Any, Identity))
+    detail: str | None = _text()
+
+
 class TaskState(_View, table=True):
     """The view `task_state`: the current state of each task of each workflow. See views.py."""
 
@@ -251,6 +290,8 @@ class TaskState(_View, table=True):
     output_json: str | None = _text()
     description: str | None = _text()
     inputs: str | None = _text()
+    origin: str | None = _text()
+    person: str | None = _text()
 
 
 def _table(model: type[SQLModel]) -> Table:
@@ -263,4 +304,5 @@ TEXT = _table(Text)
 TASK_RUN = _table(TaskRun)
 LEASE = _table(Lease)
 INVALIDATION = _table(Invalidation)
+CHANGE = _table(Change)
 TASK_STATE = _table(TaskState)

@@ -1,9 +1,10 @@
 """Export and import: JSON lines, each one row, so that a state can move between SQLite and PostgreSQL.
 
-The first line names the format; then come texts, runs, records, what runs did with tasks, and what was invalidated.
+The first line names the format; then come texts, runs, records, what runs did with tasks, what was invalidated, and
+what people changed.
 An import takes over all or nothing, and each thing once: importing the same export again changes nothing. A record that
 does not give its hashes is refused by name. Where both sides have a record that may be served for the same input, the
-one here stays.
+one here stays, but a person's takes the place of a model's.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ from typing import Any
 from sqlalchemy import Table, bindparam, func, insert, select, tuple_, update
 
 from crew_repo.errors import CrewRepoError, ImportFormatError
-from crew_repo.model import RunStatus
+from crew_repo.model import PERSON, ChangeKind, RunStatus
 from crew_repo.store.columns import UtcText, utc_text, utc_time
 from crew_repo.store.leases import interrupt
 from crew_repo.store.rows import record_of
-from crew_repo.store.tables import INVALIDATION, RECORD, RUN, TASK_RUN, TEXT
+from crew_repo.store.tables import CHANGE, INVALIDATION, RECORD, RUN, TASK_RUN, TEXT
 from crew_repo.store.transaction import Transaction, chunks
 from crew_repo.store.verifying import altered_texts, what_is_wrong
 
 __all__ = ["HEADER", "TABLES", "Export", "export_lines", "import_export"]
 
 HEADER = json.dumps({"crew_repo_export": 1})
-TABLES = (TEXT, RUN, RECORD, TASK_RUN, INVALIDATION)
+TABLES = (TEXT, RUN, RECORD, TASK_RUN, INVALIDATION, CHANGE)
 _PAGE = 200
 _SHOWN_NAMES = 10
 _IDENTITY = ("workflow_id", "run_id", "task_name", "input_hash", "completed_at", "output_hash")
@@ -55,7 +56,7 @@ class Export:
         name = next(iter(parsed), None) if isinstance(parsed, dict) else None
         table = next((table for table in TABLES if _label(table) == name), None)
         if table is None or not isinstance(parsed[name], dict):
-            what = "is no text, run, record or task_run, nor an invalidation"
+            what = "is no text, run, record or task_run, nor an invalidation or a change"
             raise ImportFormatError(f"Line {number} of the export {what}")
         row = _row(number, table, parsed[name])
         self._refused += [f"line {number}, {_name(table, row)}: {what}" for what in _wrong(table, row)]
@@ -92,6 +93,7 @@ def import_export(tx: Transaction, export: Export) -> int:
     for some in chunks(notes):
         tx.execute(tx.inserts.task_run_if_new, some)
     _add_invalidations(tx, export.rows["invalidation"], numbers)
+    _add_changes(tx, export.rows["change"], numbers)
     running = [run_id for run_id, row in new_runs.items() if row["status"] == str(RunStatus.RUNNING)]
     interrupt(tx, running)  # a run does not go on in another database
     return added
@@ -101,16 +103,19 @@ def _add_records(tx: Transaction, rows: list[dict[str, Any]]) -> tuple[dict[int,
     """The number here of each record there, and how many are new."""
     identity = [RECORD.c[name] for name in _IDENTITY]
     known = {tuple(row[:-1]): row[-1] for row in tx.execute(select(*identity, RECORD.c.record_id))}
-    live = {tuple(row) for row in tx.execute(_LIVE)}
+    live = {tuple(row[:2]): row[2] for row in tx.execute(_LIVE)}
     numbers, added = {}, 0
     for row in rows:
         key, work = tuple(row[name] for name in _IDENTITY), (row["workflow_id"], row["input_hash"])
         if key not in known:
+            if row["retired"] is None and row["origin"] == PERSON and live.get(work, PERSON) != PERSON:
+                tx.execute(_SUPERSEDE, {"w": work[0], "h": work[1], "at": tx.now})
+                del live[work]
             retired = row["retired"] or ("superseded" if work in live else None)
             known[key] = _insert(tx, row, retired)
             added += 1
             if retired is None:
-                live.add(work)
+                live[work] = row["origin"]
         numbers[row["record_id"]] = known[key]
     return numbers, added
 
@@ -125,7 +130,29 @@ def _add_invalidations(tx: Transaction, rows: list[dict[str, Any]], numbers: Map
 
 
 _INVALIDATIONS = select(INVALIDATION.c.workflow_id, INVALIDATION.c.task_name, INVALIDATION.c.record_id)
-_LIVE = select(RECORD.c.workflow_id, RECORD.c.input_hash).where(RECORD.c.retired.is_(None))
+_LIVE = select(RECORD.c.workflow_id, RECORD.c.input_hash, RECORD.c.origin).where(RECORD.c.retired.is_(None))
+_SUPERSEDE = (
+    update(RECORD)
+    .where(RECORD.c.workflow_id == bindparam("w"), RECORD.c.input_hash == bindparam("h"), RECORD.c.retired.is_(None))
+    .values(retired="superseded", retired_at=bindparam("at"))
+)
+_DEED = ("changed_at", "changed_by", "kind", "workflow_id", "task_name", "hash_before", "hash_after")
+_DEEDS = select(*(CHANGE.c[name] for name in _DEED), CHANGE.c.change_id)
+
+
+def _add_changes(tx: Transaction, rows: list[dict[str, Any]], numbers: Mapping[int, int]) -> None:
+    """Entries under the numbers that their records and other entries have here."""
+    here = {tuple(row[:-1]): row[-1] for row in tx.execute(_DEEDS)}
+    entries: dict[int | None, int] = {}
+    for row in rows:
+        key = tuple(row[name] for name in _DEED)
+        if key not in here:
+            new = {name: value for name, value in row.items() if name != "change_id"}
+            new.update({name: numbers.get(row[name]) for name in ("record_before", "record_after")})
+            new["records"] = json.dumps([numbers[each] for each in json.loads(row["records"]) if each in numbers])
+            new["undoes"] = entries.get(row["undoes"])
+            here[key] = int(tx.execute(insert(CHANGE), new).inserted_primary_key[0])
+        entries[row["change_id"]] = here[key]
 
 
 def _insert(tx: Transaction, row: dict[str, Any], retired: str | None) -> int:
@@ -152,11 +179,13 @@ def _add_runs(tx: Transaction, new: list[dict[str, Any]]) -> set[str]:
         return set()
     order = _in_one_order(ours, new, tx.now)
     free = (tx.number(_HIGHEST, {}) or 0) + len(order) + 1  # no number is given twice, not even for a moment
-    for runs in chunks([{**row, "number": free + at} for at, row in enumerate(new)]):
+    for runs in chunks([{**row, "number": free + at, "ordinal": 0} for at, row in enumerate(new)]):
         tx.execute(insert(RUN), runs)
     placed = {row["run_id"]: at for at, row in enumerate(order, 1)}
     for step in (free + len(new), 0):
         tx.execute(_PLACE, [{"r": run_id, "n": step + at} for run_id, at in placed.items()])
+    for workflows in chunks(sorted({row["workflow_id"] for row in new})):
+        tx.execute(_RANKED.where(RUN.c.workflow_id.in_(workflows)))
     newest = {row["workflow_id"]: placed[row["run_id"]] for row in sorted(ours, key=lambda row: placed[row["run_id"]])}
     return {row["run_id"] for row in new if placed[row["run_id"]] > newest.get(row["workflow_id"], 0)}
 
@@ -174,6 +203,10 @@ def _in_one_order(ours: list[dict[str, Any]], theirs: list[dict[str, Any]], now:
 
 
 _NUMBER = RUN.c.number
+_NUMBERS = (RUN.c.number, RUN.c.ordinal)
+_EARLIER = RUN.alias("earlier")
+_RANK = select(func.count()).where(_EARLIER.c.workflow_id == RUN.c.workflow_id, _EARLIER.c.number <= RUN.c.number)
+_RANKED = update(RUN).values(ordinal=_RANK.correlate(RUN).scalar_subquery())
 _HIGHEST = select(func.max(RUN.c.number))
 _PLACE = update(RUN).where(RUN.c.run_id == bindparam("r")).values(number=bindparam("n"))
 
@@ -185,7 +218,7 @@ def _label(table: Table) -> str:
 
 def _members(table: Table) -> list[str]:
     """The columns that are exported; the order of runs is that of their lines."""
-    return [column.name for column in table.columns if column is not RUN.c.number]
+    return [column.name for column in table.columns if not any(column is each for each in _NUMBERS)]
 
 
 def _row(number: int, table: Table, members: Mapping[str, Any]) -> dict[str, Any]:
@@ -207,8 +240,17 @@ def _wrong(table: Table, row: dict[str, Any]) -> Iterator[str]:
             yield from what_is_wrong(record_of(row))
         elif table is TEXT and altered_texts({row["sha256"]: row["body"]}):
             yield "it does not give its hash"
-    except (CrewRepoError, TypeError, AttributeError) as error:
+        elif table is CHANGE:
+            _check_change(row)
+    except (CrewRepoError, TypeError, ValueError, AttributeError) as error:
         yield f"it cannot be read ({error})"
+
+
+def _check_change(row: Mapping[str, Any]) -> None:
+    """Raise ValueError or TypeError for an entry that no version has written."""
+    ChangeKind(row["kind"])
+    if any(type(each) is not int for each in json.loads(row["records"])):
+        raise TypeError("its records are no numbers")
 
 
 def _name(table: Table, row: Mapping[str, Any]) -> str:

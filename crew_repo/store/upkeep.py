@@ -7,11 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from crew_repo.errors import StoreError
-from crew_repo.model import (
-    Problem,
-    PruneReport,
-)
-from crew_repo.store import pruning, records, transfer, verifying
+from crew_repo.model import Author, Change, ChangeKind, NewRecord, Problem, PruneReport
+from crew_repo.store import changes, pruning, transfer, verifying
 from crew_repo.store.opened import OpenedState
 
 __all__ = ["KeptStore"]
@@ -20,10 +17,29 @@ __all__ = ["KeptStore"]
 class KeptStore(OpenedState):
     """Retires, checks, deletes and moves what is stored."""
 
-    def invalidate(self, task_names: Mapping[str | None, Sequence[str]]) -> int:
+    def invalidate(self, task_names: Mapping[str | None, Sequence[str]], author: Author | None = None) -> int:
         """Retire what may be served of these tasks, by workflow (None: in all); the number of records."""
         with self._writing(durable=True, ends=True) as tx:
-            return sum(records.retire(tx, names, workflow_id) for workflow_id, names in task_names.items())
+            asked = task_names.items()
+            return sum(changes.invalidate(tx, names, here, author or Author()) for here, names in asked)
+
+    def give(
+        self, new: NewRecord, kind: ChangeKind, author: Author, *, instead_of: int | None, shown: int | None
+    ) -> Change:
+        """Put a person's answer in force; the entry. ConflictError if another than `instead_of` is in force by now."""
+        with self._writing(durable=True, begins=True, ends=True) as tx:
+            entry = changes.give(tx, new, kind, author, instead_of=instead_of, shown=shown)
+            return changes.list_changes(tx, change_id=entry)[0]
+
+    def undo(self, change_id: int, author: Author) -> Change:
+        """Take a change by a person back; the entry. ConflictError if it is no longer in force."""
+        with self._writing(durable=True, ends=True) as tx:
+            return changes.list_changes(tx, change_id=changes.undo(tx, change_id, author))[0]
+
+    def redo(self, change_id: int, author: Author) -> Change:
+        """Make a change again that was undone; the entry. ConflictError if another answer is in force by now."""
+        with self._writing(durable=True, ends=True) as tx:
+            return changes.list_changes(tx, change_id=changes.redo(tx, change_id, author))[0]
 
     def verify(self) -> list[Problem]:
         """Everything whose stored parts do not give its hash again; empty if all is as it was written."""
@@ -40,11 +56,13 @@ class KeptStore(OpenedState):
                 for component in record.components
                 if component.sha256 in altered
             ]
-        return problems
+        with self._reading() as tx:
+            return problems + list(verifying.change_problems(tx))
 
     def prune(
-        self, *, keep_last: int | None = None, older_than: timedelta | None = None, dry_run: bool = False
-    ) -> PruneReport:
+        self, *, keep_last: int | None = None, older_than: timedelta | None = None, dry_run: bool = False,
+        author: Author | None = None,
+    ) -> PruneReport:  # fmt: skip
         """Delete old records, runs and texts, and give the space back; see `crew_repo.store.pruning` for which.
 
         A dry run says what would go, and writes nothing; its `bytes_after` is that of now.
@@ -56,7 +74,7 @@ class KeptStore(OpenedState):
             before = tx.dialect.bytes_used(tx.connection)
             victims = pruning.find_victims(tx, keep_last, older_than)
             if not dry_run:
-                pruning.delete_victims(tx, victims)
+                pruning.delete_victims(tx, victims, author or Author())
         after = before if dry_run else self._compact()
         return PruneReport(len(victims.records), len(victims.runs), len(victims.texts), before, after, dry_run)
 

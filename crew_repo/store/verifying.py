@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import and_, bindparam, or_, select
 
 from crew_repo.errors import StoreError
 from crew_repo.hashing import FORMAT, definition_hash, gives, input_hash, output_hash
-from crew_repo.model import Component, NewRecord, Problem
+from crew_repo.model import PERSON, ChangeKind, Component, NewRecord, Problem
 from crew_repo.store.rows import RECORD_COLUMNS, record_of
-from crew_repo.store.tables import RECORD, TEXT
+from crew_repo.store.tables import CHANGE, RECORD, TEXT
 from crew_repo.store.transaction import Transaction
 
-__all__ = ["altered_texts", "record_page", "text_page", "what_is_wrong"]
+__all__ = ["altered_texts", "change_problems", "record_page", "text_page", "what_is_wrong"]
 
 _PAGE = 200
 _RECORDS = select(*RECORD_COLUMNS).where(RECORD.c.record_id > bindparam("a")).order_by(RECORD.c.record_id).limit(_PAGE)
+_GAVE = (str(ChangeKind.OVERRIDE), str(ChangeKind.MARK_COMPLETE))
+_GIVEN = (
+    select(RECORD.c.record_id, RECORD.c.workflow_id, RECORD.c.task_name, RECORD.c.origin, RECORD.c.person,
+           RECORD.c.output_hash, CHANGE.c.change_id, CHANGE.c.hash_after, CHANGE.c.changed_by)
+    .join(CHANGE, and_(CHANGE.c.record_after == RECORD.c.record_id, CHANGE.c.kind.in_(_GAVE)), isouter=True)
+    .where(or_(RECORD.c.origin == PERSON, CHANGE.c.change_id.is_not(None)))
+    .order_by(RECORD.c.record_id)
+)  # fmt: skip
 _TEXTS = select(TEXT).where(TEXT.c.sha256 > bindparam("a")).order_by(TEXT.c.sha256).limit(_PAGE)
 
 
@@ -47,6 +55,18 @@ def record_page(tx: Transaction, after: int) -> tuple[list[Problem], list[tuple[
         readable.append((row["record_id"], record))
         problems += [_problem(row, what) for what in what_is_wrong(record)]
     return problems, readable, rows[-1]["record_id"] if len(rows) == _PAGE else None
+
+
+def change_problems(tx: Transaction) -> Iterator[Problem]:
+    """Answers of people and their entries that do not fit each other."""
+    for row in tx.rows(_GIVEN):
+        number = row["change_id"]
+        if number is None:
+            yield _problem(row, "it says that a person gave it, and no entry of the table change does")
+        elif row["origin"] != PERSON:
+            yield _problem(row, f"change {number} says that a person gave it, and it does not")
+        elif (row["output_hash"], row["person"]) != (row["hash_after"], row["changed_by"]):
+            yield _problem(row, f"it is not the answer that change {number} says was given, or not by whom")
 
 
 def text_page(tx: Transaction, after: str) -> tuple[dict[str, str], str | None]:

@@ -29,9 +29,10 @@ __all__ = ["create_views", "drop_views"]
 
 _NO_EDIT = (
     "task_state shows what was recorded, and cannot be edited: an answer that was changed by hand is not served. "
-    "To make a task run again, delete its row"
+    "To make a task run again, delete its row. To have another answer served, StateRepository.override gives one"
 )
 _NO_INSERT = "task_state shows what was recorded, and takes no rows: StateRepository.run makes them"
+_NO_CHANGE = "change is what people did, and is only added to: StateRepository.undo takes a change back, by an entry"
 _NO_STATUS = (
     "the status and the sums of a run are worked out when they are read, and cannot be edited; to take a run out of "
     "the list, delete its row"
@@ -39,7 +40,7 @@ _NO_STATUS = (
 
 _PLAIN = (
     "run_id", "workflow_id", "crew_name", "started_at", "finished_at", "host", "pid", "owner", "heartbeat_at",
-    "lease_seconds", "error_type", "error_message", "error_traceback", "facts", "number", "task_names",
+    "lease_seconds", "error_type", "error_message", "error_traceback", "facts", "number", "task_names", "ordinal",
 )  # fmt: skip
 _SUMS = {  # of a run that has not written its own yet
     **{
@@ -53,7 +54,7 @@ _SUMS = {  # of a run that has not written its own yet
 _RUN_COLUMNS = (
     "run_id", "workflow_id", "crew_name", "status", "started_at", "finished_at", "host", "pid", "owner",
     "heartbeat_at", "lease_seconds", "executed", "reused", "failed", "tokens_spent", "tokens_saved", "seconds_saved",
-    "error_type", "error_message", "error_traceback", "facts", "number", "task_names",
+    "error_type", "error_message", "error_traceback", "facts", "number", "task_names", "ordinal",
 )  # fmt: skip
 
 
@@ -134,7 +135,8 @@ SELECT workflow_id, task_name,
  GROUP BY workflow_id, task_name"""
 
 # While a task is executed again, its last answer is shown on; of one that was interrupted none is, as of a failed one.
-# What a killed one has spent is not known.
+# What a killed one has spent is not known. A person's answer to what a task was asked last is its answer from then on,
+# before any run has served it; one that was taken back no longer is.
 _TASK_STATE = """
 SELECT named.workflow_id AS workflow_id,
        COALESCE(run.crew_name, record.crew_name) AS crew_name,
@@ -142,8 +144,9 @@ SELECT named.workflow_id AS workflow_id,
        COALESCE(doing.position, shown.position) AS position,
        CASE WHEN held.lost = 1 THEN 'interrupted'
             WHEN held.lost = 0 THEN 'running'
+            WHEN live.record_id IS NOT NULL THEN 'completed'
             WHEN shown.status NOT IN ('executed', 'reused') THEN shown.status
-            WHEN record.retired IN ('invalidated', 'deleted') THEN 'invalidated'
+            WHEN record.retired IN ('invalidated', 'deleted', 'undone') THEN 'invalidated'
             ELSE 'completed' END AS status,
        record.output AS output,
        COALESCE(record.input_hash, SUBSTR(doing.input_hash, 1, 64), shown.input_hash) AS input_hash,
@@ -154,7 +157,7 @@ SELECT named.workflow_id AS workflow_id,
        CASE WHEN held.lost IS NOT NULL OR record.record_id IS NOT NULL THEN record.total_tokens
             WHEN shown.status = 'interrupted' AND shown.duration_seconds IS NULL THEN NULL
             ELSE shown.total_tokens END AS total_tokens,
-       CASE WHEN held.lost IS NULL AND shown.error_type IS NOT NULL
+       CASE WHEN held.lost IS NULL AND live.record_id IS NULL AND shown.error_type IS NOT NULL
             THEN shown.error_type || ': ' || COALESCE(shown.error_message, '') END AS error,
        COALESCE(doing.run_id, shown.run_id) AS run_id,
        record.record_id AS record_id,
@@ -166,12 +169,19 @@ SELECT named.workflow_id AS workflow_id,
                       THEN 1 ELSE 0 END END AS in_crew,
        COALESCE(record.pydantic_json, record.json_dict) AS output_json,
        record.description AS description,
-       asked.inputs AS inputs
+       asked.inputs AS inputs,
+       record.origin AS origin,
+       record.person AS person
   FROM known_task AS named
   LEFT JOIN task_run AS shown ON shown.task_run_id = named.task_run_id
   LEFT JOIN task_lease AS held ON held.workflow_id = named.workflow_id AND held.task_name = named.task_name
   LEFT JOIN lease AS doing ON doing.fence = held.fence
-  LEFT JOIN record ON record.record_id = shown.record_id AND COALESCE(held.lost, 0) = 0
+  LEFT JOIN record AS noted ON noted.record_id = shown.record_id
+  LEFT JOIN record AS live
+         ON live.input_hash = shown.input_hash AND live.workflow_id = named.workflow_id AND live.retired IS NULL
+        AND CASE WHEN shown.status IN ('executed', 'reused') THEN live.origin = 'person' OR noted.retired = 'undone'
+                 ELSE live.origin = 'person' AND live.completed_at > COALESCE(shown.finished_at, '') END
+  LEFT JOIN record ON record.record_id = COALESCE(live.record_id, shown.record_id) AND COALESCE(held.lost, 0) = 0
   LEFT JOIN record_inputs AS asked ON asked.record_id = record.record_id
   LEFT JOIN run_entry AS run ON run.run_id = COALESCE(doing.run_id, shown.run_id)"""
 
@@ -229,6 +239,7 @@ def _sqlite() -> list[str]:
         _sqlite_trigger("task_state", "delete", _clear(_SQLITE_NOW)),
         _sqlite_trigger("task_state", "update", f"SELECT RAISE(ABORT, '{_NO_EDIT}');"),
         _sqlite_trigger("task_state", "insert", f"SELECT RAISE(ABORT, '{_NO_INSERT}');"),
+        *(_SQLITE_APPEND_ONLY.format(what=what) for what in ("UPDATE", "DELETE")),
         _sqlite_trigger("run", "delete", "DELETE FROM run_entry WHERE run_id = OLD.run_id;"),
         _sqlite_trigger(
             "run",
@@ -237,6 +248,11 @@ def _sqlite() -> list[str]:
     UPDATE run_entry SET {values} WHERE run_id = OLD.run_id;""",
         ),
     ]
+
+
+_SQLITE_APPEND_ONLY = (
+    "CREATE TRIGGER change_{what} BEFORE {what} ON change BEGIN\n" + f"    SELECT RAISE(ABORT, '{_NO_CHANGE}'); END"
+)
 
 
 def _sqlite_trigger(view: str, what: str, body: str) -> str:
@@ -251,6 +267,10 @@ def _postgresql() -> list[str]:
         *_pg_trigger("delete", f"{_clear(_PG_NOW)} RETURN OLD;"),
         *_pg_trigger("update", f"RAISE EXCEPTION '{_NO_EDIT}';"),
         *_pg_trigger("insert", f"RAISE EXCEPTION '{_NO_INSERT}';"),
+        f"""CREATE FUNCTION change_refused() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    RAISE EXCEPTION '{_NO_CHANGE}'; END $$""",
+        """CREATE TRIGGER change_refused BEFORE UPDATE OR DELETE ON change
+    FOR EACH ROW EXECUTE FUNCTION change_refused()""",
     ]
 
 
@@ -268,11 +288,16 @@ def create_views(dialect_name: str) -> list[str]:
 
 
 def drop_views(dialect_name: str, there: Collection[str]) -> list[str]:
-    """The statements that drop those views that are there; the triggers go with them.
+    """The statements that drop those views that are there; the triggers go with them, and those of the table `change`.
 
     Before version 3, `run` is a table.
     """
     made = ("task_state", "run", "task_lease", "known_task", *reversed(_SQLITE_PARTS))
     views = [f"DROP VIEW {name}" for name in made if name in there]
-    functions = ("task_state_delete()", "task_state_update()", "task_state_insert()", "crew_repo_json(text, text)")
-    return views + ([] if dialect_name == "sqlite" else [f"DROP FUNCTION IF EXISTS {name}" for name in functions])
+    if dialect_name == "sqlite":
+        return views + [f"DROP TRIGGER IF EXISTS change_{what}" for what in ("UPDATE", "DELETE")]
+    functions = (
+        "task_state_delete()", "task_state_update()", "task_state_insert()", "change_refused() CASCADE",
+        "crew_repo_json(text, text)",
+    )  # fmt: skip
+    return views + [f"DROP FUNCTION IF EXISTS {name}" for name in functions]

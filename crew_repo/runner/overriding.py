@@ -1,0 +1,203 @@
+"""A person's answer in place of the model's, and taking such changes back.
+
+The answer is recorded under the input hash of the one that it corrects, and so is served for exactly that: when the
+inputs of the task change, another record is looked for. The tasks that read its text are stale by what they read.
+"""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+from dataclasses import replace
+
+from crew_repo.errors import ConflictError, InputError, UnknownTaskError
+from crew_repo.explain import readers, with_downstream
+from crew_repo.hashing import FORMAT, definition_hash, input_hash, output_hash
+from crew_repo.model import PERSON, Author, Change, ChangeKind, NewRecord, Record, StoredResult, TaskState, Usage
+from crew_repo.runner.options import nearest, utc_now
+from crew_repo.runner.typed_answers import answered
+from crew_repo.secrets import masked
+from crew_repo.store import Store
+
+__all__ = ["author_of", "override", "redo", "undo"]
+
+_LONGEST_NAME, _LONGEST_REASON = 200, 10_000
+
+
+def author_of(by: object, reason: object) -> Author:
+    """Who makes a change, by default who is logged in, and why. What looks like a key is masked in both."""
+    named = _login() if by is None else _said("by", by, "who makes this change", _LONGEST_NAME)
+    why = None if reason is None else _said("reason", reason, "why, in a sentence", _LONGEST_REASON)
+    return Author(named, why)
+
+
+def override(
+    store: Store, task_name: str, output: object, workflow_id: str | None, author: Author, *, instead_of: object,
+    dry_run: bool,
+) -> Change:  # fmt: skip
+    """Record a person's answer to what a task was asked last, unless it is a dry run; what that changes."""
+    state = _shown_state(store, task_name, workflow_id)
+    looked_at = _number_of(instead_of)
+    if looked_at not in (None, state.record_id):
+        raise ConflictError(
+            f"Task {task_name!r} of workflow {state.workflow_id!r} has another answer than record {looked_at} by now: "
+            f"record {state.record_id}. Look at it (get_output, changes), and decide anew"
+        )
+    before = _usable(store, state)
+    new = _person_record(store, state, before, answered(before, output), author)
+    if dry_run:
+        return _with_effect(store, _intended(new, before, author))
+    in_force = store.find_record(new.input_hash, new.workflow_id)
+    live = in_force.record_id if in_force is not None else None
+    return _with_effect(
+        store, store.give(new, ChangeKind.OVERRIDE, author, instead_of=live, shown=before.record_id)
+    )
+
+
+def undo(store: Store, change: object, author: Author) -> Change:
+    """Take a change back; what that changes."""
+    return _swapped(store, store.undo, change, author)
+
+
+def redo(store: Store, change: object, author: Author) -> Change:
+    """Make a change again; what that changes."""
+    return _swapped(store, store.redo, change, author)
+
+
+def _swapped(store: Store, swap: Callable[[int, Author], Change], change: object, author: Author) -> Change:
+    number = change.change_id if isinstance(change, Change) else change
+    if type(number) is not int:
+        raise InputError(f"change is {change!r}; give an entry that was made, as changes() lists them, or its number")
+    return _with_effect(store, swap(number, author))
+
+
+def _shown_state(store: Store, task_name: str, workflow_id: str | None) -> TaskState:
+    """The state of the one task that is meant, which has an answer."""
+    found = store.states(workflow_id, task_name=task_name)
+    if not found:
+        raise _unknown(store, task_name, workflow_id)
+    if len(found) > 1:
+        several = nearest(task_name, (state.workflow_id for state in found))
+        raise InputError(f"Task {task_name!r} is in {len(found)} workflows; pass workflow_id, one of: {several}")
+    (state,) = found
+    if state.status == "running":
+        raise InputError(
+            f"Task {task_name!r} of workflow {state.workflow_id!r} is being executed by run {state.run_id}; "
+            "correct its answer when that has ended"
+        )
+    if state.record_id is None:
+        raise InputError(
+            f"Task {task_name!r} of workflow {state.workflow_id!r} has no answer that could be corrected: "
+            f"it is {state.status}. Run it first"
+        )
+    return state
+
+
+def _unknown(store: Store, task_name: str, workflow_id: str | None) -> InputError:
+    workflows = store.workflow_ids()
+    if workflow_id is not None and workflow_id not in workflows:
+        near = nearest(workflow_id, workflows)
+        return InputError(f"There is no workflow {workflow_id!r} in {store.display_url}. There are: {near}.")
+    near = nearest(task_name, store.task_names(workflow_id))
+    return UnknownTaskError(f"There is no task {task_name!r} in {store.display_url}. There are: {near}.")
+
+
+def _usable(store: Store, state: TaskState) -> Record:
+    """The record that is shown, if a person's answer could be found by what it was asked."""
+    record = store.record(state.record_id or 0)
+    if record is None:
+        raise InputError(f"The answer of task {state.task_name!r} was deleted just now; run it again")
+    if record.hash_format != FORMAT:
+        raise InputError(
+            f"The answer of task {record.task_name!r} has hash format {record.hash_format}, and this version looks for "
+            f"{FORMAT}: run it once, and correct what it says then"
+        )
+    defined = definition_hash(record.components)
+    if (defined, input_hash(defined, record.context_hash, record.occurrence)) != (
+        record.definition_hash, record.input_hash
+    ):  # fmt: skip
+        raise InputError(
+            f"Record {record.record_id} of task {record.task_name!r} was damaged, so nobody knows what it answers; "
+            "verify() says how. Run the task again"
+        )
+    return record
+
+
+def _person_record(
+    store: Store, state: TaskState, before: Record, result: StoredResult, author: Author
+) -> NewRecord:
+    """A record of what was asked before; it belongs to the newest run, after which the person has spoken."""
+    runs, moment = store.list_runs(state.workflow_id, 1), utc_now()
+    members = {name: getattr(before, name) for name in NewRecord.__slots__}
+    members.update(
+        workflow_id=state.workflow_id,
+        task_name=state.task_name,
+        position=state.position,
+        run_id=runs[0].run_id if runs else before.run_id,
+        result=result,
+        output_hash=output_hash(result),
+        started_at=moment,
+        completed_at=moment,
+        duration_seconds=0.0,
+        usage=Usage(),
+        not_restorable=None,
+        origin=PERSON,
+        model=None,
+        person=author.by,
+    )
+    return NewRecord(**members)
+
+
+def _intended(new: NewRecord, before: Record, author: Author) -> Change:
+    return Change(
+        kind=ChangeKind.OVERRIDE,
+        changed_at=new.completed_at,
+        by=author.by,
+        reason=author.reason,
+        workflow_id=new.workflow_id,
+        task_name=new.task_name,
+        input_hash=new.input_hash,
+        record_before=before.record_id,
+        before=before.result.raw,
+        after=new.result.raw,
+    )
+
+
+def _with_effect(store: Store, change: Change) -> Change:
+    """The change with the tasks that will run by it, as far as no answer to the new text is stored already."""
+    name, workflow_id = change.task_name, change.workflow_id
+    if name is None or workflow_id is None or change.before == change.after:
+        return change
+    left = {state.task_name for state in store.states(workflow_id) if state.in_crew is False}
+    heads = {each: head for each, head in store.heads(workflow_id).items() if each not in left}
+    own = [] if change.after is not None else [name]
+    direct = [*own, *readers(name, heads)]
+    below = [each for each in with_downstream([name], heads) if each != name and each not in direct]
+    records = [head.record for each in (*direct, *below) if (head := heads.get(each)) is not None]
+    tokens = sum(record.usage.total_tokens for record in records if record is not None)
+    return replace(change, would_run=tuple(direct), may_run=tuple(below), tokens=tokens)
+
+
+def _number_of(looked_at: object) -> int | None:
+    """The number of a record, given as such, or as what has one."""
+    found = getattr(looked_at, "record", looked_at)
+    number = found.record_id if isinstance(found, Record) else found
+    if number is not None and type(number) is not int:
+        raise InputError(f"instead_of is {looked_at!r}; give what get_output returned, a record, or its number")
+    return number
+
+
+def _said(name: str, given: object, wanted: str, longest: int) -> str:
+    if not isinstance(given, str) or not given.strip():
+        raise InputError(f"{name} is {given!r}; give a text: {wanted}")
+    if len(given) > longest:
+        raise InputError(f"{name} has {len(given):,} characters; give at most {longest:,}")
+    return masked(given.strip())
+
+
+def _login() -> str:
+    """The name of who is logged in; in a container there may be none."""
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):
+        return "unknown"
