@@ -1,4 +1,4 @@
-"""The numbering of equal tasks: the second that is asked the same has a record of its own. Plans and runs number alike."""
+"""The numbering of equal tasks: the second that is asked the same has a record of its own, in plans and in runs."""
 
 from __future__ import annotations
 
