@@ -47,7 +47,7 @@ def resolve_url(target: str | os.PathLike[str] | None) -> str:
     chosen = _from_environment() if target is None else target
     chosen = os.fspath(chosen) if isinstance(chosen, os.PathLike) else chosen
     if not isinstance(chosen, str) or not chosen or "\0" in chosen:
-        raise StoreOpenError(f"The target of a StateRepository is {target!r}; give the path of a file, or a SQLAlchemy URL")
+        raise StoreOpenError(f"The target of a StateRepository is {target!r}; give a file's path, or a SQLAlchemy URL")
     if _MEMORY.match(chosen):
         raise StoreOpenError("A database in memory is lost when the process ends; give the path of a file")
     if "://" in chosen:
@@ -86,7 +86,7 @@ def checked_name(task_name: object) -> str:
 def _from_environment() -> str:
     """The variable's value, else that of a `.env` file, else the default. A path in a `.env` is relative to that file.
 
-    `load_dotenv` copies a `.env` into the environment. So if a `.env` file has the same value, it counts as that file's.
+    `load_dotenv` copies a `.env` into the environment. So a value that a `.env` file has too counts as that file's.
     """
     given, files = os.environ.get(URL_VARIABLE), _dotenv_files()
     for file, said in files.items():
