@@ -319,7 +319,7 @@ def _altered(current: Current, record: Record, _: datetime) -> Reason | None:
 
 def _altered_record(record: Record) -> Reason:
     """An edited answer is never served: who wants it back has to restore it."""
-    remedy = "it was edited or damaged; to have it served, put back what was there"
+    remedy = "it was edited or damaged; to have it reused, put back what was there"
     return Reason(ReasonKind.ALTERED, detail=f"record {record.record_id} does not match its hash: {remedy}")
 
 
@@ -382,7 +382,7 @@ def _why_never(head: TaskHead | None) -> Reason:
     if outcome is Outcome.FAILED and head is not None and head.failure is not None:
         return Reason(ReasonKind.FAILED, detail=str(head.failure))
     if outcome is Outcome.INTERRUPTED:
-        return Reason(ReasonKind.INTERRUPTED, detail="its process went away")
+        return Reason(ReasonKind.INTERRUPTED, detail="its process ended")
     return Reason(ReasonKind.NEVER_RAN)
 
 

@@ -27,7 +27,19 @@ class Status(TextEnum):
 
 
 class ReasonKind(TextEnum):
-    """Why a task is not fresh."""
+    """The kind of a reason why a task is not fresh.
+
+    - NEVER_RAN, FAILED, INTERRUPTED: it never ran to its end.
+    - CHANGED, ADDED, REMOVED: a part of it, such as `agent.llm.model`, is not what it was.
+    - UPSTREAM: a task whose answer it reads is not fresh itself.
+    - INVALIDATED: you said so, or deleted the answer. ALTERED: the stored answer was edited, or is damaged.
+    - FORCED: `force=` names it. ALWAYS, EXPIRED: its policy says so.
+    - NOT_HASHABLE: a part of it cannot be compared with what it was. AT_RUN_TIME: only a run can know it.
+    - NOT_RESTORABLE: the stored answer no longer fits the output class of the task.
+    - HASH_FORMAT: another version of crew_repo stored it, and compared in another way.
+    - CONDITION: the condition of a conditional task says no, so CrewAI skips it.
+    - HANDED_ON: it shares values in memory with a task that runs, so both run.
+    """
 
     NEVER_RAN = "never ran"
     FAILED = "failed"

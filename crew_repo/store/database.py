@@ -104,7 +104,7 @@ class Database:
         with self._entered(), self._errors():
             engine = self._engine_for_reading()
             if engine is _empty():
-                raise StoreError(f"{self.dialect.place} has nothing to copy yet; it is made by the first run")
+                raise StoreError(f"{self.dialect.place} has nothing to copy yet; run a crew first")
             self.dialect.copy(engine, target)
 
     def close(self) -> None:

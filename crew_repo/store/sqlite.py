@@ -41,7 +41,7 @@ _MESSAGES = (
     ("unable to open", StoreOpenError, "cannot be opened; look at the permissions of the file and its folder"),
     ("foreign key", RunGoneError, "does not have the run that this belongs to: the file was deleted, replaced or "
      "pruned while the run went on; run again"),
-    ("no such", StoreError, "lacks a table or column of this version; it was changed by hand or is damaged"),
+    ("no such", StoreError, "lacks a table or column, since it was changed by hand or is damaged; restore a copy"),
     ("utf-8", StoreError, "has text that is no UTF-8; it is damaged: restore a copy, or delete the row"),
 )  # fmt: skip
 
@@ -268,6 +268,6 @@ def _dumped_version(connection: Connection, tables: set[str]) -> int:
         return 1
     version = connection.exec_driver_sql(f"SELECT version FROM {VERSION_TABLE}").scalar()  # noqa: S608
     if version is None:
-        raise StoreOpenError("The state file has tables of crew_repo and no rows, as from a dump of the schema alone; "
+        raise StoreOpenError("The state file has tables of crew_repo and no rows, like a dump of the schema alone; "
                              "give another path, or restore all of it")  # fmt: skip
     return int(version)
