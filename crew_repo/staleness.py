@@ -1,4 +1,4 @@
-"""The one rule: is this record still the answer? Pure functions, used by `plan()` and at every boundary of a run.
+"""The one rule: may this stored answer be reused? `plan()` and `run()` both use these pure functions.
 
 `decide` returns a Decision with reasons, never a bare yes or no. A record is served only if all of this holds: it
 was found by the very input hash that the task has now, it may be served (not invalidated, deleted, superseded), its

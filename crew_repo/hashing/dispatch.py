@@ -1,4 +1,4 @@
-"""Which handler encodes a value: by its type, by its type's name (so that nothing is imported), by registration."""
+"""Finding the handler that encodes a value: by its type, its type's name (so that nothing is imported), or as registered."""
 
 from __future__ import annotations
 

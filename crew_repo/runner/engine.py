@@ -1,4 +1,4 @@
-"""The engine below the face: one store, its heartbeat, and every way to run one crew against them.
+"""The engine below StateRepository: one store, and every way to run one crew with it.
 
 `request` checks what was asked for, before any model is called. `run` and `arun` take a request to its result; `item`
 and `aitem` do so for an entry of a batch. This module imports crewai only when a crew is at hand.

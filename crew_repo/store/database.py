@@ -1,4 +1,4 @@
-"""One open state file or database: its transactions, and what goes wrong with them."""
+"""One open state file or database: its transactions, and the errors that they may raise."""
 
 from __future__ import annotations
 

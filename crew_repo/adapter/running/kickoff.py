@@ -1,4 +1,4 @@
-"""Kicking a crew off, and leaving it afterwards as it was meant to be found by the next run."""
+"""Kicking a crew off: arguments are checked before, and the crew is made ready for the next run afterwards."""
 
 from __future__ import annotations
 
