@@ -1,4 +1,4 @@
-"""Deciding about each task of a run: all that the model would get is hashed, and the record with that hash looked up."""
+"""Deciding about each task of a run: what the model would get is hashed, and the record with that hash found."""
 
 from __future__ import annotations
 
