@@ -1,4 +1,4 @@
-"""Finding the handler that encodes a value: by its type, by its type's name, or as registered. No library is imported."""
+"""Finding the handler that encodes a value: by its type, its type's name, or as registered. No library is imported."""
 
 from __future__ import annotations
 
