@@ -1,4 +1,4 @@
-"""Make for crews: run a CrewAI crew so that only what changed is executed, and nothing finished is lost.
+"""Make for crews: runs a CrewAI crew so that only tasks that a change affects are executed, and no answer is lost.
 
     from crew_repo import StateRepository
 

@@ -1,4 +1,4 @@
-"""Canonical JSON and the sealing of pre-images: the only place that hashes them."""
+"""Canonical JSON: one text for equal data. Every hash of crew_repo is made here, from such a text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files that a policy declares: `~`, folders and patterns are expanded, and each file gets a name of its own.
+"""The files that `TaskPolicy(files=...)` declares: `~`, folders and patterns are expanded, and each file gets a name.
 
 A path is looked up from the working folder. A folder stands for all files in it. In a pattern, `*`, `?` and `[...]`
 match within one name and `**` any number of folders; names that begin with a dot are matched only by a pattern that

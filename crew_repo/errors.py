@@ -1,7 +1,7 @@
-"""Every error that crew_repo raises; each names the thing that is wrong and the remedy.
+"""Every error that crew_repo raises. Its message says what is wrong, and what to do.
 
 CrewRepoError
-|-- InputError                  what was passed in cannot be used; nothing was run
+|-- InputError                  an argument that cannot be used; nothing was run
 |   |-- NotACrewError           (also a TypeError)
 |   |-- UnknownTaskError        a task name that the crew or the file does not have
 |   |-- UnknownRunError         a run ID that the file does not have
@@ -9,20 +9,20 @@ CrewRepoError
 |   |-- ConflictError           somebody else's change came first; nothing was changed
 |   |-- MissingInputError       a template variable that the inputs lack
 |   |-- BadInputValueError      an input that CrewAI cannot put into a prompt (also a TypeError)
-|   |-- CheckpointError         from_checkpoint, which runs a different crew object
-|   |-- AttachError             one crew, two repositories; or one crew, two runs at once
-|   |-- RunningLoopError        run() where an event loop runs (a notebook): await arun() there
-|   `-- PolicyError             a TaskPolicy that contradicts itself or names no task
-|-- StoreError                  the state file or database
-|   |-- StoreOpenError          it cannot be opened: a folder, no permission, no SQLite file, a copy without its tables
+|   |-- CheckpointError         from_checkpoint was passed, which does not go together with a repository
+|   |-- AttachError             one crew for two repositories, or for two runs at once
+|   |-- RunningLoopError        run() was called where an event loop runs (a notebook): await arun() there
+|   `-- PolicyError             a TaskPolicy with a wrong value, or for a task that the crew does not have
+|-- StoreError                  the state file or database could not be used
+|   |-- StoreOpenError          it cannot be opened: it is a folder, or no SQLite file, or there is no permission
 |   |-- NewerSchemaError        it was written by a newer crew_repo
-|   |-- StoreBusyError          another process held the write lock for too long
+|   |-- StoreBusyError          another process was writing for too long
 |   |-- StoreFullError          no space was left to save what was finished
-|   |-- RunGoneError            the run that this belongs to was deleted from it meanwhile
-|   |-- ForkedConnectionError   a parent's connection used in a forked child
-|   `-- ImportFormatError       what import_json was given is not an export
+|   |-- RunGoneError            the run was deleted from it while it went on
+|   |-- ForkedConnectionError   a process was forked, and its copy used what belongs to the parent
+|   `-- ImportFormatError       import_json was given something that is no export
 |-- UnsupportedCrewAIError      the installed CrewAI is too old, too new, or not there (also an ImportError)
-`-- UnhashableError             something that cannot be hashed where that was demanded
+`-- UnhashableError             a value that you asked a hash of cannot be hashed
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ __all__ = [
 
 
 class CrewRepoError(Exception):
-    """The base of every error that this package raises of its own accord."""
+    """The base of every error of this package. Errors of your crew are raised as they are."""
 
 
 class InputError(CrewRepoError, ValueError):
@@ -63,15 +63,15 @@ class InputError(CrewRepoError, ValueError):
 
 
 class UnsupportedCrewAIError(CrewRepoError, ImportError):
-    """The installed CrewAI is older than this package knows, newer, or lacks a name that it needs."""
+    """CrewAI is not installed, too old, too new, or lacks a name that this package needs."""
 
 
 class RunningLoopError(InputError, RuntimeError):
-    """A synchronous run was asked for where an event loop is running, which CrewAI refuses in the middle of a task."""
+    """A synchronous run was started where an event loop runs, as in a notebook. Use the async method there."""
 
 
 class NotACrewError(InputError, TypeError):
-    """Something else was passed where a `crewai.Crew` is needed."""
+    """A `crewai.Crew` is needed, and something else was passed."""
 
 
 class UnknownTaskError(InputError, KeyError):
@@ -108,19 +108,19 @@ class BadInputValueError(InputError, TypeError):
 
 
 class CheckpointError(InputError):
-    """`from_checkpoint` runs a different crew object, which no repository has seen."""
+    """`from_checkpoint` cannot be used with a repository: CrewAI then runs a crew object of its own."""
 
 
 class AttachError(InputError):
-    """A crew was to be attached to two repositories, or run twice at the same time."""
+    """A crew can be attached to one repository only, and run once at a time."""
 
 
 class PolicyError(InputError):
-    """A `TaskPolicy` that contradicts itself, or that is given for no task of the crew."""
+    """A `TaskPolicy` with a value that makes no sense, or for a task that the crew does not have."""
 
 
 class StoreError(CrewRepoError):
-    """The state file or database could not do what was asked of it."""
+    """The state file or database could not be read or written."""
 
 
 class StoreOpenError(StoreError):
@@ -132,24 +132,24 @@ class NewerSchemaError(StoreOpenError):
 
 
 class StoreBusyError(StoreError):
-    """Another process held the write lock for longer than the busy timeout."""
+    """Another process was writing for longer than `busy_timeout_seconds`."""
 
 
 class StoreFullError(StoreError):
-    """No space was left to save a record; what had been saved before is intact."""
+    """No space was left to save something. All that was saved before is intact."""
 
 
 class RunGoneError(StoreError):
-    """The run that something belongs to was deleted while it went on; a finished task is kept all the same."""
+    """The run was deleted from the state while it went on. Its finished tasks are kept all the same."""
 
 
 class ForkedConnectionError(StoreError):
-    """A connection that belongs to the parent process was used in a forked child."""
+    """A process was forked, and its copy used a connection or thread of the parent. Start it with spawn."""
 
 
 class ImportFormatError(StoreError, ValueError):
-    """The text that was to be imported is not an export of crew_repo."""
+    """The text that was to be imported is no export of crew_repo."""
 
 
 class UnhashableError(CrewRepoError, TypeError):
-    """A value that cannot be hashed, where the caller demanded a hash."""
+    """A value cannot be hashed, and a hash was asked for."""

@@ -1,4 +1,4 @@
-"""Explaining: the difference between two definitions of a task, and the tasks downstream of one. Pure functions."""
+"""Explaining why a task runs: the difference between its parts now and before; also, which tasks read its answer."""
 
 from __future__ import annotations
 

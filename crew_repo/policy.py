@@ -1,4 +1,4 @@
-"""Policies: when the record of a task expires, what of it does not count, which files it reads."""
+"""Policies: how long the answer of a task is good, which of its parts do not count, which files it reads."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ __all__ = ["Policies", "TaskPolicy", "merge_policies"]
 
 @dataclass(frozen=True, slots=True)
 class TaskPolicy:
-    """How to treat one task, by its name; `"*"` stands for every task that has no policy of its own.
+    """Rules for one task: what crew_repo cannot see from the crew. None of it changes a prompt.
 
-    CrewAI's planner is `"(planner)"` here; without a policy of its own that of `"*"` is its too.
+    Policies are given by task name: `policies={"search": TaskPolicy(always=True)}`. The name `"*"` stands for every
+    task that has no policy of its own. The name `"(planner)"` stands for CrewAI's planner.
 
-    - `max_age`: a record older than this is stale (a live web search).
-    - `always`: execute in every run.
-    - `ignore`: paths of components that do not count, with what is in them, such as `"agent.backstory"`, or patterns
-      of paths, such as `"tool:*.source"`.
-      A part that cannot be hashed may be ignored too; its path is in the warning.
-    - `salt`: any text; a new one makes the record stale (a model that was retrained under its old name).
-    - `files`: files that a tool reads by itself; their content counts. Also folders (all files in them), patterns
-      (`"terms/*.txt"`, `"**/*.md"`) and `"~/terms.pdf"`, looked up from the working folder. A file that appears, goes
-      or changes makes the task stale; one that changes while the task is executed keeps its record from being served.
-      `()` says that its tools read none.
-    - `missing_files`: what to do where one of them matches nothing as a run begins. `"error"` raises PolicyError,
-      unless it is the `output_file` of a task before; `"allow"` counts it as missing.
-    - `memory`: what CrewAI's memory recalls is state that no hash covers. `"ignore"` serves the record all the
-      same, `"always"` executes a task that has a memory in every run.
+    - `max_age`: reuse an answer only for so long, as for a live web search.
+    - `always`: execute the task in every run.
+    - `ignore`: parts of the task that do not count, by the names that plans and warnings give them, such as
+      `"agent.backstory"`. Patterns work too: `"tool:*.source"`.
+    - `salt`: any text. Change it to make the task run again, as after a model was retrained under its old name.
+    - `files`: files that a tool reads by itself. The task runs again if one of them changes, appears or goes. Folders
+      (all files in them), patterns (`"terms/*.txt"`, `"**/*.md"`) and `"~/terms.pdf"` work too. They are looked up from
+      the working folder. If a file changes while the task is executed, the answer is kept, but not reused. `()` says
+      that the tools read no files.
+    - `missing_files`: what to do if one of `files` is not there as a run begins. `"error"` raises PolicyError, unless
+      it is the `output_file` of an earlier task. `"allow"` goes on; the file's absence counts.
+    - `memory`: crew_repo cannot see what CrewAI's memory recalls. `"ignore"` reuses the answer all the same. `"always"`
+      executes a task with a memory in every run.
     - `dates`: whether the date that `inject_date` puts into the prompt counts (`"daily"`) or not (`"ignore"`).
-    - `human_input`: whether a task that asks a person is asked again: `"reuse"` the answer, or ask `"always"`.
+    - `human_input`: what to do with a task that asks a person. `"reuse"` reuses the answer. `"always"` asks again.
     """
 
     max_age: timedelta | None = None
@@ -68,16 +68,16 @@ class TaskPolicy:
         return tuple(fspath(path) for path in self.files or ())
 
     def ignores(self, path: str) -> bool:
-        """Whether a component of this path does not count.
+        """Whether the part of a task at this path does not count.
 
-        A path as it stands in a reason names that part and what is in it, brackets and all; fnmatch would read
-        `[0]` as a set of characters.
+        A path that is copied from a reason names that part and all inside it. It is compared as a text first, since
+        fnmatch would read `[0]` as a set of characters.
         """
         return any(_is_at_or_in(path, pattern) or fnmatchcase(path, pattern) for pattern in self.ignore)
 
 
 def _paths(given: Any) -> tuple[str | PathLike[str], ...]:
-    """The paths, or PolicyError for what is none."""
+    """The paths as given. Raises PolicyError for anything that is no path."""
     try:
         paths = (given,) if isinstance(given, (str, bytes, PathLike)) else tuple(given)
     except TypeError:
@@ -107,7 +107,7 @@ class Policies:
         return self.by_name.get(task_name) or self.by_name.get("*") or DEFAULT
 
     def any_ignores(self, path: str) -> bool:
-        """Whether the policy of any task leaves out a component of this path."""
+        """Whether the policy of any task leaves out the part at this path."""
         return any(policy.ignores(path) for policy in self.by_name.values())
 
     def names(self) -> set[str]:
@@ -116,7 +116,7 @@ class Policies:
 
 
 def merge_policies(*layers: Mapping[str, TaskPolicy] | None) -> Policies:
-    """Later layers win, task by task (the run's policies over the repository's)."""
+    """Put policies together. The later ones win, task by task: those of a run over those of the repository."""
     merged: dict[str, TaskPolicy] = {}
     for layer in layers:
         if layer is not None and not isinstance(layer, Mapping):

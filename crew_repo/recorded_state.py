@@ -1,4 +1,4 @@
-"""A recorded state: asking what was done, and keeping what is stored in order. No crew is needed for any of it."""
+"""The recorded state: what was done, and how to keep it in order. Nothing here needs a crew."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["RecordedState", "StoredOutput"]
 
 
 class StoredOutput(str):
-    """A stored output: the raw text itself, with `record` for everything that is kept of it."""
+    """The output of a task as a text. Its `record` has all that is stored with it."""
 
     __slots__ = ("record",)
     record: Record
@@ -31,7 +31,7 @@ class StoredOutput(str):
 
     @property
     def json_dict(self) -> Any:
-        """The JSON output of a task with `output_json`, with dates and decimals as JSON has them; else None."""
+        """The JSON output of a task with `output_json`, else None. Dates and decimals are as JSON has them."""
         import json
 
         stored = json.loads(self.record.result.json_dict_json or "null")
@@ -41,7 +41,7 @@ class StoredOutput(str):
 
     @property
     def pydantic_json(self) -> str | None:
-        """The pydantic output as JSON text; the class itself is the crew's, and is rebuilt only in a run."""
+        """The pydantic output as JSON text, or None. Only a run of the crew makes an object of your class from it."""
         return self.record.result.pydantic_json
 
 
@@ -52,7 +52,7 @@ class RecordedState:
     _store: Store
 
     def get_output(self, task_name: str, workflow_id: str | None = None) -> StoredOutput | None:
-        """The present output of a task, or None if there is none. Without a workflow: the newest of any."""
+        """The present output of a task, or None. Without a workflow_id: the newest of all workflows."""
         record = self._store.shown_record(checked_name(task_name), checked_workflow(workflow_id))
         if record is None:
             self._engine.hinting.about_names(task_name, workflow_id)
@@ -62,27 +62,27 @@ class RecordedState:
         return output
 
     def history(self, task_name: str, workflow_id: str | None = None) -> list[Record]:
-        """Every record of a task, newest first, also those that are no longer served."""
+        """Every record of a task, newest first. Records that are no longer reused are among them."""
         found = self._store.history(checked_name(task_name), checked_workflow(workflow_id))
         if not found:
             self._engine.hinting.about_names(task_name, workflow_id)
         return Listing(found)
 
     def runs(self, workflow_id: str | None = None, *, limit: int | None = None) -> list[RunRecord]:
-        """The runs, newest first. A run whose process was killed is "interrupted"."""
+        """The runs, newest first. A run whose process was killed has the status "interrupted"."""
         found = self._store.list_runs(checked_workflow(workflow_id), limit)
         if not found:
             self._engine.hinting.about_names(None, workflow_id)
         return Listing(found)
 
     def show(self, run_id: str) -> RunRecord:
-        """One run with all its tasks. Raises UnknownRunError if there is none of that ID."""
+        """One run with all its tasks. Raises UnknownRunError if no run has that ID."""
         from crew_repo.runner.options import found_run
 
         return found_run(run_id, self._store)
 
     def tasks(self, workflow_id: str | None = None) -> list[TaskState]:
-        """The present state of every task: the rows of `task_state`, but for the planner's, which is no task."""
+        """The present state of every task, as in the table `task_state`, without CrewAI's planner."""
         states = self._store.states(checked_workflow(workflow_id))
         return Listing(state for state in states if state.task_name != PLANNER)
 
@@ -95,12 +95,12 @@ class RecordedState:
         by: str | None = None,
         reason: str | None = None,
     ) -> int:
-        """Retire the records of a task, so that it executes in the next run; how many were retired.
+        """Make the next run execute a task: its records are kept, but no longer reused. Returns how many these were.
 
-        `downstream` retires those of the tasks after it too, as far as they read it. Without a workflow: in all.
-        Where workflows share their records, it executes here next even if others have an equal one. `by` and `reason`
-        say who does it and why, in an entry of `changes()` for each task, which can be undone.
-        Raises UnknownTaskError with the names that are stored.
+        `downstream=True` does so also for the tasks that read its answer. Without a workflow_id it is done in every
+        workflow. The task then executes even if another workflow shares a record that answers it. `by` and `reason` say
+        who does it and why. Each task gets an entry in `changes()`, which can be undone.
+        Raises UnknownTaskError, which lists the names that are stored.
         """
         from crew_repo.explain import with_downstream
         from crew_repo.runner.options import check_names, names_in
@@ -182,7 +182,7 @@ class RecordedState:
         return self._store.run_count(checked_workflow(workflow_id))
 
     def verify(self) -> list[Problem]:
-        """Every record whose stored parts do not give its hashes again. Empty: all is as it was written."""
+        """Find damaged records: they are no longer what was written. An empty list says that all is well."""
         return self._store.verify()
 
     def prune(
@@ -194,12 +194,12 @@ class RecordedState:
         by: str | None = None,
         reason: str | None = None,
     ) -> PruneReport:
-        """Delete old records and what only they need, and give the space back; what was, or would be, deleted.
+        """Delete old records and free their space. Returns what was deleted, or would be.
 
         - `keep_last`: how many records to keep per task and workflow.
-        - `older_than`: delete only what is older.
-        - `dry_run`: only say what would be deleted. Without any argument nothing is deleted either;
-          `prune(dry_run=False)` deletes the records that may not be served any more.
+        - `older_than`: delete only records that were not used for so long. A task that has none left runs again.
+        - `dry_run`: only say what would be deleted. Without any argument nothing is deleted either.
+          `prune(dry_run=False)` deletes the records that are no longer reused.
         - `by`, `reason`: who does it and why, for the entry in `changes()`. It cannot be undone.
 
         Raises InputError for a negative number or age.
@@ -213,25 +213,25 @@ class RecordedState:
         report = self._store.prune(keep_last=keep_last, older_than=older_than, dry_run=only_said, author=author)
         if unsaid:
             self._engine.hinting.say(
-                f"prune() without arguments {report}. These are what may not be served any more: prune(dry_run=False) "
-                "deletes it. prune(keep_last=3) keeps three records of each task, prune(older_than=timedelta(days=90)) "
-                "deletes what was not used since then."
+                f"prune() without arguments {report}. These are no longer reused: prune(dry_run=False) deletes them. "
+                "prune(keep_last=3) keeps three records of each task. prune(older_than=timedelta(days=90)) deletes "
+                "records that were not used for 90 days."
             )
         return report
 
     def backup(self, file: str | os.PathLike[str]) -> Path:
-        """Copy the state file into a new file, also while runs go on; the path of the copy, which opens like any state.
+        """Copy the state into a new file, also while runs go on. Returns its path.
 
-        The copy has everything that was recorded by now, of runs that go on too. Only this user may read it (mode
-        600), and it is complete or not there. Raises StoreError if the file is there already, if it cannot be written,
-        or if the state is not a file but on a server.
+        The copy opens like any state, and has everything that was recorded by now. It is complete, or it is not there.
+        Only you may read it (mode 600). Raises StoreError if the file is there already, if it cannot be written, or if
+        the state is on a server.
         """
         target = Path(file).expanduser().absolute()
         self._store.copy(target)
         return target
 
     def export_json(self, file: str | os.PathLike[str] | None = None) -> str:
-        """All records and runs as JSON lines; also written to `file` (mode 600) if one is given."""
+        """Return all records and runs as JSON lines. If `file` is given, write them there too (mode 600)."""
         from crew_repo.export_files import write_private
 
         text = "".join(self._store.export_json())
@@ -240,9 +240,9 @@ class RecordedState:
         return text
 
     def import_json(self, source: str | os.PathLike[str]) -> int:
-        """Take over what `export_json` gave (its text, or a file); how many records were new here.
+        """Add what `export_json` gave: its text, or a file with it. Returns how many records were new here.
 
-        Raises ImportFormatError if it is not an export, or a record in it does not match its hashes.
+        Raises ImportFormatError if it is no export, or if a record in it is damaged. Nothing is added then.
         """
         from crew_repo.export_files import read_export
 

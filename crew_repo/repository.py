@@ -1,4 +1,4 @@
-"""StateRepository: run crews so that only what changed is executed, and ask what was done.
+"""StateRepository: runs crews so that only changed tasks are executed, and tells what was done.
 
 This module imports neither crewai nor a database driver until they are needed.
 """
@@ -33,20 +33,23 @@ __all__ = ["StateRepository"]
 
 
 class StateRepository(RecordedState):
-    """Remembers what the tasks of crews said, and executes only those that are stale or missing.
+    """Remembers the answers of the tasks of crews, and executes only tasks that are stale or missing.
 
-    `target` is a path, a SQLAlchemy URL, or None for `CREW_REPO_URL`, else `crew_state.db` here. A context manager;
-    usable from many threads; picklable to other processes by its URL.
+    A stored answer is called a record. A task is fresh if a record answers it, stale if something that the record was
+    made from has changed, and missing if there is no usable record. Records belong to a workflow: see `run`.
+
+    `target` is a path or a SQLAlchemy URL. None takes the variable `CREW_REPO_URL`, or else `crew_state.db` in the
+    current folder. A repository is a context manager. Threads may share it; other processes may get it by pickling.
 
     - `policies`: a TaskPolicy by task name, for every run of this repository (`"*"` for all tasks).
-    - `share_across_workflows`: serve a record of any workflow, not only of the one that runs.
-    - `lease_seconds`: how long a process that was killed on another machine holds up others, at least 1; it is
-      renewed four times in that time.
+    - `share_across_workflows`: reuse records of any workflow, not only of the one that runs.
+    - `lease_seconds`: how long a task is kept for the process that executes it, at least 1. A living process extends
+      this in time. After a kill on another machine, others wait that long before they take the task over.
     - `busy_timeout_seconds`: how long a write waits for another process's write.
-    - `verbose`: show each task on standard error; None shows it if that is a terminal.
+    - `verbose`: show each task on standard error. None shows it if that is a terminal.
 
-    Opening an older state brings it up to date (a copy of the file is kept); opening one that is not there creates a
-    file with the first run, and on PostgreSQL the tables at once.
+    An older state is brought up to date when it is opened, and a copy of the file is kept. A file that is not there is
+    created by the first run; on PostgreSQL the tables are created at once.
 
     Raises StoreOpenError if the target cannot be opened, NewerSchemaError if a newer version wrote it, InputError for
     a setting that makes no sense.
@@ -102,7 +105,7 @@ class StateRepository(RecordedState):
     def close(self) -> None:
         """Write what could not be written before, and close the connections.
 
-        What is running goes on and is recorded; the connections are closed after it.
+        A run that is under way goes on and is recorded. The connections are closed after it.
         """
         self._engine.close()
 
@@ -122,19 +125,22 @@ class StateRepository(RecordedState):
     ) -> RecordedOutput:
         """Run a crew as `crew.kickoff(inputs)` would, executing only the tasks that are stale or missing.
 
-        Returns what kickoff returns; a CrewOutput carries the RunRecord as `.run`. With `crew.stream` it is the
-        stream, and the run happens when that is read. Exceptions of the crew are recorded and raised as they are.
+        Returns what kickoff returns. A CrewOutput has the RunRecord as `.run`: what was executed and what was reused.
+        With `crew.stream` the stream is returned, and the run happens while you read it. Exceptions of the crew are
+        recorded and raised as they are.
 
-        - `input_files`: files that go with the prompts, by name, as in kickoff; their content counts.
-        - `workflow_id`: the business key (a claim number); records are served within it. Default: the crew's name.
-        - `force`: names of tasks to execute whatever is stored, or True for all.
-        - `policies`: a TaskPolicy by task name, for this run; those of the repository hold for the other tasks.
+        - `input_files`: files that go with the prompts, by name, as in kickoff. A task that gets one runs again if its
+          content changes.
+        - `workflow_id`: your own key for what is worked on, such as a claim number. A run reuses only records with its
+          own workflow_id, unless they are shared. Default: the crew's name.
+        - `force`: names of tasks to execute even if they are fresh, or True for all.
+        - `policies`: a TaskPolicy by task name, for this run. For all other tasks, those of the repository hold.
         - `fire_callbacks`: call the callbacks of reused tasks too.
 
         Raises InputError before any model is called: NotACrewError, UnknownTaskError, MissingInputError,
-        BadInputValueError, CheckpointError, PolicyError, RunningLoopError where an event loop runs (a notebook: type
-        `await repo.arun(...)` there), and AttachError if the crew is being run already. Raises StoreError if the state
-        cannot be written: what was paid for is then written later, see `close`.
+        BadInputValueError, CheckpointError or PolicyError; AttachError if the crew is being run already; and
+        RunningLoopError where an event loop runs. In a notebook, type `await repo.arun(...)` instead. Raises StoreError
+        if the state cannot be written. A finished task is then written later: see `close`.
         """
         self._refuse(arguments)
         return self._engine.run(  # type: ignore[no-any-return]
@@ -161,10 +167,10 @@ class StateRepository(RecordedState):
         fire_callbacks: bool = False,
         **arguments: Any,
     ) -> RecordedOutput:
-        """`run` on CrewAI's native async kickoff.
+        """Run a crew as `run` does, with CrewAI's native async kickoff: for notebooks and event loops.
 
-        While it waits for another process's work, the event loop goes on. Its own writes are made on it: each takes
-        about a millisecond, and waits for other writers of the same file up to `busy_timeout_seconds`.
+        While a task waits for another process's work, the event loop goes on. Writes to the state block the loop: each
+        takes about a millisecond, or up to `busy_timeout_seconds` if other processes write to the same file.
         """
         self._refuse(arguments)
         return await self._engine.arun(  # type: ignore[no-any-return]
@@ -181,7 +187,7 @@ class StateRepository(RecordedState):
 
     @staticmethod
     def _refuse(arguments: Mapping[str, Any]) -> None:
-        """Raise for an argument of kickoff's that makes no sense here, and for a misspelt one."""
+        """Raise for an argument of kickoff that cannot be used here, and for a misspelt one."""
         from crew_repo import adapter
 
         adapter.refuse_checkpoint(arguments)
@@ -201,16 +207,18 @@ class StateRepository(RecordedState):
         policies: Mapping[str, TaskPolicy] | None = None,
         input_files: Mapping[str, Any] | None = None,
     ) -> list[Any]:
-        """Run a crew for each of many inputs; the results in their order.
+        """Run a crew for each of many inputs. Returns the results in the order of the inputs.
 
         `crew` is a crew (copied for each concurrent run), a function that builds one, or `package.module:attribute`.
-        An item whose tasks are all fresh costs no kickoff. A batch that was killed is started again as it was.
+        An item whose tasks are all fresh needs no kickoff. If a batch was killed, call this again: what had finished is
+        reused.
 
-        - `workflow_ids`: one per item. Default: the crew's name for all; their records do not mix, since each is
-          found by the hash of its inputs.
-        - `executor`: any `concurrent.futures.Executor`; then the crew is built in the worker, from a function of a
-          module or a name. Default: `max_workers` threads (4).
-        - `on_error`: "raise" the first exception after what runs has finished, or "keep" each in its place.
+        - `workflow_ids`: one per item. Default: the crew's name for all. Even then no item gets the answer of another
+          one: a record is found by all that its task was asked.
+        - `executor`: any `concurrent.futures.Executor`. The worker then builds the crew, so pass a function of a module
+          or a name. Default: `max_workers` threads (4).
+        - `on_error`: "raise" raises the first exception, after the running items have finished. "keep" puts each
+          exception in the place of its result.
         - `force`, `policies` and `input_files`: as in `run`, for every item.
         """
         return list(
@@ -240,7 +248,10 @@ class StateRepository(RecordedState):
         policies: Mapping[str, TaskPolicy] | None = None,
         input_files: Mapping[str, Any] | None = None,
     ) -> Iterator[Any]:
-        """`run_for_each`, one result at a time: inputs may be a generator, memory does not grow with their number."""
+        """Give the results of `run_for_each` one at a time.
+
+        `inputs_list` may be a generator. Memory does not grow with the number of items.
+        """
         from crew_repo.runner.batches.batch import (
             Worker,
             check_on_error,
@@ -281,7 +292,10 @@ class StateRepository(RecordedState):
         policies: Mapping[str, TaskPolicy] | None = None,
         input_files: Mapping[str, Any] | None = None,
     ) -> list[Any]:
-        """`run_for_each` on CrewAI's native async kickoff, at most `max_workers` (4) at a time on this event loop."""
+        """Do what `run_for_each` does on this event loop, with CrewAI's native async kickoff.
+
+        At most `max_workers` (4) items run at a time.
+        """
         from crew_repo.runner.batches.async_batch import arun_items
         from crew_repo.runner.batches.batch import check_on_error, item_options, items_of, worker_count
         from crew_repo.runner.batches.crew_source import CrewSource
@@ -311,9 +325,9 @@ class StateRepository(RecordedState):
     ) -> Plan:
         """Say what `run` would do with the same arguments, and why.
 
-        Calls no model, writes nothing, asks no server (but PostgreSQL for the state) and leaves the crew as it is. Of
-        the user's own code it calls the before-kickoff callbacks, on a copy of the inputs, and the conditions of
-        conditional tasks, since both decide what the prompts say. Global hooks are not called.
+        A plan calls no model, writes nothing and leaves the crew as it is. It asks no server, except PostgreSQL for the
+        state. Some of your own code is called, since it decides what the prompts say: the before-kickoff callbacks, on
+        a copy of the inputs, and the conditions of conditional tasks. Global hooks are not called.
         """
         return self._engine.plan(
             self._engine.request(
@@ -329,10 +343,11 @@ class StateRepository(RecordedState):
         policies: Mapping[str, TaskPolicy] | None = None,
         fire_callbacks: bool = False,
     ) -> Crew:
-        """Send a crew's own kickoff methods, and those of its copies, through this repository; the crew is returned.
+        """Let a crew's own kickoff methods run through this repository. Returns the crew.
 
-        For `@CrewBase` projects, Flows, and code that cannot be changed. `train` and `test` stay CrewAI's own, which
-        asks the models each time. Raises AttachError if the crew is attached to another repository.
+        Its copies do so too. Use it for `@CrewBase` projects, Flows, and code that you cannot change. CrewAI's `train`
+        and `test` stay as they are, and ask the models each time. Raises AttachError if the crew is attached to another
+        repository.
         """
         from crew_repo import adapter
         from crew_repo.runner import attaching
@@ -344,7 +359,7 @@ class StateRepository(RecordedState):
         return crew
 
     def detach(self, crew: Crew) -> Crew:
-        """Give a crew CrewAI's own kickoff methods again; the crew is returned."""
+        """Give a crew the kickoff methods of CrewAI again. Returns the crew."""
         from crew_repo.runner import attaching
 
         attaching.detach(crew, self._engine)

@@ -1,4 +1,4 @@
-"""Where the state is kept: a path, or a SQLAlchemy URL, or what the environment says."""
+"""The place of the state, from a path, a URL or the environment; and checks of other settings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MEMORY = re.compile(r":memory:$|sqlite(\+pysqlite)?:(//$|///:memory:)")
 
 
 def package_version() -> str:
-    """The version of the installed package; of a source tree that is not installed, `0+unknown`."""
+    """The version of the installed package, or `0+unknown` if it is used without being installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -41,29 +41,29 @@ def package_version() -> str:
 def resolve_url(target: str | os.PathLike[str] | None) -> str:
     """A SQLAlchemy URL for a path, a URL, or None.
 
-    None reads `CREW_REPO_URL` from the environment, then from a `.env` file here or above, else it is
-    `crew_state.db` here. A path becomes absolute, so that a later change of folder changes nothing; one that a `.env`
-    file names is relative to that file.
+    None reads `CREW_REPO_URL` from the environment. If it is not set there, it is read from a `.env` file in the
+    current folder or above. Else the URL is that of `crew_state.db` in the current folder. Paths are made absolute, so
+    that a later change of folder changes nothing. A path from a `.env` file is relative to that file.
     """
     chosen = _from_environment() if target is None else target
     chosen = os.fspath(chosen) if isinstance(chosen, os.PathLike) else chosen
     if not isinstance(chosen, str) or not chosen or "\0" in chosen:
-        raise StoreOpenError(f"The target of a StateRepository is {target!r}; give a path or a SQLAlchemy URL")
+        raise StoreOpenError(f"The target of a StateRepository is {target!r}; give a file's path, or a SQLAlchemy URL")
     if _MEMORY.match(chosen):
-        raise StoreOpenError("A database in memory would lose everything with the process; give a path")
+        raise StoreOpenError("A database in memory is lost when the process ends; give the path of a file")
     if "://" in chosen:
         return _absolute(chosen)
     return f"sqlite:///{Path(chosen).expanduser().absolute()}"
 
 
 def check_seconds(name: str, given: object, *, least: float) -> None:
-    """Raise InputError for what is no number of seconds."""
+    """Raise InputError for anything that is no number of seconds, or less than `least`."""
     if isinstance(given, bool) or not isinstance(given, (int, float)) or not least <= given < math.inf:
         raise InputError(f"{name} is {given!r}; give a number of seconds, at least {least:g}")
 
 
 def check_limits(keep_last: object, older_than: object) -> None:
-    """Raise InputError for what says neither how many records to keep nor how old they may be."""
+    """Raise InputError unless these say how many records to keep and how old they may be, or are None."""
     if keep_last is not None and (type(keep_last) is not int or keep_last < 0):
         raise InputError(f"keep_last is {keep_last!r}; give how many records to keep of each task, 0 or more")
     if older_than is not None and (not isinstance(older_than, timedelta) or older_than < timedelta(0)):
@@ -71,7 +71,7 @@ def check_limits(keep_last: object, older_than: object) -> None:
 
 
 def checked_workflow(workflow_id: object) -> str | None:
-    """The workflow ID, or None for all. Raises InputError for anything but a text."""
+    """The workflow ID, or None for all workflows. Raises InputError for anything but a non-empty text."""
     if workflow_id is None or (isinstance(workflow_id, str) and workflow_id.strip()):
         return workflow_id
     raise InputError(f"workflow_id is {workflow_id!r}; give a non-empty text, such as a claim number, or None for all")
@@ -81,13 +81,13 @@ def checked_name(task_name: object) -> str:
     """The name of a task. Raises InputError for anything but a text."""
     if isinstance(task_name, str):
         return task_name
-    raise InputError(f"task_name is {task_name!r}; give the name of a task, as tasks() lists them")
+    raise InputError(f"task_name is {task_name!r}; give the name of a task as a text; tasks() lists them")
 
 
 def _from_environment() -> str:
-    """The variable's value, else that of a `.env` file, else the default; what stands in a `.env` is relative to it.
+    """The variable's value, else that of a `.env` file, else the default. A path in a `.env` is relative to that file.
 
-    `load_dotenv` copies a `.env` into the environment: a value that one of the files in reach has is taken for its.
+    `load_dotenv` copies a `.env` into the environment. So a value that a `.env` file has too counts as that file's.
     """
     given, files = os.environ.get(URL_VARIABLE), _dotenv_files()
     for file, said in files.items():
@@ -97,7 +97,7 @@ def _from_environment() -> str:
 
 
 def _dotenv_files() -> dict[Path, str]:
-    """The `.env` files that speak of the variable: above the current folder, and above the program that was started."""
+    """The `.env` files that set the variable: from the current folder upwards, and from the started program upwards."""
     program = getattr(sys.modules.get("__main__"), "__file__", None)
     places = [Path.cwd() / "here", *([Path(program)] if program else [])]
     found = [file for place in places if (file := _dotenv_above(place)) is not None and _mentions(file)]
@@ -135,6 +135,6 @@ def _absolute(url: str) -> str:
     for prefix in _SQLITE:
         if url.startswith(prefix):
             if "?" in url:
-                raise StoreOpenError(f"{url}: a SQLite URL takes no options here; give the plain path")
+                raise StoreOpenError(f"{url}: options in a SQLite URL (after ?) are not supported; give the plain path")
             return f"sqlite:///{Path(url.removeprefix(prefix)).absolute()}"
     return url

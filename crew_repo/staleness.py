@@ -1,4 +1,4 @@
-"""The one rule: is this record still the answer? Pure functions, used by `plan()` and at every boundary of a run.
+"""The one rule: may this stored answer be reused? `plan()` and `run()` both use these pure functions.
 
 `decide` returns a Decision with reasons, never a bare yes or no. A record is served only if all of this holds: it
 was found by the very input hash that the task has now, it may be served (not invalidated, deleted, superseded), its
@@ -296,7 +296,7 @@ def _altered(current: Current, record: Record, _: datetime) -> Reason | None:
 
 def _altered_record(record: Record) -> Reason:
     """An edited answer is never served: who wants it back has to restore it."""
-    remedy = "it was edited or damaged; to have it served, put back what was there"
+    remedy = "it was edited or damaged; to have it reused, put back what was there"
     return Reason(ReasonKind.ALTERED, detail=f"record {record.record_id} does not match its hash: {remedy}")
 
 
@@ -359,7 +359,7 @@ def _why_never(head: TaskHead | None) -> Reason:
     if outcome is Outcome.FAILED and head is not None and head.failure is not None:
         return Reason(ReasonKind.FAILED, detail=str(head.failure))
     if outcome is Outcome.INTERRUPTED:
-        return Reason(ReasonKind.INTERRUPTED, detail="its process went away")
+        return Reason(ReasonKind.INTERRUPTED, detail="its process ended")
     return Reason(ReasonKind.NEVER_RAN)
 
 

@@ -1,4 +1,4 @@
-"""The only code that imports crewai: what a crew is, and how a run of it is met at its task boundary."""
+"""The only code that imports crewai: it describes a crew, and steps in whenever CrewAI is about to execute a task."""
 
 from __future__ import annotations
 

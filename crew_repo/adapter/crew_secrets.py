@@ -1,4 +1,4 @@
-"""Values that must not reach the state file, whoever speaks them out: keys, headers, passwords.
+"""Values that must not reach the state file, even if a model repeats them: keys, headers, passwords.
 
 What is found here is what a crew's objects hold, and the environment; the secrets that code leads to (globals,
 closures, clients) are handed over when that code is hashed.

@@ -1,6 +1,6 @@
-"""Hints about inputs and texts that are right for CrewAI and yet not what their author meant.
+"""Hints about inputs and texts that CrewAI accepts, but that their author probably did not mean.
 
-Each is one sentence for people, which names the thing and the remedy. None changes what a run does.
+Each hint is a text that names the thing and the remedy. None changes what a run does.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DOUBLED = re.compile(r"\{\{[^{}]*}}")
 
 @dataclass(frozen=True, slots=True)
 class TaskLook:
-    """How a task looks to people: its name here, and its texts as their author wrote them."""
+    """A task as its author sees it: its name in crew_repo, and its texts before inputs are put in."""
 
     name: str
     description: str
@@ -59,8 +59,9 @@ def _unread(crew: Crew, inputs: Mapping[str, Any] | None, policies: Policies) ->
     for name in sorted(set(inputs or {}) - named - _CREWAIS_INPUTS, key=str):
         if not policies.any_ignores(f"input:{name}"):
             yield (
-                f"No task reads the input {name!r}: no text names {{{name}}}, so a change of it makes nothing stale. "
-                f"Put {{{name}}} into a description, or silence this with TaskPolicy(ignore=('input:{name}',))."
+                f"No task reads the input {name!r}: no text has {{{name}}} in it, so no task runs again if it changes. "
+                f"Put {{{name}}} into a description. If only tools or callbacks read the input, silence this with "
+                f"TaskPolicy(ignore=('input:{name}',))."
             )
 
 
@@ -72,8 +73,8 @@ def _forgotten(crew: Crew, inputs: Mapping[str, Any] | None) -> Iterator[str]:
         if names:
             listed = ", ".join(f"{{{name}}}" for name in names)
             yield (
-                f"{what} has {listed} in its {field}, and no inputs were given: the model is sent the braces as they "
-                f"stand. Pass inputs with {', '.join(map(repr, names))}."
+                f"{what} has {listed} in its {field}, and no inputs were given. The model gets the braces unchanged. "
+                f"Pass inputs with {', '.join(map(repr, names))}."
             )
 
 
@@ -90,8 +91,8 @@ def _edited(crew: Crew) -> Iterator[str]:
             text = getattr(item, field, None)
             if isinstance(text, str) and sent is not None and not text.startswith(str(getattr(sent, field))):
                 yield (
-                    f"{what}: its {field} was edited after a run, and the edit reaches no prompt: CrewAI goes on with "
-                    "the first text. Build the crew again, or make a new Task or Agent with the new text."
+                    f"{what}: its {field} was edited after a run, but CrewAI still sends the first text. Build the "
+                    "crew again, or make a new Task or Agent with the new text."
                 )
 
 

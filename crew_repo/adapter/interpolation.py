@@ -1,4 +1,4 @@
-"""A crew as its tasks will be sent: interpolated, with the inputs in force. Two ways to get one, one way to read it.
+"""A view of a crew with the inputs put into its texts, as the model will get them. A plan makes it from copies.
 
 `live_view` is taken at a boundary, when CrewAI has interpolated the crew itself. `planned_view` makes the same of
 copies, so that a plan changes nothing; interpolation is CrewAI's own in both.

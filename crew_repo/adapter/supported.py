@@ -1,4 +1,4 @@
-"""Which versions of CrewAI this package works with, told before anything of CrewAI is touched."""
+"""Supported versions of CrewAI. They are checked before anything of CrewAI is used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading the user's code: whose it is, what it says, what it reads, what it changes. Nothing here hashes.
+"""Reading the user's code: what it says, what it reads, what it changes. Nothing here hashes.
 
 | room | question |
 | --- | --- |

@@ -1,4 +1,4 @@
-"""Values that the work of some objects may change. They count as they were given (`hashing.as_first_seen`).
+"""Values that running code may change, such as a counter. Their first value counts (see `hashing.as_first_seen`).
 
 Code that works may change what it binds anew, changes in place, calls methods of, or hands to others. What it only
 reads counts as it is now, whoever changes it and when; and so does what other code sets that no work comes to.

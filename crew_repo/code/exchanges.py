@@ -1,4 +1,4 @@
-"""State that code hands on in memory: what one object's work writes, and another's reads.
+"""Values that code hands on in memory: one tool fills a global, say, and another one reads it.
 
 A value is handed on by a global, a free variable, an attribute of a shared object, or a container that both hold. A
 counter, a cache, or a client that is made when it is first needed, is handed on only to those that do not make it too,

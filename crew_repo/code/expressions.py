@@ -1,4 +1,4 @@
-"""Expressions as chains of names see them: what is called, looked up, counted or imported."""
+"""Reading expressions: which chains of names, such as `a.b.c`, are called, looked up, counted or imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attributes that only decide whether a model's call fails: a switch, a mark, a number of the call.
+"""Attributes of a model class that only decide whether a call fails, such as a switch for a simulated outage.
 
 Where there is an answer, the call has not failed, so an attribute that only an `if ...: raise` reads is no ingredient
 of it: a simulated outage changes no hash. Where the class catches anything it may answer otherwise, and there is none.

@@ -1,4 +1,4 @@
-"""The functions that stand for the members of classes, and their syntax."""
+"""Finding the functions behind the methods and properties of classes, and their syntax."""
 
 from __future__ import annotations
 

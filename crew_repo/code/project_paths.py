@@ -1,4 +1,4 @@
-"""Paths that code holds count by where they are in the project, or in the working folder: a checkout may be moved.
+"""Paths in code count relative to the project or the working folder, so that the project may be moved.
 
 The project is that of the code that holds the path: the nearest folder above its file with a `pyproject.toml`,
 `setup.py` or `setup.cfg`, else the folder that its top-level package stands in. A path in neither counts as it is, and

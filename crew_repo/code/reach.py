@@ -1,4 +1,4 @@
-"""The reach of work: the functions that it comes to, the objects that these hold, what they change.
+"""The reach of a call: all functions that it may come to, the objects that they hold, and what they change.
 
 The search starts from the objects that CrewAI calls (tools, guardrails, callbacks) and follows globals, closures,
 defaults, attributes and containers of the user's. A method is reached if its library calls it by name, or if a function

@@ -1,4 +1,4 @@
-"""The canonical form of a function's syntax: the same for every layout of the code and every version of Python."""
+"""The canonical form of a function's code: it does not depend on layout, comments or the version of Python."""
 
 from __future__ import annotations
 

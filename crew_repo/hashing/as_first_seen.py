@@ -1,4 +1,4 @@
-"""Values as first seen: what work may change counts as it was given, and not as runs have left it.
+"""Values as first seen: if running code may change a value, such as a counter, its first value is hashed.
 
 A counter, a cache or an open connection differs after every run: hashed as it is, each run would make the next one
 stale. So such a value (see `_marks`) is hashed when it is first seen, and that hash stays for as long as nobody but a

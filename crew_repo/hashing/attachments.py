@@ -1,4 +1,4 @@
-"""Attachments: the user's code on an object of a library, such as adapters, transports, hooks, callbacks.
+"""Attachments: your code that hangs on an object of a library, such as adapters, transports, hooks, callbacks.
 
 A client that is handed a transport, an adapter or a hook answers as that does, wherever it keeps it. So everything that
 a library's object holds is looked through; the user's code and objects in it count, the rest is the library's affair.

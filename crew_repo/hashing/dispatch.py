@@ -1,4 +1,4 @@
-"""Which handler encodes a value: by its type, by its type's name (so that nothing is imported), by registration."""
+"""Finding the handler that encodes a value: by its type, its type's name, or as registered. No library is imported."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _by_registration(base: type, function: Callable[[Any], object]) -> Handler:
     def registered(_: Any, value: Any, path: str) -> Parts:
         plain = function(value)
         if isinstance(plain, base):
-            raise TypeError("a registered hasher has to return a plainer value")
+            raise TypeError("a registered hasher must return a value that can be hashed without it, such as a text")
         return ["registered", type(value).__qualname__, (yield plain, path)]
 
     return registered

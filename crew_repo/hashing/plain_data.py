@@ -1,4 +1,4 @@
-"""Plain data that was encoded before in this process: known by its whole content, it is not walked again.
+"""Plain data that was encoded before in this process. It is found by its whole content, which saves time.
 
 Plain is what consists of Python's own lists, tuples, dicts, sets, texts, bytes, numbers and times, of their very types.
 Two such values with one pickle are the same to a walk, since unpickling it would make both. Nothing is unpickled, and

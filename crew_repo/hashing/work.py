@@ -1,4 +1,4 @@
-"""Work and its exchanges: `crew_repo.code` finds them, told here what hangs on the objects of libraries."""
+"""Running code and the values that it hands on. `crew_repo.code` finds them; here it learns of objects of libraries."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The nouns of crew_repo: frozen dataclasses and enums, which do no I/O.
+"""Plain data that crew_repo gives you and works with: plans, runs, records, reasons. It reads and writes no files.
 
-Rows stay in the storage layer and CrewAI's objects in the adapter; everything in between speaks these.
-Times are aware `datetime` objects in UTC, durations are seconds, hashes are 64 lowercase hex digits of SHA-256.
+All are frozen dataclasses and enums. Database rows stay in `store`, and CrewAI's objects in `adapter`.
+Times are `datetime` objects in UTC. Durations are seconds. Hashes are 64 lowercase hex digits of SHA-256.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether a task's record may be served, and the reasons why not."""
+"""Decisions: whether a task's stored answer may be reused, and the reasons why not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ __all__ = ["Decision", "Reason", "ReasonKind", "Status"]
 
 
 class Status(TextEnum):
-    """The standing of a task before it runs."""
+    """The status of a task before a run.
+
+    FRESH: its stored answer may be reused. STALE: something changed, so it runs. MISSING: nothing usable is stored, so
+    it runs. MAY_RERUN: it reads a task that runs again; it runs only if the new answer differs from the old one.
+    """
 
     FRESH = "fresh"
     STALE = "stale"
@@ -23,7 +27,20 @@ class Status(TextEnum):
 
 
 class ReasonKind(TextEnum):
-    """Why a task is not fresh; BY_PERSON says of a fresh one whose answer it is."""
+    """The kind of a reason why a task is not fresh.
+
+    - NEVER_RAN, FAILED, INTERRUPTED: it never ran to its end.
+    - CHANGED, ADDED, REMOVED: a part of it, such as `agent.llm.model`, is not what it was.
+    - UPSTREAM: a task whose answer it reads is not fresh itself.
+    - INVALIDATED: you said so, or deleted the answer. ALTERED: the stored answer was edited, or is damaged.
+    - FORCED: `force=` names it. ALWAYS, EXPIRED: its policy says so.
+    - NOT_HASHABLE: a part of it cannot be compared with what it was. AT_RUN_TIME: only a run can know it.
+    - NOT_RESTORABLE: the stored answer no longer fits the output class of the task.
+    - HASH_FORMAT: another version of crew_repo stored it, and compared in another way.
+    - CONDITION: the condition of a conditional task says no, so CrewAI skips it.
+    - HANDED_ON: it shares values in memory with a task that runs, so both run.
+    - BY_PERSON: it is fresh, and a person gave the answer. NOT_BY_PERSON: such an answer no longer applies.
+    """
 
     NEVER_RAN = "never ran"
     FAILED = "failed"
@@ -49,11 +66,14 @@ class ReasonKind(TextEnum):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Reason:
-    """Why a task is not fresh: a kind, the component, and the old and new hash and text where they are known.
+    """One reason why a task is not fresh.
 
-    Printed it is one line, with what was and what is: `agent.llm.model: gpt-4o -> gpt-5.5`. `what` is the change
-    without its texts, and `in_full` has them whole. `root` names the change that this one comes from: of a stale
-    upstream, or of a text that an input was put into.
+    Printed, it is one line with the old and the new text: `agent.llm.model: gpt-4o -> gpt-5.5`. `what` says it without
+    these texts. `in_full` has them at full length.
+
+    - `component`: the part of the task that changed, such as `agent.llm.model`.
+    - `old`, `new`: its hashes; `old_text`, `new_text`: its texts. They are None where they are not known.
+    - `root`: the change that led to this one, if another did. A changed input changes the description that names it.
     """
 
     kind: ReasonKind
@@ -86,14 +106,14 @@ class Reason:
 
     @property
     def in_full(self) -> list[str]:
-        """Lines with the texts whole: what went has `-` before it, what came has `+`."""
+        """Lines with the texts at full length: `-` marks removed lines, `+` added ones."""
         if self.old_text is None and self.new_text is None:
             return [self.what]
         lines = change_in_full(self.component or "", self.old_text or "", self.new_text or "")
         return [self.what, *(f"  {line}" for line in lines)]
 
     def _one_text(self) -> str:
-        """The text that is known where only one of the two is."""
+        """The old or the new text, if only one of them is known."""
         text = self.new_text if self.new_text is not None else self.old_text
         if text is None or not (self.component or self.kind is ReasonKind.NOT_BY_PERSON):
             return ""
@@ -116,10 +136,10 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One task's status and the reasons for it; `record` is what would be, or was, served.
+    """The status of one task, and the reasons for it.
 
-    `tokens` and `seconds` are what the task took when it last ran, None where that is not known; `cost_from` says
-    where they come from, if not from this workflow.
+    `record` is the stored answer that is reused. `tokens` and `seconds` are what the task took when it last ran, or
+    None if that is not known. `cost_from` says where they come from, if not from this workflow.
     """
 
     task_name: str
@@ -134,15 +154,15 @@ class Decision:
 
     @property
     def fresh(self) -> bool:
-        """Whether the stored record may be served."""
+        """Whether the stored answer may be reused."""
         return self.status is Status.FRESH
 
     @property
     def causes(self) -> list[str]:
-        """The reasons for people, each cause once.
+        """The reasons in words, each cause once.
 
-        A text that changed because an input did is not named beside that input, and upstreams that wait for the
-        same change share a line; `reasons` has them all.
+        If an input changed a text, only the input is named. If several upstream tasks wait for one change, they share a
+        line. `reasons` has all of them.
         """
         found: list[str] = []
         waiting: dict[str, list[Reason]] = {}

@@ -1,4 +1,7 @@
-"""A task as its hash sees it: components, and what could not be hashed."""
+"""The definition of a task: all its parts that can change the answer, each with a hash.
+
+A part is called a component. A part that cannot be hashed is called opaque.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,10 @@ PLANNER_POSITION = -1
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """A part of a task's definition that cannot be hashed: where it stands, and what it is.
+    """A part of a task that cannot be hashed: its path, and why. Such a task runs every time.
 
-    `elsewhere`: where it is could be hashed, what is kept there not; the task may be served, and a warning says so.
+    `elsewhere` marks data whose address could be hashed, but not its content, such as a database. The stored answer may
+    then be reused, and a warning says so.
     """
 
     path: str
@@ -32,11 +36,11 @@ class Opaque:
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """One named part of a task's definition.
+    """One part of a task that can change its answer, such as `agent.llm.model`.
 
-    `acts` is False for a part that only explains (a template, an input's name): it is kept so that a reason
-    can say what changed, and is not in the input hash. `text` is what a diff shows, where it may be stored. `code`
-    names the function or class that the hash is of; it is not stored, since a source may be long and private.
+    `acts` is False for a part that only explains, such as the template of a text. It is kept so that a reason can say
+    what changed, and does not decide whether the task runs. `text` is shown in reasons; it is None where it may not be
+    stored. `code` names the function or class that was hashed. Its source is not stored: it may be long and private.
     """
 
     path: str
@@ -48,9 +52,9 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class ReadFile:
-    """A file that the component at `path` was hashed from.
+    """A file that a part of a task was hashed from; `path` is the path of that part.
 
-    `found` is its content's SHA-256, or a word for what is no file; `mark` changes with every write.
+    `found` is the SHA-256 of the file's content, or a word if there is none. `mark` changes with every write.
     """
 
     path: str
@@ -61,9 +65,9 @@ class ReadFile:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A task without what its upstreams said: its components, and what of it cannot be hashed.
+    """All that a task is, except the answers that it reads: its components, and its parts that cannot be hashed.
 
-    `files`: what of it was read from files, which may change while the task is executed.
+    `files` are the files that it was read from. They may change while the task is executed.
     """
 
     components: tuple[Component, ...]

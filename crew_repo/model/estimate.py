@@ -1,4 +1,4 @@
-"""Estimates: what a run would spend and save, by what the same tasks took before."""
+"""Estimates: the tokens and seconds that a run would spend and save. They are what the tasks took before."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Estimated"]
 
 
 class Estimated:
-    """The costs of decisions, as far as they are known."""
+    """Costs of a plan, as far as they are known."""
 
     __slots__ = ()
 
@@ -17,12 +17,12 @@ class Estimated:
 
     @property
     def all_decisions(self) -> tuple[Decision, ...]:
-        """The decisions about all tasks, that about the planner first."""
+        """The decisions about all tasks. If the crew has a planner, the decision about it comes first."""
         return self.decisions if self.planner is None else (self.planner, *self.decisions)
 
     @property
     def tokens_to_spend(self) -> int:
-        """Tokens that the tasks that may run, and the planner, took when they last ran; the unknown adds nothing."""
+        """Tokens that the tasks which are not fresh took when they last ran. An unknown number adds nothing."""
         return sum(d.tokens or 0 for d in self.all_decisions if not d.fresh)
 
     @property
@@ -32,7 +32,7 @@ class Estimated:
 
     @property
     def seconds_to_spend(self) -> float:
-        """Seconds that the tasks that may run took when they last ran."""
+        """Seconds that the tasks which are not fresh took when they last ran."""
         return sum(d.seconds or 0.0 for d in self.all_decisions if not d.fresh)
 
     @property
@@ -42,10 +42,9 @@ class Estimated:
 
     @property
     def estimate(self) -> str:
-        """One line: what a run would do, and by what those tasks took before, what it would spend and save.
+        """One line: how many tasks would run, and what that would spend and save.
 
-        The cost of a task that has no record is unknown; where the same task ran in other workflows, it is estimated
-        from those.
+        The cost is what the tasks took before, in this workflow or else in others. If a task never ran, it is unknown.
         """
         running = [d for d in self.decisions if not d.fresh]
         never = sum(any(reason.kind is ReasonKind.NEVER_RAN for reason in d.reasons) for d in running)

@@ -1,4 +1,4 @@
-"""Claims on a piece of work."""
+"""Leases: they make sure that of several processes only one executes a task, and that a dead one holds up nobody."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ __all__ = ["Claim", "Holder", "Lease", "Scope"]
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A timed claim on one piece of work. `fence` grows each time that the lease changes hands."""
+    """The right of one process to execute one task, until a time that it keeps extending.
+
+    If its owner dies, the lease runs out, and another process takes it over. `fence` is a number that grows each time.
+    By it, a former owner that wakes up again is recognised.
+    """
 
     workflow_id: str
     input_hash: str
@@ -23,7 +27,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose records may be served: those of a workflow, and where they are shared, those of others for this task."""
+    """The workflow whose records may be reused; with `shared_as`, also records of other workflows for this task."""
 
     workflow_id: str
     shared_as: str | None = None
@@ -31,7 +35,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who executes a piece of work that somebody else waits for."""
+    """The process and run that execute a task for which another run waits."""
 
     owner: str
     run_id: str
@@ -42,7 +46,10 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The answer to a claim: a lease (execute), or a record (somebody finished it), or who holds it (wait)."""
+    """The answer to a process that wants to execute a task.
+
+    A lease: execute it. A record: another process has finished it, so reuse that. A holder: wait for it.
+    """
 
     lease: Lease | None = None
     record: Record | None = None

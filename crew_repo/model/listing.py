@@ -1,4 +1,4 @@
-"""Lists of runs, tasks and records that print as a table, and are one in a notebook."""
+"""Lists of runs, tasks and records that are shown as a table, printed or in a notebook."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T", bound=Tabled)
 
 
 class Listing(list[T]):
-    """A list like any other; printed it is a table, one line per item, and in a notebook too."""
+    """A list that is shown as a table with a line for each item, printed or in a notebook. Else it is like any list."""
 
     def __str__(self) -> str:
         rows = self._rows()

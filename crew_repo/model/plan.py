@@ -1,4 +1,4 @@
-"""The decisions about all tasks of a crew, and what they will cost."""
+"""The plan of a run: what it would do with each task of a crew, why, and what that would cost."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ __all__ = ["Plan"]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Plan(Estimated):
-    """The decisions of a run that has not begun, in the order of the tasks.
+    """The plan of a run: a Decision about each task, in their order. Nothing has run yet.
 
-    Printing it gives a table; `details()` has the texts whole.
+    Print it for a table. `details()` shows old and new texts at full length. `plan["name"]` is the Decision about that
+    task.
 
-    `notes` are sentences about what is right and looks wrong: an input that no task reads, a text that was edited in
-    vain. `planner` is the decision about CrewAI's planner, which is no task, where the crew has `planning=True`.
+    `notes` are sentences about things that may surprise you, such as an input that no task reads. `planner` is the
+    decision about CrewAI's planner, if the crew has `planning=True`.
     """
 
     workflow_id: str
@@ -46,7 +47,7 @@ class Plan(Estimated):
 
     @property
     def fresh(self) -> list[str]:
-        """The tasks whose records would be served."""
+        """The tasks whose stored answers would be reused."""
         return self._names(Status.FRESH)
 
     @property
@@ -61,7 +62,7 @@ class Plan(Estimated):
 
     @property
     def may_rerun(self) -> list[str]:
-        """The tasks below those: they run unless what they read comes out the same (early cutoff)."""
+        """The tasks that read a task which runs again. They run only if its new answer differs from the old one."""
         return self._names(Status.MAY_RERUN)
 
     def __str__(self) -> str:
@@ -75,7 +76,7 @@ class Plan(Estimated):
         return f"<Plan of workflow {shortened(self.workflow_id)!r}: {', '.join(counts)}>"
 
     def details(self) -> str:
-        """Each task with all its reasons, and of each text that changed the old and the new, whole."""
+        """Each task with all its reasons. Texts that changed are shown at full length, old and new."""
         lines = []
         for decision in self.all_decisions:
             lines.append(f"{decision.task_name}  {decision.status}")

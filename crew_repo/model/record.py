@@ -1,4 +1,4 @@
-"""A finished task as it is kept: its output, what it cost, its hashes."""
+"""The record of a finished task: its output, what it cost, and hashes of what it was made from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Failure", "NewRecord", "Record", "StoredResult", "Usage"]
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens and requests, as the model's provider counted them."""
+    """Numbers of tokens and requests, as the provider of the model counted them."""
 
     total_tokens: int = 0
     prompt_tokens: int = 0
@@ -49,7 +49,7 @@ class Failure:
     traceback: str
 
     def __str__(self) -> str:
-        """Type and first line of the message, shortened to fit a line."""
+        """The type and the first line of the message, cut to 120 characters."""
         lines = self.message.strip().splitlines()
         text = f"{self.type}: {lines[0]}" if lines else self.type
         return text if len(text) <= 120 else text[:117] + "..."
@@ -60,11 +60,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class StoredResult:
-    """A TaskOutput as it is stored: text and JSON texts, never a pickled object.
+    """CrewAI's TaskOutput as it is stored: texts only, never a pickled object.
 
-    `raw` is what downstream tasks read. The `_json` members are JSON texts or None. `messages_json` has the
-    task's context taken out (see adapter.outputs), so that a state file stays linear in the number of tasks.
-    `reading_json` says how a typed output is read again: None for its dump as it is.
+    `raw` is the answer, and what later tasks read. The members that end in `_json` are JSON texts or None.
+    `messages_json` leaves out the answers of earlier tasks, which have records of their own, to keep the file small.
+    `reading_json` says how a typed output is made again. None makes it from `pydantic_json` or `json_dict_json`.
     """
 
     raw: str
@@ -85,10 +85,10 @@ class StoredResult:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class NewRecord:
-    """A finished task that is to be kept.
+    """A finished task that is about to be stored.
 
-    `model`: the name of the model that answered, where it has one. `origin` is "model", or "person" for an answer that
-    `person` gave in its place.
+    `model` is the name of the model that answered, if it has one. `origin` is "model", or "person" if `person` gave the
+    answer in its place.
     """
 
     workflow_id: str
@@ -122,11 +122,10 @@ class NewRecord:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Record(NewRecord):
-    """A finished task as the store keeps it.
+    """The stored answer of a finished task, with all that is kept beside it.
 
-    `retired` is None for a record that may be served, else why it may not: "invalidated", "deleted",
-    "superseded", "undone". Components of a stored record carry their text where it was stored. `damage`: what of the
-    row could not be read; such a record is never served.
+    `retired` is None if the record may be reused. Else it says why not: "invalidated", "deleted", "superseded" or
+    "undone". `damage` says what of it could not be read, or is None. A damaged record is never reused.
     """
 
     record_id: int = 0

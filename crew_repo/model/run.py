@@ -1,4 +1,4 @@
-"""Runs, what they did with each task, and where each task stands by now."""
+"""Runs, what each run did with each task, and the present state of each task."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Outcome", "RunRecord", "RunStatus", "TaskHead", "TaskRun", "TaskStat
 
 
 class Outcome(TextEnum):
-    """The deed of a run with a task. Skipped is CrewAI's word: a condition said no."""
+    """The outcome of a task in a run. SKIPPED is CrewAI's word: the condition of a conditional task said no."""
 
     EXECUTED = "executed"
     REUSED = "reused"
@@ -25,7 +25,7 @@ class Outcome(TextEnum):
 
 
 class RunStatus(TextEnum):
-    """The state of one run. Interrupted: its process is gone, and it had not finished."""
+    """The status of a run. INTERRUPTED: its process ended before the run did."""
 
     RUNNING = "running"
     COMPLETED = "completed"
@@ -35,7 +35,7 @@ class RunStatus(TextEnum):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TaskRun:
-    """A note of what one run did with one task, or with CrewAI's planner (position -1), and why."""
+    """One task in one run: what was done with it, and why. CrewAI's planner has the position -1."""
 
     run_id: str
     workflow_id: str
@@ -76,10 +76,10 @@ class TaskRun:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class RunRecord:
-    """One run: what it executed and what it reused, in order, and what that cost and saved.
+    """One run: the tasks that it executed and reused, in order, and what that cost and saved.
 
-    `planner`: what it did with CrewAI's planner, which is none of the tasks; the tokens have its share. `ordinal`: the
-    number of the run in its workflow, from 1 on.
+    `planner` says what the run did with CrewAI's planner. The tokens of the planner are in `tokens_spent` too.
+    `ordinal` is the number of the run in its workflow, from 1 on.
     """
 
     run_id: str
@@ -138,7 +138,7 @@ class RunRecord:
 
     @property
     def reused(self) -> list[str]:
-        """The tasks that were served from their records, in order."""
+        """The tasks whose stored answers were reused, in order."""
         return self._names(Outcome.REUSED)
 
     @property
@@ -148,12 +148,12 @@ class RunRecord:
 
     @property
     def failed(self) -> list[str]:
-        """The tasks that raised, in order."""
+        """The tasks that raised an exception, in order."""
         return self._names(Outcome.FAILED)
 
     @property
     def interrupted(self) -> list[str]:
-        """The tasks that were being executed when the process went away, in order."""
+        """The tasks that were being executed when the process ended, in order."""
         return self._names(Outcome.INTERRUPTED)
 
     @property
@@ -166,10 +166,10 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TaskState:
-    """The current state of one task of one workflow: a row of `task_state`.
+    """The present state of one task of one workflow: a row of the table `task_state`.
 
-    `started_at`: since when it is executed, or was. `in_crew`: whether the crew of the newest run has a task of this
-    name, None where that is not known. `origin`: "model", or "person" if `person` gave the answer.
+    `started_at` is when its execution began. `in_crew` says whether the crew of the newest run still has a task of this
+    name. It is None if that is not known. `origin` is "model", or "person" if `person` gave the answer.
     """
 
     workflow_id: str
@@ -212,10 +212,10 @@ class TaskState:
 
 @dataclass(frozen=True, slots=True)
 class TaskHead:
-    """A task by its name, as the store knows it: for explaining, never for serving.
+    """The last that is known of a task, by its name. It is used for reasons only: its record is never reused.
 
-    `record` is the one that the last run executed or reused, else the newest of that name, retired or not. `outcome`
-    is what that run did with it. `person`: a person's answer to what that record answers, which may be served.
+    `record` is the one that the last run executed or reused. If there is none, it is the newest of that name, even if
+    it is retired. `outcome` is what the last run did with the task. `person` is a person's answer that may be reused.
     """
 
     task_name: str

@@ -1,4 +1,4 @@
-"""Reports of what keeps a state in order."""
+"""Reports of `verify` and `prune`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Problem", "PruneReport", "counted"]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A record whose stored parts do not give its hash again."""
+    """A damaged record: `what` says which part is no longer what was written."""
 
     record_id: int
     workflow_id: str
@@ -22,9 +22,9 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PruneReport:
-    """The report of `prune`: deleted records, runs, stored texts; the file's size before and after.
+    """The report of `prune`: how many records, runs and texts were deleted, and the size before and after.
 
-    With `dry_run` nothing was deleted.
+    With `dry_run` nothing was deleted: these are the numbers that would be.
     """
 
     records: int

@@ -1,4 +1,4 @@
-"""Words for people: a change as `old -> new` on one line or in full, lists that fit a line, tables of text and HTML."""
+"""Texts for people: changes as `old -> new`, lists that fit on a line, and tables."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def listed(names: Sequence[str], most: int = 6) -> str:
 
 
 def on_one_line(component: str, text: str) -> str:
-    """A stored text as people read it: a model by its name, all else as it is."""
+    """A stored text, shortened to one line. A model is shown by its name."""
     return shortened(_model(component, text) or text) or "(empty)"
 
 
 def change_on_one_line(component: str, old: str, new: str) -> str:
-    """`old -> new`, of long texts what stands around the first difference, of JSON the first members that differ."""
+    """Show a change as `old -> new`. Long texts are cut around the first difference, JSON is compared by members."""
     if _model(component, old) and _model(component, new):
         return f"{_model(component, old)} -> {_model(component, new)}"
     found = _differences(old, new)
@@ -45,7 +45,7 @@ def change_on_one_line(component: str, old: str, new: str) -> str:
 
 
 def change_in_full(component: str, old: str, new: str) -> list[str]:
-    """Both texts whole, as one: what went has `-` before it, what came has `+`."""
+    """Both texts at full length, as a diff: `-` marks removed lines, `+` added ones."""
     one, other = (_model(component, text) or _laid_out(text) for text in (old, new))
     lines = ndiff(one.splitlines(), other.splitlines())
     return [line.rstrip() for line in lines if not line.startswith("?")]

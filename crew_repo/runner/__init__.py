@@ -1,1 +1,1 @@
-"""One run of one crew: what is decided at each boundary, and what is written down."""
+"""One run of one crew: at each task it decides to execute or to reuse, and writes down what was done."""

@@ -1,4 +1,4 @@
-"""A run in which everything is fresh, without a kickoff: for batches, where a kickoff costs more than its answers."""
+"""A run without a kickoff, for an item of a batch whose tasks are all fresh: a kickoff would only take time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Overriding a crew's own `kickoff`, `akickoff` and `copy`, so that code that cannot be changed goes through here.
+"""Attaching: a crew's own `kickoff`, `akickoff` and `copy` are replaced, so that unchanged code uses crew_repo.
 
 `kickoff_async`, `kickoff_for_each` and a stream that is read later all end in these. `train` and `test` do not: they
 kick a copy off again and again with the same inputs, to see how the answers differ.

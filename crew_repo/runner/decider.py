@@ -1,4 +1,4 @@
-"""Deciding at each boundary of one run: what is about to be sent is hashed, and its record looked up by that hash."""
+"""Deciding about each task of a run: what the model would get is hashed, and the record with that hash found."""
 
 from __future__ import annotations
 

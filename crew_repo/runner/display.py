@@ -87,7 +87,7 @@ class Display:
                     print(f"{MARK}: {text}", file=self._stream, flush=True)
                 except (OSError, ValueError) as error:  # a broken pipe, a closed file
                     self._stream = None
-                    log.warning("the run is no longer shown, since nothing can be written there: %s", error)
+                    log.warning("the run goes on, but is no longer shown: standard error cannot be written: %s", error)
 
 
 def _what_of(note: TaskRun) -> str:

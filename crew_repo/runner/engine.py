@@ -1,4 +1,4 @@
-"""The engine below the face: one store, its heartbeat, and every way to run one crew against them.
+"""The engine below StateRepository: one store, and every way to run one crew with it.
 
 `request` checks what was asked for, before any model is called. `run` and `arun` take a request to its result; `item`
 and `aitem` do so for an entry of a batch. This module imports crewai only when a crew is at hand.
@@ -160,7 +160,7 @@ class Engine:
         if request.options.workflow_id == check_workflow_id(None, request.crew.name):  # others are read one by one
             self.hinting.about_workflow(request)
         if request.crew.stream:
-            raise InputError("A batch has no use for a stream: set stream=False on the crew, or run it alone.")
+            raise InputError("A batch cannot stream. Set stream=False on the crew, or call run() for each input.")
         return serve_all(self.store, request.crew, request.inputs, request.files, request.options)
 
     def _check(self, request: Request) -> None:
@@ -216,5 +216,5 @@ def refuse_running_loop(instead: str) -> None:
         return
     raise RunningLoopError(
         "An event loop is running here, as in a notebook or in FastAPI, and would be blocked. "
-        f"Type instead: {instead}\nAn attached crew has CrewAI's own: result = await crew.kickoff_async(inputs)"
+        f"Type instead: {instead}\nFor an attached crew: result = await crew.kickoff_async(inputs)"
     )

@@ -1,4 +1,4 @@
-"""An exception as it is kept: without secrets, to a sensible length, and its message once."""
+"""Storing an exception: without secrets, cut to a sensible length, its message once."""
 
 from __future__ import annotations
 

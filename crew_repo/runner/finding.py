@@ -1,4 +1,4 @@
-"""Finding the record of an input hash, with a completion time that no later run contradicts."""
+"""Finding the record for a task. Its time is corrected if a later run shows that a clock was wrong."""
 
 from __future__ import annotations
 

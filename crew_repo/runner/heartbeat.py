@@ -1,4 +1,4 @@
-"""The heartbeat: keeps the leases and runs of this process alive while models work, in one daemon thread per store."""
+"""The heartbeat: writes every few seconds that this process lives, so that no other one takes over its tasks."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Heartbeat:
             try:
                 self._store.heartbeat(runs, leases)
             except StoreError as error:
-                log.warning("the heartbeat of %d run(s) failed and is tried again: %s", len(runs), error)
+                log.warning("that %d run(s) go on could not be written; it is tried again: %s", len(runs), error)
 
 
 def _key(lease: Lease) -> tuple[str, str, int]:

@@ -1,4 +1,4 @@
-"""Hints: what is right and looks wrong is said in the log of a run, once, and in the notes of a plan."""
+"""Hints about things that may surprise a user. They are in the log of a run, once, and in the notes of a plan."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ class Hinting:
         for found in adapter.unmatched_patterns(view, policies):
             whose = "any task" if found.task_name == "*" else "that task"
             yield (
-                f"ignore={found.pattern!r} in the policy for {found.task_name!r} matches no part of {whose}, so it "
-                f"leaves nothing out. The nearest are: {nearest(found.pattern, found.paths)}."
+                f"ignore={found.pattern!r} in the policy for {found.task_name!r} matches no part of {whose}, so it has "
+                f"no effect. The nearest parts are: {nearest(found.pattern, found.paths)}."
             )
 
     def _taken(self, request: Request) -> Iterator[str]:
@@ -106,9 +106,9 @@ class Hinting:
         theirs = taken_by_another(looks, self._store.heads(workflow_id))
         if theirs:
             yield (
-                f"Workflow {workflow_id!r} has the tasks {_few(theirs)} of another crew already, and none of them is "
-                f"like one of this crew's ({_few([look.name for look in looks])}): task_state and history show both "
-                "crews as one. Give each crew a name, Crew(name=...), or pass a workflow_id."
+                f"Workflow {workflow_id!r} has the tasks {_few(theirs)} of another crew already. None of them is like "
+                f"this crew's ({_few([look.name for look in looks])}). task_state and history show both crews as one. "
+                "Give each crew a name, Crew(name=...), or pass a workflow_id."
             )
 
 

@@ -1,4 +1,4 @@
-"""Runs inside runs: a tool, callback or guardrail that starts a crew waits for it, so that crew never waits back.
+"""Runs inside runs: a tool that starts a crew waits for it, so that crew must never wait for the task of that tool.
 
 Which executions stand around a piece of code is kept in a context variable. CrewAI copies the context into each
 thread that it starts. A thread of the user's starts with an empty one, and so does work that is given to a pool, so

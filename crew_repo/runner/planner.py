@@ -1,4 +1,4 @@
-"""The dry walk: what a run would do, found out without a model, a write, or a change in the crew.
+"""Making a plan: what a run would do, without calling a model, writing anything, or changing the crew.
 
 The tasks are walked in CrewAI's order with the outputs that would be served; where an upstream would run, what it
 will say is not known, and what reads it "may rerun".

@@ -41,7 +41,7 @@ class Recorder:
             ticket, lambda whole: self._new_record(ticket, output, seconds, usage, completed_at=completed, whole=whole)
         )
         if new.not_restorable:
-            log.warning("task %s is kept, and will not be served: %s", ticket.name, new.not_restorable)
+            log.warning("the answer of task %s is stored, but cannot be reused: %s", ticket.name, new.not_restorable)
         theirs = kept.origin == PERSON or kept.run_id != self._ledger.run_id
         if theirs and kept.output_hash != new.output_hash:
             return adapter.restore_output(kept.result, ticket.view.original, ticket.context)
@@ -56,15 +56,15 @@ class Recorder:
         try:
             self._settle(ticket, error, seconds, usage)
         except StoreError as failed:
-            log.warning("run %s: what came of task %s could not be written: %s", self._ledger.run_id, ticket.name,
+            log.warning("run %s: the end of task %s could not be written: %s", self._ledger.run_id, ticket.name,
                         failed)  # fmt: skip
 
     def _settle(self, ticket: Ticket, error: BaseException, seconds: float, usage: Usage) -> None:
         """After an exception: a task that has its output is paid for and recorded all the same."""
         output = ticket.view.original.output
         if output is not None:
-            log.warning("run %s: after task %s had finished, %s was raised; the task is recorded, and what "
-                        "raised is not called again unless you pass fire_callbacks=True",
+            log.warning("run %s: task %s had finished when a callback or the like raised %s. The task is recorded, and "
+                        "the next run reuses it without its callbacks. To call them again, pass fire_callbacks=True.",
                         self._ledger.run_id, ticket.name, type(error).__name__)  # fmt: skip
             self.finished(ticket, output, seconds, usage)
             return

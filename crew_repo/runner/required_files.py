@@ -1,4 +1,4 @@
-"""Files that policies declare: they must be there before anything is paid for, or be written by a task before."""
+"""Declared files must be there before anything is paid for, or be written by an earlier task."""
 
 from __future__ import annotations
 

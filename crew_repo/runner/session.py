@@ -1,4 +1,4 @@
-"""One run: decides at each boundary, serves or executes, and records before CrewAI moves on."""
+"""One run: executes or reuses each task, and records it before CrewAI goes on to the next."""
 
 from __future__ import annotations
 

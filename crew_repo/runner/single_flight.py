@@ -1,4 +1,4 @@
-"""Waiting for a lease: of all that want the same work done, one executes it, and the others take its record."""
+"""Waiting for work of others: of all that want one task done, one executes it, and the others take its answer."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ class SingleFlight:
     def _say_waiting(self, ticket: Ticket, holder: Holder, waited: float) -> None:
         log.warning(
             "run %s: task %s has waited %.0f s for task %s of run %s, executed since %s by process %s. If that task "
-            "itself started this run, in a process or thread of its own, neither can end: stop one of them, and give "
-            "the inner run a workflow_id of its own.",
+            "started this run itself, in a process or thread of its own, each waits for the other: stop one of them, "
+            "and give the inner run a workflow_id of its own.",
             self._ledger.run_id, ticket.name, waited, holder.task_name, holder.run_id,
             f"{holder.since:%Y-%m-%d %H:%M:%S}", " on ".join(reversed(holder.owner.split(":")[:2])),
         )  # fmt: skip
@@ -101,5 +101,6 @@ class SingleFlight:
         try:
             self._store.release(lease)
         except StoreError as error:
-            log.warning("run %s: a lease could not be given back: %s", self._ledger.run_id, error)
-            self._unwritten.owe(f"the end of a lease of run {self._ledger.run_id}", partial(self._store.release, lease))
+            log.warning("run %s: its claim on a task could not be removed, so others wait; it is tried again when the "
+                        "state can be written: %s", self._ledger.run_id, error)  # fmt: skip
+            self._unwritten.owe(f"the end of a claim of run {self._ledger.run_id}", partial(self._store.release, lease))

@@ -1,4 +1,4 @@
-"""One arrival at the boundary of a task, and what is known of it by then."""
+"""A task that CrewAI is about to execute, and what is known of it by then."""
 
 from __future__ import annotations
 

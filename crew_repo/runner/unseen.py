@@ -21,8 +21,8 @@ def warn_of_opaque(current: Current, told: set[str]) -> None:
             _warn_of_data(current, opaque, told)
             continue
         log.warning(
-            "task %s runs every time: %s cannot be hashed (%s). Give it a hasher with register_hasher, "
-            "or leave it out with TaskPolicy(ignore=(%r,)).",
+            "task %s runs every time: its part %s cannot be hashed (%s), so a change would not be seen. Give it a "
+            "hasher with register_hasher, or leave it out with TaskPolicy(ignore=(%r,)).",
             current.task_name, opaque.path, opaque.why, opaque.path,
         )  # fmt: skip
 
@@ -35,8 +35,8 @@ def _warn_of_data(current: Current, opaque: Opaque, told: set[str]) -> None:
         return
     told.add(opaque.path)
     log.warning(
-        "task %s is served although %s stands for data that crew_repo cannot see (%s); changes there are not "
-        "noticed. Name their files with TaskPolicy(files=...), or give it a max_age, or always=True.",
+        "task %s is reused, but crew_repo cannot see the data behind its part %s (%s). If that data changes, the task "
+        "does not run again. Name its files with TaskPolicy(files=...), or give the task max_age or always=True.",
         current.task_name, opaque.path, opaque.why,
     )  # fmt: skip
 
@@ -48,8 +48,8 @@ def warn_of_tools(current: Current, executed_above: Sequence[str]) -> None:
         return
     names = ", ".join(map(repr, executed_above))
     log.warning(
-        "task %s is served from its record: what it reads of %s is the same as before, but that was executed "
-        "again, with tools. If the tools of %s read a file that those wrote, declare it: "
-        "TaskPolicy(files=(\"that/file\",)) for task %s; files=() says that there is none.",
+        "task %s is reused, since the answer of %s that it reads is the same as before. That was executed again, with "
+        "tools. If a tool of %s reads a file that those tools write, declare the file: "
+        "TaskPolicy(files=(\"that/file\",)) for task %s. If there is no such file, declare files=().",
         current.task_name, names, current.task_name, current.task_name,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Unwritten: on its way into the store, and nothing that is raised meanwhile can lose it."""
+"""Unwritten answers: what could not be written yet is kept and tried again, so that no paid answer is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state: tables, transactions, leases.
+"""The state in SQLite or PostgreSQL: its tables, and all that reads and writes them.
 
 The only package that imports sqlmodel and sqlalchemy. It knows nothing of CrewAI.
 """

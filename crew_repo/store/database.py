@@ -1,4 +1,4 @@
-"""One open state file or database: its transactions, and what goes wrong with them."""
+"""One open state file or database: its transactions, and the errors that they may raise."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Database:
         with self._entered(), self._errors():
             engine = self._engine_for_reading()
             if engine is _empty():
-                raise StoreError(f"{self.dialect.place} has nothing to copy yet; it is made by the first run")
+                raise StoreError(f"{self.dialect.place} has nothing to copy yet; run a crew first")
             self.dialect.copy(engine, target)
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
-"""Forks. An open SQLite connection must not cross one: the child's copy of SQLite would believe it holds the locks of
-its parent, and the parent could then remove the WAL under it. So a fork waits for the transactions in progress,
-closes the idle connections, and both sides open new ones when they need them.
+"""Forks of a process. An open SQLite connection must not be copied into the child: it would act on the locks of its
+parent, and the parent could then remove the -wal file under it. So a fork waits for the transactions in progress, and
+closes the idle connections. Parent and child open new ones when they need them.
 """
 
 from __future__ import annotations

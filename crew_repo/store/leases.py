@@ -1,4 +1,4 @@
-"""Single flight: who may execute a piece of work, and what becomes of it when that process is gone.
+"""Leases: a lease is the right of one process to execute a task, for a limited time. Others wait, or take over.
 
 A lease is free again when it is released, when its time is over, or at once when its owner is known to be dead. Its
 fence is handed out by the database, each number once: who lost a lease can never take it for its own again.

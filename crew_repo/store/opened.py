@@ -1,4 +1,4 @@
-"""An opened state: its database, and transactions on it."""
+"""An opened state: its database, and the transactions on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who holds a lease, and whether that process is still there.
+"""The identity of a process, and whether it is still alive.
 
 An owner is text: `host:pid:start:boot:namespace:machine`. `start` is when the process started, in clock ticks since
 boot (from /proc/<pid>/stat), so that a process number that is in use again is not taken for the old process.

@@ -1,4 +1,4 @@
-"""The store as it is asked: each method is one transaction and one sentence."""
+"""Reading from the store: each method is one transaction."""
 
 from __future__ import annotations
 

@@ -244,6 +244,6 @@ def _dumped_version(connection: Connection, tables: set[str]) -> int:
         return 1
     version = connection.exec_driver_sql(f"SELECT version FROM {VERSION_TABLE}").scalar()  # noqa: S608
     if version is None:
-        raise StoreOpenError("The state file has tables of crew_repo and no rows, as from a dump of the schema alone; "
+        raise StoreOpenError("The state file has tables of crew_repo and no rows, like a dump of the schema alone; "
                              "give another path, or restore all of it")  # fmt: skip
     return int(version)

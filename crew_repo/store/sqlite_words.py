@@ -22,7 +22,7 @@ _MESSAGES = (
     ("unable to open", StoreOpenError, "cannot be opened; look at the permissions of the file and its folder"),
     ("foreign key", RunGoneError, "does not have the run that this belongs to: the file was deleted, replaced or "
      "pruned while the run went on; run again"),
-    ("no such", StoreError, "lacks a table or column of this version; it was changed by hand or is damaged"),
+    ("no such", StoreError, "lacks a table or column, since it was changed by hand or is damaged; restore a copy"),
     ("utf-8", StoreError, "has text that is no UTF-8; it is damaged: restore a copy, or delete the row"),
 )  # fmt: skip
 

@@ -83,8 +83,8 @@ class StateFile:
             import logging  # which takes longer than all that reads a file
 
             log = logging.getLogger("crew_repo")
-            log.warning("%s has another name, a hard link. SQLite keeps what is new beside each name, and damages the "
-                        "file when two names are used: make it a copy, or a symbolic link", self.path)  # fmt: skip
+            log.warning("%s has a second name, by a hard link. SQLite damages the file if programs use both names. "
+                        "Replace one of them by a copy or a symbolic link", self.path)  # fmt: skip
 
     def _refuse_json(self) -> None:
         """Refuse JSON: others keep their state in it, and exports of ours are easily given in place of a state."""

@@ -1,4 +1,4 @@
-"""The store: each method is one transaction and one sentence."""
+"""The store: everything that reads or writes the state. Each method is one transaction."""
 
 from __future__ import annotations
 

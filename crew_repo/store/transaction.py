@@ -1,4 +1,4 @@
-"""Surroundings of the statements of one transaction."""
+"""One transaction: its connection, its time, and helpers for its statements."""
 
 from __future__ import annotations
 

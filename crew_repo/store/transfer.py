@@ -226,7 +226,7 @@ def _row(number: int, table: Table, members: Mapping[str, Any]) -> dict[str, Any
     members = {**later, **members}
     odd = ", ".join(sorted(set(members) ^ set(_members(table))))
     if odd:
-        raise ImportFormatError(f"Line {number} of the export lacks, or has too many of, these members: {odd}")
+        raise ImportFormatError(f"Line {number} of the export lacks these members, or has them in excess: {odd}")
     times = [column.name for column in table.columns if isinstance(column.type, UtcText)]
     try:
         return {**members, **{name: utc_time(members[name]) for name in times if members[name] is not None}}
@@ -263,7 +263,7 @@ def _parsed(number: int, line: str) -> Any:
     try:
         return json.loads(line)
     except ValueError as error:
-        raise ImportFormatError(f"Line {number} of the export is no JSON: {error}") from error
+        raise ImportFormatError(f"Line {number} of the export is no JSON ({error}); export again") from error
 
 
 def _utc(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""The store as it is kept in order: invalidated, verified, pruned, copied, exported."""
+"""Keeping the store in order: invalidate, verify, prune, copy, export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether what is stored still gives the hashes that it was stored under."""
+"""Finding damage: whatever is stored is hashed again, and compared with the hash from when it was written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store while runs go on: each method is one transaction and one sentence."""
+"""Writing to the store while runs go on: each method is one transaction."""
 
 from __future__ import annotations
 

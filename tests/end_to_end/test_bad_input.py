@@ -86,12 +86,12 @@ BAD_CALLS = {
     "an unknown run": (UnknownRunError, "There is no run 'x'", lambda repo, crew: repo.show("x")),
     "from_checkpoint": (
         CheckpointError,
-        "without it",
+        "Leave it out",
         lambda repo, crew: repo.run(crew, NOTES, from_checkpoint=object()),
     ),
     "from_checkpoint of an attached crew": (
         CheckpointError,
-        "without it",
+        "Leave it out",
         lambda repo, crew: repo.attach(crew).kickoff(NOTES, from_checkpoint=object()),
     ),
     "an argument that an attached crew's kickoff has not": (
@@ -267,7 +267,7 @@ def test_a_file_of_a_newer_version_is_left_alone(repo, model, crew):
 @pytest.mark.parametrize("target", [":memory:", "sqlite://", "sqlite:///:memory:", "sqlite+pysqlite:///:memory:"])
 def test_memory_is_no_place_for_state(target):
     """An in-memory database would lose everything with the process."""
-    with pytest.raises(StoreOpenError, match="give a path"):
+    with pytest.raises(StoreOpenError, match="give the path of a file"):
         StateRepository(target)
 
 

@@ -76,7 +76,7 @@ def test_an_edit_that_reaches_no_prompt_is_named(repo, model, caplog, what):
     repo.run(crew, NOTES)
     assert repo.plan(crew, NEW_NOTES).notes == ()
     setattr(crew.tasks[0] if what in type(crew.tasks[0]).model_fields else crew.agents[0], what, "Be brief.")
-    assert f"its {what} was edited after a run, and the edit reaches no prompt" in str(repo.plan(crew, NOTES))
+    assert f"its {what} was edited after a run, but CrewAI still sends the first text" in str(repo.plan(crew, NOTES))
     repo.run(crew, NOTES)
     assert "Build the crew again" in said(caplog)
 
@@ -157,13 +157,13 @@ def test_names_that_the_state_does_not_know_are_named_with_what_there_is(repo, m
     [
         (
             {"analyze": TaskPolicy(ignore=("agent.backstroy",))},
-            "ignore='agent.backstroy' in the policy for 'analyze' matches no part of that task, so it leaves nothing out."
-            " The nearest are: 'agent.backstory'",
+            "ignore='agent.backstroy' in the policy for 'analyze' matches no part of that task, so it has no effect."
+            " The nearest parts are: 'agent.backstory'",
         ),
         ({"*": TaskPolicy(ignore=("agnt.goal", "agent.goal"))}, "ignore='agnt.goal' in the policy for '*' matches no part of any"),
         ({"draft": TaskPolicy(ignore=("tols:*.source",))}, "ignore='tols:*.source'"),
         ({"draft": TaskPolicy(ignore=("agent.tools",))}, "ignore='agent.tools'"),
-        ({"draft": TaskPolicy(ignore=("input:ajuster",))}, "The nearest are: 'input:adjuster'"),
+        ({"draft": TaskPolicy(ignore=("input:ajuster",))}, "The nearest parts are: 'input:adjuster'"),
     ],
     ids=["a slip", "of all tasks", "with a star", "a field that is no part", "an input"],
 )
@@ -226,9 +226,9 @@ def test_a_workflow_that_another_crew_has_taken_is_named(repo, model, caplog):
     assert said(caplog) == ""
     other = unnamed(model, "Name three films for a rainy day!", role="Critic", expected="a list of titles")
     words = (
-        "Workflow 'crew' has the tasks 'task-01', 'task-02' of another crew already, and none of them is like one of "
-        "this crew's ('task-01'): task_state and history show both crews as one. Give each crew a name, "
-        "Crew(name=...), or pass a workflow_id."
+        "Workflow 'crew' has the tasks 'task-01', 'task-02' of another crew already. None of them is like this crew's "
+        "('task-01'). task_state and history show both crews as one. Give each crew a name, Crew(name=...), or pass a "
+        "workflow_id."
     )
     assert f"note: {words}" in str(repo.plan(other))
     assert repo.plan(other, workflow_id="films").notes == ()

@@ -156,7 +156,7 @@ def test_prune_without_arguments_only_says_what_it_would_do(repo, model, caplog)
     assert (report.records, report.dry_run) == (2, True)
     assert repr(report) == "<PruneReport would delete 2 records, 0 runs and 0 texts; nothing was deleted>"
     assert "prune() without arguments would delete 2 records, 0 runs and 0 texts; nothing was deleted." in said(caplog)
-    assert "prune(dry_run=False) deletes it" in said(caplog)
+    assert "prune(dry_run=False) deletes them" in said(caplog)
     assert repo.export_json() == before
     done = repo.prune(dry_run=False)
     assert (done.records, done.dry_run, len(repo.history("draft"))) == (2, False, 1)

@@ -302,7 +302,7 @@ def test_an_output_edited_by_hand_is_not_served(repo, model):
     sql(repo, "UPDATE record SET output = 'forged' WHERE task_name = 'step-2'")
     plan = repo.plan(chain(model), NOTES)
     assert (plan.missing, plan["step-2"].reasons[0].kind.value) == (["step-2"], "altered")
-    assert "to have it served, put back what was there" in str(plan)
+    assert "to have it reused, put back what was there" in str(plan)
     result = repo.run(chain(model), NOTES)
     assert (result.run.executed, raws(result)) == (["step-2"], first)
 

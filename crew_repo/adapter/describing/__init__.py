@@ -1,1 +1,1 @@
-"""Describing a crew: every part that can change the answer of a task, as components with readable paths."""
+"""Describing a crew: each part that can change the answer of a task becomes a component with a readable path."""

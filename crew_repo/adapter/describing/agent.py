@@ -1,4 +1,4 @@
-"""The components of agents: what each is, knows and may do; its tools are described beside it."""
+"""The components of agents: role, goal, knowledge, limits. Tools have a module of their own."""
 
 from __future__ import annotations
 

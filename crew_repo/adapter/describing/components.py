@@ -1,4 +1,4 @@
-"""Collects the components of one definition: each part goes in by its path, nothing is left out without a word."""
+"""Collects the components of one task, each with its path. A part that cannot be hashed is named, never left out."""
 
 from __future__ import annotations
 

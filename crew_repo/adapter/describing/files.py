@@ -1,4 +1,4 @@
-"""The components that come from files which a policy or a kickoff names, and whether any file has changed since."""
+"""The components that come from files of a policy or a kickoff, and whether such a file has changed since."""
 
 from __future__ import annotations
 

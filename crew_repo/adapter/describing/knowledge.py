@@ -1,4 +1,4 @@
-"""The components of knowledge: its content, wherever it lies."""
+"""The components of knowledge sources: their content, from text, files or elsewhere."""
 
 from __future__ import annotations
 

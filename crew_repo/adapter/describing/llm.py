@@ -1,4 +1,4 @@
-"""The components of a language model: what it is asked with, where and through what; never its keys and time-outs."""
+"""The components of a language model: its name, parameters, endpoint and client. Keys and timeouts do not count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The patterns of policies that match no part of any task: mostly slips of the pen, and then a part counts unawares."""
+"""The patterns in `TaskPolicy(ignore=...)` that match no part of any task. Most are typing errors, and get a hint."""
 
 from __future__ import annotations
 

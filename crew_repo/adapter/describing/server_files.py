@@ -1,4 +1,4 @@
-"""The files that a server on this machine is made of: its command line and variables name them, and they each other.
+"""The files of an MCP server on this machine: those that its command line and variables name, and those they import.
 
 A name may stand alone, behind an option (`--config=a.json`), before an object in it (`server.py:mcp`), or in a shell's
 command. Python is followed by its imports; scripts of a shell and of JavaScript by the names of code that they mention.

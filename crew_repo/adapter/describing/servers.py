@@ -1,4 +1,4 @@
-"""The components of what runs elsewhere: MCP servers and remote agents, by their configuration; tools as they came.
+"""The components of MCP servers and remote agents: their configuration, and the tools that they offer.
 
 No connection is made here. CrewAI connects before a task is executed; what its servers have answered by then is hashed
 at the boundary, beside the context.

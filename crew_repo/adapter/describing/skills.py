@@ -1,4 +1,4 @@
-"""The components of skills: what CrewAI has of each in memory, which is what it sends, and what it reads later."""
+"""The components of skills: the texts that CrewAI has in memory and sends, and the files that it reads later."""
 
 from __future__ import annotations
 

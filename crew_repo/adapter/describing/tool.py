@@ -1,4 +1,4 @@
-"""The components of tools: what the model is told of each, and what each does when it is called."""
+"""The components of tools: the description that the model gets, and the code that is called."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Objects whose code works in a kickoff, and the state that they hand on from one task to another."""
+"""Objects with code of yours that runs in a kickoff, such as tools, and values that they pass on from task to task."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Running a crew: its kickoff is met at each task, and left as the next run has to find it."""
+"""Running a crew: stepping in at each task of a kickoff, and leaving the crew ready for the next one."""

@@ -1,4 +1,4 @@
-"""Where a run is met: the three public `execute_*` methods of each task, and the crew's planning; nothing deeper.
+"""The boundary: the moment when CrewAI is about to execute a task. Here crew_repo decides to execute or to reuse it.
 
 They are overridden on the objects for the length of a run, and removed on exit; CrewAI keeps its own loop, context
 building, joins of async tasks, conditions, callbacks, events and streaming.

@@ -1,4 +1,4 @@
-"""A crew of one's own for each concurrent run, and the result of a run that needs no kickoff."""
+"""Copies of a crew, one for each concurrent run; and the result of a run that needs no kickoff."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One execution of a task, as if it were the first on these objects: its prompt hangs on its own ingredients only.
+"""Executing a task as if its agent had never worked before, so that its prompt depends on its own parts only.
 
 CrewAI keeps on tasks and agents what it made and noted in earlier executions, and lets it reach later ones.
 """

@@ -1,4 +1,4 @@
-"""Kicking a crew off, and leaving it afterwards as it was meant to be found by the next run."""
+"""Kicking a crew off: arguments are checked before, and the crew is made ready for the next run afterwards."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def check_process() -> None:
     """Raise where CrewAI's own kickoff would wait for ever."""
     if private.events_are_lost():
         raise ForkedConnectionError(
-            "This process was forked from one that had run a crew, and CrewAI's event threads do not survive that: a "
-            "kickoff would hang. Start it with spawn: multiprocessing.get_context('spawn')"
+            "This process was forked from one that had run a crew. CrewAI's event threads are not in the copy, so a "
+            "kickoff would hang. Start the process with spawn: multiprocessing.get_context('spawn')"
         )
 
 
@@ -73,8 +73,8 @@ def refuse_checkpoint(arguments: Mapping[str, Any]) -> None:
     """Raise if a checkpoint is to be resumed."""
     if arguments.get("from_checkpoint") is not None:
         raise CheckpointError(
-            "from_checkpoint resumes a different crew object, which a StateRepository has not seen. "
-            "Run the crew without it: every finished task is recorded already."
+            "from_checkpoint makes CrewAI run another crew object, which no StateRepository has seen. "
+            "Leave it out: every finished task is recorded already."
         )
 
 

@@ -134,7 +134,7 @@ def _typed(result: StoredResult, task: Task) -> tuple[BaseModel | None, dict[str
     if result.reading_json == _RAW:
         typed, values = _read_raw(result.raw, task)
         if (_dump_model(typed), _dump_dict(values, task)) != (result.pydantic_json, result.json_dict_json):
-            raise NotRestorableError(f"{_name_of_class(task)} now makes something else of the raw text")
+            raise NotRestorableError(f"{_name_of_class(task)} now makes another object of the raw text")
         return typed, values
     model = _load_model(result.pydantic_json, task)
     if model is not None and result.reading_json is not None:
@@ -251,7 +251,7 @@ def _load_model(text: str | None, task: Task) -> BaseModel | None:
         return None
     cls = _class_of(task) or task.output_json
     if cls is None:
-        raise NotRestorableError("it has a pydantic output, and the task names no class for it")
+        raise NotRestorableError("it has a pydantic output, but the task has no class for it; set output_pydantic")
     try:
         return cls.model_validate_json(text)
     except Exception as error:  # a validator may raise anything
@@ -291,7 +291,7 @@ def _load_dict(text: str | None, task: Task) -> dict[str, Any] | None:
     if not isinstance(stored, list):
         return stored
     if stored[0] != _TYPED or task.output_json is None:
-        raise NotRestorableError("its json_dict has values that are not JSON")
+        raise NotRestorableError("its json_dict has values that JSON cannot hold")
     try:
         return task.output_json.model_validate(stored[1]).model_dump()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Tokens, attributed to the task that spent them, also while tasks and crews in other threads share one LLM.
+"""Counting the tokens of each task, even if tasks and crews in several threads share one LLM.
 
 CrewAI counts per LLM object, cumulatively. For the length of a run the counting method of each LLM of the crew is
 overridden on the object, once for all runs that share it: what a call adds is credited to the meter that the calling

@@ -1,4 +1,4 @@
-"""Clients of HTTP: where they talk to, what they always ask, and what of the user's acts on the way.
+"""HTTP clients: their address, the headers that they always send, and your code that acts on the way.
 
 Connections, cookies, time-outs and proxies come and go. Headers count, since gateways choose the model by them, unless
 they are named like secrets or only say who asks, or which request it is.

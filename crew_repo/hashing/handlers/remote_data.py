@@ -1,4 +1,4 @@
-"""Handles of data that lives elsewhere: databases, buckets and scratch folders count by where they are.
+"""Connections to data elsewhere, such as databases and buckets: the address counts, the data cannot be seen.
 
 What stands there cannot be seen, just as where a tool connects inside its function; the walk tells it once, as
 `Opaque.elsewhere`. A handle whose place cannot be read is opaque, and so is one of data in this process's memory.

@@ -1,4 +1,4 @@
-"""Types that carry no answer: they are hashed by type, as stateless, or reported as opaque."""
+"""Types that cannot change an answer, such as locks, count by their type. Others are reported as not hashable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many inputs through one crew: bounded, in order, killable at any moment and simply started again.
+"""Running one crew for many inputs, in order, a few at a time. A killed batch is simply started again.
 
 Each item is a run of its own in its own workflow, so what had finished when a batch died is reused by the next.
 """

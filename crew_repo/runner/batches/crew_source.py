@@ -19,17 +19,18 @@ def load(name: str) -> Any:
     """The object that `package.module:attribute` names; the current folder can be imported from."""
     module_name, colon, attribute = name.partition(":")
     if not colon or not module_name or not attribute:
-        raise InputError(f"A crew is named package.module:attribute, not {name!r}")
+        raise InputError(f"{name!r} names no crew; write package.module:attribute, such as 'claims.crew:build_crew'")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
         found: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        raise InputError(f"{name!r}: there is no module {error.name!r} here or among the installed ones") from error
+        where = f"in {here} or installed; correct the name"
+        raise InputError(f"{name!r}: there is no module {error.name!r} {where}") from error
     for part in attribute.split("."):
         if not hasattr(found, part):
-            raise InputError(f"{name!r}: module {module_name!r} has no {attribute!r}")
+            raise InputError(f"{name!r}: module {module_name!r} has no {attribute!r}; correct the name")
         found = getattr(found, part)
     return found
 
