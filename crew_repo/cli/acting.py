@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crew_repo.cli.options import Asked, common
+from crew_repo.cli.options import Asked, common, of_a_workflow
 from crew_repo.cli.printing import Answer, Table, printable, seconds, whole
 from crew_repo.cli.reader import path_of, read
 from crew_repo.cli.selecting import Reads, select
@@ -43,6 +43,7 @@ def _about_a_crew(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--select", "selectors", multiple=True, metavar="SELECTOR",
               help="Show only these tasks: a name or pattern, a+, +a, status:stale, reason:input:notes.")
 @click.option("--full", is_flag=True, help="Print all reasons, with what was and what is.")
+@of_a_workflow
 @common
 @click.pass_obj
 def plan_command(
@@ -68,6 +69,7 @@ def plan_command(
 @click.command("run")
 @_about_a_crew
 @click.option("--dry-run", is_flag=True, help="Only plan.")
+@of_a_workflow
 @common
 @click.pass_obj
 def run_command(

@@ -219,8 +219,8 @@ def test_a_crew_that_fails(command, here, monkeypatch):
 
 @pytest.mark.usefixtures("here")
 def test_workflows(command):
-    """A run is recorded under --workflow, before or after the command's name."""
-    command("--workflow", "CLM-1", "run", "the_crew:build", *NOTES)
+    """A run is recorded under --workflow."""
+    command("run", "the_crew:build", *NOTES, "--workflow", "CLM-1")
     assert command("plan", "the_crew:build", *NOTES, "--workflow", "CLM-1").exit_code == 0
     assert command("plan", "the_crew:build", *NOTES).exit_code == 1
 
