@@ -95,6 +95,7 @@ def test_plan_then_run_then_plan(command):
         ("analyze", "missing"), ("draft", "missing")
     ]  # fmt: skip
     assert not Path("crew_state.db").exists()
+    assert "crew_state.db is not there yet; the first run makes it" in command("plan", "the_crew:build", *NOTES).stderr
     assert sys.modules["the_crew"].calls == []
     done = answered(command("run", "the_crew:build", *NOTES, "--json"))
     assert done["run"]["executed"] == ["analyze", "draft"]
