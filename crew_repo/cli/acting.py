@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crew_repo.cli.options import Asked, common
+from crew_repo.cli.options import Asked, common, of_a_workflow
 from crew_repo.cli.printing import Answer, Table, printable, seconds, whole
 from crew_repo.cli.reader import path_of, read
 from crew_repo.cli.selecting import Reads, select
@@ -43,6 +43,7 @@ def _about_a_crew(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--select", "selectors", multiple=True, metavar="SELECTOR",
               help="Show only these tasks: a name or pattern, a+, +a, status:stale, reason:input:notes.")
 @click.option("--full", is_flag=True, help="Print all reasons, with what was and what is.")
+@of_a_workflow
 @common
 @click.pass_obj
 def plan_command(
@@ -62,12 +63,13 @@ def plan_command(
         crew, inputs = _crew_and_inputs(project, pairs, file)
         with _repository(asked) as repo:
             plan = _planned(asked, repo, crew, inputs, force)
-            return _answer_of(plan, selectors, full, _stored_reads(asked, selectors))
+            return _answer_of(plan, selectors, full, _stored_reads(asked, selectors), _about_the_state(asked))
 
 
 @click.command("run")
 @_about_a_crew
 @click.option("--dry-run", is_flag=True, help="Only plan.")
+@of_a_workflow
 @common
 @click.pass_obj
 def run_command(
@@ -84,7 +86,7 @@ def run_command(
         crew, inputs = _crew_and_inputs(project, pairs, file)
         with _repository(asked) as repo:
             if dry_run:
-                return _answer_of(_planned(asked, repo, crew, inputs, force), (), False, {})
+                return _answer_of(_planned(asked, repo, crew, inputs, force), (), False, {}, _about_the_state(asked))
             return _run(asked, repo, crew, inputs, force)
 
 
@@ -151,11 +153,17 @@ def _stored_reads(asked: Asked, selectors: tuple[str, ...]) -> Reads:
     return read(asked.db, stored_reads)
 
 
+def _about_the_state(asked: Asked) -> list[str]:
+    """A note if nothing was ever recorded where it is looked for: the path may be misspelt."""
+    path = path_of(resolve_url(asked.db))
+    return [] if path is None or path.exists() else [f"{path} is not there yet; the first run makes it"]
+
+
 def _rows(plan: Plan) -> list[dict[str, Any]]:
     return [{**decision.to_dict(), "workflow_id": plan.workflow_id, "causes": decision.causes} for decision in plan]
 
 
-def _answer_of(plan: Plan, selectors: tuple[str, ...], full: bool, reads: Reads) -> Answer:
+def _answer_of(plan: Plan, selectors: tuple[str, ...], full: bool, reads: Reads, notes: list[str]) -> Answer:
     rows = [dict(row) for row in select(selectors, _rows(plan), reads)]
     table = Table(("task", "status", "tokens", "seconds", "why"), [
         (row["task_name"], row["status"], whole(row["tokens"]), seconds(row["seconds"]), "; ".join(row["causes"]))
@@ -164,4 +172,4 @@ def _answer_of(plan: Plan, selectors: tuple[str, ...], full: bool, reads: Reads)
     result = {**plan.to_dict(), "decisions": rows, "all_fresh": plan.all_fresh}
     fresh = all(row["status"] == "fresh" for row in rows) if selectors else plan.all_fresh
     blocks = (printable(plan.details()),) if full else (table, plan.estimate)
-    return Answer({"plan": result}, *blocks, exit_code=0 if fresh else 1, notes=plan.notes)
+    return Answer({"plan": result}, *blocks, exit_code=0 if fresh else 1, notes=[*notes, *plan.notes])

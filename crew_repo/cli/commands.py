@@ -89,7 +89,12 @@ def _said(error: Exception, debug: bool) -> str:
     return f"{type(error).__name__}: {error}" + ("" if debug else " (--debug shows where)")
 
 
-@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @common
 @click.option("--version", is_flag=True, help="Print the version.")
 @click.pass_context

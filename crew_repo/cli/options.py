@@ -1,4 +1,4 @@
-"""The options that all commands have, and the completion of names from the state."""
+"""The options that all commands have, or many, and the completion of names from the state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from crew_repo.cli.reader import read
 from crew_repo.errors import CrewRepoError
 
-__all__ = ["Asked", "common", "complete_runs", "complete_tasks"]
+__all__ = ["Asked", "common", "complete_runs", "complete_tasks", "of_a_workflow"]
 
 
 class Asked:
@@ -53,10 +53,14 @@ _COMMON = (
     click.option("--debug", is_flag=True, expose_value=False, callback=_keep, help="Show the traceback of an error."),
     click.option("--json", is_flag=True, expose_value=False, callback=_keep,
                  help="Print one JSON value, also for errors."),
-    click.option("--workflow", metavar="ID", expose_value=False, callback=_keep, shell_complete=_complete_workflows,
-                 help="The workflow, such as a claim number. Default: all of them; of a run or plan, the crew's name."),
     click.option("--db", metavar="TARGET", expose_value=False, callback=_keep,
                  help="The state: a path or URL. Default: $CREW_REPO_URL, else crew_state.db here."),
+)  # fmt: skip
+
+
+of_a_workflow = click.option(
+    "--workflow", metavar="ID", expose_value=False, callback=_keep, shell_complete=_complete_workflows,
+    help="The workflow, such as a claim number. Default: all of them; of a run or plan, the crew's name.",
 )  # fmt: skip
 
 

@@ -77,13 +77,13 @@ def print_error(command: str | None, exit_code: int, kind: str, message: str, *,
     if as_json:
         _json(command, exit_code, error={"type": kind, "message": message})
     else:
-        print(f"crew-repo: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+        print(f"crew-repo: {' '.join(message.split())}", file=sys.stderr, flush=True)  # noqa: T201
     return exit_code
 
 
 def _notes(notes: Sequence[str]) -> None:
     for note in notes:
-        print(f"note: {on_a_line(note)}", file=sys.stderr)  # noqa: T201
+        print(f"note: {on_a_line(note)}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _json(command: str | None, exit_code: int, *, result: object = None, error: object = None) -> None:

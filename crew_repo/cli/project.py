@@ -50,8 +50,9 @@ def load_project(name: str | None) -> tuple[Crew, dict[str, Any]]:
 @contextmanager
 def off_stdout() -> Iterator[None]:
     """Send what a crew, its tools and their processes print to standard error: standard output is for the answer."""
-    sys.stdout.flush()
-    kept = os.dup(1) if _is_real(sys.stdout) else None
+    stdout = sys.stdout
+    stdout.flush()
+    kept = os.dup(1) if _is_real(stdout) else None
     if kept is not None:
         os.dup2(2, 1)
     try:
@@ -59,6 +60,7 @@ def off_stdout() -> Iterator[None]:
             yield
     finally:
         if kept is not None:
+            stdout.flush()  # whoever kept the stream has written there
             os.dup2(kept, 1)
             os.close(kept)
 

@@ -15,7 +15,7 @@ from crew_repo.cli.current import (
     did_you_mean,
     status_of,
 )
-from crew_repo.cli.options import Asked, common, complete_runs, complete_tasks
+from crew_repo.cli.options import Asked, common, complete_runs, complete_tasks, of_a_workflow
 from crew_repo.cli.printing import Answer, Table, moment, printable, seconds, whole
 from crew_repo.cli.reader import read
 from crew_repo.cli.selecting import Reads, select
@@ -31,6 +31,7 @@ Row = dict[str, Any]
 
 @click.command("status")
 @click.argument("selectors", nargs=-1, metavar="[SELECTOR]...", shell_complete=complete_tasks)
+@of_a_workflow
 @common
 @click.pass_obj
 def status_command(asked: Asked, selectors: tuple[str, ...]) -> Answer:
@@ -80,6 +81,7 @@ def _hash_of_reads(record: Row) -> str | None:
 @click.command("runs")
 @click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
 @click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="How many; 0 for all.")
+@of_a_workflow
 @common
 @click.pass_obj
 def runs_command(asked: Asked, selectors: tuple[str, ...], limit: int) -> Answer:
@@ -111,6 +113,7 @@ def _error(row: Row) -> str:
 @click.option("--select", "selectors", multiple=True, metavar="SELECTOR",
               help="Only these tasks; also reason:input:notes.")
 @click.option("--full", is_flag=True, help="Print outputs, and tracebacks, whole.")
+@of_a_workflow
 @common
 @click.pass_obj
 def show_command(asked: Asked, run: str | None, selectors: tuple[str, ...], full: bool) -> Answer:
@@ -150,7 +153,8 @@ def _the_run(query: Query, given: str | None, workflow_id: str | None) -> Row:
         if not newest:
             raise UnknownRunError("No run is recorded yet; crew-repo run makes one")
         return newest[0]
-    known = [row["run_id"] for row in query("SELECT run_id FROM run_entry ORDER BY number DESC")]
+    runs = query("SELECT run_id, workflow_id FROM run_entry ORDER BY number DESC")
+    known = [each["run_id"] for each in runs if workflow_id in (None, each["workflow_id"])]
     found = [each for each in known if each == given] or [each for each in known if each.startswith(given)]
     if len(found) > 1:
         raise UnknownRunError(f"{len(found)} runs begin with {given!r}, {found[0]} among them; give more of the ID")
@@ -215,6 +219,7 @@ _RECORD = (
 @click.argument("task", shell_complete=complete_tasks)
 @click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="How many; 0 for all.")
 @click.option("--full", is_flag=True, help="Print the outputs whole.")
+@of_a_workflow
 @common
 @click.pass_obj
 def history_command(asked: Asked, task: str, limit: int, full: bool) -> Answer:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crew_repo.cli.current import beginning
-from crew_repo.cli.options import Asked, common, complete_tasks
-from crew_repo.cli.printing import Answer, Table, whole
+from crew_repo.cli.options import Asked, common, complete_tasks, of_a_workflow
+from crew_repo.cli.printing import Answer, Table
 from crew_repo.cli.reader import path_of, refuse_missing
 from crew_repo.cli.reading import selected_tasks
 from crew_repo.errors import InputError
@@ -41,6 +41,7 @@ def _repository(asked: Asked, *, new: bool = False) -> StateRepository:
 @click.command("invalidate")
 @click.argument("selectors", nargs=-1, required=True, metavar="SELECTOR...", shell_complete=complete_tasks)
 @_dry_run
+@of_a_workflow
 @common
 @click.pass_obj
 def invalidate_command(asked: Asked, selectors: tuple[str, ...], dry_run: bool) -> Answer:
@@ -59,14 +60,14 @@ def invalidate_command(asked: Asked, selectors: tuple[str, ...], dry_run: bool) 
             retired = sum(repo.invalidate(names, workflow_id) for workflow_id, names in by_workflow.items())
     chosen = [{name: task[name] for name in ("workflow_id", "task_name", "status")} for task in tasks]
     rows = [(task["workflow_id"], task["task_name"], beginning(task["output"])) for task in tasks]
-    done = f"would invalidate {_tasks(len(tasks))}"
-    said = done if dry_run else f"invalidated {_tasks(len(tasks))}, which retired {retired} of their records"
+    done = f"invalidated {_counted(len(tasks), 'task')}; {_counted(retired, 'record')} retired"
+    said = f"would invalidate {_counted(len(tasks), 'task')}" if dry_run else done
     return Answer({"tasks": chosen, "retired": retired, "dry_run": dry_run},
                   Table(("workflow", "task", "said"), rows), said)  # fmt: skip
 
 
-def _tasks(number: int) -> str:
-    return f"{number} task{'' if number == 1 else 's'}"
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 @click.command("verify")
@@ -127,7 +128,7 @@ def export_command(asked: Asked, file: str, force: bool, dry_run: bool) -> Answe
     result = {"file": None if file == "-" else file, "lines": lines, "dry_run": dry_run}
     if file == "-" and not dry_run:
         return Answer(result, text.removesuffix("\n"))
-    return Answer(result, f"{'would write' if dry_run else 'wrote'} {whole(lines)} lines to {file}")
+    return Answer(result, f"{'would write' if dry_run else 'wrote'} {_counted(lines, 'line')} to {file}")
 
 
 @click.command("import")
@@ -146,7 +147,7 @@ def import_command(asked: Asked, file: str, dry_run: bool) -> Answer:
     else:
         with _repository(asked, new=True) as repo:
             new = repo.import_json(source)
-    said = f"{'would import' if dry_run else 'imported'} {whole(new)} record{'' if new == 1 else 's'}"
+    said = f"{'would import' if dry_run else 'imported'} {_counted(new, 'record')}"
     return Answer({"new_records": new, "dry_run": dry_run}, said)
 
 

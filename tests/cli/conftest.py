@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import shutil
 from collections.abc import Callable
@@ -20,6 +21,12 @@ from tests.models import PromptModel
 Command = Callable[..., Result]
 
 
+def runner() -> CliRunner:
+    """One that keeps standard output and standard error apart, which click before 8.2 has to be told."""
+    apart = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}
+    return CliRunner(**apart)
+
+
 @pytest.fixture
 def command(tmp_path, monkeypatch) -> Command:
     """Run `crew-repo` with these arguments; the folder is a temporary one, and no variable names a state."""
@@ -27,7 +34,7 @@ def command(tmp_path, monkeypatch) -> Command:
     monkeypatch.delenv("CREW_REPO_URL", raising=False)
 
     def run(*arguments: object, **options: Any) -> Result:
-        return CliRunner().invoke(crew_repo, [str(argument) for argument in arguments], **options)
+        return runner().invoke(crew_repo, [str(argument) for argument in arguments], **options)
 
     return run
 

@@ -14,6 +14,7 @@ from tests.cli.conftest import answered
 from tests.models import PromptModel
 
 COMMANDS = ["run", "plan", "status", "runs", "show", "history", "invalidate", "verify", "prune", "export", "import", "init"]
+OF_A_WORKFLOW = ["run", "plan", "status", "runs", "show", "history", "invalidate"]
 WRITING = ["run", "invalidate", "prune", "export", "import", "init"]
 
 TASK = (
@@ -129,9 +130,10 @@ def test_the_options_of_each_command(command, name):
     """Each command has help, and the options that all have; each that writes has --dry-run."""
     shown = command(name, "--help")
     assert shown.exit_code == 0
-    for option in ("--db", "--workflow", "--json", "--debug"):
+    for option in ("--db", "--json", "--debug"):
         assert option in shown.stdout
-    assert ("--dry-run" in shown.stdout) == (name in WRITING or name == "prune")
+    assert ("--workflow" in shown.stdout) == (name in OF_A_WORKFLOW)
+    assert ("--dry-run" in shown.stdout) == (name in WRITING)
 
 
 def test_the_help_lists_the_commands(command):

@@ -95,6 +95,7 @@ def test_plan_then_run_then_plan(command):
         ("analyze", "missing"), ("draft", "missing")
     ]  # fmt: skip
     assert not Path("crew_state.db").exists()
+    assert "crew_state.db is not there yet; the first run makes it" in command("plan", "the_crew:build", *NOTES).stderr
     assert sys.modules["the_crew"].calls == []
     done = answered(command("run", "the_crew:build", *NOTES, "--json"))
     assert done["run"]["executed"] == ["analyze", "draft"]
@@ -219,8 +220,8 @@ def test_a_crew_that_fails(command, here, monkeypatch):
 
 @pytest.mark.usefixtures("here")
 def test_workflows(command):
-    """A run is recorded under --workflow, before or after the command's name."""
-    command("--workflow", "CLM-1", "run", "the_crew:build", *NOTES)
+    """A run is recorded under --workflow."""
+    command("run", "the_crew:build", *NOTES, "--workflow", "CLM-1")
     assert command("plan", "the_crew:build", *NOTES, "--workflow", "CLM-1").exit_code == 0
     assert command("plan", "the_crew:build", *NOTES).exit_code == 1
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -25,9 +27,9 @@ finally:
 """
 
 
-def process(arguments, **options):
+def process(arguments, cwd=None, **options):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **options}
-    return subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(arguments, env=environment, cwd=cwd, capture_output=True, text=True, check=False)
 
 
 def imported(state, *arguments):
@@ -99,6 +101,47 @@ def test_the_module_is_the_command(state, tmp_path):
     assert "CLM-2025-0117" in done.stdout
     piped = f"{sys.executable} -m crew_repo.cli runs --json | true; echo ${{PIPESTATUS[0]}}"
     assert process(["bash", "-c", piped], CREW_REPO_URL=str(state)).stdout == "0\n"
+
+
+LOUD = """
+import subprocess, sys
+from tests import crews
+from tests.models import PromptModel
+
+class Loud(PromptModel):
+    def answer(self, prompt):
+        subprocess.run(["echo", "a tool's program prints"], check=True)
+        sys.__stdout__.write("so does a library\\n")
+        return super().answer(prompt)
+
+def build():
+    return crews.sequential_unspecified_context(Loud(model="m"))
+"""
+
+
+def test_standard_output_is_json_alone(tmp_path):
+    """Whatever programs that a tool starts print, and whoever keeps the stream, standard output is one JSON value."""
+    (tmp_path / "loud_crew.py").write_text(LOUD)
+    inputs = ("-i", "notes=hail", "-i", "adjuster=Ada")
+    run = [sys.executable, "-m", "crew_repo.cli", "run", "loud_crew:build", *inputs, "--json"]
+    done = process(run, cwd=tmp_path)
+    assert json.loads(done.stdout)["result"]["run"]["executed"] == ["analyze", "draft"], done.stderr
+    assert "a tool's program prints" in done.stderr
+    assert "so does a library" in done.stderr
+
+
+@pytest.mark.parametrize("settings, colored", [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+def test_colors_are_for_terminals(state, settings, colored):
+    """A terminal gets colors, unless NO_COLOR is set or it understands none."""
+    shown, terminal = pty.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "200", **settings}
+    command = [sys.executable, "-m", "crew_repo.cli", "status", "draft", "--db", str(state)]
+    subprocess.run(command, env=environment, stdout=terminal, check=True)
+    os.close(terminal)
+    text = os.read(shown, 10_000).decode()
+    os.close(shown)
+    assert "CLM-2025-0117" in text
+    assert ("\x1b[32mcompleted" in text) == colored
 
 
 def test_completion_knows_names(state, tmp_path):

@@ -76,7 +76,7 @@ def test_files_that_cannot_be(command, state, arguments, code, said):
     Path("there.txt").write_text("mine\n")
     done = command(*arguments, "--db", state)
     assert done.exit_code == code
-    assert said in done.output
+    assert said in done.stdout + done.stderr
     assert Path("there.txt").read_text() == "mine\n"
 
 
