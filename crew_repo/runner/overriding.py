@@ -87,7 +87,7 @@ def _shown_state(store: Store, task_name: str, workflow_id: str | None) -> TaskS
     if state.record_id is None:
         raise InputError(
             f"Task {task_name!r} of workflow {state.workflow_id!r} has no answer that could be corrected: "
-            f"it is {state.status}. Run it first"
+            f"it is {state.status}. Run it first, or give one: mark_complete(task_name, output, crew=..., inputs=...)"
         )
     return state
 

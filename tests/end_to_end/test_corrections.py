@@ -468,6 +468,82 @@ def test_runs_are_counted(ran: StateRepository, model: PromptModel) -> None:
     assert (ran.run_count(), ran.run_count("CLM-2")) == (3, 0)
 
 
+# Tasks without an answer.
+
+
+class Failing(PromptModel):
+    """Fails at the tasks that are marked so."""
+
+    def answer(self, prompt: str) -> str:
+        """The answer, or no luck."""
+        if "<<assess>>" in prompt:
+            raise RuntimeError("no luck")
+        return super().answer(prompt)
+
+
+def test_a_task_that_failed_can_be_marked_complete(repo: StateRepository) -> None:
+    """The next run goes on after it, and what was paid for before is not paid again."""
+    model = Failing(model="m")
+    with pytest.raises(RuntimeError, match="no luck"):
+        repo.run(chain(model), NOTES)
+    change = repo.mark_complete("assess", "covered", crew=chain(model), inputs=NOTES, by="Ada", reason="the model is down")
+    assert (str(change.kind), change.before, change.after) == ("mark complete", None, "covered")
+    state = {state.task_name: state for state in repo.tasks()}["assess"]
+    assert (state.status, state.output, state.origin, state.error) == ("completed", "covered", "person", None)
+    result = repo.run(chain(model), NOTES)
+    assert (result.run.reused, result.run.executed) == (["extract", "assess"], ["note"])
+    assert repo.verify() == []
+    repo.undo(change)
+    assert repo.plan(chain(model), NOTES).missing == ["assess"]
+    with pytest.raises(RuntimeError, match="no luck"):
+        repo.run(chain(model), NOTES)
+
+
+def test_a_task_that_never_ran_can_be_marked_complete(repo: StateRepository, model: PromptModel) -> None:
+    """One after the other, from the top; with all of them done, no model is called."""
+    for name in ("extract", "assess", "note"):
+        repo.mark_complete(name, f"said of {name}", crew=chain(model), inputs=NOTES, by="Ada")
+        output = repo.get_output(name)
+        assert output == f"said of {name}"
+    assert [(state.task_name, state.status, state.position) for state in repo.tasks()] == [
+        ("extract", "completed", 0), ("assess", "completed", 1), ("note", "completed", 2)
+    ]  # fmt: skip
+    result = repo.run(chain(model), NOTES)
+    assert (result.run.reused, result.raw, model.calls) == (["extract", "assess", "note"], "said of note", [])
+    assert "extract" in repo.run(chain(model), NEW_NOTES).run.executed
+
+
+def test_where_it_is_not_known_what_will_be_asked_nothing_is_kept(repo: StateRepository, model: PromptModel) -> None:
+    """A task above has no answer yet; nor can a task be completed that has one, or runs every time, or is not there."""
+    crew = chain(model)
+    with pytest.raises(InputError, match="not known yet what task 'assess' will be asked"):
+        repo.mark_complete("assess", "covered", crew=crew, inputs=NOTES)
+    always = {"extract": TaskPolicy(always=True)}
+    with pytest.raises(InputError, match="is executed in every run"):
+        repo.mark_complete("extract", "hail", crew=crew, inputs=NOTES, policies=always)
+    with pytest.raises(UnknownTaskError, match="no task 'extrakt'"):
+        repo.mark_complete("extrakt", "hail", crew=crew, inputs=NOTES)
+    with pytest.raises(InputError, match="is empty"):
+        repo.mark_complete("extract", "", crew=crew, inputs=NOTES)
+    assert repo.changes() == []
+    repo.mark_complete("extract", "hail", crew=crew, inputs=NOTES)
+    with pytest.raises(InputError, match="has an answer to this already; override corrects it"):
+        repo.mark_complete("extract", "hail", crew=crew, inputs=NOTES)
+
+
+@pytest.mark.parametrize("kind", ["output_pydantic", "output_json"])
+def test_a_typed_task_is_completed_by_what_its_class_reads(repo: StateRepository, model: PromptModel, kind: str) -> None:
+    """The error names the field that it refuses."""
+    crew = chain(model, **{kind: Claim})
+    for wrong, said in (("hail", "is no JSON"), ('{"policyNumber": 0, "lost_on": "2026-05-04"}', "policyNumber: ")):
+        with pytest.raises(InputError, match=said):
+            repo.mark_complete("extract", wrong, crew=crew, inputs=NOTES)
+    repo.mark_complete("extract", RIGHT, crew=crew, inputs=NOTES)
+    output = repo.run(crew, NOTES).tasks_output[0]
+    right = Claim.model_validate_json(RIGHT)
+    assert (output.pydantic or output.json_dict) == (right if kind == "output_pydantic" else right.model_dump())
+
+
 def rows(repo: StateRepository, statement: str) -> list[tuple[Any, ...]]:
     """What a person types at a SQL prompt."""
     with closing(sqlite3.connect(repo.url.removeprefix("sqlite:///"))) as connection, connection:
