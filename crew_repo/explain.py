@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from crew_repo.hashing import text_hash
-from crew_repo.model import PLANNER, RESOLVED, Component, Decision, Reason, ReasonKind, Record, TaskHead
+from crew_repo.model import PERSON, PLANNER, RESOLVED, Component, Decision, Reason, ReasonKind, Record, TaskHead
 
-__all__ = ["PLAN", "SAID", "changes", "name_upstreams", "readers", "with_downstream"]
+__all__ = ["PLAN", "SAID", "by_person", "changes", "name_upstreams", "no_longer", "with_downstream"]
 
 SAID = f"{RESOLVED}context"
 """The component that has the context alone, where the context's hash stands for more."""
@@ -104,6 +104,22 @@ def _change(old: Component | None, new: Component | None) -> Reason:
     )
 
 
+def by_person(record: Record) -> tuple[Reason, ...]:
+    """The mark of an answer that a person gave; nothing for a model's."""
+    return (Reason(ReasonKind.BY_PERSON, detail=_given(record)),) if record.origin == PERSON else ()
+
+
+def no_longer(record: Record | None) -> tuple[Reason, ...]:
+    """A person's answer that is not served, with its text, so that it can be taken over; nothing for a model's."""
+    if record is None or record.origin != PERSON:
+        return ()
+    return (Reason(ReasonKind.NOT_BY_PERSON, detail=_given(record), old_text=record.result.raw),)
+
+
+def _given(record: Record) -> str:
+    return f"{record.person or 'unknown'}, {record.completed_at:%Y-%m-%d %H:%M} UTC"
+
+
 def with_downstream(names: Sequence[str], heads: Mapping[str, TaskHead]) -> list[str]:
     """List these tasks and all that read them, directly or through others, by what was recorded when they last ran.
 
@@ -115,14 +131,6 @@ def with_downstream(names: Sequence[str], heads: Mapping[str, TaskHead]) -> list
         if name not in reached and any(_reads(records[name], above, records[above]) for above in reached):
             reached.append(name)
     return list(dict.fromkeys([*names, *reached]))
-
-
-def readers(name: str, heads: Mapping[str, TaskHead]) -> list[str]:
-    """List the tasks that read this one themselves, by what was recorded when they last ran, in order."""
-    records = {each: head.record for each, head in heads.items() if head.record is not None}
-    above = records.get(name)
-    found = [each for each in records if above is not None and each != name and _reads(records[each], name, above)]
-    return sorted(found, key=lambda each: records[each].position)
 
 
 def _reads(record: Record, name: str, above: Record) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,9 @@ from crew_repo.model import PLANNER, Change, Listing, Problem, PruneReport, Reco
 from crew_repo.settings import check_limits, checked_name, checked_workflow
 
 if TYPE_CHECKING:
+    from crewai import Crew
+
+    from crew_repo.policy import TaskPolicy
     from crew_repo.runner.engine import Engine
     from crew_repo.store import Store
 
@@ -147,6 +150,37 @@ class RecordedState:
         name, workflow = checked_name(task_name), checked_workflow(workflow_id)
         author = author_of(by, reason)
         return override(self._store, name, output, workflow, author, instead_of=instead_of, dry_run=dry_run)
+
+    def mark_complete(
+        self,
+        task_name: str,
+        output: Any,
+        *,
+        crew: Crew,
+        inputs: Mapping[str, Any] | None = None,
+        input_files: Mapping[str, Any] | None = None,
+        workflow_id: str | None = None,
+        policies: Mapping[str, TaskPolicy] | None = None,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> Change:
+        """Give a person's answer to a task that failed or never ran; the entry in `changes()`.
+
+        It is bound to what this crew will ask the task with these inputs, as `plan` finds it out, and served for
+        nothing else. A typed output is read by the task's own class. No model is called.
+
+        Raises InputError where that is not known yet, since a task above has no answer; for a task that has an answer
+        (see `override`), or runs every time; and for an output that is none. UnknownTaskError for a name that the crew
+        does not have.
+        """
+        from crew_repo.runner.completing import mark_complete
+        from crew_repo.runner.overriding import author_of
+
+        author = author_of(by, reason)
+        request = self._engine.request(
+            crew, inputs, input_files=input_files, workflow_id=workflow_id, policies=policies
+        )
+        return mark_complete(self._store, request, checked_name(task_name), output, author)
 
     def undo(self, change: Change | int, *, by: str | None = None, reason: str | None = None) -> Change:
         """Take back an override or an invalidation: what was in force before is again; the entry that says so.

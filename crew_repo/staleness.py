@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from crew_repo.explain import PLAN, SAID, changes
+from crew_repo.explain import PLAN, SAID, by_person, changes, no_longer
 from crew_repo.hashing import FORMAT, definition_hash, digest, input_hash, output_hash, sent_hash
 from crew_repo.hashing import context_hash as hash_context
 from crew_repo.model import (
@@ -42,7 +42,6 @@ __all__ = [
     "decide_unknown",
     "settle",
 ]
-
 
 Output = TypeVar("Output")
 
@@ -138,27 +137,25 @@ def counts_resolved(policy: TaskPolicy) -> bool:
 
 def decide(current: Current, record: Record | None, head: TaskHead | None, now: datetime) -> Decision:
     """Whether `record`, found by `current.input_hash`, may be served; if not, why. `head` only explains."""
-    demanded = tuple(reason for cue in _DEMANDS if (reason := cue(current)))
-    demanded += tuple(_not_hashable(opaque) for opaque in current.definition.opaque if not opaque.elsewhere)
+    demanded = _demanded(current)
     if record is None:
         why = _why_missing(current, head)
         status = Status.MISSING if _is_missing(why) else Status.STALE
-        return _decision(current, status, demanded + why + _no_longer(head.person if head else None), head)
+        return _decision(current, status, demanded + why + no_longer(head.person if head else None), head)
     unusable = tuple(reason for cue in _CUES if (reason := cue(current, record, now)))
     if not demanded and not unusable:
         return Decision(
             current.task_name,
             Status.FRESH,
-            _by_person(record),
+            by_person(record),
             position=current.position,
             record=record,
             tokens=record.usage.total_tokens,
             seconds=record.duration_seconds,
         )
     altered = any(reason.kind is ReasonKind.ALTERED for reason in unusable)
-    return _decision(
-        current, Status.MISSING if altered else Status.STALE, demanded + unusable + _no_longer(record), head
-    )
+    status = Status.MISSING if altered else Status.STALE
+    return _decision(current, status, demanded + unusable + no_longer(record), head)
 
 
 class NotRestorableError(Exception):
@@ -184,36 +181,19 @@ def settle(
         return decision, restore(decision.record.result)
     except NotRestorableError as error:
         reason = Reason(ReasonKind.NOT_RESTORABLE, detail=str(error))
-        reasons = (reason, *_no_longer(decision.record))
+        reasons = (reason, *no_longer(decision.record))
         return replace(decision, status=Status.STALE, reasons=reasons, record=None), None
 
 
 def decide_unknown(current: Current, possible: bool, upstream: tuple[Reason, ...], head: TaskHead | None) -> Decision:
     """A task whose context is not known yet. `possible`: some record has its definition, so it may yet be fresh."""
-    demanded = tuple(reason for cue in _DEMANDS if (reason := cue(current)))
-    demanded += tuple(_not_hashable(opaque) for opaque in current.definition.opaque if not opaque.elsewhere)
+    demanded = _demanded(current)
     if possible and not demanded:
         return _decision(current, Status.MAY_RERUN, upstream, head)
     why = () if possible else _why_missing(_as_if_told(current, head), head)
     missing = _is_missing(why)
-    beside = _no_longer(head.person if head else None) if why else ()
+    beside = no_longer(head.person if head else None) if why else ()
     return _decision(current, Status.MISSING if missing else Status.STALE, demanded + why + upstream + beside, head)
-
-
-def _by_person(record: Record) -> tuple[Reason, ...]:
-    """The mark of an answer that a person gave."""
-    return (Reason(ReasonKind.BY_PERSON, detail=_given(record)),) if record.origin == PERSON else ()
-
-
-def _no_longer(record: Record | None) -> tuple[Reason, ...]:
-    """A person's answer that is not served, with its text, so that it can be taken over."""
-    if record is None or record.origin != PERSON:
-        return ()
-    return (Reason(ReasonKind.NOT_BY_PERSON, detail=_given(record), old_text=record.result.raw),)
-
-
-def _given(record: Record) -> str:
-    return f"{record.person or 'unknown'}, {record.completed_at:%Y-%m-%d %H:%M} UTC"
 
 
 def _as_if_told(current: Current, head: TaskHead | None) -> Current:
@@ -264,13 +244,13 @@ def _together(current: Current) -> Reason | None:
     return current.together
 
 
-_DEMANDS: tuple[Callable[[Current], Reason | None], ...] = (
-    _forced,
-    _always,
-    _memory,
-    _human_input,
-    _together,
-)
+_DEMANDS: tuple[Callable[[Current], Reason | None], ...] = (_forced, _always, _memory, _human_input, _together)
+
+
+def _demanded(current: Current) -> tuple[Reason, ...]:
+    """The reasons to run whatever is stored: what was asked for, and what cannot be hashed."""
+    asked = tuple(reason for cue in _DEMANDS if (reason := cue(current)))
+    return asked + tuple(_not_hashable(opaque) for opaque in current.definition.opaque if not opaque.elsewhere)
 
 
 def _not_hashable(opaque: Opaque) -> Reason:

@@ -38,6 +38,7 @@ try:
         planned_view,
         said_to,
     )
+    from crew_repo.adapter.running.answers import is_typed, stored_answer
     from crew_repo.adapter.running.boundary import Handler, overridden
     from crew_repo.adapter.running.crew_copy import copy_crew, output_of
     from crew_repo.adapter.running.isolation import as_if_first
@@ -94,6 +95,7 @@ __all__ = [
     "hints_about",
     "is_conditional",
     "is_crew_output",
+    "is_typed",
     "joined",
     "kickoff",
     "live_task",
@@ -123,6 +125,7 @@ __all__ = [
     "sources",
     "store_output",
     "store_text",
+    "stored_answer",
     "take_up",
     "task_names",
     "unmatched_patterns",

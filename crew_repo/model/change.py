@@ -42,9 +42,9 @@ class Change:
     that this one takes back, or does again. `undone`: it was taken back, and not done again since. `change_id` is None
     for a dry run: nothing was changed.
 
-    `would_run`: the tasks that read a text which this change alters; `may_run`: the tasks below those, which run
-    unless what they read comes out the same; `tokens`: what all of these took when they last ran. They are known where
-    the change was just made, or tried.
+    `would_run`: the tasks that read a text which this change alters, and have no answer to it yet; `may_run`: those of
+    which that is not known, as they read what is still to come; `tokens`: what all of these took when they last ran.
+    They are known where the change was just made, or tried.
     """
 
     kind: ChangeKind

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable
-from dataclasses import replace
 
 from crew_repo.errors import ConflictError, InputError, UnknownTaskError
-from crew_repo.explain import readers, with_downstream
 from crew_repo.hashing import FORMAT, definition_hash, input_hash, output_hash
 from crew_repo.model import PERSON, Author, Change, ChangeKind, NewRecord, Record, StoredResult, TaskState, Usage
+from crew_repo.runner.effects import with_effect
 from crew_repo.runner.options import nearest, utc_now
 from crew_repo.runner.typed_answers import answered
 from crew_repo.secrets import masked
@@ -46,10 +45,10 @@ def override(
     before = _usable(store, state)
     new = _person_record(store, state, before, answered(before, output), author)
     if dry_run:
-        return _with_effect(store, _intended(new, before, author))
+        return with_effect(store, _intended(new, before, author))
     in_force = store.find_record(new.input_hash, new.workflow_id)
     live = in_force.record_id if in_force is not None else None
-    return _with_effect(
+    return with_effect(
         store, store.give(new, ChangeKind.OVERRIDE, author, instead_of=live, shown=before.record_id)
     )
 
@@ -68,7 +67,7 @@ def _swapped(store: Store, swap: Callable[[int, Author], Change], change: object
     number = change.change_id if isinstance(change, Change) else change
     if type(number) is not int:
         raise InputError(f"change is {change!r}; give an entry that was made, as changes() lists them, or its number")
-    return _with_effect(store, swap(number, author))
+    return with_effect(store, swap(number, author))
 
 
 def _shown_state(store: Store, task_name: str, workflow_id: str | None) -> TaskState:
@@ -88,7 +87,7 @@ def _shown_state(store: Store, task_name: str, workflow_id: str | None) -> TaskS
     if state.record_id is None:
         raise InputError(
             f"Task {task_name!r} of workflow {state.workflow_id!r} has no answer that could be corrected: "
-            f"it is {state.status}. Run it first"
+            f"it is {state.status}. Run it first, or give one: mark_complete(task_name, output, crew=..., inputs=...)"
         )
     return state
 
@@ -161,21 +160,6 @@ def _intended(new: NewRecord, before: Record, author: Author) -> Change:
         before=before.result.raw,
         after=new.result.raw,
     )
-
-
-def _with_effect(store: Store, change: Change) -> Change:
-    """The change with the tasks that will run by it, as far as no answer to the new text is stored already."""
-    name, workflow_id = change.task_name, change.workflow_id
-    if name is None or workflow_id is None or change.before == change.after:
-        return change
-    left = {state.task_name for state in store.states(workflow_id) if state.in_crew is False}
-    heads = {each: head for each, head in store.heads(workflow_id).items() if each not in left}
-    own = [] if change.after is not None else [name]
-    direct = [*own, *readers(name, heads)]
-    below = [each for each in with_downstream([name], heads) if each != name and each not in direct]
-    records = [head.record for each in (*direct, *below) if (head := heads.get(each)) is not None]
-    tokens = sum(record.usage.total_tokens for record in records if record is not None)
-    return replace(change, would_run=tuple(direct), may_run=tuple(below), tokens=tokens)
 
 
 def _number_of(looked_at: object) -> int | None:

@@ -76,7 +76,10 @@ class _Seen:
 
 
 class Walk:
-    """One walk over the tasks of a view."""
+    """One walk over the tasks of a view.
+
+    `asked`: after `decisions`, what the tasks will be asked, with their contexts, by position, as far as it is known.
+    """
 
     def __init__(
         self,
@@ -93,6 +96,7 @@ class Walk:
         self._describer = adapter.Describer(view, memo)
         self._heads: dict[str, TaskHead] = store.heads(options.workflow_id)
         self._possible: dict[tuple[str, str | None], bool] = {}
+        self.asked: dict[int, tuple[Current, str]] = {}
         self._seen: list[_Seen] = []
         self._arrivals = Arrivals()
         self._written: dict[Path, str] = {}
@@ -216,6 +220,7 @@ class Walk:
             utc_now(),
             lambda result: adapter.restore_output(result, task, context),
         )
+        self.asked[current.position] = (current, context)
         return _Seen(decision, None if output is None else output.raw, output, input_hash=current.input_hash)
 
     def _unknown(self, view: adapter.TaskView, current: Current, unsure: list[_Seen]) -> _Seen:

@@ -15,7 +15,7 @@ from crew_repo.errors import InputError
 from crew_repo.model import Record, StoredResult
 from crew_repo.secrets import masked
 
-__all__ = ["answered"]
+__all__ = ["answered", "checked_text"]
 
 _LONGEST = 10_000_000  # characters; no prompt takes more
 _MOST_SAID = 5
@@ -26,7 +26,7 @@ _JSON = ("output_json",)
 def answered(record: Record, output: object) -> StoredResult:
     """The stored form of a person's answer in place of this record's. Raises InputError if it cannot be one."""
     typed = record.result.pydantic_json is not None or record.result.json_dict_json is not None
-    text = _text(record.task_name, output, typed=typed)
+    text = checked_text(record.task_name, output, typed=typed)
     plain = replace(record.result, raw=text, messages_json="[]", tool_failures_json=None, reading_json=None)
     if not typed:
         return plain
@@ -36,7 +36,8 @@ def answered(record: Record, output: object) -> StoredResult:
     return replace(plain, json_dict_json=f'["typed", {values}]')  # the task's own class reads it, see adapter.outputs
 
 
-def _text(task_name: str, output: object, *, typed: bool) -> str:
+def checked_text(task_name: str, output: object, *, typed: bool) -> str:
+    """The text of a person's answer; of a typed one its JSON. Raises InputError if it cannot be kept."""
     if typed and hasattr(output, "model_dump_json"):
         output = output.model_dump_json(by_alias=True)
     if typed and isinstance(output, Mapping):

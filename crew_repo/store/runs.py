@@ -246,7 +246,8 @@ def shown_record(tx: Transaction, task_name: str, workflow_id: str | None) -> Re
     wanted = select(TASK_STATE.c.record_id).where(TASK_STATE.c.task_name == task_name, TASK_STATE.c.output.is_not(None))
     if workflow_id is not None:
         wanted = wanted.where(TASK_STATE.c.workflow_id == workflow_id)
-    newest = wanted.join(RUN, RUN.c.run_id == TASK_STATE.c.run_id).order_by(RUN.c.number.desc()).limit(1)
+    newest = wanted.join(RUN, RUN.c.run_id == TASK_STATE.c.run_id, isouter=True)
+    newest = newest.order_by(func.coalesce(RUN.c.number, 0).desc()).limit(1)
     found = list(tx.execute(newest).scalars())
     return next(iter(records_by_id(tx, found, texts=True).values()), None)
 

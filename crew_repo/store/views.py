@@ -10,7 +10,7 @@ A deleted row of `task_state`: that task runs again. Other edits of it are refus
 | --------------- | ------------------------------------------------------------------------------------------ |
 | `task_state`    | each task that was noted, or is being executed: what became of it, and its answer          |
 | `run`           | each run                                                                                   |
-| `known_task`    | the tasks of `task_state`, with their newest note                                          |
+| `known_task`    | the tasks of `task_state`, with their newest note, or a person's answer without one        |
 | `task_lease`    | the tasks that somebody executes, or did when his process died (`lost`)                    |
 | `run_silent`    | the runs that have been silent for longer than their lease lasts                           |
 | `lease_over`    | the leases whose time is over                                                              |
@@ -116,10 +116,20 @@ CREATE FUNCTION crew_repo_json(value text, kind text) RETURNS jsonb LANGUAGE plp
     EXCEPTION WHEN OTHERS THEN RETURN NULL; END $$"""
 
 _KNOWN_TASK = """
-SELECT workflow_id, task_name, MAX(task_run_id) AS task_run_id
+SELECT workflow_id, task_name, MAX(task_run_id) AS task_run_id, CAST(NULL AS bigint) AS record_id
   FROM task_run WHERE cleared_at IS NULL GROUP BY workflow_id, task_name
 UNION ALL
-SELECT workflow_id, task_name, NULL
+SELECT workflow_id, task_name, NULL, MAX(record_id)
+  FROM record
+ WHERE origin = 'person' AND retired IS NULL
+   AND NOT EXISTS (SELECT 1 FROM task_run AS noted
+                    WHERE noted.workflow_id = record.workflow_id AND noted.task_name = record.task_name
+                      AND noted.cleared_at IS NULL)
+   AND NOT EXISTS (SELECT 1 FROM lease
+                    WHERE lease.workflow_id = record.workflow_id AND lease.task_name = record.task_name)
+ GROUP BY workflow_id, task_name
+UNION ALL
+SELECT workflow_id, task_name, NULL, NULL
   FROM lease WHERE NOT EXISTS (SELECT 1 FROM task_run AS noted
                                 WHERE noted.workflow_id = lease.workflow_id AND noted.task_name = lease.task_name
                                   AND noted.cleared_at IS NULL)
@@ -141,7 +151,7 @@ _TASK_STATE = """
 SELECT named.workflow_id AS workflow_id,
        COALESCE(run.crew_name, record.crew_name) AS crew_name,
        named.task_name AS task_name,
-       COALESCE(doing.position, shown.position) AS position,
+       COALESCE(doing.position, shown.position, record.position) AS position,
        CASE WHEN held.lost = 1 THEN 'interrupted'
             WHEN held.lost = 0 THEN 'running'
             WHEN live.record_id IS NOT NULL THEN 'completed'
@@ -159,7 +169,7 @@ SELECT named.workflow_id AS workflow_id,
             ELSE shown.total_tokens END AS total_tokens,
        CASE WHEN held.lost IS NULL AND live.record_id IS NULL AND shown.error_type IS NOT NULL
             THEN shown.error_type || ': ' || COALESCE(shown.error_message, '') END AS error,
-       COALESCE(doing.run_id, shown.run_id) AS run_id,
+       COALESCE(doing.run_id, shown.run_id, record.run_id) AS run_id,
        record.record_id AS record_id,
        COALESCE(doing.acquired_at, record.started_at, shown.started_at) AS started_at,
        record.model AS model,
@@ -181,7 +191,8 @@ SELECT named.workflow_id AS workflow_id,
          ON live.input_hash = shown.input_hash AND live.workflow_id = named.workflow_id AND live.retired IS NULL
         AND CASE WHEN shown.status IN ('executed', 'reused') THEN live.origin = 'person' OR noted.retired = 'undone'
                  ELSE live.origin = 'person' AND live.completed_at > COALESCE(shown.finished_at, '') END
-  LEFT JOIN record ON record.record_id = COALESCE(live.record_id, shown.record_id) AND COALESCE(held.lost, 0) = 0
+  LEFT JOIN record
+         ON record.record_id = COALESCE(live.record_id, shown.record_id, named.record_id) AND COALESCE(held.lost, 0) = 0
   LEFT JOIN record_inputs AS asked ON asked.record_id = record.record_id
   LEFT JOIN run_entry AS run ON run.run_id = COALESCE(doing.run_id, shown.run_id)"""
 

@@ -150,6 +150,23 @@ def test_runs_of_the_first_version_are_numbered_by_their_times(url: str, sql: An
         assert [run.run_id for run in store.list_runs()] == ["now", "late", "b", "a", "first"]
 
 
+def test_runs_of_older_versions_are_numbered_within_their_workflows(url: str, sql: Any) -> None:
+    """In the order in which they began; no answer is a person's, and none was changed by one."""
+    _write_first_version(url, [""])
+    for run_id, workflow_id, day in (("c", "w", 3), ("a", "w", 1), ("x", "v", 2)):
+        sql(
+            "INSERT INTO run (run_id, workflow_id, crew_name, status, started_at, owner, heartbeat_at, lease_seconds, "
+            "executed, reused, failed, tokens_spent, tokens_saved, seconds_saved, facts) VALUES "
+            "(:r, :w, 'c', 'completed', :at, 'o', :at, 1, 0, 0, 0, 0, 0, 0, '{}')",
+            r=run_id, w=workflow_id, at=f"2026-01-0{day}T00:00:00.000000Z",
+        )  # fmt: skip
+    with Store(url) as store:
+        assert {run.run_id: run.ordinal for run in store.list_runs()} == {"c": 2, "x": 1, "a": 1}
+        assert (store.run_count("w"), store.run_count(), store.changes()) == (2, 3, [])
+        Kit(store).start("w", run_id="now")
+        assert store.run_count("w") == 3
+
+
 def test_a_newer_database_is_refused(url: str, newer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the remedy, and nothing in it is touched."""
     with Store(url) as store:
