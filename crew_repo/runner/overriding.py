@@ -180,8 +180,8 @@ def _said(name: str, given: object, wanted: str, longest: int) -> str:
 
 
 def _login() -> str:
-    """The name of who is logged in; in a container there may be none."""
+    """The name of who is logged in; "unknown" in a container that has no name for its user, and where none is told."""
     try:
         return getpass.getuser()
-    except (ImportError, KeyError, OSError):
+    except (OSError, KeyError, ImportError, AttributeError):  # each of them on some system
         return "unknown"
