@@ -76,9 +76,10 @@ def handles_marked(attribute: str) -> Callable[[Handler], Handler]:
 
 
 def register_hasher(type_: type, function: Callable[[Any], object]) -> None:
-    """Hash instances of `type_` and its subclasses by the plain value that `function` returns for them.
+    """Tell crew_repo how to hash objects of `type_` and its subclasses: by the plain value that `function` returns.
 
-    The nearest registered class in the method resolution order counts, before any built-in rule for that class.
+    For example `register_hasher(Terms, lambda terms: terms.version)`. If several registered classes fit, the nearest
+    one in the method resolution order counts. It comes before any built-in rule for that class.
     """
     _registered[type_] = function
     _found.clear()

@@ -188,4 +188,4 @@ class Decider:
         """Name state that an executing task will not find: one was reused, which no plan had foreseen."""
         reused = [each for each in self._handed or () if self._ledger.outcome(each.writer) is Outcome.REUSED]
         lacked = [each.text for each in reused if each.reader == position]
-        return f"it was executed though the state that it needs was not there: {lacked[0]}" if lacked else None
+        return f"it was executed, but the state that it needs was not there: {lacked[0]}" if lacked else None
