@@ -8,7 +8,7 @@ What one writes by hand for that, and what it is here:
 - run_count: `repo.run_count()`; each run has an ID, a time and a status.
 - task.execute_sync() for each task that has no entry: `repo.run(crew, inputs)`, which knows what the entries were made
   from, and so also notices when one is no longer right.
-- mark_complete(name, output): nothing to call, the run records each task. To correct an answer by hand: `repo.override`;
+- mark_complete(name, output): nothing to call, the run records each task. To correct an answer: `repo.override`;
   to give one for a task that failed: `repo.mark_complete`.
 - get_output(name): `repo.get_output(name)`, None where there is none.
 - deleting an entry by hand: `repo.invalidate(name)`, or a row deleted with any SQL tool.
