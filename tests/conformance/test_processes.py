@@ -124,6 +124,7 @@ def _run_one(store: Store, number: int) -> str:
     return record.task_name
 
 
+@pytest.mark.siege
 @pytest.mark.parametrize("context", [multiprocessing.get_context("fork"), forkserver], ids=["fork", "forkserver"])
 def test_process_pools_share_a_state(store: Store, context: Any) -> None:
     """The store itself is sent to the workers; they write at once, without an error."""

@@ -17,6 +17,8 @@ from crewai.types.usage_metrics import UsageMetrics
 from crew_repo import StateRepository
 from tests.models import PromptModel
 
+pytestmark = pytest.mark.siege
+
 
 def managed(manager_model: PromptModel, worker_model: PromptModel, **more: Any) -> Crew:
     workers = [Agent(role=role, goal="g", backstory="b", llm=worker_model) for role in ("Writer", "Editor")]

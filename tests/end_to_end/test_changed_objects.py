@@ -20,6 +20,8 @@ from tests.crews import NEW_ADJUSTER, NOTES
 from tests.models import PromptModel
 from tests.plain import kickoff
 
+pytestmark = pytest.mark.siege
+
 try:
     from crewai.agents.agent_executor import AgentExecutor
 except ImportError:  # before 1.15

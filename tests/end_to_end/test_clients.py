@@ -16,6 +16,8 @@ from tests import crews
 from tests.clients import Auth, mounted, session
 from tests.endpoints import JsonHandler, address_of, in_thread
 
+pytestmark = pytest.mark.siege
+
 
 class Rates(JsonHandler):
     """Answers models by the language that they are asked in, and tools by a header."""

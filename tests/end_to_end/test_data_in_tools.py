@@ -14,6 +14,8 @@ from crew_repo import TaskPolicy
 from crew_repo.hashing import register_hasher, unregister_hasher, walker
 from tests import crews
 
+pytestmark = pytest.mark.siege
+
 
 class Table:
     """Data whose reading is counted."""

@@ -20,6 +20,8 @@ from crew_repo.model import ReasonKind
 from tests.crews import LengthEmbedding, agent, task
 from tests.models import PromptModel
 
+pytestmark = pytest.mark.siege
+
 LOOK = "Thought: I look.\nAction: {}\nAction Input: {{}}"
 
 

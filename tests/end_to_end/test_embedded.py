@@ -13,6 +13,8 @@ from crewai.tools import BaseTool, tool
 from tests import crews
 from tests.models import PromptModel
 
+pytestmark = pytest.mark.siege
+
 
 class Expert(BaseTool):
     """Asks whom it holds."""

@@ -118,6 +118,7 @@ def test_an_openai_compatible_endpoint_is_used_and_its_key_is_not_kept(tmp_path:
     assert [executed for executed, _ in runs_of(again)] == [[]] * 5, "answers that were paid for are paid for again"
 
 
+@pytest.mark.siege
 def test_an_attached_project_is_recorded_by_its_own_kickoff(tmp_path: Path) -> None:
     """The @CrewBase project runs both tasks, for another chair only the message, and in the next process nothing."""
     text = run_example("crewbase_project/main.py", tmp_path)
@@ -128,6 +129,7 @@ def test_an_attached_project_is_recorded_by_its_own_kickoff(tmp_path: Path) -> N
     assert run_example("crewbase_project/main.py", tmp_path).count("executed [], reused") == 2
 
 
+@pytest.mark.siege
 def test_a_flow_writes_only_the_changed_chapter_again(tmp_path: Path) -> None:
     """Chapters on one state file neither evict nor mix each other."""
     lines = [

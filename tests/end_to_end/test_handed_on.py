@@ -17,6 +17,8 @@ from crew_repo import TaskPolicy
 from tests import crews
 from tests.models import PromptModel
 
+pytestmark = pytest.mark.siege
+
 HEAD = """
 import contextvars
 import functools

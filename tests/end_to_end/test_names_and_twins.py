@@ -14,6 +14,8 @@ from crew_repo import StateRepository
 from tests import crews
 from tests.models import PromptModel
 
+pytestmark = pytest.mark.siege
+
 
 def crew_of(model: PromptModel, *tasks: Any) -> Crew:
     """A crew of tasks, each given by what `crews.task` takes after the agent's place: (mark, text, members)."""

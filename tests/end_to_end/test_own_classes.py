@@ -30,6 +30,8 @@ from tests import crews
 from tests.crews import NOTES
 from tests.models import PromptModel
 
+pytestmark = pytest.mark.siege
+
 Made = Callable[[], Any]
 
 

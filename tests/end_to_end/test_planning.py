@@ -28,6 +28,8 @@ from tests.crews import NEW_ADJUSTER, NEW_NOTES, NOTES
 from tests.models import PromptModel
 from tests.plain import kickoff
 
+pytestmark = pytest.mark.siege
+
 
 def answer(*plans: str | tuple[int, str]) -> str:
     """What a planner says: a plan for each task in turn, or for the number that is given."""

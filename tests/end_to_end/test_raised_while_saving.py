@@ -25,6 +25,8 @@ from crew_repo.runner.recorder import Recorder
 from tests import crews
 from tests.models import PromptModel
 
+pytestmark = pytest.mark.siege
+
 STEP = 16  # any line will do; with 1 it takes two minutes
 OURS = str(Path(crew_repo.__file__).parent)
 

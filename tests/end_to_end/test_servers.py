@@ -15,6 +15,8 @@ from crew_repo import Status, TaskPolicy
 from tests import crews
 from tests.models import PromptModel
 
+pytestmark = pytest.mark.siege
+
 # A server by hand, which starts faster than one with a framework: it speaks JSON, a line for each message.
 SERVER = '''
 import json, os, sys

@@ -16,6 +16,8 @@ from crew_repo import TaskPolicy
 from tests import crews
 from tests.models import PromptModel
 
+pytestmark = pytest.mark.siege
+
 
 class Lookup(BaseTool):
     """Counts, logs, caches, draws, connects when it is first called, and is told a table by a method."""

@@ -14,6 +14,8 @@ from tests import crews
 from tests.crews import LOOKED_UP, NEW_NOTES, NOTES, Calculator, lookup
 from tests.models import PromptModel
 
+pytestmark = pytest.mark.siege
+
 
 def calls_tool(name: str, arguments: str) -> dict[str, str]:
     """A script: call the tool once, then answer."""

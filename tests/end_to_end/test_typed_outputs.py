@@ -31,6 +31,8 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 from tests import crews
 from tests.models import PromptModel
 
+pytestmark = pytest.mark.siege
+
 
 class Score(BaseModel):
     """A number that JSON has no word for."""

@@ -240,6 +240,7 @@ def test_a_copy_is_kept_before_a_migration(path: Path, tmp_path: Path, monkeypat
         assert len(store.states()) == 1
 
 
+@pytest.mark.siege
 def test_opening_a_current_file_imports_no_alembic(path: Path) -> None:
     """Nor crewai: looking at a state is quick."""
     script = f"""
@@ -270,6 +271,7 @@ def open_folder() -> Iterator[Path]:
         folder.chmod(0o755)
 
 
+@pytest.mark.siege
 @pytest.mark.parametrize("folder_mode", [0o555, 0o777])
 def test_a_read_only_file_can_be_read(path: Path, open_folder: Path, folder_mode: int) -> None:
     """Everything can be asked; the first write is a clear error that names the file."""
@@ -288,6 +290,7 @@ def test_a_read_only_file_can_be_read(path: Path, open_folder: Path, folder_mode
     assert "state.db is read-only" in said
 
 
+@pytest.mark.siege
 def test_a_folder_without_permission_is_refused(open_folder: Path) -> None:
     """On opening, before any model is called."""
     open_folder.chmod(0o555)
@@ -296,6 +299,7 @@ def test_a_folder_without_permission_is_refused(open_folder: Path) -> None:
     assert "is not writable" in said
 
 
+@pytest.mark.siege
 def test_a_file_without_permission_is_refused(path: Path, open_folder: Path) -> None:
     """On opening."""
     file = open_folder / "state.db"
@@ -493,6 +497,7 @@ def _make_first(path: Path) -> None:
     connection.close()
 
 
+@pytest.mark.siege
 def test_a_read_only_dump_can_be_read(path: Path, open_folder: Path) -> None:
     """Nothing is put right in what this user may not write."""
     restored = open_folder / "restored.db"
