@@ -119,6 +119,7 @@ def build():
 """
 
 
+@pytest.mark.siege
 def test_standard_output_is_json_alone(tmp_path):
     """Whatever programs that a tool starts print, and whoever keeps the stream, standard output is one JSON value."""
     (tmp_path / "loud_crew.py").write_text(LOUD)

@@ -34,6 +34,8 @@ from tests.gates import Gate
 from tests.models import PromptModel
 from tests.processes import begin, forkserver
 
+pytestmark = pytest.mark.siege
+
 CLAIMS = [{"notes": f"claim {number}"} for number in range(6)]
 IDS = [f"CLAIM-{number}" for number in range(6)]
 
@@ -159,7 +161,6 @@ def test_duplicates_in_one_batch_are_paid_once(repo):
     assert sum(len(result.run.executed) for result in results) == 2
 
 
-@pytest.mark.siege
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_generator_of_inputs_is_read_only_as_far_as_needed(repo, workers):
     """Never more than two inputs per worker are taken ahead of the results that were read."""
@@ -177,7 +178,6 @@ def test_a_generator_of_inputs_is_read_only_as_far_as_needed(repo, workers):
     assert taken == 14
 
 
-@pytest.mark.siege
 @pytest.mark.parametrize("already_done", [False, True])
 def test_results_that_were_read_are_not_kept(repo, already_done):
     """Memory does not grow with the number of items: at most two results per worker are alive beside the one read."""
@@ -283,7 +283,6 @@ def test_a_source_that_gives_no_crew_is_refused(repo, source, message):
     assert CALLS == []
 
 
-@pytest.mark.siege
 @pytest.mark.parametrize(("count", "message"), [(4, "only 4 workflow_ids; item 4 has none"), (7, "more workflow_ids")])
 @pytest.mark.parametrize("native", [False, True], ids=["threads", "event loop"])
 def test_a_generator_of_workflow_ids_that_does_not_fit_is_found_on_the_way(repo, count, message, native):
@@ -298,7 +297,6 @@ def test_a_generator_of_workflow_ids_that_does_not_fit_is_found_on_the_way(repo,
     assert threading.active_count() < 20
 
 
-@pytest.mark.siege
 @pytest.mark.parametrize("native", [False, True], ids=["threads", "event loop"])
 def test_an_error_is_raised_or_kept_in_its_place(repo, native):
     """`raise`: the crew's own exception, what ran beside it is kept; `keep`: every other item has its result."""
@@ -349,7 +347,6 @@ def test_a_cancelled_batch_on_an_event_loop_is_interrupted_and_goes_on(repo, cap
     assert raws(repo.run_for_each(build, CLAIMS)) == ANSWERS
 
 
-@pytest.mark.siege
 @pytest.mark.parametrize("source", [build_noting, f"{__name__}:build_noting"], ids=["function", "name"])
 def test_processes_share_the_work(repo, processes, source):
     """The crew is built in worker processes; results and their runs come back; a second batch calls nobody."""
@@ -375,7 +372,6 @@ def test_the_same_processes_serve_another_repository_as_that_one_says(repo, proc
     ]
 
 
-@pytest.mark.siege
 def test_a_function_with_arguments_travels_too(repo, processes):
     """`functools.partial` of a function of a module is a source like any other."""
     results = repo.run_for_each(partial(build_noting), CLAIMS, executor=processes)
@@ -405,7 +401,6 @@ def until(file: Path) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.siege
 def test_a_worker_that_dies_is_an_error_and_the_batch_goes_on_later(repo, processes):
     """A killed process breaks its pool, as Python has it; the next batch pays only for what had not finished."""
 

@@ -15,6 +15,8 @@ import pytest
 from tests.offline_endpoint import offline_endpoint
 from tests.playing import EXAMPLES, LABEL, run_example
 
+pytestmark = pytest.mark.siege
+
 TASKS = [
     *("analyze_task", "coverage_check", "fraud_screen", "escalation"),
     *("reserve", "checklist", "customer_letter", "draft_task"),
@@ -93,7 +95,6 @@ def test_the_sql_that_it_prints_gives_what_it_prints(triage: tuple[Path, str]) -
     assert sorted(outcomes[2:]) == [("completed", "executed"), ("completed", "reused"), ("completed", "skipped")]
 
 
-@pytest.mark.siege
 def test_other_notes_can_be_given(tmp_path: Path) -> None:
     """The theft notes contradict themselves, so the claim is escalated; a sentence more is cut off early."""
     text = run_example("claims_triage.py", tmp_path, "--notes", str(EXAMPLES / "notes/theft.txt"), "--db", "theft.db")
@@ -103,7 +104,6 @@ def test_other_notes_can_be_given(tmp_path: Path) -> None:
     assert reused == [name for name in TASKS if name not in executed]
 
 
-@pytest.mark.siege
 def test_an_openai_compatible_endpoint_is_used_and_its_key_is_not_kept(tmp_path: Path, endpoint: str) -> None:
     """With a key in .env the crew talks to that endpoint, reuses alike, and the key is nowhere in the state file."""
     key = "sk-marked-secret-4711"
@@ -118,7 +118,6 @@ def test_an_openai_compatible_endpoint_is_used_and_its_key_is_not_kept(tmp_path:
     assert [executed for executed, _ in runs_of(again)] == [[]] * 5, "answers that were paid for are paid for again"
 
 
-@pytest.mark.siege
 def test_an_attached_project_is_recorded_by_its_own_kickoff(tmp_path: Path) -> None:
     """The @CrewBase project runs both tasks, for another chair only the message, and in the next process nothing."""
     text = run_example("crewbase_project/main.py", tmp_path)
@@ -129,7 +128,6 @@ def test_an_attached_project_is_recorded_by_its_own_kickoff(tmp_path: Path) -> N
     assert run_example("crewbase_project/main.py", tmp_path).count("executed [], reused") == 2
 
 
-@pytest.mark.siege
 def test_a_flow_writes_only_the_changed_chapter_again(tmp_path: Path) -> None:
     """Chapters on one state file neither evict nor mix each other."""
     lines = [

@@ -627,6 +627,7 @@ def die_if_told(_: str) -> str:
     return "alive"
 
 
+@pytest.mark.siege
 @pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM"])
 def test_a_killed_run_is_seen_as_interrupted_and_resumed(repo, model, number):
     """After a kill in step 2: step 1 is reused, the run and its task are "interrupted", at once and for good."""

@@ -23,6 +23,8 @@ from crew_repo.model import ReasonKind
 from tests.crews import agent, task
 from tests.models import PromptModel
 
+pytestmark = pytest.mark.siege
+
 NOTES = {"notes": "hail", "adjuster": "Ada"}
 CALL = "Thought: I look.\nAction: {tool}\nAction Input: {{}}"
 

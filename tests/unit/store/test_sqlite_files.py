@@ -328,6 +328,7 @@ def _write_until_full(url: str) -> None:
         assert len(kit.finish("large").executed) == len(store.task_names()) > 0
 
 
+@pytest.mark.siege
 def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     """The save that finds no room fails clearly; all before it are there, and with room it goes on."""
     url = _url(tmp_path / "state.db")
