@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, QueuePool, create_engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from crew_repo.errors import ForkedConnectionError, StoreBusyError, StoreError, StoreOpenError
@@ -217,6 +217,10 @@ class Database:
             if opening and type(explained) is StoreError:
                 explained = StoreOpenError(str(explained))
             raise explained from error
+        except StatementError as error:
+            if error.orig is None:
+                raise
+            raise error.orig from error  # out of a signal handler, while a value was being converted
         except PoolTimeoutError as error:
             busy = f"{self.dialect.place}: all connections of this process were in use; try again"
             raise StoreBusyError(busy) from error
