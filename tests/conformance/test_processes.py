@@ -25,6 +25,8 @@ from crew_repo.store import Store, fork_gate
 from tests.conformance.kit import Kit, new_record, task_run
 from tests.processes import forkserver
 
+pytestmark = pytest.mark.siege
+
 
 def _in_child(work: Callable[[], object]) -> int:
     """Fork, work, and leave; the exit status."""
@@ -124,7 +126,6 @@ def _run_one(store: Store, number: int) -> str:
     return record.task_name
 
 
-@pytest.mark.siege
 @pytest.mark.parametrize("context", [multiprocessing.get_context("fork"), forkserver], ids=["fork", "forkserver"])
 def test_process_pools_share_a_state(store: Store, context: Any) -> None:
     """The store itself is sent to the workers; they write at once, without an error."""

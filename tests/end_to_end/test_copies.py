@@ -16,6 +16,8 @@ from crew_repo.adapter.running.reuse import says
 from tests import crews
 from tests.models import PromptModel
 
+pytestmark = pytest.mark.siege
+
 COPIES: dict[str, Callable[[StateRepository, Path], Any]] = {
     "backup": lambda repo, target: repo.backup(target),
     "cp": lambda repo, target: shutil.copy(Path(repo.url.removeprefix("sqlite:///")), target),

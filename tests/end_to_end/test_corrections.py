@@ -18,6 +18,8 @@ from tests import crews
 from tests.crews import NEW_ADJUSTER, NEW_NOTES, NOTES
 from tests.models import PromptModel
 
+pytestmark = pytest.mark.siege
+
 KEY = "sk-proj-abcdef0123456789abcdef0123456789"
 
 

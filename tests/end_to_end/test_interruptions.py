@@ -16,6 +16,8 @@ from tests import crews
 from tests.crews import NOTES
 from tests.models import PromptModel
 
+pytestmark = pytest.mark.siege
+
 
 class Held(PromptModel):
     """Says that it was asked, and answers when it is told to."""

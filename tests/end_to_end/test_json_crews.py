@@ -16,6 +16,8 @@ from crewai import Crew
 from tests import crews
 from tests.playing import EXAMPLES, LABEL, ROOT, run_example
 
+pytestmark = pytest.mark.siege
+
 PROJECT = EXAMPLES / "json_project"
 HAS_JSON = find_spec("crewai.project.crew_loader") is not None
 TOOL = """

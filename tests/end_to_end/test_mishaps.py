@@ -21,6 +21,8 @@ from crew_repo import RunStatus, StateRepository, StoreError
 from tests import crews
 from tests.models import PromptModel
 
+pytestmark = pytest.mark.siege
+
 
 def one_task(model: PromptModel, text: str = "look at it", *, tools: Any = (), **members: Any) -> Crew:
     """A crew of the task `look`."""

@@ -21,6 +21,8 @@ from crew_repo.runner import nesting, single_flight
 from tests import crews
 from tests.models import PromptModel
 
+pytestmark = pytest.mark.siege
+
 Starter = Callable[[StateRepository, Callable[[], Crew]], Any]
 
 

@@ -16,6 +16,8 @@ from crew_repo import StateRepository
 from tests import crews
 from tests.models import PromptModel
 
+pytestmark = pytest.mark.siege
+
 SECRET = "sk-proj-0123456789abcdefghijklmnop"
 
 

@@ -19,6 +19,8 @@ from tests import crews
 from tests.crews import NOTES
 from tests.models import PromptModel
 
+pytestmark = pytest.mark.siege
+
 
 def crew(llm: Any, *, text: str = "Extract.", tools: Any = (), worker: Any = None, **members: Any) -> Crew:
     """One task, `check`."""

@@ -12,6 +12,8 @@ from crew_repo import StateRepository
 from tests import crews
 from tests.models import PromptModel
 
+pytestmark = pytest.mark.siege
+
 
 def two_tasks(model: PromptModel) -> Crew:
     worker = crews.agent(model)

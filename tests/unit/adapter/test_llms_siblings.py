@@ -15,6 +15,8 @@ from crewai.llms.providers.openai.completion import OpenAICompletion
 from tests.models import PromptModel
 from tests.unit.adapter.test_llms import changed, described, gpt
 
+pytestmark = pytest.mark.siege
+
 
 @pytest.fixture(autouse=True)
 def key(monkeypatch: pytest.MonkeyPatch) -> None:

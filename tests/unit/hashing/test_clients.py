@@ -21,6 +21,8 @@ import urllib3
 from crew_repo.hashing import Work, acting_headers, client_address, endpoint, hash_value
 from tests.endpoints import JsonHandler, address_of, in_thread
 
+pytestmark = pytest.mark.siege
+
 MODULE = '''
 import asyncio, functools, http.cookiejar, threading, urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -390,7 +392,6 @@ def test_a_class_that_a_client_calls_its_own_keeps_its_name(python):
     assert python(program.replace("IMPORT", "")) == python(program.replace("IMPORT", "import openai"))
 
 
-@pytest.mark.siege
 def test_clients_hash_alike_in_every_process(python, tmp_path):
     """No address in memory, no order of a set and no moment of the making is in the hash of a client."""
     (tmp_path / "clientmodule.py").write_text(MODULE.replace("made = MAKE", ""))

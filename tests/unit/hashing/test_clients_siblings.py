@@ -12,6 +12,8 @@ import pytest
 
 from crew_repo.hashing import acting_headers, hangs_on_client, hash_value
 
+pytestmark = pytest.mark.siege
+
 MODULE = """
 import functools, threading
 from concurrent.futures import ThreadPoolExecutor
