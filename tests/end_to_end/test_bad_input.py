@@ -42,6 +42,8 @@ from tests import crews
 from tests.crews import NOTES
 from tests.models import PromptModel
 
+pytestmark = pytest.mark.siege
+
 
 @pytest.fixture
 def crew(model: PromptModel) -> Crew:
@@ -357,7 +359,6 @@ def test_a_crewai_that_lacks_a_needed_name_is_told_so(monkeypatch):
     assert "lacks something that is needed (Crew has no _handle_crew_planning)" in told
 
 
-@pytest.mark.siege
 def test_a_crewai_that_cannot_be_imported_from_is_told_so(repo, tmp_path):
     """In place of the bare ImportError of whichever module came first."""
     script = """

@@ -23,6 +23,8 @@ from tests.gates import Gate
 from tests.models import PromptModel
 from tests.processes import begin
 
+pytestmark = pytest.mark.siege
+
 
 @pytest.fixture
 def crew(model: PromptModel) -> Crew:

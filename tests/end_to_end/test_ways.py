@@ -24,6 +24,8 @@ from tests import crews
 from tests.crews import NEW_ADJUSTER, NEW_NOTES, NOTES
 from tests.models import PromptModel
 
+pytestmark = pytest.mark.siege
+
 
 def two_tasks(model: PromptModel, **members: Any) -> Crew:
     built = crews.sequential_unspecified_context(model)

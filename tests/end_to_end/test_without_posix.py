@@ -10,6 +10,8 @@ from crew_repo import StateRepository, TaskPolicy
 from tests import crews
 from tests.crews import NOTES
 
+pytestmark = pytest.mark.siege
+
 # What `os` has on Linux and macOS, and not on Windows.
 POSIX = [
     *("chown", "chroot", "fchdir", "fchmod", "fchown", "fork", "forkpty", "getegid", "geteuid", "getgid", "getgroups"),
