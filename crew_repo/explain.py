@@ -9,7 +9,7 @@ from dataclasses import replace
 from crew_repo.hashing import text_hash
 from crew_repo.model import PERSON, PLANNER, RESOLVED, Component, Decision, Reason, ReasonKind, Record, TaskHead
 
-__all__ = ["PLAN", "SAID", "by_person", "changes", "name_upstreams", "no_longer", "with_downstream"]
+__all__ = ["PLAN", "SAID", "by_person", "changes", "name_upstreams", "no_longer", "read_by", "with_downstream"]
 
 SAID = f"{RESOLVED}context"
 """The component that has the context alone, where the context's hash stands for more."""
@@ -128,14 +128,22 @@ def with_downstream(names: Sequence[str], heads: Mapping[str, TaskHead]) -> list
     records = {name: head.record for name, head in heads.items() if head.record is not None}
     reached = [name for name in records if name in names]
     for name in sorted(records, key=lambda name: records[name].position):
-        if name not in reached and any(_reads(records[name], above, records[above]) for above in reached):
+        if name not in reached and not set(reached).isdisjoint(read_by(records[name], records)):
             reached.append(name)
     return list(dict.fromkeys([*names, *reached]))
 
 
-def _reads(record: Record, name: str, above: Record) -> bool:
-    if PLANNER in (name, record.task_name):
-        return name == PLANNER and any(component.path == PLAN for component in record.components)
-    texts = [component.text for component in record.components if component.path == "task.reads"]
-    reads = json.loads(texts[0]) if texts and texts[0] else []
-    return record.position > above.position if reads == "*" else not {name, above.task_name}.isdisjoint(reads)
+def read_by(record: Record, records: Mapping[str, Record]) -> list[str]:
+    """List the tasks that this one read when it was recorded, in order; the planner first, if it had a plan.
+
+    `records`: of all tasks, by the names that they have now. One that was renamed since is found by both of its names.
+    """
+    if record.task_name == PLANNER:
+        return []
+    texts = {component.path: component.text for component in record.components}
+    planned = [PLANNER] if PLAN in texts and PLANNER in records else []
+    reads = json.loads(texts.get("task.reads") or "[]")
+    if reads == "*":
+        above = [name for name, each in records.items() if 0 <= each.position < record.position]
+        return [*planned, *sorted(above, key=lambda name: records[name].position)]
+    return planned + [name for read in reads for name, each in records.items() if read in (name, each.task_name)]

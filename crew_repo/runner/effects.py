@@ -7,10 +7,10 @@ that read what is not known yet, it is only said that they may run.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from crew_repo.explain import read_by
 from crew_repo.hashing import context_hash, input_hash
 from crew_repo.model import Change, Record
 from crew_repo.store import Store
@@ -34,7 +34,7 @@ class _Walk:
     def step(self, name: str) -> None:
         """Settle one task that may read something else by now."""
         record = self.records[name]
-        read = _reads(record, self.records)
+        read = read_by(record, self.records)
         if all(self.after.get(each) == self.before.get(each) for each in read):
             return None
         texts = [self.after.get(each) for each in read]
@@ -78,13 +78,3 @@ def with_effect(store: Store, change: Change) -> Change:
     tokens = sum(record.usage.total_tokens for record in runs)
     return replace(change, would_run=tuple(walk.would_run), may_run=tuple(walk.may_run), tokens=tokens)
 
-
-def _reads(record: Record, records: Mapping[str, Record]) -> list[str]:
-    """The tasks that this one reads, in order, by what was recorded when it last ran; itself is none of them."""
-    text = next((c.text for c in record.components if c.path == "task.reads"), None)
-    reads = json.loads(text) if text else []
-    if reads == "*":
-        above = (each for each in records if 0 <= records[each].position < record.position)
-        return sorted(above, key=lambda each: records[each].position)
-    named = {found.task_name: each for each, found in records.items()}
-    return [each if each in records else named.get(each, each) for each in reads]

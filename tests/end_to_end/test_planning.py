@@ -612,6 +612,17 @@ def test_other_kinds_of_crews(repo, build):
     assert (two.model.calls, two.asked()) == ([], 0)
 
 
+def test_what_runs_if_the_plan_goes_are_the_tasks_that_got_one(repo, two):
+    """Whoever invalidates the plan again is told that it is asked for, and that each task with a plan may run."""
+    repo.run(two.build(), NOTES)
+    repo.invalidate(PLANNER)
+    (entry,) = repo.changes()
+    assert repo.undo(entry).would_run == ()
+    assert repo.plan(two.build(), NOTES).all_fresh
+    again = repo.redo(entry)
+    assert (again.would_run, again.may_run) == ((PLANNER,), ("analyze", "draft"))
+
+
 def test_no_task_takes_the_planners_name(repo, two):
     """A task that is called `(planner)` is told apart from the planner by its number."""
     crew = two.build()
