@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from crew_repo.model.wording import plural
+
 __all__ = ["Problem", "PruneReport", "counted"]
 
 
@@ -46,8 +48,4 @@ class PruneReport:
 
 def counted(records: int, runs: int, texts: int) -> str:
     """Numbers of what goes together, in words."""
-    return f"{_counted(records, 'record')}, {_counted(runs, 'run')} and {_counted(texts, 'text')}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{plural(records, 'record')}, {plural(runs, 'run')} and {plural(texts, 'text')}"

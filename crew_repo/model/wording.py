@@ -8,7 +8,16 @@ from difflib import ndiff
 from html import escape
 from typing import Any
 
-__all__ = ["change_in_full", "change_on_one_line", "html_table", "listed", "on_one_line", "shortened", "text_table"]
+__all__ = [
+    "change_in_full",
+    "change_on_one_line",
+    "html_table",
+    "listed",
+    "on_one_line",
+    "plural",
+    "shortened",
+    "text_table",
+]
 
 _WIDEST = 48  # characters of a text on one line
 _BEFORE = 16  # characters shown before the first difference
@@ -22,10 +31,15 @@ def shortened(text: str, most: int = _WIDEST) -> str:
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
 
-def listed(names: Sequence[str], most: int = 6) -> str:
+def listed(names: Sequence[str], most: int = 6, *, between: str = ", ") -> str:
     """Names with commas between them, and how many more there are."""
     more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+    return between.join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 task`, `2 tasks`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def on_one_line(component: str, text: str) -> str:
@@ -39,8 +53,7 @@ def change_on_one_line(component: str, old: str, new: str) -> str:
         return f"{_model(component, old)} -> {_model(component, new)}"
     found = _differences(old, new)
     if found is not None:
-        more = len(found) - _FEW
-        return ", ".join(found[:_FEW]) + (f" and {more} more" if more > 0 else "")
+        return listed(found, _FEW)
     return _around(old, new)
 
 

@@ -6,12 +6,14 @@ said what it reads, nothing is kept: an answer to an unknown question would be s
 
 from __future__ import annotations
 
+from typing import Any
+
 from crew_repo import adapter
 from crew_repo.errors import InputError
-from crew_repo.hashing import FORMAT, output_hash
-from crew_repo.model import PERSON, Author, Change, ChangeKind, Decision, NewRecord, StoredResult, Usage
+from crew_repo.model import Author, Change, ChangeKind, Decision
 from crew_repo.runner.effects import with_effect
-from crew_repo.runner.options import check_names, utc_now
+from crew_repo.runner.options import check_names
+from crew_repo.runner.person_record import person_record
 from crew_repo.runner.planner import settled_walk
 from crew_repo.runner.request import Request
 from crew_repo.runner.typed_answers import checked_text
@@ -34,7 +36,7 @@ def mark_complete(store: Store, request: Request, task_name: str, output: object
     text = checked_text(task_name, output, typed=adapter.is_typed(task.task))
     secrets = set(adapter.secrets_of(request.crew)) | set(adapter.secret_inputs(view.inputs))
     result = adapter.stored_answer(task, text, context, secrets)
-    new = _record(store, request, current, result, author)
+    new = person_record(store, _asked(request, current), result, author)
     found = store.find_record(new.input_hash, new.workflow_id)
     there = None if found is None else found.record_id
     change = store.give(new, ChangeKind.MARK_COMPLETE, author, instead_of=there, shown=there)
@@ -58,27 +60,15 @@ def _question(name: str, asked: tuple[Current, str] | None, decision: Decision) 
     return asked
 
 
-def _record(store: Store, request: Request, current: Current, result: StoredResult, author: Author) -> NewRecord:
-    workflow_id, moment = request.options.workflow_id, utc_now()
-    runs = store.list_runs(workflow_id, 1)
-    return NewRecord(
-        workflow_id=workflow_id,
-        crew_name=str(request.crew.name or "crew"),
-        task_name=current.task_name,
-        position=current.position,
-        run_id=runs[0].run_id if runs else "",
-        input_hash=current.input_hash,
-        definition_hash=current.definition_hash,
-        context_hash=current.context_hash,
-        occurrence=current.occurrence,
-        components=current.definition.components,
-        result=result,
-        output_hash=output_hash(result),
-        started_at=moment,
-        completed_at=moment,
-        duration_seconds=0.0,
-        usage=Usage(),
-        hash_format=FORMAT,
-        origin=PERSON,
-        person=author.by,
-    )
+def _asked(request: Request, current: Current) -> dict[str, Any]:
+    return {
+        "workflow_id": request.options.workflow_id,
+        "crew_name": str(request.crew.name or "crew"),
+        "task_name": current.task_name,
+        "position": current.position,
+        "input_hash": current.input_hash,
+        "definition_hash": current.definition_hash,
+        "context_hash": current.context_hash,
+        "occurrence": current.occurrence,
+        "components": current.definition.components,
+    }

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from crew_repo.model import Decision, Outcome, RunRecord, TaskRun
+from crew_repo.model.wording import listed, plural
 
-__all__ = ["MARK", "Display", "plural"]
+__all__ = ["MARK", "Display"]
 
 log = logging.getLogger("crew_repo")
 
@@ -56,7 +57,7 @@ class Display:
 
     def executing(self, task_name: str, decision: Decision) -> None:
         """A model is about to be called: why, is said in the task's one line, when it is done with."""
-        self._why[task_name] = _listed(decision.causes)
+        self._why[task_name] = listed(decision.causes, 3, between="; ")
 
     def settled(self, note: TaskRun) -> None:
         """A task is done with. It is said once, however often it is noted."""
@@ -96,14 +97,3 @@ def _what_of(note: TaskRun) -> str:
     if note.outcome is Outcome.EXECUTED:
         return f"{note.usage.total_tokens:,} tokens, {note.duration_seconds or 0:.1f} s"
     return str(note.failure or "")
-
-
-def _listed(causes: Sequence[str]) -> str:
-    """The first three of them, and how many more there are."""
-    more = len(causes) - 3
-    return "; ".join(causes[:3]) + (f" and {more} more" if more > 0 else "")
-
-
-def plural(number: int, noun: str) -> str:
-    """`1 task`, `2 tasks`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

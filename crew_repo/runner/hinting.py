@@ -6,8 +6,9 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from crew_repo.model.wording import listed
 from crew_repo.policy import Policies, TaskPolicy
-from crew_repo.runner.options import nearest
+from crew_repo.runner.options import nearest, unknown_name
 from crew_repo.runner.request import Request
 from crew_repo.store import Store
 
@@ -70,13 +71,9 @@ class Hinting:
 
     def about_names(self, task_name: str | None, workflow_id: str | None) -> None:
         """Log which task and workflow there are, where one was asked for that the state does not know."""
-        if workflow_id is not None and workflow_id not in self._store.workflow_ids():
-            there = nearest(workflow_id, self._store.workflow_ids())
-            self.say(f"There is no workflow {workflow_id!r} in {self._store.display_url}. There are: {there}.")
-        elif task_name is not None and task_name not in self._store.task_names(workflow_id):
-            there = nearest(task_name, self._store.task_names(workflow_id))
-            where = f" of workflow {workflow_id!r}" if workflow_id is not None else ""
-            self.say(f"There is no task {task_name!r}{where} in {self._store.display_url}. There are: {there}.")
+        unknown = unknown_name(self._store, task_name, workflow_id)
+        if unknown is not None:
+            self.say(str(unknown))
 
     def _about_patterns(self, view: CrewView, policies: Policies) -> None:
         """Log once which patterns match nothing; to look at them, the tasks are described, so it is done once too."""
@@ -105,14 +102,9 @@ class Hinting:
         workflow_id, looks = request.options.workflow_id, adapter.looks_of(request.crew)
         theirs = taken_by_another(looks, self._store.heads(workflow_id))
         if theirs:
+            old, new = (listed(list(map(repr, names)), 3) for names in (theirs, [look.name for look in looks]))
             yield (
-                f"Workflow {workflow_id!r} has the tasks {_few(theirs)} of another crew already. None of them is like "
-                f"this crew's ({_few([look.name for look in looks])}). task_state and history show both crews as one. "
+                f"Workflow {workflow_id!r} has the tasks {old} of another crew already. None of them is like "
+                f"this crew's ({new}). task_state and history show both crews as one. "
                 "Give each crew a name, Crew(name=...), or pass a workflow_id."
             )
-
-
-def _few(names: Sequence[str]) -> str:
-    """The first three names, and how many more there are."""
-    more = len(names) - 3
-    return ", ".join(map(repr, names[:3])) + (f" and {more} more" if more > 0 else "")

@@ -21,6 +21,7 @@ __all__ = [
     "found_run",
     "names_in",
     "nearest",
+    "unknown_name",
     "utc_now",
 ]
 
@@ -97,6 +98,20 @@ def nearest(name: str, known: Iterable[str]) -> str:
     there = sorted(set(known))
     close = get_close_matches(name, there, n=3) or there[:5]
     return ", ".join(map(repr, close)) or "none yet"
+
+
+def unknown_name(store: Store, task_name: str | None, workflow_id: str | None) -> InputError | None:
+    """The error for a workflow, or a task in it, that the state does not know; None if it knows both."""
+    if workflow_id is not None and workflow_id not in (there := store.workflow_ids()):
+        return InputError(
+            f"There is no workflow {workflow_id!r} in {store.display_url}. There are: {nearest(workflow_id, there)}."
+        )
+    if task_name is None or task_name in (known := store.task_names(workflow_id)):
+        return None
+    where = f" of workflow {workflow_id!r}" if workflow_id is not None else ""
+    return UnknownTaskError(
+        f"There is no task {task_name!r}{where} in {store.display_url}. There are: {nearest(task_name, known)}."
+    )
 
 
 def found_run(run_id: str, store: Store) -> RunRecord:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import getpass
 from collections.abc import Callable
 
-from crew_repo.errors import ConflictError, InputError, UnknownTaskError
-from crew_repo.hashing import FORMAT, definition_hash, input_hash, output_hash
-from crew_repo.model import PERSON, Author, Change, ChangeKind, NewRecord, Record, StoredResult, TaskState, Usage
+from crew_repo.errors import ConflictError, InputError
+from crew_repo.hashing import FORMAT, definition_hash, input_hash
+from crew_repo.model import Author, Change, ChangeKind, NewRecord, Record, TaskState
 from crew_repo.runner.effects import with_effect
-from crew_repo.runner.options import nearest, utc_now
+from crew_repo.runner.options import nearest, unknown_name
+from crew_repo.runner.person_record import person_record
 from crew_repo.runner.typed_answers import answered
 from crew_repo.secrets import masked
 from crew_repo.store import Store
@@ -43,7 +44,9 @@ def override(
             f"record {state.record_id}. Look at it (get_output, changes), and decide anew"
         )
     before = _usable(store, state)
-    new = _person_record(store, state, before, answered(before, output), author)
+    asked = {name: getattr(before, name) for name in NewRecord.__slots__}
+    asked.update(workflow_id=state.workflow_id, task_name=state.task_name, position=state.position)
+    new = person_record(store, asked, answered(before, output), author)
     if dry_run:
         return with_effect(store, _intended(new, before, author))
     in_force = store.find_record(new.input_hash, new.workflow_id)
@@ -74,7 +77,8 @@ def _shown_state(store: Store, task_name: str, workflow_id: str | None) -> TaskS
     """The state of the one task that is meant, which has an answer."""
     found = store.states(workflow_id, task_name=task_name)
     if not found:
-        raise _unknown(store, task_name, workflow_id)
+        deleted = f"The row of task {task_name!r} was deleted from task_state, and its answer with it; run it again"
+        raise unknown_name(store, task_name, workflow_id) or InputError(deleted)
     if len(found) > 1:
         several = nearest(task_name, (state.workflow_id for state in found))
         raise InputError(f"Task {task_name!r} is in {len(found)} workflows; pass workflow_id, one of: {several}")
@@ -90,15 +94,6 @@ def _shown_state(store: Store, task_name: str, workflow_id: str | None) -> TaskS
             f"it is {state.status}. Run it first, or give one: mark_complete(task_name, output, crew=..., inputs=...)"
         )
     return state
-
-
-def _unknown(store: Store, task_name: str, workflow_id: str | None) -> InputError:
-    workflows = store.workflow_ids()
-    if workflow_id is not None and workflow_id not in workflows:
-        near = nearest(workflow_id, workflows)
-        return InputError(f"There is no workflow {workflow_id!r} in {store.display_url}. There are: {near}.")
-    near = nearest(task_name, store.task_names(workflow_id))
-    return UnknownTaskError(f"There is no task {task_name!r} in {store.display_url}. There are: {near}.")
 
 
 def _usable(store: Store, state: TaskState) -> Record:
@@ -120,31 +115,6 @@ def _usable(store: Store, state: TaskState) -> Record:
             "verify() says how. Run the task again"
         )
     return record
-
-
-def _person_record(
-    store: Store, state: TaskState, before: Record, result: StoredResult, author: Author
-) -> NewRecord:
-    """A record of what was asked before; it belongs to the newest run, after which the person has spoken."""
-    runs, moment = store.list_runs(state.workflow_id, 1), utc_now()
-    members = {name: getattr(before, name) for name in NewRecord.__slots__}
-    members.update(
-        workflow_id=state.workflow_id,
-        task_name=state.task_name,
-        position=state.position,
-        run_id=runs[0].run_id if runs else before.run_id,
-        result=result,
-        output_hash=output_hash(result),
-        started_at=moment,
-        completed_at=moment,
-        duration_seconds=0.0,
-        usage=Usage(),
-        not_restorable=None,
-        origin=PERSON,
-        model=None,
-        person=author.by,
-    )
-    return NewRecord(**members)
 
 
 def _intended(new: NewRecord, before: Record, author: Author) -> Change:

@@ -215,6 +215,14 @@ def test_names_that_are_not_there_are_told_with_the_nearest(ran: StateRepository
     assert ran.plan(chain(model), NOTES)["extract"].reasons == ()
 
 
+def test_a_task_whose_row_was_deleted_has_no_answer_to_correct(ran: StateRepository, tmp_path: Path) -> None:
+    """It is known, and where it has gone is said, with what to do."""
+    with closing(sqlite3.connect(ran.url.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute("DELETE FROM task_state WHERE task_name = 'extract'")
+    with pytest.raises(InputError, match=r"row of task 'extract' was deleted from task_state.*run it again"):
+        ran.override("extract", "hail")
+
+
 @pytest.mark.parametrize(
     ("output", "said"),
     [

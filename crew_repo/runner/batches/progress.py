@@ -10,9 +10,10 @@ from types import TracebackType
 from typing import Any
 
 from crew_repo.model import RunRecord
+from crew_repo.model.wording import plural
 from crew_repo.runner.batches.above_bar import above_bar
 from crew_repo.runner.batches.failures import item_in_words, name_item
-from crew_repo.runner.display import MARK, plural
+from crew_repo.runner.display import MARK
 
 __all__ = ["Progress"]
 

@@ -1,0 +1,36 @@
+"""A person's answer as a record: of what was asked, from a model's record or a plan, with who answered it, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from crew_repo.hashing import FORMAT, output_hash
+from crew_repo.model import PERSON, Author, NewRecord, StoredResult, Usage
+from crew_repo.runner.options import utc_now
+from crew_repo.store import Store
+
+__all__ = ["person_record"]
+
+
+def person_record(store: Store, asked: Mapping[str, Any], result: StoredResult, author: Author) -> NewRecord:
+    """The record of a person's answer; it belongs to the newest run, after which the person has spoken.
+
+    `asked`: the members of a NewRecord that say what was asked; those of an answer are left out.
+    """
+    runs, moment = store.list_runs(asked["workflow_id"], 1), utc_now()
+    newest = {"run_id": runs[0].run_id} if runs else {}
+    given = {
+        "result": result,
+        "output_hash": output_hash(result),
+        "started_at": moment,
+        "completed_at": moment,
+        "duration_seconds": 0.0,
+        "usage": Usage(),
+        "hash_format": FORMAT,
+        "not_restorable": None,
+        "origin": PERSON,
+        "model": None,
+        "person": author.by,
+    }
+    return NewRecord(**{"run_id": "", **asked, **newest, **given})
