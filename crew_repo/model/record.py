@@ -8,7 +8,9 @@ from datetime import datetime
 from crew_repo.model.definition import Component
 from crew_repo.model.wording import html_table, shortened
 
-__all__ = ["Failure", "NewRecord", "Record", "StoredResult", "Usage"]
+__all__ = ["OF_CLASS", "Failure", "NewRecord", "Record", "StoredResult", "Usage", "json_of_class"]
+
+OF_CLASS = "typed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,11 @@ class StoredResult:
 
     def __repr__(self) -> str:
         return f"<StoredResult {shortened(self.raw, 80)!r}>"
+
+
+def json_of_class(values_json: str) -> str:
+    """A `json_dict_json` whose values only the task's own class can read, as dates: they are the second of two."""
+    return f'["{OF_CLASS}", {values_json}]'
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -13,6 +13,7 @@ from typing import Any
 
 from crew_repo.errors import InputError
 from crew_repo.model import Record, StoredResult
+from crew_repo.model.record import json_of_class
 from crew_repo.secrets import masked
 
 __all__ = ["answered", "checked_text"]
@@ -33,7 +34,7 @@ def answered(record: Record, output: object) -> StoredResult:
     values = json.dumps(_checked(record, text), ensure_ascii=False)
     if record.result.pydantic_json is not None:
         return replace(plain, pydantic_json=values)
-    return replace(plain, json_dict_json=f'["typed", {values}]')  # the task's own class reads it, see adapter.outputs
+    return replace(plain, json_dict_json=json_of_class(values))
 
 
 def checked_text(task_name: str, output: object, *, typed: bool) -> str:
@@ -54,7 +55,16 @@ def checked_text(task_name: str, output: object, *, typed: bool) -> str:
             f"The answer to {task_name!r} has what looks like a key or password in it, which would be stored, and sent "
             f"to the models of the tasks that read it; write [secret] in its place"
         )
+    if typed:
+        _check_json(task_name, output)
     return str(output)
+
+
+def _check_json(task_name: str, text: str) -> None:
+    try:
+        json.loads(text)
+    except ValueError as error:
+        raise InputError(f"The answer to {task_name!r} is no JSON, which this task gives: {error}") from error
 
 
 def _json(task_name: str, values: Mapping[str, Any]) -> str:
@@ -66,11 +76,7 @@ def _json(task_name: str, values: Mapping[str, Any]) -> str:
 
 def _checked(record: Record, text: str) -> Any:
     """The values of a typed answer. Raises InputError naming each field that its schema refuses."""
-    what = f"The answer to {record.task_name!r}"
-    try:
-        values = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{what} is no JSON, which this task gives: {error}") from error
+    what, values = f"The answer to {record.task_name!r}", json.loads(text)
     schema = _schema(record)
     if schema is None:
         raise InputError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 
 from crewai import Task
@@ -13,6 +12,7 @@ from crew_repo.adapter.interpolation import TaskView
 from crew_repo.adapter.running.outputs import restore_output
 from crew_repo.errors import InputError
 from crew_repo.model import StoredResult
+from crew_repo.model.record import json_of_class
 from crew_repo.staleness import NotRestorableError
 
 __all__ = ["is_typed", "stored_answer"]
@@ -24,12 +24,13 @@ def is_typed(task: Task) -> bool:
 
 
 def stored_answer(view: TaskView, text: str, context: str, secrets: Collection[str]) -> StoredResult:
-    """The stored form of a text, read by the task's own class. Raises InputError naming what that refuses."""
+    """The stored form of a text, of a typed task its JSON, read by the task's own class.
+
+    Raises InputError naming what that refuses.
+    """
     task, worker = view.task, view.worker
     pydantic_json = text if task.output_pydantic is not None else None
-    json_dict = f'["typed", {text}]' if task.output_json is not None and pydantic_json is None else None
-    if is_typed(task):
-        _check_json(view.name, text)
+    json_dict = json_of_class(text) if task.output_json is not None and pydantic_json is None else None
     result = StoredResult(
         raw=text,
         agent=str(getattr(worker, "role", "") or ""),
@@ -52,10 +53,3 @@ def _format(task: Task) -> OutputFormat:
     if task.output_json is not None:
         return OutputFormat.JSON
     return OutputFormat.PYDANTIC if task.output_pydantic is not None else OutputFormat.RAW
-
-
-def _check_json(name: str, text: str) -> None:
-    try:
-        json.loads(text)
-    except ValueError as error:
-        raise InputError(f"The answer to {name!r} is no JSON, which this task gives: {error}") from error

@@ -26,13 +26,14 @@ from pydantic_core import to_jsonable_python
 from crew_repo.adapter.crew_secrets import without_secrets
 from crew_repo.hashing import hash_value
 from crew_repo.model import StoredResult
+from crew_repo.model.record import OF_CLASS, json_of_class
 from crew_repo.staleness import NotRestorableError
 
 __all__ = ["restore_output", "store_output", "store_text"]
 
 _SHORTEST_CONTEXT = 64
 _CONTEXT = {"crew_repo": "context"}
-_TYPED, _NOT_JSON = "typed", "not JSON"
+_NOT_JSON = "not JSON"
 _RAW = json.dumps("raw")
 
 
@@ -283,14 +284,14 @@ def _dump_dict(values: dict[str, Any] | None, task: Task) -> str | None:
         typed = task.output_json.model_validate(values).model_dump_json(round_trip=True)
     except Exception:  # noqa: BLE001 - validators and serializers are the user's own code
         return json.dumps([_NOT_JSON])
-    return json.dumps([_TYPED, json.loads(typed)], ensure_ascii=False)
+    return json_of_class(json.dumps(json.loads(typed), ensure_ascii=False))
 
 
 def _load_dict(text: str | None, task: Task) -> dict[str, Any] | None:
     stored: dict[str, Any] | list[Any] | None = None if text is None else json.loads(text)
     if not isinstance(stored, list):
         return stored
-    if stored[0] != _TYPED or task.output_json is None:
+    if stored[0] != OF_CLASS or task.output_json is None:
         raise NotRestorableError("its json_dict has values that JSON cannot hold")
     try:
         return task.output_json.model_validate(stored[1]).model_dump()
