@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, delete, exists, insert, select, update
 
 from crew_repo.errors import ConflictError, InputError, UnknownChangeError
 from crew_repo.model import PERSON, Author, Change, ChangeKind, NewRecord, Record
-from crew_repo.store.records import add_record, invalidate_again, records_by_id, retire
+from crew_repo.store.records import add_record, invalidate_again, records_by_id, retire, take_out_of_force
 from crew_repo.store.tables import CHANGE, INVALIDATION, RECORD
 from crew_repo.store.transaction import Transaction, chunks
 
@@ -78,7 +78,7 @@ def undo(tx: Transaction, change_id: int, author: Author) -> int:
     if given is not None and states.get(given, {}).get("retired", "pruned") is not None:
         raise ConflictError(_no_longer(tx, entry, "is no longer in force", states.get(given)))
     _check_there(entry, taken, states)
-    _retire(tx, [] if given is None else [given], _BACK)
+    take_out_of_force(tx, [] if given is None else [given], _BACK)
     revived = _revive(tx, taken, _OUT_OF_FORCE[kind])
     if given is None and not revived and not _forget_invalidation(tx, entry):
         raise ConflictError(_no_longer(tx, entry, "has nothing left to take back", None))
@@ -94,13 +94,13 @@ def redo(tx: Transaction, change_id: int, author: Author) -> int:
     states = _states(tx, entry)
     given, taken = entry["record_after"], json.loads(entry["records"])
     _check_there(entry, [*taken, *([] if given is None else [given])], states)
-    if _last_deed(tx, entry["change_id"]) != str(ChangeKind.UNDO):
+    if not _undone(tx, [entry["change_id"]]):
         raise ConflictError(f"Change {entry['change_id']} was not undone, so there is nothing to do again")
     if given is not None:
         found = tx.number(_IN_FORCE, {"w": entry["workflow_id"], "i": entry["input_hash"]})
         if found is not None and found not in taken:
             raise ConflictError(_overtaken(tx, entry["workflow_id"], entry["task_name"], found))
-    _retire(tx, taken, _OUT_OF_FORCE[kind])
+    take_out_of_force(tx, taken, _OUT_OF_FORCE[kind])
     if given is not None and not _revive(tx, [given], _BACK):
         raise ConflictError(_no_longer(tx, entry, "cannot be done again", states.get(given)))
     if kind is ChangeKind.INVALIDATE:
@@ -148,7 +148,7 @@ def list_changes(
     rows = tx.rows(wanted).all()
     ids = {row[name] for row in rows for name in ("record_before", "record_after") if row[name] is not None}
     texts = {number: raw for some in chunks(sorted(ids)) for number, raw in tx.execute(_RAWS, {"ids": some})}
-    undone = {entry for some in chunks([row["change_id"] for row in rows]) for entry in _undone(tx, some)}
+    undone = _undone(tx, [row["change_id"] for row in rows])
     return [_change(row, texts, undone=row["change_id"] in undone) for row in rows]
 
 
@@ -160,13 +160,10 @@ _DEEDS = (
 )
 
 
-def _undone(tx: Transaction, change_ids: Sequence[int]) -> list[int]:
-    last = dict(tuple(row) for row in tx.execute(_DEEDS, {"ids": change_ids}))
-    return [change_id for change_id, kind in last.items() if kind == str(ChangeKind.UNDO)]
-
-
-def _last_deed(tx: Transaction, change_id: int) -> str | None:
-    return dict(tuple(row) for row in tx.execute(_DEEDS, {"ids": [change_id]})).get(change_id)
+def _undone(tx: Transaction, change_ids: Sequence[int]) -> set[int]:
+    """Find which of these changes were undone, and not made again since."""
+    last = dict(tuple(row) for some in chunks(change_ids) for row in tx.execute(_DEEDS, {"ids": some}))
+    return {change_id for change_id, kind in last.items() if kind == str(ChangeKind.UNDO)}
 
 
 def _change(row: Mapping[str, Any], texts: Mapping[int, str], *, undone: bool) -> Change:
@@ -218,12 +215,6 @@ def _check_there(entry: Mapping[str, Any], ids: Sequence[int], states: Mapping[i
         )
 
 
-def _retire(tx: Transaction, ids: Sequence[int], why: str) -> None:
-    values = {"retired": why, "retired_at": tx.now}
-    for some in chunks(ids):
-        tx.execute(update(RECORD).where(RECORD.c.record_id.in_(some), _LIVE).values(values))
-
-
 def _revive(tx: Transaction, ids: Sequence[int], retired: str) -> int:
     """Put records in force again that were retired like this, where nothing else is; how many."""
     other = RECORD.alias("other")
@@ -258,8 +249,8 @@ def _overtaken(tx: Transaction, workflow_id: str, task_name: str, record_id: int
 
 
 def _no_longer(tx: Transaction, entry: Mapping[str, Any], what: str, state: Mapping[str, Any] | None) -> str:
-    number, last = entry["change_id"], _last_deed(tx, entry["change_id"])
-    if last == str(ChangeKind.UNDO):
+    number = entry["change_id"]
+    if _undone(tx, [number]):
         return f"Change {number} was undone already; redo({number}) makes it again"
     why = "" if state is None or state["retired"] is None else f": its record is {state['retired']}"
     return f"Change {number} {what}{why}; look at changes() and history(), and change what is in force now"

@@ -28,6 +28,8 @@ __all__ = [
     "records_by_id",
     "retire",
     "shared_since",
+    "supersede",
+    "take_out_of_force",
     "written_before",
 ]
 
@@ -199,10 +201,22 @@ def add_record(tx: Transaction, new: NewRecord, *, fence: int | None = None, ret
     row.update(fence=fence, retired=retired, retired_at=tx.now if retired else None)
     record_id = tx.insert_if_new(tx.inserts.record_if_first, row)
     if record_id is None:
-        tx.run(_SUPERSEDE, {"w": new.workflow_id, "i": new.input_hash, "at": tx.now})
+        supersede(tx, new.workflow_id, new.input_hash)
         record_id = tx.insert_if_new(tx.inserts.record_if_first, row)
     members = {name: getattr(new, name) for name in NewRecord.__slots__}
     return Record(**members, record_id=record_id, retired=retired)
+
+
+def supersede(tx: Transaction, workflow_id: str, input_hash: str) -> None:
+    """Retire the record that may be served for this input hash: another takes its place."""
+    tx.run(_SUPERSEDE, {"w": workflow_id, "i": input_hash, "at": tx.now})
+
+
+def take_out_of_force(tx: Transaction, record_ids: Iterable[int], why: str) -> None:
+    """Retire those of these records that may be served."""
+    values = {"retired": why, "retired_at": tx.now}
+    for some in chunks(sorted(record_ids)):
+        tx.execute(update(RECORD).where(_LIVE, RECORD.c.record_id.in_(some)).values(values))
 
 
 def overtaken(tx: Transaction, new: NewRecord, fence: int) -> Record | None:
@@ -231,9 +245,7 @@ def retire(tx: Transaction, task_name: str, workflow_id: str | None) -> dict[str
     theirs = exists().where(others.c.workflow_id == named.c.workflow_id, others.c.record_id == named.c.record_id)
     ours = select(RECORD.c.record_id, named.c.workflow_id).join(named, named.c.record_id == RECORD.c.record_id)
     found = dict(tuple(row) for row in tx.execute(ours.where(_LIVE, ~theirs).with_for_update(of=RECORD)))
-    values = {"retired": "invalidated", "retired_at": tx.now}
-    for some in chunks(sorted(found)):
-        tx.execute(update(RECORD).where(_LIVE, RECORD.c.record_id.in_(some)).values(values))
+    take_out_of_force(tx, found, "invalidated")
     for record_id, here in found.items():
         retired.setdefault(here, []).append(record_id)
     return retired

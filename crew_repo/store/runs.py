@@ -45,12 +45,15 @@ __all__ = [
     "finish_run",
     "get_runs",
     "heads",
+    "proven_by",
     "run_count",
     "save_failed",
     "save_finished",
+    "shown_record",
     "start_run",
     "states",
     "task_names",
+    "workflow_ids",
 ]
 
 _NEXT_NUMBER = select(func.coalesce(func.max(RUN.c.number), 0) + 1).scalar_subquery()

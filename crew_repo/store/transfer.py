@@ -20,6 +20,7 @@ from crew_repo.errors import CrewRepoError, ImportFormatError
 from crew_repo.model import PERSON, ChangeKind, RunStatus
 from crew_repo.store.columns import UtcText, utc_text, utc_time
 from crew_repo.store.leases import interrupt
+from crew_repo.store.records import supersede
 from crew_repo.store.rows import record_of
 from crew_repo.store.tables import CHANGE, INVALIDATION, RECORD, RUN, TASK_RUN, TEXT
 from crew_repo.store.transaction import Transaction, chunks
@@ -109,7 +110,7 @@ def _add_records(tx: Transaction, rows: list[dict[str, Any]]) -> tuple[dict[int,
         key, work = tuple(row[name] for name in _IDENTITY), (row["workflow_id"], row["input_hash"])
         if key not in known:
             if row["retired"] is None and row["origin"] == PERSON and live.get(work, PERSON) != PERSON:
-                tx.execute(_SUPERSEDE, {"w": work[0], "h": work[1], "at": tx.now})
+                supersede(tx, *work)
                 del live[work]
             retired = row["retired"] or ("superseded" if work in live else None)
             known[key] = _insert(tx, row, retired)
@@ -131,11 +132,6 @@ def _add_invalidations(tx: Transaction, rows: list[dict[str, Any]], numbers: Map
 
 _INVALIDATIONS = select(INVALIDATION.c.workflow_id, INVALIDATION.c.task_name, INVALIDATION.c.record_id)
 _LIVE = select(RECORD.c.workflow_id, RECORD.c.input_hash, RECORD.c.origin).where(RECORD.c.retired.is_(None))
-_SUPERSEDE = (
-    update(RECORD)
-    .where(RECORD.c.workflow_id == bindparam("w"), RECORD.c.input_hash == bindparam("h"), RECORD.c.retired.is_(None))
-    .values(retired="superseded", retired_at=bindparam("at"))
-)
 _DEED = ("changed_at", "changed_by", "kind", "workflow_id", "task_name", "hash_before", "hash_after")
 _DEEDS = select(*(CHANGE.c[name] for name in _DEED), CHANGE.c.change_id)
 
