@@ -33,6 +33,7 @@ __all__ = [
     "own_agent",
     "reads",
     "recorded_names",
+    "single_variables",
     "skipped_output",
     "sources",
     "task_names",
@@ -45,6 +46,7 @@ TASK_TEXTS = ("description", "expected_output", "output_file")
 AGENT_TEXTS = ("role", "goal", "backstory")
 
 _VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_\-]*)}")
+_DOUBLED = re.compile(r"\{\{[^{}]*}}")
 
 
 def task_names(crew: Crew) -> list[str]:
@@ -85,6 +87,11 @@ def _unique(base: str, counted: Counter[str], taken: set[str]) -> str:
 def variables(template: str | None) -> set[str]:
     """The `{variables}` of a template, by CrewAI's own rule for what is one."""
     return set(_VARIABLE.findall(template or ""))
+
+
+def single_variables(template: str | None) -> set[str]:
+    """The variables of a template but those in doubled braces, by which their author means braces."""
+    return variables(_DOUBLED.sub("", template or ""))
 
 
 def is_hierarchical(crew: Crew) -> bool:

@@ -5,7 +5,6 @@ Each hint is a text that names the thing and the remedy. None changes what a run
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +19,6 @@ __all__ = ["TaskLook", "hints_about", "looks_of"]
 
 # CrewAI reads these itself, without a template that names them.
 _CREWAIS_INPUTS = {"crewai_trigger_payload", "crew_chat_messages", "id"}
-_DOUBLED = re.compile(r"\{\{[^{}]*}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ def _forgotten(crew: Crew, inputs: Mapping[str, Any] | None) -> Iterator[str]:
     if inputs or private.crew_inputs(crew):
         return
     for what, field, text in _templates(crew):
-        names = sorted(crew_shape.variables(_DOUBLED.sub("", text)))
+        names = sorted(crew_shape.single_variables(text))
         if names:
             listed = ", ".join(f"{{{name}}}" for name in names)
             yield (

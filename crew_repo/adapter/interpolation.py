@@ -31,7 +31,6 @@ __all__ = [
 ]
 
 
-
 @dataclass(frozen=True, slots=True)
 class TaskView:
     """One task as it will be sent; `worker` is its own agent, also where a manager hands it out.
@@ -130,10 +129,7 @@ def _interpolated_task(task: Task, inputs: Mapping[str, Any] | None) -> Task:
     copy = task.model_copy()
     if inputs:
         _check(task, crew_shape.TASK_TEXTS, inputs, f"Task {task.name or private.original_text(task, 'description')!r}")
-        try:
-            copy.interpolate_inputs_and_add_conversation_history(dict(inputs))
-        except ValueError as error:
-            raise BadInputValueError(f"CrewAI cannot put these inputs into its prompts: {error}") from error
+        _interpolate(copy, inputs)
     return copy
 
 
@@ -142,11 +138,19 @@ def _interpolated_agent(agent: BaseAgent, inputs: Mapping[str, Any] | None) -> B
         return agent
     copy = agent.model_copy()
     _check(agent, crew_shape.AGENT_TEXTS, inputs, f"Agent {private.original_text(agent, 'role')!r}")
+    _interpolate(copy, inputs)
+    return copy
+
+
+def _interpolate(copy: Task | BaseAgent, inputs: Mapping[str, Any]) -> None:
+    """Put inputs into the texts of a copy, as a kickoff does."""
     try:
-        copy.interpolate_inputs(dict(inputs))
+        if isinstance(copy, Task):
+            copy.interpolate_inputs_and_add_conversation_history(dict(inputs))
+        else:
+            copy.interpolate_inputs(dict(inputs))
     except ValueError as error:
         raise BadInputValueError(f"CrewAI cannot put these inputs into its prompts: {error}") from error
-    return copy
 
 
 def _check(item: Task | BaseAgent, names: tuple[str, ...], inputs: Mapping[str, Any], what: str) -> None:
@@ -164,11 +168,8 @@ def as_sent(item: Task | BaseAgent, inputs: Mapping[str, Any]) -> Task | BaseAge
     """A copy of a task or an agent with these inputs in its texts; None where CrewAI cannot put them in."""
     copy = item.model_copy()
     try:
-        if isinstance(copy, Task):
-            copy.interpolate_inputs_and_add_conversation_history(dict(inputs))
-        else:
-            copy.interpolate_inputs(dict(inputs))
-    except (KeyError, ValueError):
+        _interpolate(copy, inputs)
+    except (KeyError, BadInputValueError):
         return None
     return copy
 

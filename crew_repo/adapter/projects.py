@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,9 +11,7 @@ from crewai import Crew
 from crew_repo.adapter import crew_shape, private
 from crew_repo.errors import InputError, UnsupportedCrewAIError
 
-__all__ = ["crew_classes", "load_json_crew", "wanted_inputs"]
-
-_DOUBLED = re.compile(r"\{\{[^{}]*}}")
+__all__ = ["crew_classes", "load_json_crew", "not_streamed", "raw_text", "wanted_inputs"]
 
 
 def load_json_crew(file: Path) -> tuple[Crew, dict[str, Any]]:
@@ -45,7 +42,7 @@ def wanted_inputs(crew: Crew) -> set[str]:
         return set()
     texts = [private.original_text(task, field) for task in crew.tasks for field in crew_shape.TASK_TEXTS]
     texts += [private.original_text(agent, field) for agent in crew.agents for field in crew_shape.AGENT_TEXTS]
-    return {name for text in texts for name in crew_shape.variables(_DOUBLED.sub("", text or ""))}
+    return {name for text in texts for name in crew_shape.single_variables(text)}
 
 
 def not_streamed(crew: Crew) -> Crew:

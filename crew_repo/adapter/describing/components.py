@@ -7,6 +7,7 @@ import hashlib
 import os
 import stat
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -40,7 +41,7 @@ from crew_repo.introspection import code_name
 from crew_repo.model import Component, Definition, Opaque, ReadFile
 from crew_repo.secrets import is_secret_name, masked
 
-__all__ = ["Memo", "Parts", "crewais_names", "is_crewais", "is_default", "own_names"]
+__all__ = ["Memo", "Parts", "crewais_names", "is_crewais", "is_default", "numbered", "own_names"]
 
 _PACKAGE = "crewai."
 _PIECE = 1 << 20  # bytes of a file read at a time
@@ -341,6 +342,16 @@ def is_default(value: object, default: object) -> bool:
     if not value and not default and value != 0:
         return True
     return type(value) is type(default) and bool(value == default)
+
+
+def numbered(names: Iterable[str]) -> list[str]:
+    """Names that tell things apart: the second of a name is `name#2`."""
+    counted: Counter[str] = Counter()
+    told = []
+    for name in names:
+        counted[name] += 1
+        told.append(name if counted[name] == 1 else f"{name}#{counted[name]}")
+    return told
 
 
 def is_crewais(cls: type) -> bool:

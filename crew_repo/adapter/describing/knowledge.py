@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from crewai.knowledge.source.base_knowledge_source import BaseKnowledgeSource
 from crewai.llms.base_llm import BaseLLM
 from pydantic import BaseModel
 
-from crew_repo.adapter.describing.components import Parts, crewais_names, is_crewais
+from crew_repo.adapter.describing.components import Parts, crewais_names, is_crewais, numbered
 from crew_repo.adapter.describing.llm import add_llm
 from crew_repo.hashing import left_out, model_state
 
@@ -26,12 +25,9 @@ _NOT_CONTENT = frozenset(
 
 def add_knowledge(parts: Parts, prefix: str, sources: Sequence[BaseKnowledgeSource] | None) -> None:
     """Each source's content and chunking, under `{prefix}knowledge:{file name}`; files are read again."""
-    counted: Counter[str] = Counter()
-    for source in sources or []:
-        name = _name(source)
-        counted[name] += 1
-        path = f"{prefix}knowledge:{name}" + (f"#{counted[name]}" if counted[name] > 1 else "")
-        _add_source(parts, path, source)
+    given = sources or []
+    for name, source in zip(numbered(map(_name, given)), given, strict=True):
+        _add_source(parts, f"{prefix}knowledge:{name}", source)
 
 
 def given_sources(owner: Any) -> Sequence[BaseKnowledgeSource] | None:
@@ -44,13 +40,8 @@ def _files(source: BaseKnowledgeSource) -> list[Path]:
 
 
 def _named(files: Sequence[Path]) -> dict[str, Path]:
-    """Files by their names without folders; the second of a name is `name#2`."""
-    counted: Counter[str] = Counter()
-    named = {}
-    for file in files:
-        counted[file.name] += 1
-        named[file.name if counted[file.name] == 1 else f"{file.name}#{counted[file.name]}"] = file
-    return named
+    """Files by their names without folders."""
+    return dict(zip(numbered(file.name for file in files), files, strict=True))
 
 
 def _name(source: BaseKnowledgeSource) -> str:

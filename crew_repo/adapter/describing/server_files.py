@@ -11,13 +11,12 @@ import ast
 import os
 import re
 import shlex
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
-__all__ = ["MOST_FILES", "named_apart", "server_files"]
+__all__ = ["MOST_FILES", "server_files"]
 
 MOST_FILES = 1_000  # of a folder; where there are more, it is said that the server cannot be hashed
 
@@ -40,14 +39,6 @@ def server_files(command: Sequence[str], variables: Mapping[str, str], folder: P
     given = [folder / name for value in variables.values() for name in _readings(value)]
     named = dict.fromkeys([*_named(command, folder), *(file for file in given if _is_read(file))])
     return _with_what_they_name(named, [folder, *paths])
-
-
-def named_apart(files: Iterable[Path]) -> Iterator[tuple[str, Path]]:
-    """Files by their names without folders; the second of a name is `name#2`."""
-    counted: Counter[str] = Counter()
-    for file in files:
-        counted[file.name] += 1
-        yield (file.name if counted[file.name] == 1 else f"{file.name}#{counted[file.name]}"), file
 
 
 def _named(command: Sequence[str], folder: Path) -> list[Path]:

@@ -17,8 +17,8 @@ from crewai import Crew
 from crewai.agents.agent_builder.base_agent import BaseAgent
 from pydantic import BaseModel
 
-from crew_repo.adapter.describing.components import Parts
-from crew_repo.adapter.describing.server_files import MOST_FILES, named_apart, server_files
+from crew_repo.adapter.describing.components import Parts, numbered
+from crew_repo.adapter.describing.server_files import MOST_FILES, server_files
 from crew_repo.adapter.describing.tool import schema_of
 from crew_repo.adapter.interpolation import TaskView
 from crew_repo.hashing import acting_headers, digest, endpoint, left_out
@@ -135,7 +135,8 @@ def _add_files(parts: Parts, path: str, members: dict[str, Any]) -> None:
     files = server_files(command, variables, Path.cwd() / (members.get("cwd") or ""))
     if len(files) > MOST_FILES:
         parts.opaque(f"{path}.files", f"its folders have more than {MOST_FILES} files")
-    for name, file in named_apart(files[:MOST_FILES]):
+    counting = files[:MOST_FILES]
+    for name, file in zip(numbered(file.name for file in counting), counting, strict=True):
         parts.file(f"{path}.file:{name}", file)
 
 

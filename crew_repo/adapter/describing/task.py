@@ -7,7 +7,6 @@ is hashed at the boundary.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from crew_repo.adapter import crew_shape, private
 from crew_repo.adapter.crew_secrets import private_inputs, secret_inputs
 from crew_repo.adapter.describing import field_table
 from crew_repo.adapter.describing.agent import add_agent, add_guardrail, add_own_texts, add_prompt_file
-from crew_repo.adapter.describing.components import Memo, Parts, is_crewais, own_names
+from crew_repo.adapter.describing.components import Memo, Parts, is_crewais, numbered, own_names
 from crew_repo.adapter.describing.files import add_declared, add_input_file
 from crew_repo.adapter.describing.knowledge import add_embedder, add_knowledge, add_memory
 from crew_repo.adapter.describing.llm import add_llm
@@ -192,11 +191,8 @@ class Describer:
         return [agent for agent in self._view.agents if agent is not view.worker]
 
     def _add_coworkers(self, parts: Parts, agents: Sequence[BaseAgent], policy: TaskPolicy) -> None:
-        counted: Counter[str] = Counter()
-        for agent in agents:
-            counted[role := agent.role.strip()] += 1
-            path = f"coworker:{role}" + (f"#{counted[role]}" if counted[role] > 1 else "")
-            parts.extend(self._agent(agent, path, policy, own_tools=True))
+        for role, agent in zip(numbered(agent.role.strip() for agent in agents), agents, strict=True):
+            parts.extend(self._agent(agent, f"coworker:{role}", policy, own_tools=True))
         parts.json("coworkers.order", [agent.role for agent in agents], keep=True)
 
     def _agent(self, agent: BaseAgent, prefix: str, policy: TaskPolicy, *, own_tools: bool) -> Definition:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from crewai.tools.structured_tool import CrewStructuredTool
 from pydantic import BaseModel
 
 from crew_repo.adapter.describing import field_table
-from crew_repo.adapter.describing.components import Parts, is_crewais
+from crew_repo.adapter.describing.components import Parts, is_crewais, numbered
 from crew_repo.hashing import model_state
 from crew_repo.model import Definition
 
@@ -28,12 +27,10 @@ def add_tools(parts: Parts, prefix: str, tools: Sequence[BaseTool] | None, *, co
 
     Without `code`: what a prompt can show of a tool that is printed in it, which is not what its functions do.
     """
-    names: list[str] = []
-    counted: Counter[str] = Counter()
-    for tool in tools or []:
-        counted[tool.name] += 1
-        names.append(tool.name if counted[tool.name] == 1 else f"{tool.name}#{counted[tool.name]}")
-        _add_tool(parts, f"{prefix}tool:{names[-1]}", tool, code=code or _prints_itself(tool))
+    given = tools or []
+    names = numbered(tool.name for tool in given)
+    for name, tool in zip(names, given, strict=True):
+        _add_tool(parts, f"{prefix}tool:{name}", tool, code=code or _prints_itself(tool))
     if len(names) > 1:
         parts.json(f"{prefix}tools.order", names, keep=True)
 
