@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from crew_repo import adapter
@@ -17,17 +16,15 @@ from crew_repo.store.process_identity import this_owner
 __all__ = ["serve_all"]
 
 
-def serve_all(
-    store: Store, crew: Any, inputs: Mapping[str, Any] | None, files: Mapping[str, Any], options: RunOptions
-) -> Any | None:
+def serve_all(store: Store, view: adapter.CrewView, options: RunOptions) -> Any | None:
     """The CrewOutput with its RunRecord if every task is fresh, else None and nothing is written.
 
     Callbacks of tasks are not fired and no events are emitted; a crew with kickoff callbacks is left to a real run,
     which calls each once, and may come to something else by them.
     """
+    crew = view.crew
     if crew.before_kickoff_callbacks or crew.after_kickoff_callbacks or options.fire_callbacks:
         return None
-    view = adapter.planned_view(crew, adapter.planned_inputs(crew, inputs), files)
     walk, decisions = settled_walk(store, view, options)
     outputs = walk.outputs()
     fresh = all(decision.fresh for decision in decisions) and (walk.planner is None or walk.planner.fresh)

@@ -7,7 +7,6 @@ and `aitem` do so for an entry of a batch. This module imports crewai only when 
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -23,14 +22,12 @@ from crew_repo.runner.unwritten import Unwritten
 from crew_repo.store import Store
 
 if TYPE_CHECKING:
+    from crew_repo.adapter import CrewView
     from crew_repo.model import Plan
     from crew_repo.runner.heartbeat import Heartbeat
     from crew_repo.runner.session import Session
 
 __all__ = ["Engine", "EngineSettings", "refuse_running_loop"]
-
-log = logging.getLogger("crew_repo")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
@@ -156,27 +153,29 @@ class Engine:
     def _served(self, request: Request) -> Any | None:
         from crew_repo.runner.all_fresh import serve_all
 
-        self._check(request)
+        view = self._check(request)
         if request.options.workflow_id == check_workflow_id(None, request.crew.name):  # others are read one by one
             self.hinting.about_workflow(request)
         if request.crew.stream:
             raise InputError("A batch cannot stream. Set stream=False on the crew, or call run() for each input.")
-        return serve_all(self.store, request.crew, request.inputs, request.files, request.options)
+        return None if view is None else serve_all(self.store, view, request.options)
 
-    def _check(self, request: Request) -> None:
+    def _check(self, request: Request) -> CrewView | None:
         """Raise for an input that a template lacks and a file that is not there; log each hint about the inputs once.
 
-        Where callbacks may change the inputs, the kickoff itself finds what they lack.
+        The crew with its inputs is returned; None where callbacks may change these, and the kickoff finds what is
+        lacking.
         """
         from crew_repo import adapter
         from crew_repo.runner.required_files import check_files
 
         if request.crew.before_kickoff_callbacks:
-            return
+            return None
         inputs = adapter.planned_inputs(request.crew, request.inputs)
-        view = adapter.planned_view(request.crew, inputs)
+        view = adapter.planned_view(request.crew, inputs, request.files)
         check_files(((task.name, task.task) for task in view.tasks), request.options.policies)
         self.hinting.about_inputs(replace(request, inputs=inputs), view)
+        return view
 
     def _session(self, request: Request) -> Session:
         from crew_repo.runner.display import Display
