@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import os
-import pty
 import re
 import signal
 import sqlite3
@@ -33,6 +32,7 @@ from tests import crews
 from tests.gates import Gate
 from tests.models import PromptModel
 from tests.processes import begin, forkserver
+from tests.terminals import shown_on_terminal
 
 pytestmark = pytest.mark.siege
 
@@ -450,28 +450,10 @@ def live(terminal: str, times: int) -> None:
 
 def test_a_terminal_shows_a_bar_and_a_summary(repo):
     """On a terminal: how many of how many, and what was executed and reused."""
-    ours, theirs = pty.openpty()
-    opened = gate_of("opened").shut()
-    process = begin(Path("report.txt"), live, os.ttyname(theirs), 2)
-    opened.wait_until_reached()
-    os.close(theirs)
-    opened.open()
-    shown = b""
-    while chunk := _read(ours):
-        shown += chunk
-    process.join()
-    assert process.exitcode == 0
-    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown_on_terminal(gate_of("opened"), live, 2))
     assert "12/12" in text
     assert "12 reused, 12 executed, 0 failed" in text
     assert re.search(r"12 items in [\d.]+ s", text)
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 4096)
-    except OSError:  # Linux: the other side is closed
-        return b""
 
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(repo):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import pty
 import re
 import sys
 import threading
@@ -21,7 +20,7 @@ from tests import crews
 from tests.crews import NEW_NOTES, NOTES
 from tests.gates import Gate
 from tests.models import PromptModel
-from tests.processes import begin
+from tests.terminals import shown_on_terminal
 
 pytestmark = pytest.mark.siege
 
@@ -117,19 +116,8 @@ def on_terminal(terminal: str) -> None:
 
 def test_the_bar_of_a_batch_survives_agents_that_tell_what_they_do(repo):
     """On the terminal there is one bar, below all panels of CrewAI's, of which no line was written over."""
-    ours, theirs = pty.openpty()
-    opened = Gate(Path("opened")).shut()
-    process = begin(Path("report.txt"), on_terminal, os.ttyname(theirs))
-    opened.wait_until_reached()
-    os.close(theirs)
-    opened.open()
-    shown = b""
-    while chunk := _read(ours):
-        shown += chunk
-    process.join()
-    assert process.exitcode == 0
     screen = Screen()
-    screen.show(shown.decode())
+    screen.show(shown_on_terminal(Gate(Path("opened")), on_terminal))
     bars = [at for at, line in enumerate(screen.lines) if "/3" in line and "executed" in line]
     assert len(bars) == 1, "\n".join(screen.lines)
     assert "3/3" in screen.lines[bars[0]]
@@ -171,13 +159,6 @@ def test_a_batch_leaves_output_that_goes_to_a_file_alone(repo, capsys):
     repo.run_for_each(loud, [{"notes": "claim 7"}])
     assert (sys.stdout, sys.stderr) == before
     assert "printed by claim 7" in capsys.readouterr().out
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 4096)
-    except OSError:  # Linux: the other side is closed
-        return b""
 
 
 # In a session of Python, and in a notebook.

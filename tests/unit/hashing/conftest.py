@@ -13,6 +13,8 @@ from types import ModuleType
 
 import pytest
 
+from crew_repo.hashing import Hashed, hash_value
+
 REPOSITORY = Path(__file__).parents[3]
 
 
@@ -46,6 +48,11 @@ class Project:
         for path in self.folder.glob("*.py"):
             self.forget(path.stem)
         return importlib.import_module(name)
+
+    def hash_of_made(self, program: str, *, code: str = "a", token: str = "secret-one") -> Hashed:
+        """The hash of what a module calls `made`, with these in the place of CODE and TOKEN in its program."""
+        self.write(makingmodule=program.replace("CODE", code).replace("TOKEN", token))
+        return hash_value(self.load("makingmodule").made, "v")
 
 
 @pytest.fixture

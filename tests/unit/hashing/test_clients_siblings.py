@@ -74,17 +74,12 @@ MAKES = {
 @pytest.mark.parametrize("make", MAKES.values(), ids=MAKES)
 def test_what_is_put_on_a_client_acts(project, make):
     """Another replaced method, argument, value, socket or header is a change; another key is none."""
-
-    def hashed(**changes: str) -> Any:
-        text = MODULE.replace("MAKE", make).replace("CODE", changes.get("code", "a"))
-        project.write(siblingmodule=text.replace("TOKEN", changes.get("token", "secret-one")))
-        return hash_value(project.load("siblingmodule").made, "v")
-
-    before = hashed()
+    program = MODULE.replace("MAKE", make)
+    before = project.hash_of_made(program)
     assert before.opaque == ()
-    assert hashed() == before
-    assert hashed(code="b") != before
-    assert hashed(token="secret-two") == before
+    assert project.hash_of_made(program) == before
+    assert project.hash_of_made(program, code="b") != before
+    assert project.hash_of_made(program, token="secret-two") == before
 
 
 def test_what_a_client_makes_of_itself_does_not_act():
