@@ -38,6 +38,7 @@ try:
         planned_view,
         said_to,
     )
+    from crew_repo.adapter.kept_inputs import kept_inputs
     from crew_repo.adapter.running.answers import is_typed, stored_answer
     from crew_repo.adapter.running.boundary import Handler, overridden
     from crew_repo.adapter.running.crew_copy import copy_crew, output_of
@@ -97,6 +98,7 @@ __all__ = [
     "is_crew_output",
     "is_typed",
     "joined",
+    "kept_inputs",
     "kickoff",
     "live_task",
     "live_view",

@@ -6,6 +6,7 @@ Times are `datetime` objects in UTC. Durations are seconds. Hashes are 64 lowerc
 
 from __future__ import annotations
 
+from crew_repo.model.asked import InputKind, NewRun, RunInput
 from crew_repo.model.change import PERSON, Author, Change, ChangeKind
 from crew_repo.model.decision import Decision, Reason, ReasonKind, Status
 from crew_repo.model.definition import PLANNER, PLANNER_POSITION, RESOLVED, Component, Definition, Opaque, ReadFile
@@ -30,9 +31,11 @@ __all__ = [
     "Definition",
     "Failure",
     "Holder",
+    "InputKind",
     "Lease",
     "Listing",
     "NewRecord",
+    "NewRun",
     "Opaque",
     "Outcome",
     "Plan",
@@ -42,6 +45,7 @@ __all__ = [
     "Reason",
     "ReasonKind",
     "Record",
+    "RunInput",
     "RunRecord",
     "RunStatus",
     "Scope",

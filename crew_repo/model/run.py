@@ -6,6 +6,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from html import escape
 
+from crew_repo.model.asked import RunInput
 from crew_repo.model.decision import Decision, Reason, Status
 from crew_repo.model.record import Failure, Record, Usage
 from crew_repo.model.text import TextEnum
@@ -53,6 +54,7 @@ class TaskRun:
     tokens_saved: int = 0
     seconds_saved: float = 0.0
     failure: Failure | None = None
+    model: str | None = None
 
     def __repr__(self) -> str:
         return f"<TaskRun {shortened(self.task_name)!r} {self.outcome} in run {self.run_id}>"
@@ -79,7 +81,8 @@ class RunRecord:
     """One run: the tasks that it executed and reused, in order, and what that cost and saved.
 
     `planner` says what the run did with CrewAI's planner. The tokens of the planner are in `tokens_spent` too.
-    `ordinal` is the number of the run in its workflow, from 1 on.
+    `ordinal` is the number of the run in its workflow, from 1 on. `inputs` is what the run was given, None if that is
+    not known; `source` is where its crew can be loaded from, None if it was given as an object.
     """
 
     run_id: str
@@ -96,6 +99,8 @@ class RunRecord:
     failure: Failure | None = None
     planner: TaskRun | None = None
     ordinal: int | None = None
+    inputs: tuple[RunInput, ...] | None = None
+    source: str | None = None
 
     def __str__(self) -> str:
         done = [f"{outcome} {', '.join(names)}" for outcome in Outcome if (names := self._names(outcome))]

@@ -11,14 +11,17 @@ __all__ = ["Problem", "PruneReport", "counted"]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A damaged record: `what` says which part is no longer what was written."""
+    """A damaged record, or run: `what` says which part is no longer what was written. The other's members are None."""
 
-    record_id: int
+    record_id: int | None
     workflow_id: str
-    task_name: str
+    task_name: str | None
     what: str
+    run_id: str | None = None
 
     def __str__(self) -> str:
+        if self.run_id is not None:
+            return f"run {self.run_id} ({self.workflow_id}): {self.what}"
         return f"record {self.record_id} ({self.workflow_id}/{self.task_name}): {self.what}"
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from crew_repo import adapter
-from crew_repo.model import Outcome, RunStatus, TaskRun
-from crew_repo.runner.options import RunOptions, utc_now
+from crew_repo.model import NewRun, Outcome, RunStatus, TaskRun
+from crew_repo.runner.options import utc_now
 from crew_repo.runner.planner import settled_walk
+from crew_repo.runner.request import Request
 from crew_repo.runner.running import attach_record
 from crew_repo.runner.session import new_run_id
 from crew_repo.store import Store
@@ -16,13 +18,13 @@ from crew_repo.store.process_identity import this_owner
 __all__ = ["serve_all"]
 
 
-def serve_all(store: Store, view: adapter.CrewView, options: RunOptions) -> Any | None:
+def serve_all(store: Store, view: adapter.CrewView, request: Request) -> Any | None:
     """The CrewOutput with its RunRecord if every task is fresh, else None and nothing is written.
 
     Callbacks of tasks are not fired and no events are emitted; a crew with kickoff callbacks is left to a real run,
     which calls each once, and may come to something else by them.
     """
-    crew = view.crew
+    crew, options = view.crew, request.options
     if crew.before_kickoff_callbacks or crew.after_kickoff_callbacks or options.fire_callbacks:
         return None
     walk, decisions = settled_walk(store, view, options)
@@ -34,10 +36,20 @@ def serve_all(store: Store, view: adapter.CrewView, options: RunOptions) -> Any 
     run_id, began = new_run_id(), utc_now()
     planned = [walk.planner] if walk.planner is not None else []
     notes = [_note(run_id, options.workflow_id, decision) for decision in (*planned, *decisions)]
-    owner, names = this_owner(), adapter.recorded_names(crew)
-    store.start_run(run_id, options.workflow_id, str(crew.name or "crew"), began, owner, adapter.facts(), names)
+    new = NewRun(
+        run_id=run_id,
+        workflow_id=options.workflow_id,
+        crew_name=str(crew.name or "crew"),
+        started_at=began,
+        owner=this_owner(),
+        facts=adapter.facts(),
+        task_names=tuple(adapter.recorded_names(crew)),
+        inputs=adapter.kept_inputs(request.inputs, request.files, adapter.secrets_of(crew)),
+        source=request.source,
+    )
+    store.start_run(new)
     record = store.finish_run(run_id, RunStatus.COMPLETED, utc_now(), tasks=notes, tokens_spent=0)
-    return attach_record(adapter.output_of(outputs), record)
+    return attach_record(adapter.output_of(outputs), replace(record, inputs=new.inputs))
 
 
 def _note(run_id: str, workflow_id: str, decision: Any) -> TaskRun:
@@ -55,4 +67,5 @@ def _note(run_id: str, workflow_id: str, decision: Any) -> TaskRun:
         record_id=record.record_id,
         tokens_saved=record.usage.total_tokens,
         seconds_saved=record.duration_seconds,
+        model=record.model,
     )

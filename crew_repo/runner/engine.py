@@ -158,7 +158,7 @@ class Engine:
             self.hinting.about_workflow(request)
         if request.crew.stream:
             raise InputError("A batch cannot stream. Set stream=False on the crew, or call run() for each input.")
-        return None if view is None else serve_all(self.store, view, request.options)
+        return None if view is None else serve_all(self.store, view, request)
 
     def _check(self, request: Request) -> CrewView | None:
         """Raise for an input that a template lacks and a file that is not there; log each hint about the inputs once.
@@ -186,9 +186,7 @@ class Engine:
             self.store,
             self._started_heartbeat(),
             self._unwritten,
-            request.crew,
-            request.options,
-            files=request.files,
+            request,
             display=display,
         )
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from crew_repo import adapter
 from crew_repo.errors import RunGoneError
-from crew_repo.model import Failure, NewRecord, Outcome, Record, RunRecord, RunStatus, TaskRun
+from crew_repo.model import Failure, NewRecord, NewRun, Outcome, Record, RunInput, RunRecord, RunStatus, TaskRun
 from crew_repo.runner.display import Display
 from crew_repo.runner.heartbeat import Heartbeat
 from crew_repo.runner.options import utc_now
@@ -46,20 +46,33 @@ class Ledger:
         self.run_id, self.workflow_id, self.crew_name = run_id, workflow_id, crew_name
         self.owner = this_owner()
         self.ended = False
+        self._inputs: tuple[RunInput, ...] | None = None
         self._store, self._heartbeat, self._unwritten, self._display = store, heartbeat, unwritten, display
         self._lock = threading.RLock()
         self._task_runs: dict[int, TaskRun] = {}
         self._buffered: list[TaskRun] = []
 
-    def start(self, names: Sequence[str], recorded: Sequence[str]) -> None:
+    def start(
+        self, names: Sequence[str], recorded: Sequence[str], inputs: tuple[RunInput, ...], source: str | None
+    ) -> None:
         """Write that the run has begun, and keep its heartbeat going.
 
         `names` are those of the tasks, `recorded` all under which it may record something.
         """
         log.info("run %s of workflow %r: %s", self.run_id, self.workflow_id, ", ".join(names))
-        self._store.start_run(
-            self.run_id, self.workflow_id, self.crew_name, utc_now(), self.owner, adapter.facts(), recorded
+        new = NewRun(
+            run_id=self.run_id,
+            workflow_id=self.workflow_id,
+            crew_name=self.crew_name,
+            started_at=utc_now(),
+            owner=self.owner,
+            facts=adapter.facts(),
+            task_names=tuple(recorded),
+            inputs=inputs,
+            source=source,
         )
+        self._store.start_run(new)
+        self._inputs = inputs
         self._heartbeat.hold_run(self.run_id)
 
     def end(
@@ -79,7 +92,7 @@ class Ledger:
             going_on=going_on,
         )
         self.ended = True
-        record = self._write(f"the end of run {self.run_id}", write)
+        record = replace(self._write(f"the end of run {self.run_id}", write), inputs=self._inputs)
         self._forget(buffered)
         log.info("run %s %s: executed %s, reused %s", self.run_id, record.status, record.executed, record.reused)
         return record
@@ -96,6 +109,7 @@ class Ledger:
             finished_at=utc_now(),
             tokens_saved=record.usage.total_tokens,
             seconds_saved=record.duration_seconds,
+            model=record.model,
         )
         self._note(note, buffer=True)
 
@@ -149,6 +163,7 @@ class Ledger:
             finished_at=new.completed_at,
             duration_seconds=new.duration_seconds,
             usage=new.usage,
+            model=new.model,
         )
 
     def _write(self, what: str, writing: Callable[[], Answer], ticket: Ticket | None = None) -> Answer:

@@ -78,6 +78,7 @@ class Recorder:
             duration_seconds=seconds,
             usage=usage,
             failure=self._failure(error),
+            model=self._model(ticket),
         )
         self._failed = (error, ticket.name)
         log.info("run %s: task %s %s: %s", self._ledger.run_id, ticket.name, outcome, type(error).__name__)
@@ -117,8 +118,12 @@ class Recorder:
             usage=usage,
             hash_format=FORMAT,
             not_restorable=self._changed_meanwhile(ticket) or not_restorable,
-            model=adapter.without_secrets(self._memo.hidden, ticket.model),
+            model=self._model(ticket),
         )
+
+    def _model(self, ticket: Ticket) -> str | None:
+        model: str | None = adapter.without_secrets(self._memo.hidden, ticket.model)
+        return model
 
     def _changed_meanwhile(self, ticket: Ticket) -> str | None:
         """Say why nobody can know what an answer was made of, if something that it read was changed meanwhile."""

@@ -14,13 +14,14 @@ __all__ = ["Request", "Runs"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A run that was asked for, and found to make sense."""
+    """A run that was asked for, and found to make sense. `source`: where its crew was loaded from."""
 
     crew: Any
     inputs: Mapping[str, Any] | None
     input_files: Mapping[str, Any] | None
     options: RunOptions
     quiet: bool = False
+    source: str | None = None
 
     @property
     def files(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import inspect
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
@@ -21,8 +21,9 @@ from crew_repo.runner.display import Display
 from crew_repo.runner.heartbeat import Heartbeat
 from crew_repo.runner.ledger import Ledger
 from crew_repo.runner.nesting import executing
-from crew_repo.runner.options import RunOptions, utc_now
+from crew_repo.runner.options import utc_now
 from crew_repo.runner.recorder import Recorder
+from crew_repo.runner.request import Request
 from crew_repo.runner.single_flight import SingleFlight
 from crew_repo.runner.ticket import Ticket
 from crew_repo.runner.unseen import warn_of_tools
@@ -50,15 +51,14 @@ class Session:
         store: Store,
         heartbeat: Heartbeat,
         unwritten: Unwritten,
-        crew: Any,
-        options: RunOptions,
+        request: Request,
         *,
-        files: Mapping[str, Any] | None = None,
         display: Display | None = None,
     ) -> None:
+        crew, options = request.crew, request.options
         self.run_id = new_run_id()
         self.async_tasks = AsyncTasks()
-        self._crew, self._options, self._unwritten = crew, options, unwritten
+        self._crew, self._options, self._unwritten, self._request = crew, options, unwritten, request
         self._display = display or Display.silent()
         self._usage = adapter.UsageTracker(adapter.crew_llms(crew))
         self._ledger = Ledger(
@@ -70,7 +70,7 @@ class Session:
             workflow_id=options.workflow_id,
             crew_name=str(crew.name or "crew"),
         )
-        self._decider = Decider(store, crew, options, self._ledger, dict(files or {}))
+        self._decider = Decider(store, crew, options, self._ledger, request.files)
         self._recorder = Recorder(self._ledger, self._decider.memo)
         self._flight = SingleFlight(store, heartbeat, unwritten, self._ledger, share=options.share)
         self._open: set[Ticket] = set()
@@ -80,7 +80,8 @@ class Session:
     @contextmanager
     def recorded(self) -> Iterator[None]:
         """Around the kickoff: writes the run down before anything is executed, and how it ended if it raises."""
-        self._ledger.start(self._decider.names, adapter.recorded_names(self._crew))
+        inputs = adapter.kept_inputs(self._request.inputs, self._request.files, self._decider.memo.hidden)
+        self._ledger.start(self._decider.names, adapter.recorded_names(self._crew), inputs, self._request.source)
         try:
             with self._decider.work.under_way():
                 self._look()

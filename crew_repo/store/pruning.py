@@ -7,7 +7,7 @@ Which records go:
 - both: those that fit both.
 The record that `task_state` shows goes only by older_than alone. Runs go by the same two options, unless they are
 running, or something of theirs still is (a thread that nobody could stop), or `task_state` shows something of theirs
-that stays. Texts go with the last record that needs them.
+that stays. Texts go with the last record or run that needs them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sqlalchemy import and_, bindparam, delete, func, select, tuple_, update
 
 from crew_repo.model import PERSON, Author, ChangeKind, RunStatus, counted
 from crew_repo.store.changes import add_entry
-from crew_repo.store.rows import NEWEST_NOTES, hashes_in
+from crew_repo.store.rows import NEWEST_NOTES, hashes_in, texts_of_run
 from crew_repo.store.tables import LEASE, RECORD, RUN, TASK_RUN, TEXT
 from crew_repo.store.transaction import Transaction, chunks
 
@@ -79,7 +79,7 @@ def find_victims(tx: Transaction, keep_last: int | None, older_than: timedelta |
     }
     runs = [run_id for run_id in _old_runs(tx, keep_last, before) if run_id not in anchors]
     tasks = [(row["workflow_id"], row["task_name"]) for row in shown if row["record_id"] in gone]
-    return Victims(records, runs, _orphans(tx, gone), tasks)
+    return Victims(records, runs, _orphans(tx, gone, set(runs)), tasks)
 
 
 def delete_victims(tx: Transaction, victims: Victims, author: Author) -> None:
@@ -124,9 +124,9 @@ def _goes(rank: int, used: datetime, keep_last: int | None, before: datetime | N
     return (keep_last is None or rank > keep_last) and (before is None or used < before)
 
 
-def _orphans(tx: Transaction, gone: set[int]) -> list[str]:
-    """The texts that no record needs which stays."""
-    needed: set[str] = set()
+def _orphans(tx: Transaction, gone: set[int], runs: set[str]) -> list[str]:
+    """The texts that nothing needs which stays: no record, and no run by what it was given."""
+    needed = {sha256 for row in tx.rows(_GIVEN) if row["run_id"] not in runs for sha256 in texts_of_run(row)}
     after: int | None = 0
     while after is not None:
         rows = tx.rows(_COMPONENTS, {"a": after}).all()
@@ -137,6 +137,7 @@ def _orphans(tx: Transaction, gone: set[int]) -> list[str]:
     return [sha256 for sha256 in tx.connection.scalars(select(TEXT.c.sha256)) if sha256 not in needed]
 
 
+_GIVEN = select(RUN.c.run_id, RUN.c.input_hashes).where(RUN.c.input_hashes.is_not(None))
 _COMPONENTS = (
     select(RECORD.c.record_id, RECORD.c.components, RECORD.c.explanations)
     .where(RECORD.c.record_id > bindparam("a"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import and_, bindparam, case, exists, func, literal_column, or_, select, union, update
 
-from crew_repo.model import PERSON, Component, NewRecord, Record, Scope
+from crew_repo.model import PERSON, NewRecord, Record, Scope
 from crew_repo.store.rows import NEWEST_NOTES, RECORD_COLUMNS, hashes_in, record_of, record_or_damaged, record_row
 from crew_repo.store.tables import INVALIDATION, RECORD, RUN, TASK_RUN, TEXT
 from crew_repo.store.transaction import Transaction, chunks
@@ -30,6 +30,7 @@ __all__ = [
     "shared_since",
     "supersede",
     "take_out_of_force",
+    "texts_by_hash",
     "written_before",
 ]
 
@@ -183,20 +184,23 @@ def has_definition(tx: Transaction, scope: Scope | None, definition_hash: str) -
 
 def _texts_of(tx: Transaction, rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """The texts that are stored of the components of these records, by their hashes."""
-    hashes = sorted({sha256 for row in rows for sha256 in hashes_in(row)})
-    return {sha256: body for some in chunks(hashes) for sha256, body in tx.execute(_TEXTS, {"hashes": some})}
+    return texts_by_hash(tx, {sha256 for row in rows for sha256 in hashes_in(row)})
 
 
-def add_texts(tx: Transaction, components: Iterable[Component]) -> None:
+def texts_by_hash(tx: Transaction, hashes: Collection[str]) -> dict[str, str]:
+    """The texts with these hashes, as far as they are stored."""
+    return {sha256: body for some in chunks(sorted(hashes)) for sha256, body in tx.execute(_TEXTS, {"hashes": some})}
+
+
+def add_texts(tx: Transaction, texts: Mapping[str, str]) -> None:
     """Keep each text once. In the order of their hashes, so that two writers never wait for each other."""
-    texts = {c.sha256: c.text for c in components if c.text is not None}
     if texts:
         tx.run(tx.inserts.text, [{"sha256": sha256, "body": texts[sha256]} for sha256 in sorted(texts)])
 
 
 def add_record(tx: Transaction, new: NewRecord, *, fence: int | None = None, retired: str | None = None) -> Record:
     """Keep a finished task; one that may be served takes the place of the one before it."""
-    add_texts(tx, new.components)
+    add_texts(tx, {c.sha256: c.text for c in new.components if c.text is not None})
     row = record_row(new)
     row.update(fence=fence, retired=retired, retired_at=tx.now if retired else None)
     record_id = tx.insert_if_new(tx.inserts.record_if_first, row)

@@ -6,7 +6,7 @@ import json
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
@@ -16,10 +16,13 @@ from crew_repo.model import (
     PLANNER,
     Component,
     Failure,
+    InputKind,
     NewRecord,
+    NewRun,
     Outcome,
     Reason,
     Record,
+    RunInput,
     RunRecord,
     RunStatus,
     StoredResult,
@@ -41,6 +44,7 @@ __all__ = [
     "failure_of",
     "failure_row",
     "hashes_in",
+    "inputs_of",
     "record_of",
     "record_or_damaged",
     "record_row",
@@ -49,6 +53,7 @@ __all__ = [
     "state_of",
     "task_run_of",
     "task_run_row",
+    "texts_of_run",
 ]
 
 _RESULT = {  # members of StoredResult by column
@@ -74,7 +79,7 @@ _WHOLE = ("position", "occurrence", "hash_format")
 _ERROR = ("error_type", "error_message", "error_traceback")
 _NOTE = (
     "run_id", "workflow_id", "task_name", "position", "input_hash", "record_id", "started_at", "finished_at",
-    "duration_seconds", "tokens_saved", "seconds_saved",
+    "duration_seconds", "tokens_saved", "seconds_saved", "model",
 )  # fmt: skip
 
 
@@ -87,7 +92,7 @@ TASK_RUN_COLUMNS = _columns(TASK_RUN, (*_NOTE, "status", "reasons", *_USAGE, *_E
 RUN_COLUMNS = _columns(
     RUN,
     ("run_id", "workflow_id", "crew_name", "status", "started_at", "finished_at", "tokens_spent", "tokens_saved",
-     "seconds_saved", "ordinal", *_ERROR, "owner", "heartbeat_at", "lease_seconds"),
+     "seconds_saved", "ordinal", "input_hashes", "source", *_ERROR, "owner", "heartbeat_at", "lease_seconds"),
 )  # fmt: skip
 STATE_COLUMNS = _columns(TASK_STATE, TaskState.__slots__)
 NEWEST_NOTES = TASK_RUN.c.task_run_id.in_(
@@ -208,34 +213,63 @@ def _task_run_of(row: Mapping[str, Any]) -> TaskRun:
     )
 
 
-def run_row(
-    run_id: str, workflow_id: str, crew_name: str, started_at: datetime, owner: str, facts: Mapping[str, str],
-    names: Sequence[str] | None,
-) -> dict[str, Any]:  # fmt: skip
+def run_row(new: NewRun) -> dict[str, Any]:
     """The row of a run that begins."""
+    kept = None if new.inputs is None else {each.name: _kept(each) for each in new.inputs}
     return {
-        "run_id": run_id,
-        "workflow_id": workflow_id,
-        "crew_name": crew_name,
+        "run_id": new.run_id,
+        "workflow_id": new.workflow_id,
+        "crew_name": new.crew_name,
         "status": str(RunStatus.RUNNING),
-        "started_at": started_at,
+        "started_at": new.started_at,
         "host": socket.gethostname(),
-        "pid": pid_of(owner),
-        "owner": owner,
-        "facts": _json(dict(facts)),
-        "task_names": None if names is None else _json(list(names)),
+        "pid": pid_of(new.owner),
+        "owner": new.owner,
+        "facts": _json(dict(new.facts)),
+        "task_names": None if new.task_names is None else _json(list(new.task_names)),
+        "input_hashes": None if kept is None else _json(kept),
+        "source": new.source,
     }
 
 
-def run_of(row: Mapping[str, Any], tasks: Sequence[TaskRun], status: RunStatus | None = None) -> RunRecord:
-    """The run in a row, with its tasks in order; `status` where the row is out of date.
+def _kept(given: RunInput) -> list[str | None]:
+    """How an input is kept: the kind, and its hash, or why it is withheld."""
+    return [str(given.kind), given.why if given.kind is InputKind.WITHHELD else given.sha256]
 
-    Raises StoreError if a person or a disk has damaged it.
+
+def inputs_of(row: Mapping[str, Any], texts: Mapping[str, str]) -> tuple[RunInput, ...] | None:
+    """The inputs of a run, with those of their texts that are given. Raises ValueError or TypeError for damage."""
+    if row["input_hashes"] is None:
+        return None
+    return tuple(_input_of(name, InputKind(kind), said, texts)
+                 for name, (kind, said) in json.loads(row["input_hashes"]).items())  # fmt: skip
+
+
+def _input_of(name: str, kind: InputKind, said: str, texts: Mapping[str, str]) -> RunInput:
+    if kind is InputKind.WITHHELD:
+        return RunInput(name, kind, why=said)
+    return RunInput(name, kind, sha256=said, text=None if kind is InputKind.FILE else texts.get(said))
+
+
+def texts_of_run(row: Mapping[str, Any]) -> list[str]:
+    """The hashes of the texts that a run was given; none where they cannot be read."""
+    with suppress(AttributeError, TypeError, ValueError):
+        return [each.sha256 for each in inputs_of(row, {}) or () if each.sha256 and each.kind is not InputKind.FILE]
+    return []
+
+
+def run_of(
+    row: Mapping[str, Any], tasks: Sequence[TaskRun], status: RunStatus | None = None,
+    texts: Mapping[str, str] | None = None,
+) -> RunRecord:  # fmt: skip
+    """The run in a row, with its tasks in order, and its inputs with those of their texts that are given.
+
+    `status` is given where the row is out of date. Raises StoreError if a person or a disk has damaged it.
     """
     try:
         _check_times(row, "started_at", "finished_at")
-        return _run_of(row, tasks, status)
-    except (TypeError, ValueError) as error:
+        return replace(_run_of(row, tasks, status), inputs=inputs_of(row, texts or {}))
+    except (AttributeError, TypeError, ValueError) as error:
         raise StoreError(
             f"Run {row['run_id']} cannot be read ({error}); mend that row of the table run_entry, or delete it "
             "and its rows of task_run"
@@ -261,6 +295,7 @@ def _run_of(row: Mapping[str, Any], tasks: Sequence[TaskRun], status: RunStatus 
         failure=failure_of(row),
         planner=next((task for task in tasks if task.task_name == PLANNER), None),
         ordinal=row["ordinal"],
+        source=row["source"],
     )
 
 

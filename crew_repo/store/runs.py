@@ -15,6 +15,7 @@ from crew_repo.model import (
     Failure,
     Lease,
     NewRecord,
+    NewRun,
     Outcome,
     Record,
     RunRecord,
@@ -25,7 +26,16 @@ from crew_repo.model import (
 )
 from crew_repo.store.changes import later_answer
 from crew_repo.store.leases import COUNTED, give_up, gone_leases, interrupted_task, reap, run_is_gone
-from crew_repo.store.records import add_record, given_by_people, newest_ids, overtaken, records_by_id, written_before
+from crew_repo.store.records import (
+    add_record,
+    add_texts,
+    given_by_people,
+    newest_ids,
+    overtaken,
+    records_by_id,
+    texts_by_hash,
+    written_before,
+)
 from crew_repo.store.rows import (
     RUN_COLUMNS,
     STATE_COLUMNS,
@@ -37,6 +47,7 @@ from crew_repo.store.rows import (
     state_of,
     task_run_of,
     task_run_row,
+    texts_of_run,
 )
 from crew_repo.store.tables import LEASE, RECORD, RUN, TASK_RUN, TASK_STATE
 from crew_repo.store.transaction import Transaction, chunks
@@ -89,15 +100,13 @@ _SHOWN = select(*TASK_RUN_COLUMNS).where(
 )
 
 
-def start_run(
-    tx: Transaction, run_id: str, workflow_id: str, crew_name: str, started_at: datetime, owner: str,
-    facts: Mapping[str, str], names: Sequence[str] | None = None,
-) -> None:  # fmt: skip
+def start_run(tx: Transaction, new: NewRun) -> None:
     """Write a run down, and which of those before it were interrupted."""
     tx.dialect.lock_work(tx.connection, "reap")
     reap(tx, None)
-    row = run_row(run_id, workflow_id, crew_name, started_at, owner, facts, names)
-    row |= {"heartbeat_at": tx.lease_now, "lease_seconds": tx.lease_seconds, "of_workflow": workflow_id}
+    add_texts(tx, {each.sha256: each.text for each in new.inputs or () if each.sha256 and each.text is not None})
+    row = run_row(new)
+    row |= {"heartbeat_at": tx.lease_now, "lease_seconds": tx.lease_seconds, "of_workflow": new.workflow_id}
     tx.execute(_INSERT_RUN, row)
 
 
@@ -170,8 +179,10 @@ def get_runs(tx: Transaction, *, run_id: str | None = None, workflow_id: str | N
     found = tx.rows(wanted).all()
     gone = {row["run_id"] for row in found if run_is_gone(tx, row)}
     tasks = _tasks_of(tx, [row["run_id"] for row in found], gone)
+    texts = texts_by_hash(tx, {sha256 for row in found for sha256 in texts_of_run(row)})
     return [
-        run_of(row, tasks[row["run_id"]], RunStatus.INTERRUPTED if row["run_id"] in gone else None) for row in found
+        run_of(row, tasks[row["run_id"]], RunStatus.INTERRUPTED if row["run_id"] in gone else None, texts)
+        for row in found
     ]
 
 

@@ -8,6 +8,8 @@
 | 3       | 0.1.0 | the table `run` is `run_entry`, and `run` a view; `run_entry.task_names`;   |
 |         |       | `record.model`                                                              |
 | 4       | 0.1.0 | `change`: what people changed; `record.person`; `run_entry.ordinal`         |
+| 5       | 0.1.0 | `run_entry.input_hashes`, `run_entry.source`; `task_run.model`;             |
+|         |       | `held_answer`: answers of people to what is not known yet                   |
 """
 
 from __future__ import annotations

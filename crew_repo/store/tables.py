@@ -15,7 +15,18 @@ from sqlmodel import Field, SQLModel
 
 from crew_repo.store.columns import Identity, PlainText, UtcText
 
-__all__ = ["CHANGE", "INVALIDATION", "LEASE", "METADATA", "RECORD", "RUN", "TASK_RUN", "TASK_STATE", "TEXT"]
+__all__ = [
+    "CHANGE",
+    "HELD_ANSWER",
+    "INVALIDATION",
+    "LEASE",
+    "METADATA",
+    "RECORD",
+    "RUN",
+    "TASK_RUN",
+    "TASK_STATE",
+    "TEXT",
+]
 
 METADATA = MetaData()
 _VIEWS = MetaData()
@@ -62,7 +73,8 @@ class Run(_Base, table=True):
 
     The view `run` says of a run that was killed that it is interrupted. `number`: runs in the order in which they
     began, which no clock can disturb. `task_names`: the tasks of the crew, as a JSON array. `ordinal`: the runs of its
-    workflow from 1 on; that of a run that was deleted is not given again while there is a newer one.
+    workflow from 1 on; that of a run that was deleted is not given again while there is a newer one. `input_hashes`:
+    how each input is kept, as JSON; the view `run` shows the values. `source`: where the crew can be loaded from.
     """
 
     __tablename__ = "run_entry"
@@ -96,6 +108,8 @@ class Run(_Base, table=True):
     number: int = Field(sa_type=cast(Any, Identity))
     task_names: str | None = _text()
     ordinal: int = Field(sa_type=cast(Any, Identity))
+    input_hashes: str | None = _text()
+    source: str | None = _text()
 
 
 class Record(_Base, table=True):
@@ -198,6 +212,7 @@ class TaskRun(_Base, table=True):
     error_type: str | None = _text()
     error_message: str | None = _text()
     error_traceback: str | None = _text()
+    model: str | None = _text()
 
 
 class Lease(_Base, table=True):
@@ -265,6 +280,26 @@ class Change(_Base, table=True):
     detail: str | None = _text()
 
 
+class HeldAnswer(_Base, table=True):
+    """An answer that a person gave to a task whose context was not known yet: the next run adopts it, or not.
+
+    It is bound to the definition of the task. `change_id`: the entry that says who gave it, when and why.
+    """
+
+    __tablename__ = "held_answer"
+    __table_args__ = (
+        Index("held_answer_place", "workflow_id", "task_name", "definition_hash", unique=True),
+        {"sqlite_autoincrement": True},
+    )
+
+    held_id: int | None = _serial()
+    workflow_id: str = _text()
+    task_name: str = _text()
+    definition_hash: str = _text()
+    output: str = _text()
+    change_id: int = Field(sa_type=cast(Any, Identity))
+
+
 class TaskState(_View, table=True):
     """The view `task_state`: the current state of each task of each workflow. See views.py."""
 
@@ -305,4 +340,5 @@ TASK_RUN = _table(TaskRun)
 LEASE = _table(Lease)
 INVALIDATION = _table(Invalidation)
 CHANGE = _table(Change)
+HELD_ANSWER = _table(HeldAnswer)
 TASK_STATE = _table(TaskState)

@@ -21,7 +21,7 @@ from crew_repo.model import PERSON, ChangeKind, RunStatus
 from crew_repo.store.columns import UtcText, utc_text, utc_time
 from crew_repo.store.leases import interrupt
 from crew_repo.store.records import supersede
-from crew_repo.store.rows import record_of
+from crew_repo.store.rows import inputs_of, record_of
 from crew_repo.store.tables import CHANGE, INVALIDATION, RECORD, RUN, TASK_RUN, TEXT
 from crew_repo.store.transaction import Transaction, chunks
 from crew_repo.store.verifying import altered_texts, what_is_wrong
@@ -238,6 +238,8 @@ def _wrong(table: Table, row: dict[str, Any]) -> Iterator[str]:
             yield "it does not give its hash"
         elif table is CHANGE:
             _check_change(row)
+        elif table is RUN:
+            inputs_of(row, {})
     except (CrewRepoError, TypeError, ValueError, AttributeError) as error:
         yield f"it cannot be read ({error})"
 

@@ -57,7 +57,7 @@ class KeptStore(OpenedState):
                 if component.sha256 in altered
             ]
         with self._reading() as tx:
-            return problems + list(verifying.change_problems(tx))
+            return [*problems, *verifying.change_problems(tx), *verifying.input_problems(tx, altered)]
 
     def prune(
         self, *, keep_last: int | None = None, older_than: timedelta | None = None, dry_run: bool = False,

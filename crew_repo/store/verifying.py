@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from sqlalchemy import and_, bindparam, or_, select
 
 from crew_repo.errors import StoreError
 from crew_repo.hashing import FORMAT, definition_hash, gives, input_hash, output_hash
 from crew_repo.model import PERSON, ChangeKind, Component, NewRecord, Problem
-from crew_repo.store.rows import RECORD_COLUMNS, record_of
-from crew_repo.store.tables import CHANGE, RECORD, TEXT
+from crew_repo.store.rows import RECORD_COLUMNS, inputs_of, record_of
+from crew_repo.store.tables import CHANGE, RECORD, RUN, TEXT
 from crew_repo.store.transaction import Transaction
 
-__all__ = ["altered_texts", "change_problems", "record_page", "text_page", "what_is_wrong"]
+__all__ = ["altered_texts", "change_problems", "input_problems", "record_page", "text_page", "what_is_wrong"]
 
 _PAGE = 200
 _RECORDS = select(*RECORD_COLUMNS).where(RECORD.c.record_id > bindparam("a")).order_by(RECORD.c.record_id).limit(_PAGE)
@@ -25,6 +25,7 @@ _GIVEN = (
     .where(or_(RECORD.c.origin == PERSON, CHANGE.c.change_id.is_not(None)))
     .order_by(RECORD.c.record_id)
 )  # fmt: skip
+_INPUTS = select(RUN.c.run_id, RUN.c.workflow_id, RUN.c.input_hashes).where(RUN.c.input_hashes.is_not(None))
 _TEXTS = select(TEXT).where(TEXT.c.sha256 > bindparam("a")).order_by(TEXT.c.sha256).limit(_PAGE)
 
 
@@ -73,6 +74,19 @@ def text_page(tx: Transaction, after: str) -> tuple[dict[str, str], str | None]:
     """Some of the texts by their hashes, and where the next page begins."""
     found = {row["sha256"]: row["body"] for row in tx.rows(_TEXTS, {"a": after})}
     return found, max(found) if len(found) == _PAGE else None
+
+
+def input_problems(tx: Transaction, altered: Collection[str]) -> Iterator[Problem]:
+    """Inputs of runs that are no longer what was written."""
+    for row in tx.rows(_INPUTS):
+        try:
+            names = [each.name for each in inputs_of(row, {}) or () if each.sha256 in altered]
+        except (AttributeError, TypeError, ValueError) as error:
+            yield Problem(None, row["workflow_id"], None, f"what it was given cannot be read ({error})", row["run_id"])
+            continue
+        for name in names:
+            what = f"the stored text of its input {name!r} was changed: it does not give its hash"
+            yield Problem(None, row["workflow_id"], None, what, row["run_id"])
 
 
 def altered_texts(texts: Mapping[str, str]) -> set[str]:

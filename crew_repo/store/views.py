@@ -16,6 +16,7 @@ A deleted row of `task_state`: that task runs again. Other edits of it are refus
 | `lease_over`    | the leases whose time is over                                                              |
 | `crew_task`     | the tasks of each workflow's crew, by the newest run that has told them                    |
 | `record_inputs` | what each record was asked, by name; an input whose text is not stored, as a secret, is null |
+| `run_inputs`    | what each run was given, by name; a file, and what is not stored, is null                  |
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ _NO_STATUS = (
 _PLAIN = (
     "run_id", "workflow_id", "crew_name", "started_at", "finished_at", "host", "pid", "owner", "heartbeat_at",
     "lease_seconds", "error_type", "error_message", "error_traceback", "facts", "number", "task_names", "ordinal",
+    "source",
 )  # fmt: skip
 _SUMS = {  # of a run that has not written its own yet
     **{
@@ -54,7 +56,7 @@ _SUMS = {  # of a run that has not written its own yet
 _RUN_COLUMNS = (
     "run_id", "workflow_id", "crew_name", "status", "started_at", "finished_at", "host", "pid", "owner",
     "heartbeat_at", "lease_seconds", "executed", "reused", "failed", "tokens_spent", "tokens_saved", "seconds_saved",
-    "error_type", "error_message", "error_traceback", "facts", "number", "task_names", "ordinal",
+    "error_type", "error_message", "error_traceback", "facts", "number", "task_names", "ordinal", "inputs", "source",
 )  # fmt: skip
 
 
@@ -85,6 +87,13 @@ SELECT record.record_id AS record_id,
          WHERE {_INPUT}) AS inputs
   FROM record
  WHERE json_valid(record.components) AND json_valid(record.explanations) AND {_BY_SQLITE}""",
+    "run_inputs": f"""
+SELECT run_entry.run_id AS run_id,
+       (SELECT json_group_object(part.key, text.body)
+          FROM json_each(run_entry.input_hashes) AS part
+          LEFT JOIN text ON text.sha256 = json_extract(part.value, '$[1]')) AS inputs
+  FROM run_entry
+ WHERE json_valid(run_entry.input_hashes) AND json_type(run_entry.input_hashes) = 'object' AND {_BY_SQLITE}""",
 }
 
 _PG_TEXT = """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""
@@ -109,6 +118,13 @@ SELECT record.record_id AS record_id,
          WHERE {_INPUT}) AS inputs
   FROM record
  WHERE crew_repo_json(record.components, 'object') || crew_repo_json(record.explanations, 'object') IS NOT NULL""",
+    "run_inputs": """
+SELECT run_entry.run_id AS run_id,
+       (SELECT COALESCE(jsonb_object_agg(part.key, "text".body), '{}')::text
+          FROM jsonb_each(crew_repo_json(run_entry.input_hashes, 'object')) AS part
+          LEFT JOIN "text" ON "text".sha256 = part.value ->> 1) AS inputs
+  FROM run_entry
+ WHERE crew_repo_json(run_entry.input_hashes, 'object') IS NOT NULL""",
 }
 _PG_JSON = """
 CREATE FUNCTION crew_repo_json(value text, kind text) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
@@ -204,6 +220,7 @@ def _run() -> str:
     for name, done in _SUMS.items():
         columns[name] = f"""CASE WHEN run_entry.status <> 'running' THEN run_entry.{name} ELSE
             (SELECT COALESCE({done}, 0) FROM task_run AS done WHERE done.run_id = run_entry.run_id) END"""
+    columns["inputs"] = "(SELECT given.inputs FROM run_inputs AS given WHERE given.run_id = run_entry.run_id)"
     selected = ",\n       ".join(f"{expression} AS {name}" for name, expression in columns.items())
     return f"\nSELECT {selected}\n  FROM run_entry"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from crew_repo.errors import RunGoneError
@@ -11,6 +11,7 @@ from crew_repo.model import (
     Failure,
     Lease,
     NewRecord,
+    NewRun,
     Record,
     RunRecord,
     RunStatus,
@@ -25,19 +26,10 @@ __all__ = ["WritingStore"]
 class WritingStore(OpenedState):
     """Writes runs, leases and finished tasks."""
 
-    def start_run(
-        self,
-        run_id: str,
-        workflow_id: str,
-        crew_name: str,
-        started_at: datetime,
-        owner: str,
-        facts: Mapping[str, str],
-        task_names: Sequence[str] | None = None,
-    ) -> None:
-        """Write a run down, with the names of its crew's tasks, and which of those before it were interrupted."""
+    def start_run(self, new: NewRun) -> None:
+        """Write a run down, and which of those before it were interrupted."""
         with self._writing(begins=True) as tx:
-            runs.start_run(tx, run_id, workflow_id, crew_name, started_at, owner, facts, task_names)
+            runs.start_run(tx, new)
 
     def heartbeat(self, run_ids: Sequence[str], leases_held: Sequence[Lease]) -> None:
         """Renew runs and leases, as far as they are still ours; the clock that they go by is compared anew."""

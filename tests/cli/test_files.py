@@ -14,6 +14,7 @@ from crew_repo import StateRepository
 from crew_repo.cli.reader import read
 from tests.cli.conftest import answered, contents, refused
 
+VERSION_4 = Path(__file__).parents[1] / "conformance" / "version_4.sql"
 READING = [["status"], ["runs"], ["show"], ["history", "draft"]]
 LOOKING = [*READING, ["verify"], ["export"], ["prune", "--retired", "--dry-run"], ["invalidate", "draft", "--dry-run"]]
 WRITING = [["prune", "--retired"], ["invalidate", "draft"]]
@@ -174,25 +175,15 @@ def test_a_newer_state(command, state, arguments):
     assert "pip install --upgrade crew-repo" in refused(command(*arguments, "--db", state), 3)
 
 
-def test_an_older_state_is_brought_up_to_date_by_init(command, state):
+def test_an_older_state_is_brought_up_to_date_by_init(command, tmp_path):
     """Reading changes nothing, so an older state is refused with the command that brings it up to date."""
-    with closing(sqlite3.connect(state)) as older, older:
-        for view in ("task_state", "run", "task_lease", "known_task", "record_inputs", "crew_task", "lease_over",
-                     "run_silent"):  # fmt: skip
-            older.execute(f"DROP VIEW {view}")
-        older.execute("ALTER TABLE run_entry RENAME TO run")
-        older.execute("ALTER TABLE run DROP COLUMN task_names")
-        older.execute("ALTER TABLE run DROP COLUMN ordinal")
-        older.execute("DROP INDEX record_by_person")
-        older.execute("ALTER TABLE record DROP COLUMN person")
-        older.execute("DROP TABLE change")
-        older.execute("ALTER TABLE record DROP COLUMN model")
-        older.execute("UPDATE crew_repo_schema SET version = 2")
-        older.execute("PRAGMA user_version = 2")
+    state = tmp_path / "state.db"
+    with closing(sqlite3.connect(state)) as older:
+        older.executescript(VERSION_4.read_text(encoding="utf-8"))
     assert "was written by an older crew_repo" in refused(command("status", "--db", state), 3)
     assert "is up to date" in command("init", "--db", state).stdout
-    assert len(answered(command("status", "--db", state, "--json"))["tasks"]) == 5
-    assert state.with_name(f"{state.name}.v2.bak").exists()
+    assert len(answered(command("status", "--db", state, "--json"))["tasks"]) == 2
+    assert state.with_name(f"{state.name}.v4.bak").exists()
 
 
 def test_whoever_writes_meanwhile_is_seen(state):

@@ -12,6 +12,7 @@ from crew_repo.model import (
     Component,
     Lease,
     NewRecord,
+    NewRun,
     Outcome,
     Record,
     RunRecord,
@@ -117,8 +118,13 @@ class Kit:
     def start(self, workflow_id: str = "claim-1", *, owner: str | None = None, run_id: str | None = None) -> str:
         """Start a run; its ID."""
         name = run_id or f"run-{next(self._numbers)}"
-        self.store.start_run(name, workflow_id, "claims", now(), owner or self.owner, {"crewai": "1.14"})
+        self.begin(name, workflow_id, owner=owner or self.owner, facts={"crewai": "1.14"})
         return name
+
+    def begin(self, run_id: str, workflow_id: str = "claim-1", **more: Any) -> None:
+        """Write a run down, with what a test wants to say of it."""
+        known: dict[str, Any] = {"crew_name": "claims", "started_at": now(), "owner": self.owner}
+        self.store.start_run(NewRun(run_id=run_id, workflow_id=workflow_id, **{**known, **more}))
 
     def lease(self, record: NewRecord, *, owner: str | None = None, take_finished: bool = True) -> Lease:
         """Claim the work of this record, which must be free."""

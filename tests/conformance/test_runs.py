@@ -196,7 +196,7 @@ def test_a_clock_that_was_ahead_leaves_nothing_the_newest_for_ever(url: str) -> 
             run_id, workflow_id = f"run-{number}", f"claim-{number % 2}"
             record = new_record(raw=run_id, run_id=run_id, workflow_id=workflow_id, template=run_id,
                                 started_at=moment, completed_at=moment)  # fmt: skip
-            store.start_run(run_id, workflow_id, "claims", moment, kit.owner, {})
+            kit.begin(run_id, workflow_id, started_at=moment)
             kit.execute(record)
             kit.finish(run_id)
         assert [run.run_id for run in store.list_runs()] == ["run-4", "run-3", "run-2", "run-1"]

@@ -25,7 +25,7 @@ def _hour_ago(url: str) -> Store:
 def _reuse(kit: Kit, kept: Record, task_name: str, position: int = 0, names: list[str] | None = None) -> str:
     """A run that serves a record under this name."""
     run_id = f"reuse-{task_name}-{kept.record_id}"
-    kit.store.start_run(run_id, kept.workflow_id, "claims", now(), kit.owner, {}, names)
+    kit.begin(run_id, kept.workflow_id, task_names=None if names is None else tuple(names))
     note = replace(task_run(kept, Outcome.REUSED, usage=Usage()), run_id=run_id, task_name=task_name,
                    position=position, record_id=kept.record_id)  # fmt: skip
     kit.finish(run_id, tasks=[note])
@@ -285,7 +285,7 @@ def test_names_of_the_crew_are_those_of_the_newest_run_that_told_them(kit: Kit, 
     kit.run(new_record("draft"), workflow_id="claim-2")
     asked = "SELECT workflow_id, task_name, in_crew FROM task_state ORDER BY workflow_id, position"
     assert [row["in_crew"] for row in sql(asked)] == [None, None, None]
-    kit.store.start_run("told", "claim-1", "claims", now(), kit.owner, {}, ['a "quoted" \\ name', "dra"])
+    kit.begin("told", task_names=('a "quoted" \\ name', "dra"))
     kit.start()
     assert [row["in_crew"] for row in sql(asked)] == [0, 1, None]
     assert [state.in_crew for state in kit.store.states()] == [False, True, None]
@@ -295,7 +295,7 @@ def test_names_of_the_crew_are_those_of_the_newest_run_that_told_them(kit: Kit, 
 def test_damaged_names_of_a_crew_say_nothing(kit: Kit, sql: Any, damage: str) -> None:
     """And the view can be read."""
     kit.run(new_record())
-    kit.store.start_run("told", "claim-1", "claims", now(), kit.owner, {}, ["draft"])
+    kit.begin("told", task_names=("draft",))
     sql("UPDATE run_entry SET task_names = :damage WHERE run_id = 'told'", damage=damage)
     assert sql("SELECT in_crew FROM task_state")[0]["in_crew"] in (None, 0)
 
@@ -303,7 +303,7 @@ def test_damaged_names_of_a_crew_say_nothing(kit: Kit, sql: Any, damage: str) ->
 def test_the_names_of_the_crew_travel_with_an_export(kit: Kit, other_url: str) -> None:
     """And so does the model's name."""
     run_id = "run-a"
-    kit.store.start_run(run_id, "claim-1", "claims", now(), kit.owner, {}, ["draft"])
+    kit.begin(run_id, task_names=("draft",))
     kit.execute(new_record(run_id=run_id, model="gpt-4o"))
     kit.finish(run_id)
     lines = list(kit.store.export_json())

@@ -75,7 +75,7 @@ def test_the_record_that_is_here_stays(kit: Kit, other_url: str) -> None:
     kit.run(new_record(raw="theirs"))
     with Store(other_url) as other:
         here = Kit(other)
-        here.store.start_run("here", "claim-1", "claims", kit.store.list_runs()[0].started_at, here.owner, {})
+        here.begin("here", started_at=kit.store.list_runs()[0].started_at)
         here.execute(new_record(raw="ours", run_id="here"))
         assert other.import_json(kit.store.export_json()) == 1
         assert other.find_record(new_record().input_hash, "claim-1").result.raw == "ours"  # type: ignore[union-attr]
@@ -162,7 +162,7 @@ def test_an_export_is_of_one_moment(kit: Kit, other_url: str) -> None:
 
 def _run_at(store: Store, run_id: str, day: int) -> None:
     moment = now() + timedelta(days=day - 100)
-    store.start_run(run_id, "claim-1", "claims", moment, Kit(store).owner, {})
+    Kit(store).begin(run_id, started_at=moment)
     Kit(store).execute(new_record(raw=run_id, run_id=run_id, template=run_id, completed_at=moment))
     Kit(store).finish(run_id)
 

@@ -144,7 +144,7 @@ def test_older_than_deletes_what_is_no_longer_used(url: str) -> None:
 
         def run(*records: Any) -> str:
             run_id = f"run-{clock.time:%m%d}"
-            store.start_run(run_id, "claim-1", "claims", clock.time, kit.owner, {})
+            Kit(store).begin(run_id, started_at=clock.time)
             for record in records:
                 kit.execute(replace(record, run_id=run_id, completed_at=clock.time))
             return run_id
@@ -166,7 +166,7 @@ def test_older_than_deletes_what_is_no_longer_used(url: str) -> None:
 
 def test_running_runs_are_not_pruned(kit: Kit) -> None:
     """However old: it may still be at work."""
-    kit.store.start_run("old", "claim-1", "claims", now() - timedelta(days=400), kit.owner, {})
+    kit.begin("old", started_at=now() - timedelta(days=400))
     assert kit.store.prune(older_than=timedelta(days=1)).runs == 0
 
 

@@ -1,0 +1,71 @@
+"""The inputs of a run as they are kept with it, so that it can go on without them being given again."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from crew_repo.adapter.crew_secrets import secret_inputs, without_secrets
+from crew_repo.hashing import digest, text_hash
+from crew_repo.model import InputKind, RunInput
+from crew_repo.secrets import is_secret_name
+
+__all__ = ["kept_inputs"]
+
+_WITHHELD = "it is a secret by its name, or holds one"
+_PLAIN = (str, int, float, bool, type(None))
+
+
+def kept_inputs(
+    inputs: Mapping[str, Any] | None, files: Mapping[str, Any], secrets: Collection[str]
+) -> tuple[RunInput, ...]:
+    """Keep each text, and the JSON of any other value; of a file its SHA-256, of a secret nothing.
+
+    A text has the hash that components have, so that the state keeps it once. `secrets` are those of the crew.
+    """
+    values = {name: value for name, value in (inputs or {}).items() if name not in files}
+    hidden = {*secrets, *secret_inputs(values)}
+    return (*(_kept(name, value, hidden) for name, value in values.items()), *_files(files))
+
+
+def _kept(name: str, value: Any, hidden: Collection[str]) -> RunInput:
+    if is_secret_name(name):
+        return RunInput(name, InputKind.WITHHELD, why=_WITHHELD)
+    if not _is_plain(value):
+        return RunInput(name, InputKind.WITHHELD, why=f"a {type(value).__qualname__} is no JSON")
+    if without_secrets(hidden, value) != value:
+        return RunInput(name, InputKind.WITHHELD, why=_WITHHELD)
+    if isinstance(value, str):
+        return RunInput(name, InputKind.TEXT, sha256=text_hash(value), text=value)
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return RunInput(name, InputKind.JSON, sha256=digest("json", value), text=text)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether JSON gives exactly this value again; a deeply nested one is a list or dict that holds itself."""
+    try:
+        return _is_json(value)
+    except RecursionError:
+        return False
+
+
+def _is_json(value: Any) -> bool:
+    if type(value) is list:
+        return all(map(_is_json, value))
+    if type(value) is dict:
+        return all(type(name) is str and _is_json(item) for name, item in value.items())
+    return type(value) in _PLAIN and (type(value) is not float or math.isfinite(value))
+
+
+def _files(files: Mapping[str, Any]) -> Iterator[RunInput]:
+    for name, file in files.items():
+        try:
+            content = file.read() if hasattr(file, "read") else Path(file).read_bytes()
+        except OSError as error:
+            yield RunInput(name, InputKind.WITHHELD, why=f"the file cannot be read: {error.strerror}")
+            continue
+        yield RunInput(name, InputKind.FILE, sha256=sha256(content).hexdigest())

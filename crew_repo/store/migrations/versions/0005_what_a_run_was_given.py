@@ -1,0 +1,28 @@
+"""Inputs of runs, and where their crews come from; the model of a task that failed; answers that are held."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+_NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    """From version 4 to version 5."""
+    for table, column in (("run_entry", "input_hashes"), ("run_entry", "source"), ("task_run", "model")):
+        op.add_column(table, sa.Column(column, sa.Text(), nullable=True))
+    op.create_table(
+        "held_answer",
+        sa.Column("held_id", _NUMBER, primary_key=True, nullable=False),
+        *[sa.Column(name, sa.Text(), nullable=False) for name in ("workflow_id", "task_name", "definition_hash")],
+        sa.Column("output", sa.Text(), nullable=False),
+        sa.Column("change_id", _NUMBER, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "held_answer_place", "held_answer", ["workflow_id", "task_name", "definition_hash"], unique=True
+    )
