@@ -6,12 +6,12 @@ This module imports neither crewai nor a database driver until they are needed.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from concurrent.futures import Executor
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
+from crew_repo.batch_runs import BatchRuns
 from crew_repo.model import Plan, RunRecord
 from crew_repo.policy import TaskPolicy, merge_policies
 from crew_repo.recorded_state import RecordedState
@@ -20,8 +20,6 @@ from crew_repo.settings import check_seconds, resolve_url
 if TYPE_CHECKING:
     from crewai import Crew
     from crewai.crews.crew_output import CrewOutput
-
-    from crew_repo.runner.batches.batch import OnError
 
     class RecordedOutput(CrewOutput):
         """A CrewOutput whose `run` says what happened."""
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["StateRepository"]
 
 
-class StateRepository(RecordedState):
+class StateRepository(RecordedState, BatchRuns):
     """Remembers the answers of the tasks of crews, and executes only tasks that are stale or missing.
 
     A stored answer is called a record. A task is fresh if a record answers it, stale if something that the record was
@@ -121,6 +119,7 @@ class StateRepository(RecordedState):
         force: bool | str | Iterable[str] = (),
         policies: Mapping[str, TaskPolicy] | None = None,
         fire_callbacks: bool = False,
+        source: str | None = None,
         **arguments: Any,
     ) -> RecordedOutput:
         """Run a crew as `crew.kickoff(inputs)` would, executing only the tasks that are stale or missing.
@@ -136,6 +135,7 @@ class StateRepository(RecordedState):
         - `force`: names of tasks to execute even if they are fresh, or True for all.
         - `policies`: a TaskPolicy by task name, for this run. For all other tasks, those of the repository hold.
         - `fire_callbacks`: call the callbacks of reused tasks too.
+        - `source`: where this crew can be loaded from, as `package.module:attribute` or a project's path: see `resume`.
 
         Raises InputError before any model is called: NotACrewError, UnknownTaskError, MissingInputError,
         BadInputValueError, CheckpointError or PolicyError; AttachError if the crew is being run already; and
@@ -152,6 +152,7 @@ class StateRepository(RecordedState):
                 force=force,
                 policies=policies,
                 fire_callbacks=fire_callbacks,
+                source=source,
             )
         )
 
@@ -165,6 +166,7 @@ class StateRepository(RecordedState):
         force: bool | str | Iterable[str] = (),
         policies: Mapping[str, TaskPolicy] | None = None,
         fire_callbacks: bool = False,
+        source: str | None = None,
         **arguments: Any,
     ) -> RecordedOutput:
         """Run a crew as `run` does, with CrewAI's native async kickoff: for notebooks and event loops.
@@ -182,6 +184,7 @@ class StateRepository(RecordedState):
                 force=force,
                 policies=policies,
                 fire_callbacks=fire_callbacks,
+                source=source,
             )
         )
 
@@ -194,124 +197,38 @@ class StateRepository(RecordedState):
         if arguments:
             raise TypeError(f"run() got an unexpected keyword argument {next(iter(arguments))!r}")
 
-    def run_for_each(
-        self,
-        crew: Crew | Callable[[], Crew] | str,
-        inputs_list: Iterable[Mapping[str, Any] | None],
-        *,
-        workflow_ids: Iterable[str] | None = None,
-        executor: Executor | None = None,
-        max_workers: int | None = None,
-        on_error: OnError = "raise",
-        force: bool | str | Iterable[str] = (),
-        policies: Mapping[str, TaskPolicy] | None = None,
-        input_files: Mapping[str, Any] | None = None,
-    ) -> list[Any]:
-        """Run a crew for each of many inputs. Returns the results in the order of the inputs.
+    @overload
+    def resume(
+        self, workflow_id: str | None = None, *, dry_run: Literal[False] = False, **options: Any
+    ) -> RecordedOutput: ...
 
-        `crew` is a crew (copied for each concurrent run), a function that builds one, or `package.module:attribute`.
-        An item whose tasks are all fresh needs no kickoff. If a batch was killed, call this again: what had finished is
-        reused.
+    @overload
+    def resume(self, workflow_id: str | None = None, *, dry_run: Literal[True], **options: Any) -> Plan: ...
 
-        - `workflow_ids`: one per item. Default: the crew's name for all. Even then no item gets the answer of another
-          one: a record is found by all that its task was asked.
-        - `executor`: any `concurrent.futures.Executor`. The worker then builds the crew, so pass a function of a module
-          or a name. Default: `max_workers` threads (4).
-        - `on_error`: "raise" raises the first exception, after the running items have finished. "keep" puts each
-          exception in the place of its result.
-        - `force`, `policies` and `input_files`: as in `run`, for every item.
+    def resume(self, workflow_id: str | None = None, *, dry_run: bool = False, **options: Any) -> RecordedOutput | Plan:
+        """Go on with the newest run of a workflow, by default of all: with its inputs, and with its crew.
+
+        What had finished is reused, as by `run`; so is all of a run that was complete. Nothing has to be given again,
+        but what is not stored: an input that is a secret, a file, policies of the run. What is given goes before.
+
+        - `crew`: the crew to run. Default: the one that this process ran last in that workflow, else the one at the
+          `source` of the run. Crews of the command line, and of a batch that was given a name, have one.
+        - `inputs`, `input_files`, `force`, `policies`, `fire_callbacks`: as in `run`.
+        - `dry_run`: only plan, and return the Plan.
+
+        Raises InputError for a workflow without a run, an input that is not stored, and a crew that nobody knows here;
+        and the errors of `run`.
         """
-        return list(
-            self.iter_for_each(
-                crew,
-                inputs_list,
-                workflow_ids=workflow_ids,
-                executor=executor,
-                max_workers=max_workers,
-                on_error=on_error,
-                force=force,
-                policies=policies,
-                input_files=input_files,
-            )
-        )
+        from crew_repo.runner.resuming import resumed
 
-    def iter_for_each(
-        self,
-        crew: Crew | Callable[[], Crew] | str,
-        inputs_list: Iterable[Mapping[str, Any] | None],
-        *,
-        workflow_ids: Iterable[str] | None = None,
-        executor: Executor | None = None,
-        max_workers: int | None = None,
-        on_error: OnError = "raise",
-        force: bool | str | Iterable[str] = (),
-        policies: Mapping[str, TaskPolicy] | None = None,
-        input_files: Mapping[str, Any] | None = None,
-    ) -> Iterator[Any]:
-        """Give the results of `run_for_each` one at a time.
+        request = resumed(self._engine, workflow_id, **options)
+        return self._engine.plan(request) if dry_run else self._engine.run(request)
 
-        `inputs_list` may be a generator. Memory does not grow with the number of items.
-        """
-        from crew_repo.runner.batches.batch import (
-            Worker,
-            check_on_error,
-            item_options,
-            items_of,
-            run_items,
-            worker_count,
-        )
-        from crew_repo.runner.batches.crew_source import CrewSource
-        from crew_repo.runner.batches.progress import Progress
-        from crew_repo.runner.engine import refuse_running_loop
+    async def aresume(self, workflow_id: str | None = None, **options: Any) -> RecordedOutput:
+        """Go on as `resume` does, with CrewAI's native async kickoff."""
+        from crew_repo.runner.resuming import resumed
 
-        refuse_running_loop("results = await repo.arun_for_each(crew, inputs_list)")
-        check_on_error(on_error)
-        workers = worker_count(max_workers)
-        source = CrewSource(crew)
-        if executor is not None:
-            source.check_portable()
-        total = len(inputs_list) if isinstance(inputs_list, Sized) else None
-        return run_items(
-            items_of(inputs_list, workflow_ids),
-            Worker(self._engine, source, item_options(force, policies, input_files)),
-            executor=executor,
-            max_workers=workers,
-            on_error=on_error,
-            progress=Progress(total, visible=self._engine.settings.verbose),
-        )
-
-    async def arun_for_each(
-        self,
-        crew: Crew | Callable[[], Crew] | str,
-        inputs_list: Iterable[Mapping[str, Any] | None],
-        *,
-        workflow_ids: Iterable[str] | None = None,
-        max_workers: int | None = None,
-        on_error: OnError = "raise",
-        force: bool | str | Iterable[str] = (),
-        policies: Mapping[str, TaskPolicy] | None = None,
-        input_files: Mapping[str, Any] | None = None,
-    ) -> list[Any]:
-        """Do what `run_for_each` does on this event loop, with CrewAI's native async kickoff.
-
-        At most `max_workers` (4) items run at a time.
-        """
-        from crew_repo.runner.batches.async_batch import arun_items
-        from crew_repo.runner.batches.batch import check_on_error, item_options, items_of, worker_count
-        from crew_repo.runner.batches.crew_source import CrewSource
-        from crew_repo.runner.batches.progress import Progress
-
-        check_on_error(on_error)
-        total = len(inputs_list) if isinstance(inputs_list, Sized) else None
-        return await arun_items(
-            self._engine,
-            CrewSource(crew),
-            items_of(inputs_list, workflow_ids),
-            item_options(force, policies, input_files),
-            max_workers=worker_count(max_workers),
-            on_error=on_error,
-            progress=Progress(total, visible=self._engine.settings.verbose),
-        )
+        return await self._engine.arun(resumed(self._engine, workflow_id, **options))  # type: ignore[no-any-return]
 
     def plan(
         self,
@@ -342,6 +259,7 @@ class StateRepository(RecordedState):
         workflow_id: str | None = None,
         policies: Mapping[str, TaskPolicy] | None = None,
         fire_callbacks: bool = False,
+        source: str | None = None,
     ) -> Crew:
         """Let a crew's own kickoff methods run through this repository. Returns the crew.
 
@@ -354,7 +272,7 @@ class StateRepository(RecordedState):
 
         adapter.check_crew(crew)
         merge_policies(policies)
-        options = {"workflow_id": workflow_id, "policies": policies, "fire_callbacks": fire_callbacks}
+        options = {"workflow_id": workflow_id, "policies": policies, "fire_callbacks": fire_callbacks, "source": source}
         attaching.attach(crew, self._engine, options)
         return crew
 

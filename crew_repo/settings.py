@@ -17,6 +17,7 @@ __all__ = [
     "check_limits",
     "check_seconds",
     "checked_name",
+    "checked_source",
     "checked_workflow",
     "package_version",
     "resolve_url",
@@ -82,6 +83,13 @@ def checked_name(task_name: object) -> str:
     if isinstance(task_name, str):
         return task_name
     raise InputError(f"task_name is {task_name!r}; give the name of a task as a text; tasks() lists them")
+
+
+def checked_source(source: object) -> str | None:
+    """The place that a crew can be loaded from, or None. Raises InputError for anything but a non-empty text."""
+    if source is None or (isinstance(source, str) and source.strip()):
+        return source
+    raise InputError(f"source is {source!r}; give a text: package.module:attribute, or the path of a project")
 
 
 def _from_environment() -> str:

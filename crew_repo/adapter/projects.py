@@ -7,11 +7,12 @@ from types import ModuleType
 from typing import Any
 
 from crewai import Crew
+from crewai.types.streaming import CrewStreamingOutput
 
 from crew_repo.adapter import crew_shape, private
 from crew_repo.errors import InputError, UnsupportedCrewAIError
 
-__all__ = ["crew_classes", "load_json_crew", "not_streamed", "raw_text", "wanted_inputs"]
+__all__ = ["crew_classes", "load_json_crew", "raw_text", "read_whole", "wanted_inputs"]
 
 
 def load_json_crew(file: Path) -> tuple[Crew, dict[str, Any]]:
@@ -45,10 +46,13 @@ def wanted_inputs(crew: Crew) -> set[str]:
     return {name for text in texts for name in crew_shape.single_variables(text)}
 
 
-def not_streamed(crew: Crew) -> Crew:
-    """The crew, so that its kickoff returns when it is done."""
-    crew.stream = False
-    return crew
+def read_whole(result: Any) -> Any:
+    """The result of a run; where it is a stream, that is read to its end."""
+    if not isinstance(result, CrewStreamingOutput):
+        return result
+    for _ in result:
+        pass
+    return result.result
 
 
 def raw_text(result: Any) -> str:

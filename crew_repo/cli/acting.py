@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,9 +15,9 @@ from crew_repo.errors import CrewRepoError
 from crew_repo.settings import resolve_url
 
 if TYPE_CHECKING:
-    from crew_repo import Plan, StateRepository
+    from crew_repo import Plan, RunRecord, StateRepository
 
-__all__ = ["CrewFailed", "plan_command", "run_command"]
+__all__ = ["CrewFailed", "answer_of_plan", "answer_of_run", "plan_command", "repository", "run_command", "run_crew"]
 
 
 class CrewFailed(CrewRepoError):
@@ -57,13 +57,13 @@ def plan_command(
 
     Exit code 1 if anything would run, or may.
     """
-    from crew_repo.cli.project import off_stdout
+    from crew_repo.cli.off_stdout import off_stdout
 
     with off_stdout():
         crew, inputs = _crew_and_inputs(project, pairs, file)
-        with _repository(asked) as repo:
+        with repository(asked) as repo:
             plan = _planned(asked, repo, crew, inputs, force)
-            return _answer_of(plan, selectors, full, _stored_reads(asked, selectors), _about_the_state(asked))
+            return answer_of_plan(plan, selectors, full, _stored_reads(asked, selectors), _about_the_state(asked))
 
 
 @click.command("run")
@@ -80,29 +80,39 @@ def run_command(
     PROJECT: a folder, a crew.jsonc, or package.module:attribute. Default: the project in this folder, as `crewai run`
     finds it. Its answer is printed on standard output, all else on standard error.
     """
-    from crew_repo.cli.project import off_stdout
+    from crew_repo.cli.off_stdout import off_stdout
+    from crew_repo.runner.projects import source_of
 
     with off_stdout():
         crew, inputs = _crew_and_inputs(project, pairs, file)
-        with _repository(asked) as repo:
+        with repository(asked) as repo:
             if dry_run:
-                return _answer_of(_planned(asked, repo, crew, inputs, force), (), False, {}, _about_the_state(asked))
-            return _run(asked, repo, crew, inputs, force)
+                return answer_of_plan(_planned(asked, repo, crew, inputs, force), notes=_about_the_state(asked))
+            forced, source = _forced(asked, repo, crew, inputs, force), source_of(project)
+            return answer_of_run(*run_crew(
+                repo, lambda: repo.run(crew, inputs, workflow_id=asked.workflow, force=forced, source=source)
+            ))  # fmt: skip
 
 
-def _run(asked: Asked, repo: StateRepository, crew: Any, inputs: dict[str, Any], force: tuple[str, ...]) -> Answer:
-    from crew_repo.adapter.projects import not_streamed, raw_text
+def run_crew(repo: StateRepository, run: Callable[[], Any]) -> tuple[Any, RunRecord]:
+    """Run a crew, and read its stream; what it gives, and its record. Raises CrewFailed for an error of the crew's."""
+    from crew_repo.adapter.projects import read_whole
 
-    forced = _forced(asked, repo, crew, inputs, force)
     try:
-        result = repo.run(not_streamed(crew), inputs, workflow_id=asked.workflow, force=forced)
+        result = read_whole(run())
     except CrewRepoError:
         raise
     except Exception as error:
         newest = repo.runs(limit=1)
         which = f"run {newest[0].run_id} kept what had finished, and the same command goes on from there"
         raise CrewFailed(f"{type(error).__name__}: {error}. {which if newest else ''}") from error
-    run = getattr(result, "run", None) or repo.runs(limit=1)[0]
+    return result, getattr(result, "run", None) or repo.runs(limit=1)[0]
+
+
+def answer_of_run(result: Any, run: RunRecord) -> Answer:
+    """The answer of a crew, and what its run did."""
+    from crew_repo.adapter.projects import raw_text
+
     names = {kind: list(getattr(run, kind)) for kind in ("executed", "reused", "skipped", "failed")}
     figures = {"tokens_spent": run.tokens_spent, "tokens_saved": run.tokens_saved, "seconds_saved": run.seconds_saved}
     told = {"run_id": run.run_id, "workflow_id": run.workflow_id, "status": str(run.status), **names, **figures}
@@ -113,7 +123,7 @@ def _run(asked: Asked, repo: StateRepository, crew: Any, inputs: dict[str, Any],
 def _crew_and_inputs(project: str | None, pairs: tuple[str, ...], file: str | None) -> tuple[Any, dict[str, Any]]:
     """The crew, and its inputs: the project's own, those of the file, those of the pairs."""
     from crew_repo.cli.inputs import check_names, given_inputs
-    from crew_repo.cli.project import load_project
+    from crew_repo.runner.projects import load_project
 
     given = given_inputs(pairs, file)
     crew, defaults = load_project(project)
@@ -123,7 +133,8 @@ def _crew_and_inputs(project: str | None, pairs: tuple[str, ...], file: str | No
     return crew, {**defaults, **given}
 
 
-def _repository(asked: Asked) -> StateRepository:
+def repository(asked: Asked) -> StateRepository:
+    """The state, which a run makes if it is not there."""
     from crew_repo import StateRepository
 
     return StateRepository(asked.db)
@@ -163,7 +174,11 @@ def _rows(plan: Plan) -> list[dict[str, Any]]:
     return [{**decision.to_dict(), "workflow_id": plan.workflow_id, "causes": decision.causes} for decision in plan]
 
 
-def _answer_of(plan: Plan, selectors: tuple[str, ...], full: bool, reads: Reads, notes: list[str]) -> Answer:
+def answer_of_plan(
+    plan: Plan, selectors: tuple[str, ...] = (), full: bool = False, reads: Reads | None = None,
+    notes: Sequence[str] = (),
+) -> Answer:  # fmt: skip
+    """The decisions of a plan, with exit code 1 if anything would run, or may."""
     rows = [dict(row) for row in select(selectors, _rows(plan), reads)]
     table = Table(("task", "status", "tokens", "seconds", "why"), [
         (row["task_name"], row["status"], whole(row["tokens"]), seconds(row["seconds"]), "; ".join(row["causes"]))

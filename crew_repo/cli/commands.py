@@ -20,7 +20,7 @@ from crew_repo.errors import CrewRepoError, InputError
 __all__ = ["crew_repo"]
 
 _COMMANDS = {
-    "run": "acting", "plan": "acting", "status": "reading", "runs": "reading", "show": "reading",
+    "run": "acting", "plan": "acting", "resume": "resuming", "status": "reading", "runs": "reading", "show": "reading",
     "history": "reading", "invalidate": "upkeep", "verify": "upkeep", "prune": "upkeep", "export": "upkeep",
     "import": "upkeep", "init": "upkeep",
 }  # fmt: skip

@@ -10,7 +10,7 @@ import click
 from crew_repo.cli.reader import read
 from crew_repo.errors import CrewRepoError
 
-__all__ = ["Asked", "common", "complete_runs", "complete_tasks", "of_a_workflow"]
+__all__ = ["Asked", "common", "complete_runs", "complete_tasks", "complete_workflows", "of_a_workflow"]
 
 
 class Asked:
@@ -39,7 +39,7 @@ def _completed(select: str) -> Callable[[click.Context, click.Parameter, str], l
 
 complete_tasks = _completed("SELECT DISTINCT task_name AS name FROM task_run WHERE position >= 0")
 complete_runs = _completed("SELECT run_id AS name FROM run_entry ORDER BY number DESC")
-_complete_workflows = _completed("SELECT workflow_id AS name FROM run UNION SELECT workflow_id FROM record")
+complete_workflows = _completed("SELECT workflow_id AS name FROM run UNION SELECT workflow_id FROM record")
 
 
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
@@ -59,7 +59,7 @@ _COMMON = (
 
 
 of_a_workflow = click.option(
-    "--workflow", metavar="ID", expose_value=False, callback=_keep, shell_complete=_complete_workflows,
+    "--workflow", metavar="ID", expose_value=False, callback=_keep, shell_complete=complete_workflows,
     help="The workflow, such as a claim number. Default: all of them; of a run or plan, the crew's name.",
 )  # fmt: skip
 

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from crew_repo.declared_files import leave_out_state
 from crew_repo.errors import InputError, RunningLoopError
@@ -19,6 +20,7 @@ from crew_repo.runner.hinting import Hinting
 from crew_repo.runner.options import RunOptions, check_policies, check_workflow_id, forced_names
 from crew_repo.runner.request import Request
 from crew_repo.runner.unwritten import Unwritten
+from crew_repo.settings import checked_source
 from crew_repo.store import Store
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ class Engine:
         leave_out_state(self.store.display_url)
         self._lock = threading.RLock()
         self._heartbeat: Heartbeat | None = None
+        self.known_crews: WeakValueDictionary[str, Any] = WeakValueDictionary()  # by workflow, for `resume`
         self._unwritten = Unwritten(self.store, self._is_running)
         self.hinting = Hinting(self.store, settings.policies)
 
@@ -74,6 +77,7 @@ class Engine:
         force: bool | str | Iterable[str] = (),
         policies: Mapping[str, TaskPolicy] | None = None,
         fire_callbacks: bool = False,
+        source: str | None = None,
     ) -> Request:
         """Check a crew, its inputs, and how they are to be run. Raises InputError for the first thing that is wrong."""
         from crew_repo import adapter
@@ -91,7 +95,9 @@ class Engine:
             fire_callbacks=fire_callbacks,
             share=self.settings.share,
         )
-        return Request(crew=crew, inputs=inputs, input_files=input_files, options=options)
+        return Request(
+            crew=crew, inputs=inputs, input_files=input_files, options=options, source=checked_source(source)
+        )
 
     def plan(self, request: Request) -> Plan:
         """Say what `run` would do with this request; nothing is executed and nothing written."""
@@ -181,6 +187,7 @@ class Engine:
         from crew_repo.runner.display import Display
         from crew_repo.runner.session import Session
 
+        self.known_crews[request.options.workflow_id] = request.crew
         display = Display.silent() if request.quiet else Display.choose(self.settings.verbose)
         return Session(
             self.store,

@@ -13,9 +13,10 @@ from tests import crews, postgres
 from tests.cli.conftest import answered
 from tests.models import PromptModel
 
-COMMANDS = ["run", "plan", "status", "runs", "show", "history", "invalidate", "verify", "prune", "export", "import", "init"]
+COMMANDS = ["run", "plan", "resume", "status", "runs", "show", "history",
+            "invalidate", "verify", "prune", "export", "import", "init"]
 OF_A_WORKFLOW = ["run", "plan", "status", "runs", "show", "history", "invalidate"]
-WRITING = ["run", "invalidate", "prune", "export", "import", "init"]
+WRITING = ["run", "resume", "invalidate", "prune", "export", "import", "init"]
 
 TASK = (
     "workflow_id crew_name task_name position status in_crew output input_hash output_hash started_at completed_at "

@@ -64,7 +64,7 @@ async def _run(engine: Engine, source: CrewSource, item: Item, options: Mapping[
     """Run one item on a crew that nobody else uses; a crew whose run failed is not used again."""
     with named_item(item.number, item.workflow_id):
         crew = source.borrow()
-        request = item.request(engine, crew, options)
+        request = item.request(engine, crew, source, options)
         with named_item(item.number, request.options.workflow_id):
             result = await engine.aitem(request)
     source.give_back(crew)

@@ -35,9 +35,9 @@ class Item:
     inputs: Mapping[str, Any] | None
     workflow_id: str | None
 
-    def request(self, engine: Engine, crew: Any, options: Mapping[str, Any]) -> Request:
-        """The request to run this entry on a crew."""
-        return engine.request(crew, self.inputs, workflow_id=self.workflow_id, **options)
+    def request(self, engine: Engine, crew: Any, source: CrewSource, options: Mapping[str, Any]) -> Request:
+        """The request to run this entry on a crew from that source."""
+        return engine.request(crew, self.inputs, workflow_id=self.workflow_id, source=source.name, **options)
 
 
 def check_on_error(on_error: str) -> None:
@@ -162,7 +162,7 @@ class Worker:
         """Run one item on a crew that nobody else uses; a crew whose run failed is not used again."""
         with named_item(item.number, item.workflow_id):
             crew = self._source.borrow()
-            request = item.request(self._engine, crew, self._options)
+            request = item.request(self._engine, crew, self._source, self._options)
             with named_item(item.number, request.options.workflow_id):
                 result = self._engine.item(request)
         self._source.give_back(crew)

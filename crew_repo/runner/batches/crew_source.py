@@ -51,6 +51,15 @@ class CrewSource:
     def __reduce__(self) -> Any:
         return CrewSource, (self._source,)
 
+    @property
+    def name(self) -> str | None:
+        """The place that another process can load it from; None for a crew object, and a function of a script."""
+        if isinstance(self._source, str):
+            return self._source
+        place = getattr(self._source, "__module__", None), getattr(self._source, "__qualname__", None)
+        is_named = all(isinstance(part, str) for part in place) and "<" not in str(place[1])
+        return ":".join(map(str, place)) if is_named and place[0] != "__main__" else None
+
     @staticmethod
     def _builder(source: Any) -> Callable[[], Any]:
         if isinstance(source, type) and callable(getattr(source, "crew", None)):

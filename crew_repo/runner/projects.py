@@ -13,10 +13,7 @@ As `crewai run` does, it loads the `.env` of the folder first, and imports from 
 from __future__ import annotations
 
 import importlib
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +22,7 @@ from crew_repo.errors import InputError, NotACrewError
 if TYPE_CHECKING:
     from crewai import Crew
 
-__all__ = ["load_project", "off_stdout"]
+__all__ = ["load_project", "source_of"]
 
 _JSON = (".json", ".jsonc")
 _LOOKED_FOR = "definition of [tool.crewai] in pyproject.toml, crew.jsonc, crew.json, src/<name>/crew.py or crew.py"
@@ -47,30 +44,10 @@ def load_project(name: str | None) -> tuple[Crew, dict[str, Any]]:
     return _in_folder(folder)
 
 
-@contextmanager
-def off_stdout() -> Iterator[None]:
-    """Send what a crew, its tools and their processes print to standard error: standard output is for the answer."""
-    stdout = sys.stdout
-    stdout.flush()
-    kept = os.dup(1) if _is_real(stdout) else None
-    if kept is not None:
-        os.dup2(2, 1)
-    try:
-        with redirect_stdout(sys.stderr):
-            yield
-    finally:
-        if kept is not None:
-            stdout.flush()  # whoever kept the stream has written there
-            os.dup2(kept, 1)
-            os.close(kept)
-
-
-def _is_real(stream: Any) -> bool:
-    """Whether a stream writes to the standard output of this process, and not to a test's."""
-    try:
-        return bool(stream.fileno() == 1)
-    except (AttributeError, OSError, ValueError):
-        return False
+def source_of(name: str | None) -> str:
+    """The place to load the crew of a project from later, in another current folder as far as that goes."""
+    place = Path(name or ".")
+    return name if name is not None and not place.exists() else str(place.resolve())
 
 
 def _prepare(folder: Path) -> None:
