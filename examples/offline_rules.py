@@ -26,7 +26,7 @@ def answer_to(prompt: Prompt) -> str:
     return _sentences(prompt.task)[0]
 
 
-# Insurance claims (claims_triage.py, plain_sql.py)
+# Insurance claims (claims_triage.py, queries.py)
 
 
 def analysis(prompt: Prompt) -> str:

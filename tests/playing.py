@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import runpy
 import sys
@@ -9,9 +10,11 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pytest
+
 from tests.processes import ROOT, begin
 
-__all__ = ["EXAMPLES", "LABEL", "ROOT", "run_example"]
+__all__ = ["EXAMPLES", "LABEL", "ROOT", "run_example", "run_once"]
 
 EXAMPLES = ROOT / "examples"
 LABEL = "Model: offline model (no API key): answers are extracted by rules"
@@ -44,6 +47,19 @@ def run_example(script: str | Path, folder: Path, *arguments: str, **environment
         told = report.read_text() if report.exists() else ""
         assert process.exitcode == 0, f"{process.exitcode}: {printed.read_text()}{told}"
         return printed.read_text()
+
+
+def run_once(script: str, folders: pytest.TempPathFactory, **environment: str) -> tuple[Path, str]:
+    """One run of an example for the whole session, also of several workers: the folder it ran in, and what it printed."""
+    base = folders.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / Path(script).stem
+    folder.mkdir(exist_ok=True)
+    printed = folder / "printed.txt"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed: the first worker runs it, the others wait
+        if not printed.exists():
+            printed.write_text(run_example(script, folder, **environment))
+    return folder, printed.read_text()
 
 
 def _play(

@@ -65,7 +65,8 @@ _NEWEST_NAMES = """run_entry.number = (SELECT MAX(told.number) FROM run_entry AS
 _INPUT = "SUBSTR(part.key, 1, 6) = 'input:'"
 
 # Times are compared as text, so that a damaged one is no error. DuckDB reads the views of a SQLite file itself where it
-# understands them; where it does not, as here, it has SQLite do it, and then knows the types of plain columns alone.
+# understands them; where it does not, as here, it has SQLite do it, and then all columns are text. So what only SQLite
+# understands stands in these four alone, and the views that people ask are made of them.
 _SQLITE_NOW = "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
 _BY_SQLITE = "sqlite_version() <> ''"
 _SQLITE_PARTS = {

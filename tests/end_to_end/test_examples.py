@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -13,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.offline_endpoint import offline_endpoint
-from tests.playing import EXAMPLES, LABEL, run_example
+from tests.playing import EXAMPLES, LABEL, run_example, run_once
 
 pytestmark = pytest.mark.siege
 
@@ -31,16 +29,8 @@ def runs_of(text: str) -> list[tuple[list[str], list[str]]]:
 
 @pytest.fixture(scope="session")
 def triage(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """One run of claims_triage.py, also of several workers: the folder it ran in, and what it printed."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "triage"
-    folder.mkdir(exist_ok=True)
-    printed = folder / "printed.txt"
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed: the first worker runs it, the others wait
-        if not printed.exists():
-            printed.write_text(run_example("claims_triage.py", folder, OFFLINE_SECONDS="0.3"))
-    return folder, printed.read_text()
+    """The folder in which claims_triage.py ran, and what it printed."""
+    return run_once("claims_triage.py", tmp_path_factory, OFFLINE_SECONDS="0.3")
 
 
 def test_it_says_who_answers_and_where_the_state_is(triage: tuple[Path, str]) -> None:
@@ -141,12 +131,13 @@ def test_a_flow_writes_only_the_changed_chapter_again(tmp_path: Path) -> None:
     ]
 
 
-def test_a_row_deleted_with_sql_makes_that_task_run_again(tmp_path: Path) -> None:
-    """plain_sql.py deletes the reserve, and the third run executes the reserve alone."""
-    text = run_example("plain_sql.py", tmp_path)
-    others = ", ".join(name for name in TASKS if name != "reserve")
-    assert "second run (offline model (no API key): answers are extracted by rules):\n   executed -\n" in text
-    assert f"   executed reserve\n   reused {others}\n" in text.partition("third run")[2]
+def test_a_row_deleted_with_sql_makes_that_task_run_again(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """queries.py deletes the checklist, and the next run executes it alone; the claim that stops says why."""
+    _, text = run_once("queries.py", tmp_path_factory)
+    others = ", ".join(name for name in TASKS if name != "checklist")
+    assert f"task_name = 'checklist':\n   executed checklist\n   reused {others}\n" in text
+    assert "takes it back:\n   executed -\n" in text
+    assert "\n   failed: the endpoint does not answer\n" in text
 
 
 @pytest.fixture
