@@ -6,6 +6,8 @@ from typing import Any
 
 from crew_repo import adapter
 from crew_repo.model import Outcome, RunStatus, TaskRun
+from crew_repo.runner.audience import Audience
+from crew_repo.runner.display import Display
 from crew_repo.runner.options import RunOptions, utc_now
 from crew_repo.runner.planner import settled_walk
 from crew_repo.runner.running import attach_record
@@ -19,7 +21,7 @@ __all__ = ["serve_all"]
 def serve_all(store: Store, view: adapter.CrewView, options: RunOptions) -> Any | None:
     """The CrewOutput with its RunRecord if every task is fresh, else None and nothing is written.
 
-    Callbacks of tasks are not fired and no events are emitted; a crew with kickoff callbacks is left to a real run,
+    Callbacks of tasks are not fired, and no events are emitted; a crew with kickoff callbacks is left to a real run,
     which calls each once, and may come to something else by them.
     """
     crew = view.crew
@@ -37,6 +39,8 @@ def serve_all(store: Store, view: adapter.CrewView, options: RunOptions) -> Any 
     owner, names = this_owner(), adapter.recorded_names(crew)
     store.start_run(run_id, options.workflow_id, str(crew.name or "crew"), began, owner, adapter.facts(), names)
     record = store.finish_run(run_id, RunStatus.COMPLETED, utc_now(), tasks=notes, tokens_spent=0)
+    audience = Audience(Display.silent(), run_id=run_id, workflow_id=options.workflow_id)
+    audience.finished(record)
     return attach_record(adapter.output_of(outputs), record)
 
 
