@@ -21,8 +21,8 @@ __all__ = ["serve_all"]
 def serve_all(store: Store, view: adapter.CrewView, options: RunOptions) -> Any | None:
     """The CrewOutput with its RunRecord if every task is fresh, else None and nothing is written.
 
-    Callbacks of tasks are not fired, and no events are emitted; a crew with kickoff callbacks is left to a real run,
-    which calls each once, and may come to something else by them.
+    Callbacks of tasks are not fired, and of events only ours are emitted; a crew with kickoff callbacks is left to a
+    real run, which calls each once, and may come to something else by them.
     """
     crew = view.crew
     if crew.before_kickoff_callbacks or crew.after_kickoff_callbacks or options.fire_callbacks:
@@ -35,12 +35,16 @@ def serve_all(store: Store, view: adapter.CrewView, options: RunOptions) -> Any 
     walk.restore_files()
     run_id, began = new_run_id(), utc_now()
     planned = [walk.planner] if walk.planner is not None else []
-    notes = [_note(run_id, options.workflow_id, decision) for decision in (*planned, *decisions)]
+    settled = (*planned, *decisions)
+    notes = [_note(run_id, options.workflow_id, decision) for decision in settled]
     owner, names = this_owner(), adapter.recorded_names(crew)
     store.start_run(run_id, options.workflow_id, str(crew.name or "crew"), began, owner, adapter.facts(), names)
     record = store.finish_run(run_id, RunStatus.COMPLETED, utc_now(), tasks=notes, tokens_spent=0)
-    audience = Audience(Display.silent(), run_id=run_id, workflow_id=options.workflow_id)
+    audience = Audience(Display.silent(), crew, run_id=run_id, workflow_id=options.workflow_id)
+    for note, decision in zip(notes, settled, strict=True):
+        audience.settled(note, decision.record)
     audience.finished(record)
+    adapter.wait_for_listeners()
     return attach_record(adapter.output_of(outputs), record)
 
 

@@ -98,7 +98,7 @@ class Ledger:
             tokens_saved=record.usage.total_tokens,
             seconds_saved=record.duration_seconds,
         )
-        self._note(note, buffer=True)
+        self._note(note, record, buffer=True)
 
     def skipped(self, names: Sequence[str]) -> None:
         """Note the tasks, all of the crew's by name, that never came to their boundary."""
@@ -117,7 +117,7 @@ class Ledger:
         )
         new, kept = self._write(f"task {ticket.name} of run {self.run_id}, which is paid for,", finished, ticket)
         self._forget(buffered)
-        self._note(replace(self._executed(ticket, new), record_id=kept.record_id), buffer=False)
+        self._note(replace(self._executed(ticket, new), record_id=kept.record_id), kept, buffer=False)
         return new, kept
 
     def save_failed(self, ticket: Ticket, note: TaskRun) -> None:
@@ -165,13 +165,13 @@ class Ledger:
         self._unwritten.forgive(debt)
         return answer
 
-    def _note(self, note: TaskRun, *, buffer: bool) -> None:
+    def _note(self, note: TaskRun, record: Record | None = None, *, buffer: bool) -> None:
         """Remember what was done; a buffered note goes into the next transaction, or the last."""
         with self._lock:
             self._task_runs[note.position] = note
             if buffer:
                 self._buffered.append(note)
-        self._audience.settled(note)
+        self._audience.settled(note, record)
 
     def _forget(self, written: Sequence[TaskRun]) -> None:
         """Drop notes that are in the store by now."""

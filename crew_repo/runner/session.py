@@ -60,7 +60,9 @@ class Session:
         self.run_id = new_run_id()
         self.async_tasks = AsyncTasks()
         self._crew, self._options, self._unwritten = crew, options, unwritten
-        self._audience = Audience(display or Display.silent(), run_id=self.run_id, workflow_id=options.workflow_id)
+        self._audience = Audience(
+            display or Display.silent(), crew, run_id=self.run_id, workflow_id=options.workflow_id
+        )
         self._usage = adapter.UsageTracker(adapter.crew_llms(crew))
         self._ledger = Ledger(
             store,

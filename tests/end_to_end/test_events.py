@@ -1,22 +1,188 @@
-"""What others are told of a run: fields of log records."""
+"""What others are told of a run: events on CrewAI's bus, fields of log records."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from crewai import Crew
+from crewai.events import TaskCompletedEvent, crewai_event_bus
 
+from crew_repo.events import TaskFailed, TaskOverridden, TaskReused, TaskStale
+from crew_repo.runner.audience import Audience
+from crew_repo.runner.display import Display
 from tests import crews
 from tests.crews import NEW_ADJUSTER, NOTES
 from tests.models import PromptModel
+
+KINDS = (TaskReused, TaskOverridden, TaskStale, TaskFailed)
+
+
+class Heard(list):
+    """The events of crew_repo that a listener was given, in the order of their emission, as (class name, task name)."""
+
+    def take(self) -> list[tuple[str, str]]:
+        """Wait for all that was emitted, and forget it."""
+        crewai_event_bus.flush()
+        events = sorted(self, key=lambda event: event.timestamp)
+        self.clear()
+        return [(type(event).__name__, event.task_name) for event in events]
+
+
+@pytest.fixture
+def heard() -> Iterator[Heard]:
+    """A listener to all events of crew_repo."""
+    events = Heard()
+    with crewai_event_bus.scoped_handlers():
+        for kind in KINDS:
+            crewai_event_bus.on(kind)(lambda source, event: events.append(event))
+        yield events
 
 
 @pytest.fixture
 def crew(model: PromptModel) -> Crew:
     """Two tasks, `analyze` and `draft`, of which only the second reads the adjuster."""
     return crews.sequential_last_input(model)
+
+
+# Events.
+
+
+def test_each_task_of_a_run_has_one_event(repo, crew, heard):
+    """Stale before it is executed, reused after it is served, and no other."""
+    repo.run(crew, NOTES)
+    assert heard.take() == [("TaskStale", "analyze"), ("TaskStale", "draft")]
+    repo.run(crew, NEW_ADJUSTER)
+    assert heard.take() == [("TaskReused", "analyze"), ("TaskStale", "draft")]
+
+
+def test_an_event_says_which_run_which_task_and_why(repo, crew, heard):
+    """With what reuse saved, the number of the record, and CrewAI's own id of the task."""
+    repo.run(crew, NOTES)
+    heard.take()
+    run = repo.run(crew, NEW_ADJUSTER).run
+    crewai_event_bus.flush()
+    reused, stale = sorted(heard, key=lambda event: event.position)
+    assert (reused.run_id, reused.workflow_id, reused.task_id) == (run.run_id, "crew", str(crew.tasks[0].id))
+    assert (reused.record_id, reused.tokens_saved) == (repo.history("analyze")[0].record_id, run.tokens_saved)
+    assert (stale.status, [reason["component"] for reason in stale.reasons]) == ("stale", ["input:adjuster", "task.description"])
+    assert stale.reasons == [reason.to_dict() for reason in run.tasks[1].reasons]
+    assert json.loads(stale.model_dump_json())["type"] == "crew_repo_task_stale"
+
+
+def test_a_failure_has_an_event_without_secrets(repo, model, crew, heard, monkeypatch):
+    """It has the error that is stored."""
+    key = "sk-proj-abcdef0123456789abcdef0123456789"
+
+    def refused(prompt: str) -> str:
+        raise RuntimeError(f"bad key {key}")
+
+    model.script["<<draft>>"] = refused
+    with pytest.raises(RuntimeError):
+        repo.run(crew, NOTES)
+    crewai_event_bus.flush()
+    failed = next(event for event in heard if isinstance(event, TaskFailed))
+    assert (failed.task_name, failed.outcome, failed.error_type) == ("draft", "failed", "RuntimeError")
+    assert "bad key" in failed.error
+    assert key not in failed.model_dump_json()
+
+
+def test_a_persons_answer_is_told_as_such(repo, crew, heard):
+    """Who gave it is said by the event that stands in place of `TaskReused`."""
+    repo.run(crew, NOTES)
+    heard.take()
+    repo.override("draft", "Dear Ms Lind", by="Ada")
+    repo.run(crew, NOTES)
+    crewai_event_bus.flush()
+    assert [(event.task_name, event.person) for event in heard if isinstance(event, TaskOverridden)] == [("draft", "Ada")]
+    assert heard.take() == [("TaskReused", "analyze"), ("TaskOverridden", "draft")]
+
+
+def test_items_of_a_batch_without_a_kickoff_have_events(repo, crew, heard):
+    """All of them have been listened to when the batch returns."""
+    repo.run(crew, NOTES)
+    heard.take()
+    repo.run_for_each(crew, [NOTES, NOTES])
+    assert sorted((event.task_name, event.type) for event in heard) == sorted(2 * [(name, "crew_repo_task_reused") for name in ("analyze", "draft")])
+    assert len({event.run_id for event in heard}) == 2
+
+
+def test_a_persons_answer_that_came_during_an_execution_is_told_once(repo, crew, heard):
+    """A task that was executed, and whose answer somebody gave meanwhile, has the event that names the person."""
+    executed = repo.run(crew, NOTES).run.tasks[1]
+    repo.override("draft", "Dear Ms Lind", by="Ada")
+    given = next(record for record in repo.history("draft") if record.person == "Ada")
+    heard.take()
+    audience = Audience(Display.silent(), crew, run_id=executed.run_id, workflow_id=executed.workflow_id)
+    for _ in range(2):
+        audience.settled(executed, given)
+    assert heard.take() == [("TaskOverridden", "draft")]
+
+
+@pytest.mark.siege
+def test_an_interruption_is_told_as_one(repo, model, crew, heard):
+    """Ctrl-C in the middle of a task: its event says that it was interrupted."""
+
+    def interrupted(prompt: str) -> str:
+        raise KeyboardInterrupt
+
+    model.script["<<draft>>"] = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        repo.run(crew, NOTES)
+    crewai_event_bus.flush()
+    assert [event.outcome for event in heard if isinstance(event, TaskFailed)] == ["interrupted"]
+
+
+def test_a_listener_that_raises_is_named_and_stops_nothing(repo, crew, heard, capsys):
+    """CrewAI's bus prints what it raised, and the run goes on."""
+
+    def broken(source: Any, event: Any) -> None:
+        raise ValueError("no such queue")
+
+    for kind in KINDS:
+        crewai_event_bus.on(kind)(broken)
+    assert repo.run(crew, NOTES).run.executed == ["analyze", "draft"]
+    assert repo.run(crew, NOTES).run.reused == ["analyze", "draft"]
+    assert "error in broken: no such queue" in capsys.readouterr().out
+
+
+def test_events_of_ours_change_none_of_crewais(repo, crew, heard):
+    """A reused task still has the events that an executed one has."""
+    completed: list[str] = []
+    crewai_event_bus.on(TaskCompletedEvent)(lambda source, event: completed.append(source.name))
+    for _ in range(2):
+        repo.run(crew, NOTES)
+    crewai_event_bus.flush()
+    assert sorted(completed) == ["analyze", "analyze", "draft", "draft"]
+
+
+@pytest.mark.siege
+def test_a_planner_that_is_asked_or_reused_has_events(repo, model, heard):
+    """Its events have no task as their source, and the position -1."""
+    plan = {"task_number": 1, "task": "a task", "plan": " PLAN-1"}
+    model.script["tasks summary"] = json.dumps({"list_of_plans_per_task": [plan]})
+    worker = crews.agent(model)
+    crew = Crew(agents=[worker], tasks=[crews.task("analyze", "{notes}", worker)], planning=True, planning_llm=model)
+    for kind in ("TaskStale", "TaskReused"):
+        repo.run(crew, NOTES)
+        assert heard.take() == [(kind, "(planner)"), (kind, "analyze")]
+
+
+@pytest.mark.siege
+@pytest.mark.parametrize("way", ["async tasks", "arun", "streaming", "hierarchical"])
+def test_each_way_to_run_has_them(repo, model, heard, way):
+    """Async tasks, a run on an event loop, a stream that is read later, and a manager that gives the tasks out."""
+    build = {"async tasks": crews.async_tasks_and_join, "hierarchical": crews.hierarchical_with_manager_llm}
+    crew = build.get(way, crews.sequential_last_input)(model)
+    crew.stream = way == "streaming"
+    for kind in ("TaskStale", "TaskReused"):
+        result = asyncio.run(repo.arun(crew, NOTES)) if way == "arun" else repo.run(crew, NOTES)
+        list(result) if way == "streaming" else None
+        assert sorted(heard.take()) == sorted((kind, task.name) for task in crew.tasks)
 
 
 # The log.
