@@ -1,4 +1,4 @@
-"""All who are told of a run: the terminal, the log, the listeners on CrewAI's event bus."""
+"""All who are told of a run: the terminal, the log, the listeners on CrewAI's event bus, the current span."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from crew_repo import adapter
 from crew_repo.model import PERSON, Decision, Outcome, Record, RunRecord, TaskRun
 from crew_repo.runner.display import Display
+from crew_repo.runner.spans import put_run, put_task
 
 __all__ = ["Audience"]
 
@@ -21,6 +22,7 @@ class Audience:
     def __init__(self, display: Display, crew: Any, *, run_id: str, workflow_id: str) -> None:
         self._display, self._crew, self._run_id, self._workflow_id = display, crew, run_id, workflow_id
         self._told: set[tuple[str, int, Outcome]] = set()
+        self._notes: list[TaskRun] = []
 
     def started(self, names: Sequence[str]) -> None:
         """A run begins."""
@@ -40,8 +42,10 @@ class Audience:
         if key in self._told:
             return
         self._told.add(key)
+        self._notes.append(note)
         self._display.settled(note)
         theirs = record if record is not None and record.origin == PERSON else None
+        put_task(note, theirs, self._notes)
         if theirs is not None:
             self._emit(adapter.TaskOverridden, note, record_id=theirs.record_id, person=theirs.person)
         elif note.outcome is Outcome.REUSED:
@@ -57,6 +61,7 @@ class Audience:
                  extra=self.about(status=str(run.status), tokens_spent=run.tokens_spent,
                                   tokens_saved=run.tokens_saved))  # fmt: skip
         self._display.finished(run)
+        put_run(run)
 
     def about(self, task_name: str | None = None, outcome: Outcome | None = None, **more: object) -> dict[str, object]:
         """The fields of a log record about this run, and about a task of it, for whoever writes the log as JSON."""

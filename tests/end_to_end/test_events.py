@@ -1,16 +1,20 @@
-"""What others are told of a run: events on CrewAI's bus, fields of log records."""
+"""What others are told of a run: events on CrewAI's bus, attributes on the current span, fields of log records."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextvars import Context
 from typing import Any
 
 import pytest
 from crewai import Crew
 from crewai.events import TaskCompletedEvent, crewai_event_bus
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from crew_repo.events import TaskFailed, TaskOverridden, TaskReused, TaskStale
 from crew_repo.runner.audience import Audience
@@ -183,6 +187,97 @@ def test_each_way_to_run_has_them(repo, model, heard, way):
         result = asyncio.run(repo.arun(crew, NOTES)) if way == "arun" else repo.run(crew, NOTES)
         list(result) if way == "streaming" else None
         assert sorted(heard.take()) == sorted((kind, task.name) for task in crew.tasks)
+
+
+# The current span.
+
+
+class Trace:
+    """A tracer whose finished spans can be read."""
+
+    def __init__(self) -> None:
+        self.provider, self._exporter = TracerProvider(), InMemorySpanExporter()
+        self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
+        self.tracer = self.provider.get_tracer("tests")
+
+    def take(self) -> dict[str, ReadableSpan]:
+        """The spans that were finished since, by name."""
+        crewai_event_bus.flush()
+        spans = {span.name: span for span in self._exporter.get_finished_spans()}
+        self._exporter.clear()
+        return spans
+
+
+@pytest.fixture
+def trace(monkeypatch) -> Trace:
+    """A tracer of this test, also where OpenTelemetry is switched off."""
+    monkeypatch.delenv("OTEL_SDK_DISABLED", raising=False)
+    return Trace()
+
+
+def ours(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The attributes of crew_repo, without its prefix."""
+    return {name.removeprefix("crew_repo."): value for name, value in (attributes or {}).items() if name.startswith("crew_repo.")}
+
+
+def test_the_span_around_a_run_says_what_it_did(repo, crew, trace):
+    """Which run of which workflow, what was executed and reused, what that cost and saved, and no text of a prompt."""
+    repo.run(crew, NOTES)
+    with trace.tracer.start_as_current_span("claim"):
+        run = repo.run(crew, NEW_ADJUSTER).run
+    span = trace.take()["claim"]
+    assert ours(span.attributes) == {
+        "run_id": run.run_id,
+        "workflow_id": "crew",
+        "status": "completed",
+        "executed": ("draft",),
+        "reused": ("analyze",),
+        "failed": (),
+        "tokens_spent": run.tokens_spent,
+        "tokens_saved": run.tokens_saved,
+        "seconds_saved": run.seconds_saved,
+    }
+    told = [ours(event.attributes) for event in span.events if event.name == "crew_repo.task"]
+    assert [(each["task"], each["outcome"]) for each in told] == [("analyze", "reused"), ("draft", "executed")]
+    assert told[1]["reasons"] == ("input:adjuster changed", "task.description changed")
+    assert "Bo" not in str(told)
+
+
+def test_a_span_that_is_over_or_samples_nothing_is_left_alone(repo, crew, trace):
+    """A run inside it goes on as without."""
+    with trace.tracer.start_as_current_span("claim") as span:
+        span.end()
+        assert repo.run(crew, NOTES).run.executed == ["analyze", "draft"]
+    assert ours(trace.take()["claim"].attributes) == {}
+
+
+@pytest.fixture(params=[False, True], ids=["wrappers", "event listener"])
+def openinference(request, trace) -> Iterator[bool]:
+    """OpenInference in both of its modes; whether it listens to events."""
+    from openinference.instrumentation.crewai import CrewAIInstrumentor  # only these two tests need it
+
+    instrumentor = CrewAIInstrumentor()
+    with crewai_event_bus.scoped_handlers():
+        instrumentor.instrument(tracer_provider=trace.provider, use_event_listener=request.param)
+        yield request.param
+        instrumentor.uninstrument()
+
+
+def test_a_trace_of_openinference_says_what_was_reused(repo, crew, trace, openinference):
+    """With wrappers on its span of the kickoff; in both modes on the span around the run, in which its spans are."""
+    def claim() -> None:
+        repo.run(crew, NOTES)
+        trace.take()
+        with trace.tracer.start_as_current_span("claim"):
+            repo.run(crew, NEW_ADJUSTER)
+
+    Context().run(claim)  # in others, kickoffs that were interrupted are still open: OpenInference would wait for them
+    spans = trace.take()
+    around = spans.pop("claim")
+    (kickoff,) = (span for name, span in spans.items() if name.endswith(".kickoff"))
+    assert kickoff.parent.span_id == around.context.span_id
+    for span in (around,) if openinference else (around, kickoff):
+        assert (ours(span.attributes)["executed"], ours(span.attributes)["reused"]) == (("draft",), ("analyze",))
 
 
 # The log.
