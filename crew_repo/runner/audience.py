@@ -9,7 +9,7 @@ from typing import Any
 from crew_repo import adapter
 from crew_repo.model import PERSON, Decision, Outcome, Record, RunRecord, TaskRun
 from crew_repo.runner.display import Display
-from crew_repo.runner.spans import put_run, put_task
+from crew_repo.runner.spans import put_run, put_task, without_texts
 
 __all__ = ["Audience"]
 
@@ -30,7 +30,7 @@ class Audience:
 
     def executing(self, decision: Decision) -> None:
         """A model is about to be called."""
-        why = [reason.what for reason in decision.reasons]
+        why = without_texts(decision.reasons)
         log.info("run %s: task %s is executed: %s", self._run_id, decision.task_name, "; ".join(why),
                  extra=self.about(decision.task_name, reasons=why))  # fmt: skip
         self._display.executing(decision.task_name, decision)

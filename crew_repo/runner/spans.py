@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from opentelemetry.trace import get_current_span
 from opentelemetry.util.types import AttributeValue
 
-from crew_repo.model import Outcome, Record, RunRecord, TaskRun
+from crew_repo.model import Outcome, Reason, Record, RunRecord, TaskRun
 
-__all__ = ["put_run", "put_task"]
+__all__ = ["put_run", "put_task", "without_texts"]
 
 
 def put_task(note: TaskRun, by_person: Record | None, so_far: Sequence[TaskRun]) -> None:
@@ -34,13 +34,18 @@ def put_run(run: RunRecord) -> None:
         span.set_attributes({"crew_repo.status": str(run.status), "crew_repo.tokens_spent": run.tokens_spent})
 
 
+def without_texts(reasons: Sequence[Reason]) -> list[str]:
+    """Reasons in words, without texts of inputs and prompts, which the message of an error may quote."""
+    return [reason.what if reason.component else str(reason.kind) for reason in reasons]
+
+
 def _of_task(note: TaskRun, by_person: Record | None) -> dict[str, AttributeValue]:
     attributes: dict[str, AttributeValue] = {
         "crew_repo.run_id": note.run_id,
         "crew_repo.workflow_id": note.workflow_id,
         "crew_repo.task": note.task_name,
         "crew_repo.outcome": str(note.outcome),
-        "crew_repo.reasons": [reason.what for reason in note.reasons],
+        "crew_repo.reasons": without_texts(note.reasons),
         "crew_repo.tokens_spent": note.usage.total_tokens,
         "crew_repo.tokens_saved": note.tokens_saved,
         "crew_repo.seconds_saved": note.seconds_saved,

@@ -243,6 +243,18 @@ def test_the_span_around_a_run_says_what_it_did(repo, crew, trace):
     assert "Bo" not in str(told)
 
 
+def test_an_error_that_may_quote_a_prompt_is_on_no_span_and_not_in_the_log(repo, model, crew, trace, caplog):
+    """That the task failed is said as the reason of its next execution, and not with which message."""
+    model.script["<<draft>>"] = lambda prompt: [][len("hail on 3 May")]
+    with pytest.raises(IndexError):
+        repo.run(crew, NOTES)
+    with trace.tracer.start_as_current_span("claim"), caplog.at_level(logging.INFO, "crew_repo"), pytest.raises(IndexError):
+        repo.run(crew, NOTES)
+    *_, told = trace.take()["claim"].events[:2]
+    assert ours(told.attributes)["reasons"] == ("failed",)
+    assert "list index" not in "".join(record.getMessage() for record in caplog.records if record.name == "crew_repo")
+
+
 def test_a_span_that_is_over_or_samples_nothing_is_left_alone(repo, crew, trace):
     """A run inside it goes on as without."""
     with trace.tracer.start_as_current_span("claim") as span:
