@@ -42,6 +42,15 @@ try:
     from crew_repo.adapter.running.answers import is_typed, stored_answer
     from crew_repo.adapter.running.boundary import Handler, overridden
     from crew_repo.adapter.running.crew_copy import copy_crew, output_of
+    from crew_repo.adapter.running.events import (
+        TaskEvent,
+        TaskFailed,
+        TaskOverridden,
+        TaskReused,
+        TaskStale,
+        emit,
+        wait_for_listeners,
+    )
     from crew_repo.adapter.running.isolation import as_if_first
     from crew_repo.adapter.running.kickoff import (
         UsageBefore,
@@ -72,7 +81,12 @@ __all__ = [
     "Handler",
     "Memo",
     "Planner",
+    "TaskEvent",
+    "TaskFailed",
     "TaskLook",
+    "TaskOverridden",
+    "TaskReused",
+    "TaskStale",
     "TaskView",
     "Texts",
     "UsageBefore",
@@ -88,6 +102,7 @@ __all__ = [
     "connects",
     "copy_crew",
     "crew_llms",
+    "emit",
     "facts",
     "file_text",
     "files_in",
@@ -133,5 +148,6 @@ __all__ = [
     "unmatched_patterns",
     "upstreams",
     "uses_tools",
+    "wait_for_listeners",
     "without_secrets",
 ]

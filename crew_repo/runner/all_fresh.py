@@ -7,6 +7,8 @@ from typing import Any
 
 from crew_repo import adapter
 from crew_repo.model import NewRun, Outcome, RunStatus, TaskRun
+from crew_repo.runner.audience import Audience
+from crew_repo.runner.display import Display
 from crew_repo.runner.options import utc_now
 from crew_repo.runner.planner import settled_walk
 from crew_repo.runner.request import Request
@@ -21,8 +23,8 @@ __all__ = ["serve_all"]
 def serve_all(store: Store, view: adapter.CrewView, request: Request) -> Any | None:
     """The CrewOutput with its RunRecord if every task is fresh, else None and nothing is written.
 
-    Callbacks of tasks are not fired and no events are emitted; a crew with kickoff callbacks is left to a real run,
-    which calls each once, and may come to something else by them.
+    Callbacks of tasks are not fired, and of events only ours are emitted; a crew with kickoff callbacks is left to a
+    real run, which calls each once, and may come to something else by them.
     """
     crew, options = view.crew, request.options
     if crew.before_kickoff_callbacks or crew.after_kickoff_callbacks or options.fire_callbacks:
@@ -35,7 +37,8 @@ def serve_all(store: Store, view: adapter.CrewView, request: Request) -> Any | N
     walk.restore_files()
     run_id, began = new_run_id(), utc_now()
     planned = [walk.planner] if walk.planner is not None else []
-    notes = [_note(run_id, options.workflow_id, decision) for decision in (*planned, *decisions)]
+    settled = (*planned, *decisions)
+    notes = [_note(run_id, options.workflow_id, decision) for decision in settled]
     new = NewRun(
         run_id=run_id,
         workflow_id=options.workflow_id,
@@ -48,8 +51,14 @@ def serve_all(store: Store, view: adapter.CrewView, request: Request) -> Any | N
         source=request.source,
     )
     store.start_run(new)
-    record = store.finish_run(run_id, RunStatus.COMPLETED, utc_now(), tasks=notes, tokens_spent=0)
-    return attach_record(adapter.output_of(outputs), replace(record, inputs=new.inputs))
+    finished = store.finish_run(run_id, RunStatus.COMPLETED, utc_now(), tasks=notes, tokens_spent=0)
+    record = replace(finished, inputs=new.inputs)
+    audience = Audience(Display.silent(), crew, run_id=run_id, workflow_id=options.workflow_id)
+    for note, decision in zip(notes, settled, strict=True):
+        audience.settled(note, decision.record)
+    audience.finished(record)
+    adapter.wait_for_listeners()
+    return attach_record(adapter.output_of(outputs), record)
 
 
 def _note(run_id: str, workflow_id: str, decision: Any) -> TaskRun:

@@ -70,7 +70,8 @@ class Decider:
         if tasks != self._tasks:
             if set(tasks) - set(self._tasks):
                 log.warning("run %s: tasks were added to the crew after the run had begun; they are executed in every "
-                            "run, and not recorded. Add them before run is called.", self._ledger.run_id)  # fmt: skip
+                            "run, and not recorded. Add them before run is called.", self._ledger.run_id,
+                            extra=self._ledger.about())  # fmt: skip
             self._tasks, self.names = tasks, adapter.task_names(self._crew)
 
     def planner_arrives(self, planner: adapter.Planner) -> Ticket:
@@ -116,7 +117,7 @@ class Decider:
             said = adapter.said_to(self._crew, self.names, view.position)
             ticket.decision = name_upstreams(decision, said, self._heads)
             ticket.lacks = self._lacked(view.position)
-        warn_of_opaque(current, self._told)
+        warn_of_opaque(current, self._told, self._ledger.about(view.name))
         return ticket
 
     @staticmethod

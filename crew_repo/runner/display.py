@@ -30,7 +30,6 @@ class Display:
         self._terminal = stream is not None and stream.isatty()
         self._width = 4
         self._why: dict[str, str] = {}
-        self._shown: set[tuple[str, int, Outcome]] = set()
         self._lock = threading.Lock()
 
     @classmethod
@@ -60,11 +59,7 @@ class Display:
         self._why[task_name] = listed(decision.causes, 3, between="; ")
 
     def settled(self, note: TaskRun) -> None:
-        """A task is done with. It is said once, however often it is noted."""
-        key = (note.task_name, note.position, note.outcome)
-        if key in self._shown:
-            return
-        self._shown.add(key)
+        """A task is done with."""
         why = self._why.pop(note.task_name, "")
         word = self._colored(f"{note.outcome!s:<9}", _COLORS.get(note.outcome, "0"))
         what = "; ".join(part for part in (_what_of(note), why) if part)

@@ -15,7 +15,7 @@ from typing import TypeVar
 from crew_repo import adapter
 from crew_repo.errors import RunGoneError
 from crew_repo.model import Failure, NewRecord, NewRun, Outcome, Record, RunInput, RunRecord, RunStatus, TaskRun
-from crew_repo.runner.display import Display
+from crew_repo.runner.audience import Audience
 from crew_repo.runner.heartbeat import Heartbeat
 from crew_repo.runner.options import utc_now
 from crew_repo.runner.ticket import Ticket
@@ -37,17 +37,18 @@ class Ledger:
         store: Store,
         heartbeat: Heartbeat,
         unwritten: Unwritten,
-        display: Display,
+        audience: Audience,
         *,
         run_id: str,
         workflow_id: str,
         crew_name: str,
     ) -> None:
         self.run_id, self.workflow_id, self.crew_name = run_id, workflow_id, crew_name
+        self.about = audience.about
         self.owner = this_owner()
         self.ended = False
         self._inputs: tuple[RunInput, ...] | None = None
-        self._store, self._heartbeat, self._unwritten, self._display = store, heartbeat, unwritten, display
+        self._store, self._heartbeat, self._unwritten, self._audience = store, heartbeat, unwritten, audience
         self._lock = threading.RLock()
         self._task_runs: dict[int, TaskRun] = {}
         self._buffered: list[TaskRun] = []
@@ -59,7 +60,7 @@ class Ledger:
 
         `names` are those of the tasks, `recorded` all under which it may record something.
         """
-        log.info("run %s of workflow %r: %s", self.run_id, self.workflow_id, ", ".join(names))
+        log.info("run %s of workflow %r: %s", self.run_id, self.workflow_id, ", ".join(names), extra=self.about())
         new = NewRun(
             run_id=self.run_id,
             workflow_id=self.workflow_id,
@@ -94,12 +95,12 @@ class Ledger:
         self.ended = True
         record = replace(self._write(f"the end of run {self.run_id}", write), inputs=self._inputs)
         self._forget(buffered)
-        log.info("run %s %s: executed %s, reused %s", self.run_id, record.status, record.executed, record.reused)
         return record
 
     def reused(self, ticket: Ticket, record: Record) -> None:
         """Note that a task was served from a record, and what that has saved."""
-        log.info("run %s: task %s reused from run %s", self.run_id, ticket.name, record.run_id)
+        log.info("run %s: task %s reused from run %s", self.run_id, ticket.name, record.run_id,
+                 extra=self.about(ticket.name, Outcome.REUSED, tokens_saved=record.usage.total_tokens))  # fmt: skip
         note = replace(
             self.note_of(ticket.name, ticket.position, Outcome.REUSED),
             reasons=ticket.decision.reasons,
@@ -111,7 +112,7 @@ class Ledger:
             seconds_saved=record.duration_seconds,
             model=record.model,
         )
-        self._note(note, buffer=True)
+        self._note(note, record, buffer=True)
 
     def skipped(self, names: Sequence[str]) -> None:
         """Note the tasks, all of the crew's by name, that never came to their boundary."""
@@ -130,7 +131,7 @@ class Ledger:
         )
         new, kept = self._write(f"task {ticket.name} of run {self.run_id}, which is paid for,", finished, ticket)
         self._forget(buffered)
-        self._note(replace(self._executed(ticket, new), record_id=kept.record_id), buffer=False)
+        self._note(replace(self._executed(ticket, new), record_id=kept.record_id), kept, buffer=False)
         return new, kept
 
     def save_failed(self, ticket: Ticket, note: TaskRun) -> None:
@@ -168,7 +169,7 @@ class Ledger:
 
     def _write(self, what: str, writing: Callable[[], Answer], ticket: Ticket | None = None) -> Answer:
         """Write it now. It is owed before it is tried, so that whatever is raised, at whatever place, loses nothing."""
-        debt = self._unwritten.owe(what, writing)
+        debt = self._unwritten.owe(what, writing, self.about(ticket.name if ticket is not None else None))
         if ticket is not None:
             ticket.written = True
         try:
@@ -179,13 +180,13 @@ class Ledger:
         self._unwritten.forgive(debt)
         return answer
 
-    def _note(self, note: TaskRun, *, buffer: bool) -> None:
+    def _note(self, note: TaskRun, record: Record | None = None, *, buffer: bool) -> None:
         """Remember what was done; a buffered note goes into the next transaction, or the last."""
         with self._lock:
             self._task_runs[note.position] = note
             if buffer:
                 self._buffered.append(note)
-        self._display.settled(note)
+        self._audience.settled(note, record)
 
     def _forget(self, written: Sequence[TaskRun]) -> None:
         """Drop notes that are in the store by now."""

@@ -35,13 +35,15 @@ class Recorder:
         if adapter.uses_tools(ticket.current.definition):
             self._used_tools.add(ticket.position)
         log.info("run %s: task %s executed in %.1f s, %d tokens; saving", self._ledger.run_id, ticket.name, seconds,
-                 usage.total_tokens)  # fmt: skip
+                 usage.total_tokens,
+                 extra=self._ledger.about(ticket.name, Outcome.EXECUTED, tokens_spent=usage.total_tokens))  # fmt: skip
         completed = utc_now()
         new, kept = self._ledger.save(
             ticket, lambda whole: self._new_record(ticket, output, seconds, usage, completed_at=completed, whole=whole)
         )
         if new.not_restorable:
-            log.warning("the answer of task %s is stored, but cannot be reused: %s", ticket.name, new.not_restorable)
+            log.warning("the answer of task %s is stored, but cannot be reused: %s", ticket.name, new.not_restorable,
+                        extra=self._ledger.about(ticket.name, Outcome.EXECUTED))  # fmt: skip
         theirs = kept.origin == PERSON or kept.run_id != self._ledger.run_id
         if theirs and kept.output_hash != new.output_hash:
             return adapter.restore_output(kept.result, ticket.view.original, ticket.context)
@@ -57,7 +59,7 @@ class Recorder:
             self._settle(ticket, error, seconds, usage)
         except StoreError as failed:
             log.warning("run %s: the end of task %s could not be written: %s", self._ledger.run_id, ticket.name,
-                        failed)  # fmt: skip
+                        failed, extra=self._ledger.about(ticket.name))  # fmt: skip
 
     def _settle(self, ticket: Ticket, error: BaseException, seconds: float, usage: Usage) -> None:
         """After an exception: a task that has its output is paid for and recorded all the same."""
@@ -65,7 +67,8 @@ class Recorder:
         if output is not None:
             log.warning("run %s: task %s had finished when a callback or the like raised %s. The task is recorded, and "
                         "the next run reuses it without its callbacks. To call them again, pass fire_callbacks=True.",
-                        self._ledger.run_id, ticket.name, type(error).__name__)  # fmt: skip
+                        self._ledger.run_id, ticket.name, type(error).__name__,
+                        extra=self._ledger.about(ticket.name, Outcome.EXECUTED))  # fmt: skip
             self.finished(ticket, output, seconds, usage)
             return
         outcome = Outcome.FAILED if isinstance(error, Exception) else Outcome.INTERRUPTED
@@ -81,7 +84,8 @@ class Recorder:
             model=self._model(ticket),
         )
         self._failed = (error, ticket.name)
-        log.info("run %s: task %s %s: %s", self._ledger.run_id, ticket.name, outcome, type(error).__name__)
+        log.info("run %s: task %s %s: %s", self._ledger.run_id, ticket.name, outcome, type(error).__name__,
+                 extra=self._ledger.about(ticket.name, outcome, error_type=type(error).__name__))  # fmt: skip
         self._ledger.save_failed(ticket, note)
 
     def failure_of_run(self, error: BaseException) -> Failure:

@@ -14,8 +14,9 @@ from typing import Any
 
 from crew_repo import adapter
 from crew_repo.errors import StoreError
-from crew_repo.model import PLANNER, RunRecord, RunStatus
+from crew_repo.model import PLANNER, Outcome, RunRecord, RunStatus
 from crew_repo.runner.async_tasks import AsyncTasks
+from crew_repo.runner.audience import Audience
 from crew_repo.runner.decider import Decider
 from crew_repo.runner.display import Display
 from crew_repo.runner.heartbeat import Heartbeat
@@ -59,13 +60,15 @@ class Session:
         self.run_id = new_run_id()
         self.async_tasks = AsyncTasks()
         self._crew, self._options, self._unwritten, self._request = crew, options, unwritten, request
-        self._display = display or Display.silent()
+        self._audience = Audience(
+            display or Display.silent(), crew, run_id=self.run_id, workflow_id=options.workflow_id
+        )
         self._usage = adapter.UsageTracker(adapter.crew_llms(crew))
         self._ledger = Ledger(
             store,
             heartbeat,
             unwritten,
-            self._display,
+            self._audience,
             run_id=self.run_id,
             workflow_id=options.workflow_id,
             crew_name=str(crew.name or "crew"),
@@ -97,7 +100,7 @@ class Session:
         self._unwritten.pay()
         self._usage.start()
         self._decider.look()
-        self._display.started(self.run_id, self._options.workflow_id, self._decider.names)
+        self._audience.started(self._decider.names)
 
     def finish(self) -> RunRecord:
         """Write down that the run is complete, and what was reused since the last record."""
@@ -112,7 +115,8 @@ class Session:
         try:
             self._end(status, error)
         except StoreError as failed:
-            log.warning("run %s: how it ended could not be written: %s", self.run_id, failed)
+            log.warning("run %s: how it ended could not be written: %s", self.run_id, failed,
+                        extra=self._ledger.about())  # fmt: skip
 
     def _end(self, status: RunStatus, error: BaseException | None = None) -> RunRecord:
         self._usage.stop()
@@ -122,7 +126,7 @@ class Session:
             failure=self._recorder.failure_of_run(error) if error is not None else None,
             going_on=[ticket.lease.fence for ticket in list(self._open) if ticket.lease is not None],
         )
-        self._display.finished(record)
+        self._audience.finished(record)
         return record
 
     # Arriving.
@@ -171,7 +175,8 @@ class Session:
                 self._decider.memo.look_again()
         self._ledger.reused(ticket, record)
         above = self._recorder.used_tools(adapter.upstreams(self._crew, ticket.position))
-        warn_of_tools(ticket.current, [self._decider.names[at] for at in above])
+        about = self._ledger.about(ticket.name, Outcome.REUSED)
+        warn_of_tools(ticket.current, [self._decider.names[at] for at in above], about)
 
     # Waiting for the lease.
 
@@ -205,7 +210,7 @@ class Session:
     @contextmanager
     def execution(self, ticket: Ticket) -> Iterator[tuple[Callable[[Any], Any], Any]]:
         """Around one execution: measures it, records what it gives, and records a failure as it was."""
-        self._display.executing(ticket.name, ticket.decision)
+        self._audience.executing(ticket.decision)
         ticket.started_at, began = utc_now(), time.perf_counter()
         here = executing(self.run_id, ticket.position)
         with here, self._kept_open(ticket), self._usage.measure() as meter:

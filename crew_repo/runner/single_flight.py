@@ -87,6 +87,7 @@ class SingleFlight:
             "and give the inner run a workflow_id of its own.",
             self._ledger.run_id, ticket.name, waited, holder.task_name, holder.run_id,
             f"{holder.since:%Y-%m-%d %H:%M:%S}", " on ".join(reversed(holder.owner.split(":")[:2])),
+            extra=self._ledger.about(ticket.name),
         )  # fmt: skip
 
     def let_go(self, ticket: Ticket, *, settled: bool) -> None:
@@ -102,5 +103,6 @@ class SingleFlight:
             self._store.release(lease)
         except StoreError as error:
             log.warning("run %s: its claim on a task could not be removed, so others wait; it is tried again when the "
-                        "state can be written: %s", self._ledger.run_id, error)  # fmt: skip
-            self._unwritten.owe(f"the end of a claim of run {self._ledger.run_id}", partial(self._store.release, lease))
+                        "state can be written: %s", self._ledger.run_id, error, extra=self._ledger.about())  # fmt: skip
+            what = f"the end of a claim of run {self._ledger.run_id}"
+            self._unwritten.owe(what, partial(self._store.release, lease), self._ledger.about())

@@ -6,7 +6,7 @@ import atexit
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -24,10 +24,14 @@ _TRIES = 3
 
 @dataclass(slots=True, eq=False)
 class Debt:
-    """Something that is still to be written. Writing it twice must be the same as writing it once."""
+    """Something that is still to be written. Writing it twice must be the same as writing it once.
+
+    `about` has the fields of what the log says of it.
+    """
 
     what: str
     writing: Callable[[], object]
+    about: Mapping[str, object]
     tries: int = _TRIES
 
 
@@ -49,7 +53,7 @@ class Unwritten:
         """The place of the state; one file has one, whatever links lead to it."""
         return os.path.realpath(self._store.display_url)
 
-    def owe(self, what: str, writing: Callable[[], object]) -> Debt:
+    def owe(self, what: str, writing: Callable[[], object], about: Mapping[str, object] | None = None) -> Debt:
         """Note what is about to be written, or could not be, until `forgive` says that it need not be any more.
 
         A finished task, which is paid for; a lease that could not be given back, and a run that could not be ended:
@@ -58,7 +62,7 @@ class Unwritten:
         the repository is closed, or the process ends.
         """
         self._check_fork()
-        debt = Debt(what, writing)
+        debt = Debt(what, writing, about or {})
         with self._lock:
             self._owed.append(debt)
             _owing.add(self)
@@ -90,7 +94,7 @@ class Unwritten:
         for debt in self._unpaid():
             if not debt.tries:
                 self.forgive(debt)
-                log.error("%s was tried %d times and is lost", debt.what, _TRIES)
+                log.error("%s was tried %d times and is lost", debt.what, _TRIES, extra=debt.about)
 
     def _close_if_done(self) -> None:
         if self._leaving and not self._owed and not self._is_busy():
@@ -100,7 +104,7 @@ class Unwritten:
         """Write what is owed for the last time; what cannot be written is named in an error message."""
         for debt in self._unpaid():
             self.forgive(debt)
-            log.error("%s is lost, since this was the last try", debt.what)
+            log.error("%s is lost, since this was the last try", debt.what, extra=debt.about)
 
     def _unpaid(self) -> Iterator[Debt]:
         """Write down each thing that is owed by now; what could not be written. An interrupt leaves all owed."""
@@ -114,13 +118,14 @@ class Unwritten:
             debt.writing()
         except StoreError as error:
             debt.tries -= 1
-            log.warning("%s could not be written before, and could not be written now: %s", debt.what, error)
+            log.warning("%s could not be written before, and could not be written now: %s", debt.what, error,
+                        extra=debt.about)  # fmt: skip
             return False
         except Exception:  # whatever it is, it must not stop every run from now on
             debt.tries -= 1
             raise
         self.forgive(debt)
-        log.info("%s could not be written before, and is written now", debt.what)
+        log.info("%s could not be written before, and is written now", debt.what, extra=debt.about)
         return True
 
     def _check_fork(self) -> None:

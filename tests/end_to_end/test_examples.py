@@ -140,6 +140,22 @@ def test_a_row_deleted_with_sql_makes_that_task_run_again(tmp_path_factory: pyte
     assert "\n   failed: the endpoint does not answer\n" in text
 
 
+def test_whoever_listens_hears_what_was_reused_and_why_not(tmp_path: Path) -> None:
+    """listening.py prints an event for each task, and the attributes of its own span."""
+    lines = run_example("listening.py", tmp_path, OTEL_SDK_DISABLED=None).splitlines()
+    events = [re.sub(r"\d+ tokens", "0 tokens", line) for line in lines if line.startswith("event: ")]
+    assert events == [
+        "event: summary is missing: never ran",
+        "event: chapter is missing: never ran",
+        "event: summary reused, 0 tokens saved",
+        "event: chapter is stale: input:title: Two watches -> Three dates",
+    ]
+    assert [line for line in lines if "reused = " in line] == [
+        "span: crew_repo.reused = ()",
+        "span: crew_repo.reused = ('summary',)",
+    ]
+
+
 @pytest.fixture
 def endpoint() -> Iterator[str]:
     """An endpoint that answers like the offline model."""
