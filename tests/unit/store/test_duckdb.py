@@ -13,6 +13,7 @@ import pytest
 from crew_repo.model import Failure, Outcome
 from crew_repo.store import Store
 from tests.conformance.kit import Kit, new_record, now, task_run
+from tests.conformance.test_inputs_of_runs import GIVEN
 from tests.sql_readers import Rows, by_duckdb, by_sqlite3
 
 
@@ -26,7 +27,7 @@ def state(tmp_path: Path) -> Iterator[Path]:
         kit.lease(new_record("draft", template="D", run_id="killed", position=1))
     with Store(f"sqlite:///{file}") as store:
         kit = Kit(store)
-        kit.store.start_run("run-0", "claim-1", "claims", now(), kit.owner, {}, ["extract", "draft", "note"])
+        kit.begin("run-0", task_names=("extract", "draft", "note"), inputs=GIVEN)
         kit.execute(new_record(run_id="run-0"))
         kit.run(new_record(workflow_id="claim-2"), new_record("odd", template="Odd"), workflow_id="claim-2")
         failed = task_run(new_record("note", run_id="run-0", position=2), Outcome.FAILED,
@@ -51,7 +52,7 @@ def test_it_reads_what_people_ask_with_numbers_as_numbers(state: Path, view: str
     assert in_order(by_duckdb(state, f"SELECT * FROM {view}")) == in_order(by_sqlite3(state, f"SELECT * FROM {view}"))
 
 
-@pytest.mark.parametrize("view", ["run_silent", "lease_over", "crew_task", "record_inputs"])
+@pytest.mark.parametrize("view", ["run_silent", "lease_over", "crew_task", "record_inputs", "run_inputs"])
 def test_it_has_sqlite_read_what_only_that_understands(state: Path, view: str) -> None:
     """Every cell of such a view is a text; the views above compare them as numbers nevertheless."""
     columns, rows = in_order(by_sqlite3(state, f"SELECT * FROM {view}"))
