@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crew_repo.model import PLANNER, Change, Listing, Problem, PruneReport, Record, RunRecord, TaskState
-from crew_repo.settings import check_limits, checked_name, checked_workflow
+from crew_repo.settings import check_limits, checked_limit, checked_name, checked_workflow
 
 if TYPE_CHECKING:
     from crewai import Crew
@@ -73,7 +73,7 @@ class RecordedState:
 
     def runs(self, workflow_id: str | None = None, *, limit: int | None = None) -> list[RunRecord]:
         """The runs, newest first. A run whose process was killed has the status "interrupted"."""
-        found = self._store.list_runs(checked_workflow(workflow_id), limit)
+        found = self._store.list_runs(checked_workflow(workflow_id), checked_limit(limit))
         if not found:
             self._engine.hinting.about_names(None, workflow_id)
         return Listing(found)
@@ -203,7 +203,7 @@ class RecordedState:
     ) -> list[Change]:
         """The changes that people made, newest first: who, when, why, before, after. Entries are only ever added."""
         name = None if task_name is None else checked_name(task_name)
-        found = self._store.changes(name, checked_workflow(workflow_id), limit=limit)
+        found = self._store.changes(name, checked_workflow(workflow_id), limit=checked_limit(limit))
         if not found:
             self._engine.hinting.about_names(task_name, workflow_id)
         return Listing(found)

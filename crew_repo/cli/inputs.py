@@ -27,8 +27,9 @@ def given_inputs(pairs: Iterable[str], file: str | None) -> dict[str, Any]:
 
 
 def _of_file(file: str) -> dict[str, Any]:
+    text = _text_of(file)
     try:
-        found = json.loads(_text_of(file))
+        found = json.loads(text)
     except ValueError as error:
         raise InputError(f"--inputs {file}: this is no JSON ({error})") from error
     if not isinstance(found, dict):

@@ -94,7 +94,7 @@ def runs_command(asked: Asked, selectors: tuple[str, ...], limit: int) -> Answer
         check_workflow(query, asked.workflow)
         return current_runs(query, workflow_id=asked.workflow, limit=None if selectors or not limit else limit)
 
-    found = [dict(row) for row in select(selectors, read(asked.db, ask))][: limit or None]
+    found = [dict(row) for row in select(selectors, read(asked.db, ask), noun="run")][: limit or None]
     columns = ("run", "workflow", "status", "started (UTC)", "executed", "reused", "tokens", "saved", "error")
     rows = [(
         run["run_id"], run["workflow_id"], run["status"], moment(run["started_at"]), str(run["executed"]),

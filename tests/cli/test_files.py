@@ -86,6 +86,7 @@ def test_names_in_an_empty_state(command, tmp_path):
     assert refused(command("history", "draft", "--db", "state.db"), 2) == (
         "There is no task 'draft'. The tasks are: none yet."
     )
+    assert refused(command("runs", "zz", "--db", "state.db"), 2) == "There is no run 'zz'. The runs are: none yet."
 
 
 @each(LOOKING)
