@@ -17,18 +17,16 @@ from crew_repo.settings import resolve_url
 if TYPE_CHECKING:
     from crew_repo import Plan, StateRepository
 
-__all__ = ["CrewFailed", "plan_command", "run_command"]
+__all__ = ["CrewFailed", "crew_and_inputs", "of_a_crew", "plan_command", "run_command"]
 
 
 class CrewFailed(CrewRepoError):
     """An exception of the crew, and the run that it ended."""
 
 
-def _about_a_crew(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what names a crew, its inputs, and what is to be executed anyway."""
+def of_a_crew(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what names a crew and its inputs."""
     for add in (
-        click.option("--force", multiple=True, metavar="SELECTOR",
-                     help="Tasks to execute whatever is stored; '*' for all."),
         click.option("--inputs", "file", metavar="FILE", help="A JSON object of inputs; - for standard input."),
         click.option("-i", "--input", "pairs", multiple=True, metavar="KEY=VALUE",
                      help="An input; KEY=@FILE for the text of a file. It goes before --inputs and the project's own."),
@@ -38,8 +36,14 @@ def _about_a_crew(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+_forces = click.option(
+    "--force", multiple=True, metavar="SELECTOR", help="Tasks to execute whatever is stored; '*' for all."
+)
+
+
 @click.command("plan")
-@_about_a_crew
+@of_a_crew
+@_forces
 @click.option("--select", "selectors", multiple=True, metavar="SELECTOR",
               help="Show only these tasks: a name or pattern, a+, +a, status:stale, reason:input:notes.")
 @click.option("--full", is_flag=True, help="Print all reasons, with what was and what is.")
@@ -60,14 +64,15 @@ def plan_command(
     from crew_repo.cli.project import off_stdout
 
     with off_stdout():
-        crew, inputs = _crew_and_inputs(project, pairs, file)
+        crew, inputs = crew_and_inputs(project, pairs, file)
         with _repository(asked) as repo:
             plan = _planned(asked, repo, crew, inputs, force)
             return _answer_of(plan, selectors, full, _stored_reads(asked, selectors), _about_the_state(asked))
 
 
 @click.command("run")
-@_about_a_crew
+@of_a_crew
+@_forces
 @click.option("--dry-run", is_flag=True, help="Only plan.")
 @of_a_workflow
 @common
@@ -83,7 +88,7 @@ def run_command(
     from crew_repo.cli.project import off_stdout
 
     with off_stdout():
-        crew, inputs = _crew_and_inputs(project, pairs, file)
+        crew, inputs = crew_and_inputs(project, pairs, file)
         with _repository(asked) as repo:
             if dry_run:
                 return _answer_of(_planned(asked, repo, crew, inputs, force), (), False, {}, _about_the_state(asked))
@@ -110,7 +115,7 @@ def _run(asked: Asked, repo: StateRepository, crew: Any, inputs: dict[str, Any],
     return Answer({"run": told, "output": output}, printable(output), notes=[str(run)])
 
 
-def _crew_and_inputs(project: str | None, pairs: tuple[str, ...], file: str | None) -> tuple[Any, dict[str, Any]]:
+def crew_and_inputs(project: str | None, pairs: tuple[str, ...], file: str | None) -> tuple[Any, dict[str, Any]]:
     """The crew, and its inputs: the project's own, those of the file, those of the pairs."""
     from crew_repo.cli.inputs import check_names, given_inputs
     from crew_repo.cli.project import load_project

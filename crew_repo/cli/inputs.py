@@ -12,7 +12,7 @@ from typing import Any
 from crew_repo.cli.current import did_you_mean
 from crew_repo.errors import InputError, MissingInputError
 
-__all__ = ["check_names", "given_inputs"]
+__all__ = ["check_names", "given_inputs", "given_text"]
 
 
 def given_inputs(pairs: Iterable[str], file: str | None) -> dict[str, Any]:
@@ -24,6 +24,11 @@ def given_inputs(pairs: Iterable[str], file: str | None) -> dict[str, Any]:
             raise InputError(f"-i {pair!r} has no value; give -i key=value, or -i key=@file for the text of a file")
         inputs[name] = _text_of(value[1:]) if value.startswith("@") else value
     return inputs
+
+
+def given_text(value: str) -> str:
+    """The text that was given; of a file for `@file`, of standard input for `-`."""
+    return _text_of(value.removeprefix("@")) if value == "-" or value.startswith("@") else value
 
 
 def _of_file(file: str) -> dict[str, Any]:

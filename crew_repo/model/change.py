@@ -68,8 +68,12 @@ class Change:
     tokens: int | None = None
 
     def __str__(self) -> str:
-        parts = [f"{self._head}, {self.changed_at:%Y-%m-%d %H:%M:%S} UTC", self.reason, self._what, *self._effect()]
-        return "; ".join(part for part in parts if part)
+        return "; ".join(self.lines())
+
+    def lines(self) -> list[str]:
+        """Lines of what was done and by whom, why, what it changed, and what runs by it."""
+        head = f"{self._head}, {self.changed_at:%Y-%m-%d %H:%M:%S} UTC"
+        return [part for part in (head, self.reason, self._what, *self._effect()) if part]
 
     def __repr__(self) -> str:
         return f"<Change {shortened(str(self), 200)}>"

@@ -14,9 +14,11 @@ from crew_repo import StateRepository
 from crew_repo.cli.reader import read
 from tests.cli.conftest import answered, contents, refused
 
-READING = [["status"], ["runs"], ["show"], ["history", "draft"]]
-LOOKING = [*READING, ["verify"], ["export"], ["prune", "--retired", "--dry-run"], ["invalidate", "draft", "--dry-run"]]
-WRITING = [["prune", "--retired"], ["invalidate", "draft"]]
+READING = [["status"], ["runs"], ["show"], ["history", "draft"], ["changes"]]
+OVERRIDE = ["override", "draft", "--workflow", "crew", "--output", "hail"]
+LOOKING = [*READING, ["verify"], ["export"], ["prune", "--retired", "--dry-run"], ["invalidate", "draft", "--dry-run"],
+           [*OVERRIDE, "--dry-run"]]  # fmt: skip
+WRITING = [["prune", "--retired"], ["invalidate", "draft"], OVERRIDE, ["undo", "1"], ["redo", "1"]]
 
 
 def named(arguments):
@@ -64,7 +66,7 @@ def test_the_file_of_another_program_is_refused(command, tmp_path, arguments):
     assert contents(path.parent) == before
 
 
-@each([["status"], ["runs"], ["verify"], ["export"], ["prune", "--retired", "--dry-run"]])
+@each([["status"], ["runs"], ["changes"], ["verify"], ["export"], ["prune", "--retired", "--dry-run"]])
 @pytest.mark.parametrize("how", ["no bytes", "no rows"])
 def test_an_empty_state(command, tmp_path, arguments, how):
     """An empty file is an empty state, and so is one that `init` made: nothing is recorded, and nothing is wrong."""
