@@ -532,6 +532,9 @@ def test_where_it_is_not_known_what_will_be_asked_nothing_is_kept(repo: StateRep
     always = {"extract": TaskPolicy(always=True)}
     with pytest.raises(InputError, match="is executed in every run"):
         repo.mark_complete("extract", "hail", crew=crew, inputs=NOTES, policies=always)
+    with pytest.raises(InputError, match="is executed in every run"):
+        asking = {"extract": TaskPolicy(human_input="always")}
+        repo.mark_complete("extract", "hail", crew=chain(model, human_input=True), inputs=NOTES, policies=asking)
     with pytest.raises(UnknownTaskError, match="no task 'extrakt'"):
         repo.mark_complete("extrakt", "hail", crew=crew, inputs=NOTES)
     with pytest.raises(InputError, match="is empty"):
