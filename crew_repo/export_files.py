@@ -39,5 +39,9 @@ def read_export(source: str | os.PathLike[str]) -> str:
         raise ImportFormatError("The text to import is empty; give what export_json() returned, or a file")
     try:
         return Path(source).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ImportFormatError(f"{str(source)[:200]!r} is neither an export nor a file that can be read") from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise ImportFormatError(
+            f"{str(source)[:200]!r} is neither an export nor a file that can be read: {why}; give what export_json or "
+            "crew-repo export wrote"
+        ) from error

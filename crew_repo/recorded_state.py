@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crew_repo.model import PLANNER, Change, Listing, Problem, PruneReport, Record, RunRecord, TaskState
-from crew_repo.settings import check_limits, checked_name, checked_workflow
+from crew_repo.settings import check_limits, checked_limit, checked_name, checked_workflow
 
 if TYPE_CHECKING:
     from crewai import Crew
@@ -73,7 +73,7 @@ class RecordedState:
 
     def runs(self, workflow_id: str | None = None, *, limit: int | None = None) -> list[RunRecord]:
         """The runs, newest first. A run whose process was killed has the status "interrupted"."""
-        found = self._store.list_runs(checked_workflow(workflow_id), limit)
+        found = self._store.list_runs(checked_workflow(workflow_id), checked_limit(limit))
         if not found:
             self._engine.hinting.about_names(None, workflow_id)
         return Listing(found)
@@ -163,11 +163,13 @@ class RecordedState:
         policies: Mapping[str, TaskPolicy] | None = None,
         by: str | None = None,
         reason: str | None = None,
+        dry_run: bool = False,
     ) -> Change:
         """Give a person's answer to a task that failed or never ran; the entry in `changes()`.
 
         It is bound to what this crew will ask the task with these inputs, as `plan` finds it out, and served for
-        nothing else. A typed output is read by the task's own class. No model is called.
+        nothing else. A typed output is read by the task's own class. No model is called. `dry_run`: only say what would
+        run.
 
         Raises InputError where that is not known yet, since a task above has no answer; for a task that has an answer
         (see `override`), or runs every time; and for an output that is none. UnknownTaskError for a name that the crew
@@ -180,30 +182,62 @@ class RecordedState:
         request = self._engine.request(
             crew, inputs, input_files=input_files, workflow_id=workflow_id, policies=policies
         )
-        return mark_complete(self._store, request, checked_name(task_name), output, author)
+        return mark_complete(self._store, request, checked_name(task_name), output, author, dry_run=dry_run)
 
-    def undo(self, change: Change | int, *, by: str | None = None, reason: str | None = None) -> Change:
-        """Take back an override or an invalidation: what was in force before is again; the entry that says so.
+    def adopt(
+        self,
+        task_name: str,
+        *,
+        crew: Crew,
+        inputs: Mapping[str, Any] | None = None,
+        input_files: Mapping[str, Any] | None = None,
+        workflow_id: str | None = None,
+        policies: Mapping[str, TaskPolicy] | None = None,
+        by: str | None = None,
+        reason: str | None = None,
+        dry_run: bool = False,
+    ) -> Change:
+        """Take over a person's answer that no longer applies: the text that a plan of this crew shows beside the task.
 
-        Raises UnknownChangeError if there is no such entry, ConflictError if it is no longer in force, and InputError
-        for what cannot be taken back: a pruning, or a change whose records were deleted since.
+        It is given to what this crew will ask the task with these inputs, as by `mark_complete`, by whoever takes it
+        over. Raises the errors of that, and InputError where the plan shows no such text.
+        """
+        from crew_repo.runner.completing import adopt
+        from crew_repo.runner.overriding import author_of
+
+        author = author_of(by, reason)
+        request = self._engine.request(
+            crew, inputs, input_files=input_files, workflow_id=workflow_id, policies=policies
+        )
+        return adopt(self._store, request, checked_name(task_name), author, dry_run=dry_run)
+
+    def undo(
+        self, change: Change | int, *, by: str | None = None, reason: str | None = None, dry_run: bool = False
+    ) -> Change:
+        """Take back an answer or an invalidation: what was in force before is again; the entry that says so.
+
+        `dry_run`: only say what would run. Raises UnknownChangeError if there is no such entry, ConflictError if it is
+        no longer in force, and InputError for what cannot be taken back: a pruning, or a change whose records were
+        deleted since.
         """
         from crew_repo.runner.overriding import author_of, undo
 
-        return undo(self._store, change, author_of(by, reason))
+        return undo(self._store, change, author_of(by, reason), dry_run=dry_run)
 
-    def redo(self, change: Change | int, *, by: str | None = None, reason: str | None = None) -> Change:
+    def redo(
+        self, change: Change | int, *, by: str | None = None, reason: str | None = None, dry_run: bool = False
+    ) -> Change:
         """Make a change again that was undone; the entry that says so. Raises the errors of `undo`."""
         from crew_repo.runner.overriding import author_of, redo
 
-        return redo(self._store, change, author_of(by, reason))
+        return redo(self._store, change, author_of(by, reason), dry_run=dry_run)
 
     def changes(
         self, task_name: str | None = None, workflow_id: str | None = None, *, limit: int | None = None
     ) -> list[Change]:
         """The changes that people made, newest first: who, when, why, before, after. Entries are only ever added."""
         name = None if task_name is None else checked_name(task_name)
-        found = self._store.changes(name, checked_workflow(workflow_id), limit=limit)
+        found = self._store.changes(name, checked_workflow(workflow_id), limit=checked_limit(limit))
         if not found:
             self._engine.hinting.about_names(task_name, workflow_id)
         return Listing(found)

@@ -16,6 +16,7 @@ __all__ = [
     "URL_VARIABLE",
     "check_limits",
     "check_seconds",
+    "checked_limit",
     "checked_name",
     "checked_source",
     "checked_workflow",
@@ -69,6 +70,13 @@ def check_limits(keep_last: object, older_than: object) -> None:
         raise InputError(f"keep_last is {keep_last!r}; give how many records to keep of each task, 0 or more")
     if older_than is not None and (not isinstance(older_than, timedelta) or older_than < timedelta(0)):
         raise InputError(f"older_than is {older_than!r}; give an age, such as timedelta(days=90)")
+
+
+def checked_limit(limit: object) -> int | None:
+    """How many to list at most, or None for all. Raises InputError for anything but a number, 0 or more."""
+    if limit is None or (type(limit) is int and limit >= 0):
+        return limit
+    raise InputError(f"limit is {limit!r}; give how many to list, 0 or more, or None for all")
 
 
 def checked_workflow(workflow_id: object) -> str | None:

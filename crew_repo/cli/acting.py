@@ -17,18 +17,25 @@ from crew_repo.settings import resolve_url
 if TYPE_CHECKING:
     from crew_repo import Plan, RunRecord, StateRepository
 
-__all__ = ["CrewFailed", "answer_of_plan", "answer_of_run", "plan_command", "repository", "run_command", "run_crew"]
+__all__ = [
+    "CrewFailed",
+    "answer_of_plan",
+    "answer_of_run",
+    "crew_and_inputs",
+    "of_a_crew",
+    "plan_command",
+    "run_command",
+    "run_crew",
+]
 
 
 class CrewFailed(CrewRepoError):
     """An exception of the crew, and the run that it ended."""
 
 
-def _about_a_crew(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what names a crew, its inputs, and what is to be executed anyway."""
+def of_a_crew(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what names a crew and its inputs."""
     for add in (
-        click.option("--force", multiple=True, metavar="SELECTOR",
-                     help="Tasks to execute whatever is stored; '*' for all."),
         click.option("--inputs", "file", metavar="FILE", help="A JSON object of inputs; - for standard input."),
         click.option("-i", "--input", "pairs", multiple=True, metavar="KEY=VALUE",
                      help="An input; KEY=@FILE for the text of a file. It goes before --inputs and the project's own."),
@@ -38,8 +45,14 @@ def _about_a_crew(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+_forces = click.option(
+    "--force", multiple=True, metavar="SELECTOR", help="Tasks to execute whatever is stored; '*' for all."
+)
+
+
 @click.command("plan")
-@_about_a_crew
+@of_a_crew
+@_forces
 @click.option("--select", "selectors", multiple=True, metavar="SELECTOR",
               help="Show only these tasks: a name or pattern, a+, +a, status:stale, reason:input:notes.")
 @click.option("--full", is_flag=True, help="Print all reasons, with what was and what is.")
@@ -60,14 +73,15 @@ def plan_command(
     from crew_repo.cli.off_stdout import off_stdout
 
     with off_stdout():
-        crew, inputs = _crew_and_inputs(project, pairs, file)
-        with repository(asked) as repo:
+        crew, inputs = crew_and_inputs(project, pairs, file)
+        with _repository(asked) as repo:
             plan = _planned(asked, repo, crew, inputs, force)
             return answer_of_plan(plan, selectors, full, _stored_reads(asked, selectors), _about_the_state(asked))
 
 
 @click.command("run")
-@_about_a_crew
+@of_a_crew
+@_forces
 @click.option("--dry-run", is_flag=True, help="Only plan.")
 @of_a_workflow
 @common
@@ -84,8 +98,8 @@ def run_command(
     from crew_repo.runner.projects import source_of
 
     with off_stdout():
-        crew, inputs = _crew_and_inputs(project, pairs, file)
-        with repository(asked) as repo:
+        crew, inputs = crew_and_inputs(project, pairs, file)
+        with _repository(asked) as repo:
             if dry_run:
                 return answer_of_plan(_planned(asked, repo, crew, inputs, force), notes=_about_the_state(asked))
             forced, source = _forced(asked, repo, crew, inputs, force), source_of(project)
@@ -120,7 +134,7 @@ def answer_of_run(result: Any, run: RunRecord) -> Answer:
     return Answer({"run": told, "output": output}, printable(output), notes=[str(run)])
 
 
-def _crew_and_inputs(project: str | None, pairs: tuple[str, ...], file: str | None) -> tuple[Any, dict[str, Any]]:
+def crew_and_inputs(project: str | None, pairs: tuple[str, ...], file: str | None) -> tuple[Any, dict[str, Any]]:
     """The crew, and its inputs: the project's own, those of the file, those of the pairs."""
     from crew_repo.cli.inputs import check_names, given_inputs
     from crew_repo.runner.projects import load_project
@@ -133,8 +147,7 @@ def _crew_and_inputs(project: str | None, pairs: tuple[str, ...], file: str | No
     return crew, {**defaults, **given}
 
 
-def repository(asked: Asked) -> StateRepository:
-    """The state, which a run makes if it is not there."""
+def _repository(asked: Asked) -> StateRepository:
     from crew_repo import StateRepository
 
     return StateRepository(asked.db)

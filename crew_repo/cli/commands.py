@@ -21,8 +21,9 @@ __all__ = ["crew_repo"]
 
 _COMMANDS = {
     "run": "acting", "plan": "acting", "resume": "resuming", "status": "reading", "runs": "reading", "show": "reading",
-    "history": "reading", "invalidate": "upkeep", "verify": "upkeep", "prune": "upkeep", "export": "upkeep",
-    "import": "upkeep", "init": "upkeep",
+    "history": "reading", "changes": "changes", "override": "correcting", "mark-complete": "correcting",
+    "adopt": "correcting", "undo": "correcting", "redo": "correcting", "invalidate": "upkeep", "verify": "upkeep",
+    "prune": "upkeep", "export": "upkeep", "import": "upkeep", "init": "upkeep",
 }  # fmt: skip
 USAGE, TROUBLE, INTERRUPTED = 2, 3, 130
 
@@ -39,7 +40,7 @@ class Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = import_module(f"crew_repo.cli.{_COMMANDS[cmd_name]}")
-        found: click.Command = getattr(module, f"{cmd_name}_command")
+        found: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         return found
 
     def resolve_command(

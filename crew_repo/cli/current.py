@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TO_DO",
     "beginning",
+    "by_person",
     "check_workflow",
     "current_runs",
     "current_tasks",
@@ -31,9 +32,13 @@ TO_DO = ("failed", "interrupted", "invalidated")
 
 _TASK = (
     "workflow_id", "crew_name", "task_name", "position", "status", "in_crew", "output", "input_hash", "output_hash",
-    "started_at", "completed_at", "duration_seconds", "total_tokens", "model", "error", "run_id", "record_id",
+    "started_at", "completed_at", "duration_seconds", "total_tokens", "model", "error", "run_id", "record_id", "origin",
+    "person",
 )  # fmt: skip
-_OF_ITS_RECORD = ("output", "output_hash", "completed_at", "duration_seconds", "total_tokens", "record_id", "model")
+_OF_ITS_RECORD = (
+    "output", "output_hash", "completed_at", "duration_seconds", "total_tokens", "record_id", "model", "origin",
+    "person",
+)  # fmt: skip
 _RUN = (
     "run_id", "workflow_id", "crew_name", "status", "started_at", "finished_at", "host", "pid", "executed", "reused",
     "failed", "tokens_spent", "tokens_saved", "seconds_saved", "error_type", "error_message", "error_traceback",
@@ -59,12 +64,22 @@ def status_of(tasks: Sequence[Row]) -> Answer:
     to_do = any(task["status"] in TO_DO and task["in_crew"] is not False for task in tasks)
     columns = ("workflow", "task", "status", "tokens", "seconds", "finished (UTC)", "said")
     rows = [(
-        task["workflow_id"], task["task_name"], task["status"], whole(task["total_tokens"]),
+        task["workflow_id"], task["task_name"], _marked(task), whole(task["total_tokens"]),
         seconds(task["duration_seconds"]), moment(task["completed_at"]),
         beginning(task["error"] if task["status"] == "failed" else task["output"]),
     ) for task in tasks]  # fmt: skip
     shown = Table(columns, rows, ("tokens", "seconds")) if tasks else "No task is recorded yet."
     return Answer({"tasks": list(tasks)}, shown, exit_code=int(to_do))
+
+
+def _marked(task: Row) -> str:
+    whose = by_person(task)
+    return f"{task['status']}, by {whose}" if whose else str(task["status"])
+
+
+def by_person(row: Row) -> str:
+    """The mark of a person's answer, `Ada (person)`; nothing for a model's."""
+    return f"{row['person'] or 'unknown'} (person)" if row["origin"] == "person" else ""
 
 
 def current_tasks(query: Query, workflow_id: str | None = None) -> list[Row]:
@@ -119,7 +134,7 @@ def did_you_mean(name: str, known: Sequence[str], what: str) -> str:
     """A sentence with the names that look like it, else with those there are."""
     from difflib import get_close_matches
 
-    there = sorted(set(known))
+    there = sorted(set(known) - {""})
     close = get_close_matches(name, there, n=3)
     if close:
         return f"Did you mean {' or '.join(map(repr, close))}?"

@@ -12,7 +12,7 @@ from typing import Any
 from crew_repo.cli.current import did_you_mean
 from crew_repo.errors import InputError, MissingInputError
 
-__all__ = ["check_names", "given_inputs"]
+__all__ = ["check_names", "given_inputs", "given_text"]
 
 
 def given_inputs(pairs: Iterable[str], file: str | None) -> dict[str, Any]:
@@ -26,9 +26,15 @@ def given_inputs(pairs: Iterable[str], file: str | None) -> dict[str, Any]:
     return inputs
 
 
+def given_text(value: str) -> str:
+    """The text that was given; of a file for `@file`, of standard input for `-`."""
+    return _text_of(value.removeprefix("@")) if value == "-" or value.startswith("@") else value
+
+
 def _of_file(file: str) -> dict[str, Any]:
+    text = _text_of(file)
     try:
-        found = json.loads(_text_of(file))
+        found = json.loads(text)
     except ValueError as error:
         raise InputError(f"--inputs {file}: this is no JSON ({error})") from error
     if not isinstance(found, dict):

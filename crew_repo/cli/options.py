@@ -10,7 +10,17 @@ import click
 from crew_repo.cli.reader import read
 from crew_repo.errors import CrewRepoError
 
-__all__ = ["Asked", "common", "complete_runs", "complete_tasks", "complete_workflows", "of_a_workflow"]
+__all__ = [
+    "Asked",
+    "by_a_person",
+    "common",
+    "complete_changes",
+    "complete_runs",
+    "complete_tasks",
+    "complete_workflows",
+    "dry_run",
+    "of_a_workflow",
+]
 
 
 class Asked:
@@ -39,6 +49,7 @@ def _completed(select: str) -> Callable[[click.Context, click.Parameter, str], l
 
 complete_tasks = _completed("SELECT DISTINCT task_name AS name FROM task_run WHERE position >= 0")
 complete_runs = _completed("SELECT run_id AS name FROM run_entry ORDER BY number DESC")
+complete_changes = _completed("SELECT CAST(change_id AS text) AS name FROM change ORDER BY change_id DESC")
 complete_workflows = _completed("SELECT workflow_id AS name FROM run UNION SELECT workflow_id FROM record")
 
 
@@ -62,6 +73,15 @@ of_a_workflow = click.option(
     "--workflow", metavar="ID", expose_value=False, callback=_keep, shell_complete=complete_workflows,
     help="The workflow, such as a claim number. Default: all of them; of a run or plan, the crew's name.",
 )  # fmt: skip
+
+
+dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+
+
+def by_a_person(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add who does it, and why, for the entry that `changes` lists."""
+    command = click.option("--reason", metavar="TEXT", help="Why, in a sentence.")(command)
+    return click.option("--by", metavar="NAME", help="Who does it. Default: who is logged in.")(command)
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,6 +9,7 @@ import click
 
 from crew_repo.cli.current import (
     beginning,
+    by_person,
     check_workflow,
     current_runs,
     current_tasks,
@@ -24,7 +25,15 @@ from crew_repo.errors import UnknownRunError, UnknownTaskError
 if TYPE_CHECKING:
     from crew_repo.cli.reader import Query
 
-__all__ = ["history_command", "runs_command", "selected_tasks", "show_command", "status_command"]
+__all__ = [
+    "check_task",
+    "history_command",
+    "runs_command",
+    "selected_tasks",
+    "show_command",
+    "status_command",
+    "stored_reads",
+]
 
 Row = dict[str, Any]
 
@@ -94,7 +103,7 @@ def runs_command(asked: Asked, selectors: tuple[str, ...], limit: int) -> Answer
         check_workflow(query, asked.workflow)
         return current_runs(query, workflow_id=asked.workflow, limit=None if selectors or not limit else limit)
 
-    found = [dict(row) for row in select(selectors, read(asked.db, ask))][: limit or None]
+    found = [dict(row) for row in select(selectors, read(asked.db, ask), noun="run")][: limit or None]
     columns = ("run", "workflow", "status", "started (UTC)", "executed", "reused", "tokens", "saved", "error")
     rows = [(
         run["run_id"], run["workflow_id"], run["status"], moment(run["started_at"]), str(run["executed"]),
@@ -168,11 +177,13 @@ _NOTE = (
     "total_tokens", "prompt_tokens", "completion_tokens", "cached_prompt_tokens", "tokens_saved", "seconds_saved",
     "error_type", "error_message", "error_traceback", "reasons",
 )  # fmt: skip
+_OF_ANSWER = ("output", "origin", "person")
 
 
 def _tasks_of(query: Query, run_id: str, workflow_id: str) -> list[Row]:
     """Notes of what a run did with its tasks, and those that it is at, or was when its process died."""
-    select_notes = f"""SELECT {', '.join(f'task_run.{name}' for name in _NOTE)}, record.output
+    columns = [*(f"task_run.{name}" for name in _NOTE), *(f"record.{name}" for name in _OF_ANSWER)]
+    select_notes = f"""SELECT {', '.join(columns)}
                          FROM task_run LEFT JOIN record ON record.record_id = task_run.record_id
                         WHERE task_run.run_id = :run AND task_run.position >= 0"""  # noqa: S608 - names of ours
     noted = query(select_notes, run=run_id)
@@ -180,7 +191,7 @@ def _tasks_of(query: Query, run_id: str, workflow_id: str) -> list[Row]:
         task["reasons"] = _parsed(task["reasons"])
         task["causes"] = _causes(task)
     going_on = [
-        {**dict.fromkeys((*_NOTE, "output")), "reasons": [], "causes": [], **{name: task[name] for name in
+        {**dict.fromkeys((*_NOTE, *_OF_ANSWER)), "reasons": [], "causes": [], **{name: task[name] for name in
          ("task_name", "position", "status", "started_at", "input_hash")}}
         for task in current_tasks(query, workflow_id)
         if task["run_id"] == run_id and task["status"] in ("running", "interrupted")
@@ -211,7 +222,7 @@ def _causes(task: Row) -> list[str]:
 _RECORD = (
     "record_id", "workflow_id", "task_name", "run_id", "origin", "retired", "retired_at", "started_at", "completed_at",
     "duration_seconds", "total_tokens", "prompt_tokens", "completion_tokens", "cached_prompt_tokens", "model", "agent",
-    "input_hash", "output_hash", "output", "pydantic_json", "json_dict",
+    "input_hash", "output_hash", "output", "pydantic_json", "json_dict", "person",
 )  # fmt: skip
 
 
@@ -227,7 +238,7 @@ def history_command(asked: Asked, task: str, limit: int, full: bool) -> Answer:
 
     def ask(query: Query) -> list[Row]:
         check_workflow(query, asked.workflow)
-        _check_task(query, task, asked.workflow)
+        check_task(query, task, asked.workflow)
         only = "" if asked.workflow is None else " AND workflow_id = :workflow"
         found = f"""SELECT {', '.join(_RECORD)} FROM record WHERE task_name = :task{only}
                      ORDER BY record_id DESC LIMIT :most"""  # noqa: S608 - names of ours
@@ -238,7 +249,7 @@ def history_command(asked: Asked, task: str, limit: int, full: bool) -> Answer:
     columns = ("record", "workflow", "finished (UTC)", "state", "by", "tokens", "seconds", "said")
     rows = [(
         str(row["record_id"]), row["workflow_id"], moment(row["completed_at"]), row["retired"] or "may be served",
-        row["model"] or row["origin"], whole(row["total_tokens"]), seconds(row["duration_seconds"]),
+        by_person(row) or row["model"] or row["origin"], whole(row["total_tokens"]), seconds(row["duration_seconds"]),
         beginning(row["output"]),
     ) for row in found]  # fmt: skip
     shown = Table(columns, rows, ("record", "tokens", "seconds")) if rows else f"Nothing is recorded of {task!r} yet."
@@ -246,7 +257,7 @@ def history_command(asked: Asked, task: str, limit: int, full: bool) -> Answer:
     return Answer({"records": found}, shown, *texts)
 
 
-def _check_task(query: Query, name: str, workflow_id: str | None) -> None:
+def check_task(query: Query, name: str, workflow_id: str | None) -> None:
     """Raise UnknownTaskError for a task that the state does not know."""
     only = "" if workflow_id is None else " WHERE workflow_id = :workflow"
     given = {} if workflow_id is None else {"workflow": workflow_id}

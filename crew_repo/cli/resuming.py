@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crew_repo.cli.acting import CrewFailed, answer_of_plan, answer_of_run, repository, run_crew
+from crew_repo.cli.acting import CrewFailed, answer_of_plan, answer_of_run, run_crew
 from crew_repo.cli.current import check_workflow, current_runs
 from crew_repo.cli.inputs import given_inputs
 from crew_repo.cli.options import Asked, common, complete_workflows
 from crew_repo.cli.printing import Answer, Table, whole
 from crew_repo.cli.reader import read
+from crew_repo.cli.upkeep import repository
 from crew_repo.errors import CrewRepoError, InputError
 
 if TYPE_CHECKING:

@@ -28,10 +28,12 @@ _FIELDS = {"status": "status", "workflow": "workflow_id"}
 _PLURALS = {"status": "states", "workflow": "workflows"}
 
 
-def select(selectors: Sequence[str], rows: Sequence[Row], reads: Reads | None = None) -> list[Row]:
+def select(
+    selectors: Sequence[str], rows: Sequence[Row], reads: Reads | None = None, *, noun: str = "task"
+) -> list[Row]:
     """The rows that any selector selects, in their order; all without a selector.
 
-    Raises InputError for a selector that selects nothing, with what there is.
+    `noun`: what the rows are. Raises InputError for a selector that selects nothing, with what there is.
     """
     if not selectors:
         return list(rows)
@@ -39,7 +41,7 @@ def select(selectors: Sequence[str], rows: Sequence[Row], reads: Reads | None = 
     for selector in selectors:
         found = _found(selector, rows, reads or {})
         if not found:
-            raise InputError(_nothing(selector, rows))
+            raise InputError(_nothing(selector, rows, noun))
         chosen |= found
     return [row for at, row in enumerate(rows) if at in chosen]
 
@@ -101,7 +103,7 @@ def _does_read(rows: Sequence[Row], reader: int, above: int, reads: Reads) -> bo
     return bool(one["position"] > other["position"]) if names == "*" else other["task_name"] in names
 
 
-def _nothing(selector: str, rows: Sequence[Row]) -> str:
+def _nothing(selector: str, rows: Sequence[Row], noun: str) -> str:
     """The sentence for a selector that selects nothing."""
     field, colon, pattern = selector.partition(":")
     if colon and field in _FIELDS:
@@ -112,4 +114,4 @@ def _nothing(selector: str, rows: Sequence[Row]) -> str:
         return f"{selector!r} selects nothing. {did_you_mean(pattern, there, 'reasons')}"
     there = [str(row.get("task_name", row.get("run_id"))) for row in rows]
     name = selector.strip("+")
-    return f"There is no task {name!r}. {did_you_mean(name, there, 'tasks')}"
+    return f"There is no {noun} {name!r}. {did_you_mean(name, there, f'{noun}s')}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crew_repo.cli.current import beginning
-from crew_repo.cli.options import Asked, common, complete_tasks, of_a_workflow
+from crew_repo.cli.options import Asked, by_a_person, common, complete_tasks, dry_run, of_a_workflow
 from crew_repo.cli.printing import Answer, Table
 from crew_repo.cli.reader import path_of, refuse_missing
 from crew_repo.cli.reading import selected_tasks
@@ -23,13 +23,20 @@ from crew_repo.settings import resolve_url
 if TYPE_CHECKING:
     from crew_repo import StateRepository
 
-__all__ = ["export_command", "import_command", "init_command", "invalidate_command", "prune_command", "verify_command"]
+__all__ = [
+    "export_command",
+    "import_command",
+    "init_command",
+    "invalidate_command",
+    "prune_command",
+    "repository",
+    "verify_command",
+]
 
-_dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1), "w": timedelta(weeks=1)}
 
 
-def _repository(asked: Asked, *, new: bool = False) -> StateRepository:
+def repository(asked: Asked, *, new: bool = False) -> StateRepository:
     """The state, which has to be there, unless it may be `new`."""
     from crew_repo import StateRepository
 
@@ -40,11 +47,14 @@ def _repository(asked: Asked, *, new: bool = False) -> StateRepository:
 
 @click.command("invalidate")
 @click.argument("selectors", nargs=-1, required=True, metavar="SELECTOR...", shell_complete=complete_tasks)
-@_dry_run
+@by_a_person
+@dry_run
 @of_a_workflow
 @common
 @click.pass_obj
-def invalidate_command(asked: Asked, selectors: tuple[str, ...], dry_run: bool) -> Answer:
+def invalidate_command(
+    asked: Asked, selectors: tuple[str, ...], by: str | None, reason: str | None, dry_run: bool
+) -> Answer:
     """Make tasks execute in the next run, whatever is stored.
 
     SELECTOR: a name or pattern, a+ (and what reads it), status:failed, workflow:CLM-2025-*; a,b selects what both do.
@@ -56,8 +66,9 @@ def invalidate_command(asked: Asked, selectors: tuple[str, ...], dry_run: bool) 
         by_workflow.setdefault(task["workflow_id"], []).append(task["task_name"])
     retired = 0
     if not dry_run:
-        with _repository(asked) as repo:
-            retired = sum(repo.invalidate(names, workflow_id) for workflow_id, names in by_workflow.items())
+        with repository(asked) as repo:
+            retired = sum(repo.invalidate(names, workflow_id, by=by, reason=reason)
+                          for workflow_id, names in by_workflow.items())  # fmt: skip
     chosen = [{name: task[name] for name in ("workflow_id", "task_name", "status")} for task in tasks]
     rows = [(task["workflow_id"], task["task_name"], beginning(task["output"])) for task in tasks]
     done = f"invalidated {_counted(len(tasks), 'task')}; {_counted(retired, 'record')} retired"
@@ -75,7 +86,7 @@ def _counted(number: int, noun: str) -> str:
 @click.pass_obj
 def verify_command(asked: Asked) -> Answer:
     """Derive the hash of every record again. Exit code 1 if one does not match what is stored."""
-    with _repository(asked) as repo:
+    with repository(asked) as repo:
         problems = repo.verify()
     said = "\n".join(map(str, problems)) or "every record is as it was written"
     return Answer({"problems": [asdict(problem) for problem in problems]}, said, exit_code=int(bool(problems)))
@@ -85,16 +96,20 @@ def verify_command(asked: Asked) -> Answer:
 @click.option("--keep-last", type=click.IntRange(min=0), metavar="N", help="Keep that many records of each task.")
 @click.option("--older-than", metavar="AGE", help="Delete only what is older: 90d, 12h, 2w.")
 @click.option("--retired", is_flag=True, help="Delete the records that are served no more.")
-@_dry_run
+@by_a_person
+@dry_run
 @common
 @click.pass_obj
-def prune_command(asked: Asked, keep_last: int | None, older_than: str | None, retired: bool, dry_run: bool) -> Answer:
+def prune_command(
+    asked: Asked, keep_last: int | None, older_than: str | None, retired: bool, by: str | None, reason: str | None,
+    dry_run: bool,
+) -> Answer:  # fmt: skip
     """Delete old records, and give their space back."""
     if keep_last is None and older_than is None and not retired:
         raise InputError("Say what to delete: --keep-last N, --older-than AGE, or --retired; --dry-run only counts it")
     age = None if older_than is None else _age(older_than)
-    with _repository(asked) as repo:
-        report = repo.prune(keep_last=keep_last, older_than=age, dry_run=dry_run)
+    with repository(asked) as repo:
+        report = repo.prune(keep_last=keep_last, older_than=age, dry_run=dry_run, by=by, reason=reason)
     return Answer(asdict(report), str(report))
 
 
@@ -108,7 +123,7 @@ def _age(text: str) -> timedelta:
 @click.command("export")
 @click.argument("file", required=False, default="-")
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
-@_dry_run
+@dry_run
 @common
 @click.pass_obj
 def export_command(asked: Asked, file: str, force: bool, dry_run: bool) -> Answer:
@@ -122,7 +137,7 @@ def export_command(asked: Asked, file: str, force: bool, dry_run: bool) -> Answe
         raise InputError(f"{file} is there already; --force writes over it, or name another FILE")
     if file != "-" and Path(file).resolve() == (path_of(resolve_url(asked.db)) or Path()).resolve():
         raise InputError(f"{file} is the state itself; name another FILE")
-    with _repository(asked) as repo:
+    with repository(asked) as repo:
         text = repo.export_json(None if file == "-" or dry_run else file)
     lines = text.count("\n")
     result = {"file": None if file == "-" else file, "lines": lines, "dry_run": dry_run}
@@ -133,7 +148,7 @@ def export_command(asked: Asked, file: str, force: bool, dry_run: bool) -> Answe
 
 @click.command("import")
 @click.argument("file")
-@_dry_run
+@dry_run
 @common
 @click.pass_obj
 def import_command(asked: Asked, file: str, dry_run: bool) -> Answer:
@@ -145,7 +160,7 @@ def import_command(asked: Asked, file: str, dry_run: bool) -> Answer:
     if dry_run:
         new = _imported_into_a_copy(asked, source)
     else:
-        with _repository(asked, new=True) as repo:
+        with repository(asked, new=True) as repo:
             new = repo.import_json(source)
     said = f"{'would import' if dry_run else 'imported'} {_counted(new, 'record')}"
     return Answer({"new_records": new, "dry_run": dry_run}, said)
@@ -161,14 +176,14 @@ def _imported_into_a_copy(asked: Asked, source: str | Path) -> int:
     with TemporaryDirectory() as folder:
         copy = Path(folder) / "copy.db"
         if path.exists() and path.stat().st_size:
-            with _repository(asked) as repo:
+            with repository(asked) as repo:
                 repo.backup(copy)
         with StateRepository(copy) as copied:
             return copied.import_json(source)
 
 
 @click.command("init")
-@_dry_run
+@dry_run
 @common
 @click.pass_obj
 def init_command(asked: Asked, dry_run: bool) -> Answer:
@@ -177,7 +192,7 @@ def init_command(asked: Asked, dry_run: bool) -> Answer:
     path = path_of(url)
     there = path is None or (path.exists() and path.stat().st_size > 0)
     if not dry_run:
-        with _repository(asked, new=True) as repo:  # which brings an older one up to date
+        with repository(asked, new=True) as repo:  # which brings an older one up to date
             if not there:
                 repo.import_json(repo.export_json())  # of nothing
     result: dict[str, Any] = {"state": str(path) if path is not None else None, "new": not there, "dry_run": dry_run}

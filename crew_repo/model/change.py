@@ -16,12 +16,13 @@ PERSON = "person"
 
 
 class ChangeKind(TextEnum):
-    """The deed of a person."""
+    """The deed of a person. ADOPT: an answer that no longer applied was taken over for what is asked now."""
 
     OVERRIDE = "override"
     MARK_COMPLETE = "mark complete"
     INVALIDATE = "invalidate"
     PRUNE = "prune"
+    ADOPT = "adopt"
     UNDO = "undo"
     REDO = "redo"
 
@@ -67,8 +68,12 @@ class Change:
     tokens: int | None = None
 
     def __str__(self) -> str:
-        parts = [f"{self._head}, {self.changed_at:%Y-%m-%d %H:%M:%S} UTC", self.reason, self._what, *self._effect()]
-        return "; ".join(part for part in parts if part)
+        return "; ".join(self.lines())
+
+    def lines(self) -> list[str]:
+        """Lines of what was done and by whom, why, what it changed, and what runs by it."""
+        head = f"{self._head}, {self.changed_at:%Y-%m-%d %H:%M:%S} UTC"
+        return [part for part in (head, self.reason, self._what, *self._effect()) if part]
 
     def __repr__(self) -> str:
         return f"<Change {shortened(str(self), 200)}>"
@@ -82,9 +87,11 @@ class Change:
 
     @property
     def _what(self) -> str:
-        """The change of the text on one line, or what else there is to say."""
-        if self.detail is not None:
-            return self.detail
+        """The change of the text on one line, and what else there is to say."""
+        return "; ".join(part for part in (self._text, self.detail) if part)
+
+    @property
+    def _text(self) -> str:
         if self.before is not None and self.after is not None:
             return change_on_one_line("", self.before, self.after)
         said = self.after if self.after is not None else self.before

@@ -64,6 +64,9 @@ class ReasonKind(TextEnum):
     NOT_BY_PERSON = "a person's answer no longer applies"
 
 
+_ANYWAY = {ReasonKind.FORCED, ReasonKind.ALWAYS, ReasonKind.NOT_HASHABLE, ReasonKind.HANDED_ON}
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Reason:
     """One reason why a task is not fresh.
@@ -158,6 +161,11 @@ class Decision:
         return self.status is Status.FRESH
 
     @property
+    def runs_anyway(self) -> bool:
+        """Whether it runs whatever is stored: it is forced, or runs in every run."""
+        return any(reason.kind in _ANYWAY for reason in self.reasons)
+
+    @property
     def causes(self) -> list[str]:
         """The reasons in words, each cause once.
 
@@ -186,4 +194,5 @@ class Decision:
             "tokens": self.tokens,
             "seconds": self.seconds,
             "cost_from": self.cost_from,
+            "person": None if self.record is None else self.record.person,
         }

@@ -68,7 +68,8 @@ def with_effect(store: Store, change: Change) -> Change:
     heads = store.heads(workflow_id)
     records = {each: head.record for each, head in heads.items() if head.record is not None and each not in left}
     texts = {each: record.result.raw for each, record in records.items()}
-    walk = _Walk(store, records, {**texts, name: change.before or ""}, {**texts, name: change.after})
+    before = _said_before(change, records.get(name))
+    walk = _Walk(store, records, {**texts, name: before}, {**texts, name: change.after})
     if change.after is None:
         walk.would_run.append(name)
     for each in sorted(records, key=lambda each: records[each].position):
@@ -78,3 +79,9 @@ def with_effect(store: Store, change: Change) -> Change:
     tokens = sum(record.usage.total_tokens for record in runs)
     return replace(change, would_run=tuple(walk.would_run), may_run=tuple(walk.may_run), tokens=tokens)
 
+
+def _said_before(change: Change, last: Record | None) -> str:
+    """The text that the tasks below have read; where nothing was in force for what is asked now, the last one."""
+    if change.before is not None:
+        return change.before
+    return last.result.raw if last is not None and last.record_id != change.record_after else ""

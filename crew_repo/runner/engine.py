@@ -107,7 +107,8 @@ class Engine:
         inputs = adapter.planned_inputs(request.crew, request.inputs)
         view = adapter.planned_view(request.crew, inputs, request.files)
         plan = make_plan(self.store, view, request.options)
-        return replace(plan, notes=tuple(self.hinting.notes(replace(request, inputs=inputs), view)))
+        hints = self.hinting.notes(replace(request, inputs=inputs), view)
+        return replace(plan, notes=(*plan.notes, *hints))
 
     def run(self, request: Request) -> Any:
         """Run a crew; with `crew.stream` return the stream, in whose reading the run happens."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable
+from functools import partial
 
 from crew_repo.errors import ConflictError, InputError
 from crew_repo.hashing import FORMAT, definition_hash, input_hash
 from crew_repo.model import Author, Change, ChangeKind, NewRecord, Record, TaskState
 from crew_repo.runner.effects import with_effect
 from crew_repo.runner.options import nearest, unknown_name
-from crew_repo.runner.person_record import person_record
+from crew_repo.runner.person_record import intended, person_record
 from crew_repo.runner.typed_answers import answered
 from crew_repo.secrets import masked
 from crew_repo.store import Store
@@ -48,7 +49,7 @@ def override(
     asked.update(workflow_id=state.workflow_id, task_name=state.task_name, position=state.position)
     new = person_record(store, asked, answered(before, output), author)
     if dry_run:
-        return with_effect(store, _intended(new, before, author))
+        return with_effect(store, intended(new, ChangeKind.OVERRIDE, author, before))
     in_force = store.find_record(new.input_hash, new.workflow_id)
     live = in_force.record_id if in_force is not None else None
     return with_effect(
@@ -56,14 +57,14 @@ def override(
     )
 
 
-def undo(store: Store, change: object, author: Author) -> Change:
-    """Take a change back; what that changes."""
-    return _swapped(store, store.undo, change, author)
+def undo(store: Store, change: object, author: Author, *, dry_run: bool = False) -> Change:
+    """Take a change back, unless it is a dry run; what that changes."""
+    return _swapped(store, partial(store.undo, dry_run=dry_run), change, author)
 
 
-def redo(store: Store, change: object, author: Author) -> Change:
-    """Make a change again; what that changes."""
-    return _swapped(store, store.redo, change, author)
+def redo(store: Store, change: object, author: Author, *, dry_run: bool = False) -> Change:
+    """Make a change again, unless it is a dry run; what that changes."""
+    return _swapped(store, partial(store.redo, dry_run=dry_run), change, author)
 
 
 def _swapped(store: Store, swap: Callable[[int, Author], Change], change: object, author: Author) -> Change:
@@ -115,21 +116,6 @@ def _usable(store: Store, state: TaskState) -> Record:
             "verify() says how. Run the task again"
         )
     return record
-
-
-def _intended(new: NewRecord, before: Record, author: Author) -> Change:
-    return Change(
-        kind=ChangeKind.OVERRIDE,
-        changed_at=new.completed_at,
-        by=author.by,
-        reason=author.reason,
-        workflow_id=new.workflow_id,
-        task_name=new.task_name,
-        input_hash=new.input_hash,
-        record_before=before.record_id,
-        before=before.result.raw,
-        after=new.result.raw,
-    )
 
 
 def _number_of(looked_at: object) -> int | None:

@@ -1,4 +1,4 @@
-"""A person's answer as a record: of what was asked, from a model's record or a plan, with who answered it, and when."""
+"""A person's answer as a record, and its entry: of what was asked, by a model's record or a plan, and who answered."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from crew_repo.hashing import FORMAT, output_hash
-from crew_repo.model import PERSON, Author, NewRecord, StoredResult, Usage
+from crew_repo.model import PERSON, Author, Change, ChangeKind, NewRecord, Record, StoredResult, Usage
 from crew_repo.runner.options import utc_now
 from crew_repo.store import Store
 
-__all__ = ["person_record"]
+__all__ = ["intended", "person_record"]
 
 
 def person_record(store: Store, asked: Mapping[str, Any], result: StoredResult, author: Author) -> NewRecord:
@@ -34,3 +34,22 @@ def person_record(store: Store, asked: Mapping[str, Any], result: StoredResult, 
         "person": author.by,
     }
     return NewRecord(**{"run_id": "", **asked, **newest, **given})
+
+
+def intended(
+    new: NewRecord, kind: ChangeKind, author: Author, before: Record | None, detail: str | None = None
+) -> Change:
+    """The entry that giving this answer would make, without a number."""
+    return Change(
+        kind=kind,
+        changed_at=new.completed_at,
+        by=author.by,
+        reason=author.reason,
+        workflow_id=new.workflow_id,
+        task_name=new.task_name,
+        input_hash=new.input_hash,
+        record_before=None if before is None else before.record_id,
+        before=None if before is None else before.result.raw,
+        after=new.result.raw,
+        detail=detail,
+    )

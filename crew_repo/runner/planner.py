@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,7 +26,7 @@ from crew_repo.runner.tied_tasks import Handed, handed_in, more_together
 from crew_repo.staleness import Current, counts_resolved, current_state, decide_unknown, settle
 from crew_repo.store import Store
 
-__all__ = ["Walk", "make_plan", "settled_walk"]
+__all__ = ["Walk", "make_plan", "old_answer", "settled_walk"]
 
 
 _CONNECTS = Reason(ReasonKind.AT_RUN_TIME, "agent.mcp", "the tools that its servers give")
@@ -38,7 +39,24 @@ def make_plan(store: Store, view: adapter.CrewView, options: RunOptions) -> Plan
     if any(decision.tokens is None and not decision.fresh for decision in decisions):
         elsewhere = store.costs_elsewhere(options.workflow_id, str(view.crew.name or "crew"))
         decisions = tuple(_with_cost(decision, elsewhere) for decision in decisions)
-    return Plan(options.workflow_id, decisions, planner=walk.planner)
+    known = (decision for decision in decisions if decision.position in walk.asked)
+    notes = tuple(_to_adopt(decision, old) for decision in known if (old := old_answer(decision)) is not None)
+    return Plan(options.workflow_id, decisions, notes, walk.planner)
+
+
+def old_answer(decision: Decision) -> Reason | None:
+    """A person's answer that no longer applies, and could be given to what is asked now."""
+    kinds = {reason.kind: reason for reason in decision.reasons}
+    unfit = decision.runs_anyway or ReasonKind.NOT_RESTORABLE in kinds
+    return None if unfit else kinds.get(ReasonKind.NOT_BY_PERSON)
+
+
+def _to_adopt(decision: Decision, old: Reason) -> str:
+    name = decision.task_name
+    return (
+        f"A person's answer to {name!r} no longer applies ({old.detail}); to give it to what is asked now: "
+        f"repo.adopt({name!r}, crew=crew, inputs=inputs), or crew-repo adopt {quote(name)} with this plan's arguments"
+    )
 
 
 def _with_cost(decision: Decision, elsewhere: Mapping[str, tuple[int, float]]) -> Decision:

@@ -7,13 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from crew_repo import adapter
-from crew_repo.model import Decision, Holder, Lease, ReasonKind
+from crew_repo.model import Decision, Holder, Lease
 from crew_repo.runner.options import utc_now
 from crew_repo.staleness import Current
 
 __all__ = ["Ticket"]
-
-_WHATEVER_IS_STORED = {ReasonKind.FORCED, ReasonKind.ALWAYS, ReasonKind.NOT_HASHABLE, ReasonKind.HANDED_ON}
 
 
 @dataclass(slots=True, eq=False)
@@ -51,4 +49,4 @@ class Ticket:
     @property
     def executes_whatever_is_stored(self) -> bool:
         """Whether no record of anybody's can spare the execution: then there is nothing to wait for."""
-        return any(reason.kind in _WHATEVER_IS_STORED for reason in self.decision.reasons)
+        return self.decision.runs_anyway

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, delete, exists, insert, select, update
+from sqlalchemy import bindparam, delete, exists, func, insert, select, update
 
 from crew_repo.errors import ConflictError, InputError, UnknownChangeError
 from crew_repo.model import PERSON, Author, Change, ChangeKind, NewRecord, Record
@@ -31,12 +31,13 @@ _BACK = "undone"
 _OUT_OF_FORCE = {  # why records are retired that a change of this kind takes out of force
     ChangeKind.OVERRIDE: "superseded",
     ChangeKind.MARK_COMPLETE: "superseded",
+    ChangeKind.ADOPT: "superseded",
     ChangeKind.INVALIDATE: "invalidated",
 }
 
 
 def give(tx: Transaction, new: NewRecord, kind: ChangeKind, author: Author, *, instead_of: int | None,
-         shown: int | None) -> int:  # fmt: skip
+         shown: int | None, detail: str | None = None) -> int:  # fmt: skip
     """Put a person's answer in force, and give the number of its entry.
 
     `instead_of`: the record of this workflow that was in force when the person looked; `shown`: the one that was shown.
@@ -49,7 +50,7 @@ def give(tx: Transaction, new: NewRecord, kind: ChangeKind, author: Author, *, i
     record = add_record(tx, new)
     records = [] if found is None else [found]
     return add_entry(tx, kind, author, new.workflow_id, new.task_name, before=shown, after=record.record_id,
-                     records=records)  # fmt: skip
+                     records=records, detail=detail)  # fmt: skip
 
 
 def later_answer(tx: Transaction, new: NewRecord) -> Record | None:
@@ -183,7 +184,9 @@ def _original(tx: Transaction, change_id: int) -> tuple[Mapping[str, Any], Chang
     """The entry of this number; of an undoing, or doing again, the one that it is about."""
     entry = tx.rows(select(CHANGE).where(CHANGE.c.change_id == change_id)).first()
     if entry is None:
-        raise UnknownChangeError(f"There is no change {change_id}; changes() lists them")
+        newest = tx.connection.scalar(select(func.max(CHANGE.c.change_id)))
+        there = "none was made yet" if newest is None else f"the newest is {newest}"
+        raise UnknownChangeError(f"There is no change {change_id}; changes() lists them: {there}")
     if entry["undoes"] is not None:
         return _original(tx, entry["undoes"])
     kind = ChangeKind(entry["kind"])

@@ -249,7 +249,8 @@ def _as_known_here(state: TaskState, gone: bool | None) -> TaskState:
     if not gone:
         return replace(state, status=str(RunStatus.RUNNING))
     return replace(state, status=str(Outcome.INTERRUPTED), output=None, output_hash=None, completed_at=None,
-                   duration_seconds=None, total_tokens=None, record_id=None, model=None)  # fmt: skip
+                   duration_seconds=None, total_tokens=None, record_id=None, model=None, origin=None,
+                   person=None)  # fmt: skip
 
 
 _UNDER_WAY = (str(RunStatus.RUNNING), str(Outcome.INTERRUPTED))

@@ -252,8 +252,8 @@ class Invalidation(_Base, table=True):
 class Change(_Base, table=True):
     """A change that a person made: who, when, why, and which record was in force before and after. Never altered.
 
-    `kind` is override, mark complete, invalidate, prune, undo or redo. `records`: what was taken out of force, as a
-    JSON array of record numbers. `undoes`: the entry that this one takes back, or does again.
+    `kind` is override, mark complete, adopt, invalidate, prune, undo or redo. `records`: what was taken out of force,
+    as a JSON array of record numbers. `undoes`: the entry that this one takes back, or does again.
     """
 
     __tablename__ = "change"

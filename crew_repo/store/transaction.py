@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from crew_repo.store.dialect import Dialect, Row
 from crew_repo.store.tables import INVALIDATION, LEASE, RECORD, TASK_RUN, TEXT
@@ -65,6 +66,15 @@ class Transaction:
     def insert_if_new(self, statement: Any, row: Row) -> Any:
         """The key of the row that an insert of `Inserts` has made, or None if there was one already."""
         return self.dialect.insert(self.connection, statement, row)
+
+    @contextmanager
+    def tried(self, only_tried: bool) -> Iterator[None]:
+        """Take back what is written in here, if it was only tried."""
+        if only_tried:
+            self.execute(text("SAVEPOINT tried"))
+        yield
+        if only_tried:
+            self.execute(text("ROLLBACK TO SAVEPOINT tried"))
 
     def rows(self, statement: Any, parameters: Any = None) -> Any:
         """The rows of a select, as mappings."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from crew_repo.errors import StoreError
 from crew_repo.model import Author, Change, ChangeKind, NewRecord, Problem, PruneReport
 from crew_repo.store import changes, pruning, transfer, verifying
 from crew_repo.store.opened import OpenedState
+from crew_repo.store.transaction import Transaction
 
 __all__ = ["KeptStore"]
 
@@ -24,22 +26,26 @@ class KeptStore(OpenedState):
             return sum(changes.invalidate(tx, names, here, author or Author()) for here, names in asked)
 
     def give(
-        self, new: NewRecord, kind: ChangeKind, author: Author, *, instead_of: int | None, shown: int | None
-    ) -> Change:
+        self, new: NewRecord, kind: ChangeKind, author: Author, *, instead_of: int | None, shown: int | None,
+        detail: str | None = None,
+    ) -> Change:  # fmt: skip
         """Put a person's answer in force; the entry. ConflictError if another than `instead_of` is in force by now."""
         with self._writing(durable=True, begins=True, ends=True) as tx:
-            entry = changes.give(tx, new, kind, author, instead_of=instead_of, shown=shown)
+            entry = changes.give(tx, new, kind, author, instead_of=instead_of, shown=shown, detail=detail)
             return changes.list_changes(tx, change_id=entry)[0]
 
-    def undo(self, change_id: int, author: Author) -> Change:
-        """Take a change by a person back; the entry. ConflictError if it is no longer in force."""
-        with self._writing(durable=True, ends=True) as tx:
-            return changes.list_changes(tx, change_id=changes.undo(tx, change_id, author))[0]
+    def undo(self, change_id: int, author: Author, *, dry_run: bool = False) -> Change:
+        """Take a change by a person back; the entry. ConflictError if it is no longer in force.
 
-    def redo(self, change_id: int, author: Author) -> Change:
+        A dry run gives the entry that would be made, without a number.
+        """
+        with self._writing(durable=True, ends=True) as tx, tx.tried(dry_run):
+            return _entry(tx, changes.undo(tx, change_id, author), dry_run=dry_run)
+
+    def redo(self, change_id: int, author: Author, *, dry_run: bool = False) -> Change:
         """Make a change again that was undone; the entry. ConflictError if another answer is in force by now."""
-        with self._writing(durable=True, ends=True) as tx:
-            return changes.list_changes(tx, change_id=changes.redo(tx, change_id, author))[0]
+        with self._writing(durable=True, ends=True) as tx, tx.tried(dry_run):
+            return _entry(tx, changes.redo(tx, change_id, author), dry_run=dry_run)
 
     def verify(self) -> list[Problem]:
         """Everything whose stored parts do not give its hash again; empty if all is as it was written."""
@@ -111,3 +117,9 @@ class KeptStore(OpenedState):
             with self._reading() as tx:
                 page, after = verifying.text_page(tx, after)
             yield page
+
+
+def _entry(tx: Transaction, number: int, *, dry_run: bool) -> Change:
+    """The entry of this number; of a dry run without the number, which it will not have."""
+    (change,) = changes.list_changes(tx, change_id=number)
+    return replace(change, change_id=None) if dry_run else change

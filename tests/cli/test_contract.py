@@ -13,14 +13,20 @@ from tests import crews, postgres
 from tests.cli.conftest import answered
 from tests.models import PromptModel
 
-COMMANDS = ["run", "plan", "resume", "status", "runs", "show", "history",
-            "invalidate", "verify", "prune", "export", "import", "init"]
-OF_A_WORKFLOW = ["run", "plan", "status", "runs", "show", "history", "invalidate"]
-WRITING = ["run", "resume", "invalidate", "prune", "export", "import", "init"]
+CORRECTING = ["override", "mark-complete", "adopt", "undo", "redo"]
+COMMANDS = [
+    "run", "plan", "resume", "status", "runs", "show", "history", "changes", *CORRECTING, "invalidate", "verify", "prune",
+    "export", "import", "init",
+]  # fmt: skip
+OF_A_WORKFLOW = [
+    "run", "plan", "status", "runs", "show", "history", "changes", "override", "mark-complete", "adopt", "invalidate",
+]  # fmt: skip
+WRITING = ["run", "resume", *CORRECTING, "invalidate", "prune", "export", "import", "init"]
+BY_A_PERSON = [*CORRECTING, "invalidate", "prune"]
 
 TASK = (
     "workflow_id crew_name task_name position status in_crew output input_hash output_hash started_at completed_at "
-    "duration_seconds total_tokens model error run_id record_id"
+    "duration_seconds total_tokens model error run_id record_id origin person"
 )
 RUN = (
     "run_id workflow_id crew_name status started_at finished_at host pid executed reused failed tokens_spent "
@@ -29,17 +35,21 @@ RUN = (
 TASK_OF_RUN = (
     "task_name position status input_hash record_id started_at finished_at duration_seconds total_tokens prompt_tokens "
     "completion_tokens cached_prompt_tokens tokens_saved seconds_saved error_type error_message error_traceback "
-    "reasons causes output workflow_id"
+    "reasons causes output origin person workflow_id"
 )
 RECORD = (
     "record_id workflow_id task_name run_id origin retired retired_at started_at completed_at duration_seconds "
     "total_tokens prompt_tokens completion_tokens cached_prompt_tokens model agent input_hash output_hash output "
-    "pydantic_json json_dict"
+    "pydantic_json json_dict person"
+)
+CHANGE = (
+    "change_id kind changed_at by reason workflow_id task_name input_hash record_before record_after before after undoes "
+    "undone detail"
 )
 PLAN = (
     "workflow_id planner decisions notes tokens_to_spend tokens_to_save seconds_to_spend seconds_to_save all_fresh"
 )
-DECISION = "task_name status reasons position tokens seconds cost_from workflow_id causes"
+DECISION = "task_name status reasons position tokens seconds cost_from person workflow_id causes"
 RAN = "run_id workflow_id status executed reused skipped failed tokens_spent tokens_saved seconds_saved"
 CREW = """
 from tests import crews
@@ -92,6 +102,15 @@ def test_the_members_of_what_is_done(command, recorded_in, tmp_path):
         return answered(command(*arguments, "--db", recorded_in, "--json"))
 
     are(asked("invalidate", "draft"), "tasks retired dry_run")
+    for arguments in (["override", "analyze", "--output", "hail"], ["undo", "2"], ["redo", "2", "--dry-run"]):
+        done = asked(*arguments)
+        are(done, "change dry_run")
+        are(done["change"], f"{CHANGE} would_run may_run tokens")
+    are(asked("changes"), "changes")
+    made, *_ = asked("changes")["changes"]
+    are(made, CHANGE)
+    assert (made["kind"], made["before"], made["undone"]) == ("undo", "hail", False)
+    assert [each["kind"] for each in asked("changes", "--workflow", "crew", "status:undone")["changes"]] == ["override"]
     are(asked("verify"), "problems")
     are(asked("prune", "--retired"), "records runs texts bytes_before bytes_after dry_run")
     are(asked("export", "all.jsonl"), "file lines dry_run")
@@ -110,6 +129,10 @@ def test_the_members_of_plans_and_runs(command, tmp_path, monkeypatch):
     ran = answered(command("run", *PROJECT, "--json"))
     are(ran, "run output")
     are(ran["run"], RAN)
+    given = [*PROJECT[:-1], "adjuster=Bo", "--output", "Dear all"]
+    done = answered(command("mark-complete", "draft", *given, "--dry-run", "--json"))
+    are(done, "change dry_run")
+    are(done["change"], f"{CHANGE} would_run may_run tokens")
 
 
 def test_the_envelope(command, state):
@@ -135,6 +158,7 @@ def test_the_options_of_each_command(command, name):
         assert option in shown.stdout
     assert ("--workflow" in shown.stdout) == (name in OF_A_WORKFLOW)
     assert ("--dry-run" in shown.stdout) == (name in WRITING)
+    assert ("--by NAME" in shown.stdout, "--reason TEXT" in shown.stdout) == (name in BY_A_PERSON, name in BY_A_PERSON)
 
 
 def test_the_help_lists_the_commands(command):

@@ -15,9 +15,11 @@ from crew_repo.cli.reader import read
 from tests.cli.conftest import answered, contents, refused
 
 VERSION_4 = Path(__file__).parents[1] / "conformance" / "version_4.sql"
-READING = [["status"], ["runs"], ["show"], ["history", "draft"]]
-LOOKING = [*READING, ["verify"], ["export"], ["prune", "--retired", "--dry-run"], ["invalidate", "draft", "--dry-run"]]
-WRITING = [["prune", "--retired"], ["invalidate", "draft"]]
+READING = [["status"], ["runs"], ["show"], ["history", "draft"], ["changes"]]
+OVERRIDE = ["override", "draft", "--workflow", "crew", "--output", "hail"]
+LOOKING = [*READING, ["verify"], ["export"], ["prune", "--retired", "--dry-run"], ["invalidate", "draft", "--dry-run"],
+           [*OVERRIDE, "--dry-run"]]  # fmt: skip
+WRITING = [["prune", "--retired"], ["invalidate", "draft"], OVERRIDE, ["undo", "1"], ["redo", "1"]]
 
 
 def named(arguments):
@@ -65,7 +67,7 @@ def test_the_file_of_another_program_is_refused(command, tmp_path, arguments):
     assert contents(path.parent) == before
 
 
-@each([["status"], ["runs"], ["verify"], ["export"], ["prune", "--retired", "--dry-run"]])
+@each([["status"], ["runs"], ["changes"], ["verify"], ["export"], ["prune", "--retired", "--dry-run"]])
 @pytest.mark.parametrize("how", ["no bytes", "no rows"])
 def test_an_empty_state(command, tmp_path, arguments, how):
     """An empty file is an empty state, and so is one that `init` made: nothing is recorded, and nothing is wrong."""
@@ -87,6 +89,7 @@ def test_names_in_an_empty_state(command, tmp_path):
     assert refused(command("history", "draft", "--db", "state.db"), 2) == (
         "There is no task 'draft'. The tasks are: none yet."
     )
+    assert refused(command("runs", "zz", "--db", "state.db"), 2) == "There is no run 'zz'. The runs are: none yet."
 
 
 @each(LOOKING)

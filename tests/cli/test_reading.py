@@ -54,11 +54,14 @@ def test_selectors(command, state, selectors, found):
     (["runs", "--workflow", "x"], "There is no workflow 'x'. The workflows are: 'CLM-2025-0117', 'crew'."),
     (["history", "drat"], "There is no task 'drat'. Did you mean 'draft'?"),
     (["invalidate", "drat"], "There is no task 'drat'. Did you mean 'draft'?"),
+    (["runs", "zz"], "There is no run 'zz'. The runs are: {runs}."),
     (["show", "--select", "reason:input:nots"], "'reason:input:nots' selects nothing. Did you mean 'input:notes'?"),
 ])  # fmt: skip
 def test_a_name_that_is_not_there(command, state, arguments, said):
     """A selector or name that matches nothing is an error of usage, which says what there is."""
-    assert refused(command(*arguments, "--db", state), 2) == said
+    with StateRepository(state) as repo:
+        runs = ", ".join(repr(run.run_id) for run in reversed(repo.runs()))
+    assert refused(command(*arguments, "--db", state), 2) == said.format(runs=runs)
 
 
 def test_runs_are_listed_newest_first(command, state):

@@ -69,11 +69,13 @@ def test_export_and_import(command, state, tmp_path):
     (["export", "there.txt"], 2, "there.txt is there already; --force writes over it"),
     (["export", "--json"], 2, "name the FILE to export to"),
     (["import", "there.txt"], 3, "Line 1 of the export is no JSON"),
-    (["import", "missing.jsonl"], 3, "'missing.jsonl' is neither an export nor a file that can be read"),
+    (["import", "missing.jsonl"], 3, "'missing.jsonl' is neither an export nor a file that can be read: No such file"),
+    (["import", "bytes"], 3, "'bytes' is neither an export nor a file that can be read: it is no UTF-8 text; give what"),
 ])  # fmt: skip
 def test_files_that_cannot_be(command, state, arguments, code, said):
     """Nothing is written over unasked, and what is no export is refused."""
     Path("there.txt").write_text("mine\n")
+    Path("bytes").write_bytes(b"SQLite format 3\x00\xff")
     done = command(*arguments, "--db", state)
     assert done.exit_code == code
     assert said in done.stdout + done.stderr

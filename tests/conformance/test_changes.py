@@ -92,6 +92,38 @@ def test_undoing_revives_the_record_before_and_redoing_the_answer(kit: Kit) -> N
     assert kit.store.verify() == []
 
 
+def test_undoing_can_be_tried(kit: Kit, sql: Any) -> None:
+    """A dry run gives the entry without a number, or the error, and leaves every row as it was."""
+    (before,) = kit.run(new_record())
+    change = give(kit.store, before)
+    kit.store.invalidate({"claim-1": ["extract"]}, BO)
+    tables = ("record", "change", "invalidation", "task_state")
+    rows = [sql(f"SELECT * FROM {table}") for table in tables]
+    tried = kit.store.undo(2, ADA, dry_run=True)
+    assert (tried.change_id, tried.kind, tried.undoes, tried.after) == (None, ChangeKind.UNDO, 2, "policy 43")
+    with pytest.raises(ConflictError, match="its record is invalidated"):
+        kit.store.undo(change.change_id or 0, ADA, dry_run=True)
+    with pytest.raises(ConflictError, match="was not undone"):
+        kit.store.redo(2, ADA, dry_run=True)
+    assert [sql(f"SELECT * FROM {table}") for table in tables] == rows
+    undone = kit.store.undo(2, ADA)
+    again = kit.store.redo(2, ADA, dry_run=True)
+    assert (again.change_id, again.kind, again.undoes) == (None, ChangeKind.REDO, 2)
+    assert [each.change_id for each in kit.store.changes()] == [undone.change_id, 2, 1]
+
+
+def test_an_answer_that_was_taken_over_is_a_persons(kit: Kit) -> None:
+    """Its entry says from whom; it can be undone, is covered by verify, and may be sent elsewhere."""
+    (before,) = kit.run(new_record())
+    new = answer(before)
+    change = kit.store.give(new, ChangeKind.ADOPT, ADA, instead_of=before.record_id, shown=None, detail="from Bo")
+    assert (str(change.kind), change.detail, served(kit.store, before)) == ("adopt", "from Bo", "policy 43")
+    assert "now policy 43; from Bo" in str(change)
+    assert kit.store.verify() == []
+    kit.store.undo(change.change_id or 0, BO)
+    assert served(kit.store, before) == "policy 42"
+
+
 def test_undone_after_a_run_has_served_it_the_record_before_is_shown(kit: Kit) -> None:
     """The newest note names the person's record, which is no longer in force."""
     (before,) = kit.run(new_record())
@@ -308,7 +340,10 @@ def test_where_workflows_share_an_answer_of_a_person_comes_first(kit: Kit) -> No
 def test_what_is_not_there_cannot_be_undone(kit: Kit, act: Callable[[Store, int, Author], Change]) -> None:
     """The error says where the entries are listed."""
     kit.run(new_record())
-    with pytest.raises(UnknownChangeError, match="There is no change 7; changes"):
+    with pytest.raises(UnknownChangeError, match=r"There is no change 7; changes\(\) lists them: none was made yet"):
+        act(kit.store, 7, ADA)
+    kit.store.invalidate({"claim-1": ["extract"]}, ADA)
+    with pytest.raises(UnknownChangeError, match=r"There is no change 7; changes\(\) lists them: the newest is 1"):
         act(kit.store, 7, ADA)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -13,7 +14,7 @@ import pytest
 from crewai import Crew
 from pydantic import BaseModel, Field, field_validator
 
-from crew_repo import ConflictError, InputError, ReasonKind, StateRepository, TaskPolicy, UnknownTaskError
+from crew_repo import ConflictError, InputError, Plan, ReasonKind, StateRepository, TaskPolicy, UnknownTaskError
 from tests import crews
 from tests.crews import NEW_ADJUSTER, NEW_NOTES, NOTES
 from tests.models import PromptModel
@@ -531,6 +532,9 @@ def test_where_it_is_not_known_what_will_be_asked_nothing_is_kept(repo: StateRep
     always = {"extract": TaskPolicy(always=True)}
     with pytest.raises(InputError, match="is executed in every run"):
         repo.mark_complete("extract", "hail", crew=crew, inputs=NOTES, policies=always)
+    with pytest.raises(InputError, match="is executed in every run"):
+        asking = {"extract": TaskPolicy(human_input="always")}
+        repo.mark_complete("extract", "hail", crew=chain(model, human_input=True), inputs=NOTES, policies=asking)
     with pytest.raises(UnknownTaskError, match="no task 'extrakt'"):
         repo.mark_complete("extrakt", "hail", crew=crew, inputs=NOTES)
     with pytest.raises(InputError, match="is empty"):
@@ -552,6 +556,103 @@ def test_a_typed_task_is_completed_by_what_its_class_reads(repo: StateRepository
     output = repo.run(crew, NOTES).tasks_output[0]
     right = Claim.model_validate_json(RIGHT)
     assert (output.pydantic or output.json_dict) == (right if kind == "output_pydantic" else right.model_dump())
+
+
+def test_marking_complete_can_be_tried(repo: StateRepository, model: PromptModel) -> None:
+    """A dry run names what may run, refuses what would be refused, and writes nothing."""
+    repo.run(chain(model), NOTES)
+    change = repo.mark_complete("extract", "hail", crew=chain(model), inputs=NEW_NOTES, dry_run=True)
+    assert (str(change.kind), change.change_id, change.would_run, change.may_run) == (
+        "mark complete", None, ("assess",), ("note",)
+    )  # fmt: skip
+    assert change.tokens
+    with pytest.raises(InputError, match="is empty"):
+        repo.mark_complete("extract", "", crew=chain(model), inputs=NEW_NOTES, dry_run=True)
+    assert repo.changes() == []
+    made = repo.mark_complete("extract", "hail", crew=chain(model), inputs=NEW_NOTES)
+    assert (made.would_run, made.may_run, made.tokens) == (change.would_run, change.may_run, change.tokens)
+    assert repo.run(chain(model), NEW_NOTES).run.executed == ["assess", "note"]
+
+
+# Taking over what a person said to something else.
+
+
+def adoptable(plan: Plan) -> list[str]:
+    """The tasks whose notes say how to take an answer over."""
+    return re.findall(r"no longer applies \(Ada, .*repo\.adopt\('(\w+)', .* or crew-repo adopt \1 with", "\n".join(plan.notes))
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_an_answer_that_no_longer_applies_is_taken_over(ran: StateRepository, model: PromptModel, served: bool) -> None:
+    """The plan names the task and how; then it is served for the new inputs too, and can be taken back."""
+    ran.override("extract", "hail on 5 May", by="Ada")
+    if served:
+        ran.run(chain(model), NOTES)
+    assert adoptable(ran.plan(chain(model), NEW_NOTES)) == ["extract"]
+    tried = ran.adopt("extract", crew=chain(model), inputs=NEW_NOTES, dry_run=True)
+    assert len(ran.changes()) == 1
+    change = ran.adopt("extract", crew=chain(model), inputs=NEW_NOTES, by="Bo", reason="still true")
+    runs = [] if served else ["assess", "note"]
+    for each in (tried, change):
+        assert [*each.would_run, *each.may_run] == runs
+    assert (str(change.kind), change.after) == ("adopt", "hail on 5 May")
+    assert "taken over (Ada, " in str(change)
+    plan = ran.plan(chain(model), NEW_NOTES)
+    assert (plan["extract"].fresh, adoptable(plan)) == (True, [])
+    result = ran.run(chain(model), NEW_NOTES).run
+    assert result.executed == runs
+    assert result.tasks[0].causes[0].startswith("a person's answer (Bo, ")
+    assert ran.verify() == []
+    ran.undo(change)
+    assert "extract" in ran.run(chain(model), NEW_NOTES).run.executed
+
+
+def test_what_cannot_be_taken_over_is_refused(ran: StateRepository, model: PromptModel) -> None:
+    """Where a plan shows no such answer, or it applies; the plan then does not say that it could be."""
+    with pytest.raises(InputError, match=r"no answer of a person beside task 'extract' \(input:notes.*mark_complete gives one"):
+        ran.adopt("extract", crew=chain(model), inputs=NEW_NOTES)
+    ran.override("extract", "hail on 5 May", by="Ada")
+    with pytest.raises(InputError, match="has an answer to this already"):
+        ran.adopt("extract", crew=chain(model), inputs=NOTES)
+    ran.override("assess", "covered", by="Ada")
+    assert adoptable(ran.plan(chain(model), NEW_NOTES)) == ["extract"]
+    with pytest.raises(InputError, match="not known yet what task 'assess' will be asked"):
+        ran.adopt("assess", crew=chain(model), inputs=NEW_NOTES)
+    always = {"extract": TaskPolicy(always=True)}
+    assert adoptable(ran.plan(chain(model), NEW_NOTES, policies=always)) == []
+    with pytest.raises(InputError, match="is executed in every run"):
+        ran.adopt("extract", crew=chain(model), inputs=NEW_NOTES, policies=always)
+
+
+def test_an_answer_is_taken_over_only_if_its_class_reads_it(repo: StateRepository, model: PromptModel) -> None:
+    """The class was changed since; the error names the field."""
+
+    class Dated(Claim):
+        adjuster: str
+
+    model.script["<<extract>>"] = TYPED
+    repo.run(chain(model, output_pydantic=Claim), NOTES)
+    repo.override("extract", RIGHT)
+    repo.adopt("extract", crew=chain(model, output_pydantic=Claim), inputs=NEW_NOTES, dry_run=True)
+    with pytest.raises(InputError, match="adjuster"):
+        repo.adopt("extract", crew=chain(model, output_pydantic=Dated), inputs=NOTES)
+
+
+def test_undoing_can_be_tried(ran: StateRepository, model: PromptModel) -> None:
+    """A dry run says what would run, or why it cannot be, and writes nothing."""
+    change = ran.override("extract", "hail on 5 May", by="Ada")
+    ran.run(chain(model), NEW_NOTES)
+    everything = "SELECT * FROM record", "SELECT * FROM change", "SELECT * FROM invalidation", "SELECT * FROM task_state"
+    before = [rows(ran, each) for each in everything]
+    tried = ran.undo(change, by="Bo", dry_run=True)
+    assert (str(tried.kind), tried.change_id, tried.undoes, tried.before) == ("undo", None, 1, "hail on 5 May")
+    assert "not made (dry run): undo of change 1" in str(tried)
+    with pytest.raises(ConflictError, match="was not undone"):
+        ran.redo(change, dry_run=True)
+    assert [rows(ran, each) for each in everything] == before
+    undone = ran.undo(change, by="Bo")
+    assert (undone.would_run, undone.may_run, undone.after) == (tried.would_run, tried.may_run, tried.after)
+    assert (ran.redo(change, dry_run=True).after, len(ran.changes())) == ("hail on 5 May", 2)
 
 
 def rows(repo: StateRepository, statement: str) -> list[tuple[Any, ...]]:
