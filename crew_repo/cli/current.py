@@ -42,6 +42,7 @@ _RUN = (
 _TASKS = f"SELECT {', '.join(_TASK)} FROM task_state WHERE position >= 0"  # noqa: S608 - -1 is the planner
 _RUNS = f"""SELECT {', '.join(f'run.{name}' for name in _RUN)}, run.owner, run_entry.status AS written
               FROM run JOIN run_entry ON run_entry.run_id = run.run_id"""  # noqa: S608
+_IN_WORKFLOW = [f"SELECT 1 FROM {table} WHERE workflow_id = :workflow LIMIT 1" for table in ("run_entry", "record")]  # noqa: S608
 
 
 def status(target: str | None, workflow_id: str | None) -> Answer:
@@ -108,11 +109,10 @@ def current_runs(
 
 def check_workflow(query: Query, workflow_id: str | None) -> None:
     """Raise InputError for a workflow that the state does not know."""
-    if workflow_id is None:
+    if workflow_id is None or any(query(select, workflow=workflow_id) for select in _IN_WORKFLOW):
         return
     known = [row["workflow_id"] for row in query("SELECT workflow_id FROM record UNION SELECT workflow_id FROM run")]
-    if workflow_id not in known:
-        raise InputError(f"There is no workflow {workflow_id!r}. {did_you_mean(workflow_id, known, 'workflows')}")
+    raise InputError(f"There is no workflow {workflow_id!r}. {did_you_mean(workflow_id, known, 'workflows')}")
 
 
 def did_you_mean(name: str, known: Sequence[str], what: str) -> str:

@@ -153,9 +153,12 @@ def _the_run(query: Query, given: str | None, workflow_id: str | None) -> Row:
         if not newest:
             raise UnknownRunError("No run is recorded yet; crew-repo run makes one")
         return newest[0]
+    exactly = current_runs(query, workflow_id=workflow_id, run_id=given)
+    if exactly:
+        return exactly[0]
     runs = query("SELECT run_id, workflow_id FROM run_entry ORDER BY number DESC")
     known = [each["run_id"] for each in runs if workflow_id in (None, each["workflow_id"])]
-    found = [each for each in known if each == given] or [each for each in known if each.startswith(given)]
+    found = [each for each in known if each.startswith(given)]
     if len(found) > 1:
         raise UnknownRunError(f"{len(found)} runs begin with {given!r}, {found[0]} among them; give more of the ID")
     if not found:
@@ -250,9 +253,12 @@ def _check_task(query: Query, name: str, workflow_id: str | None) -> None:
     """Raise UnknownTaskError for a task that the state does not know."""
     only = "" if workflow_id is None else " WHERE workflow_id = :workflow"
     given = {} if workflow_id is None else {"workflow": workflow_id}
+    this = f"{only} AND" if only else " WHERE"
+    if any(query(f"SELECT 1 FROM {table}{this} task_name = :task LIMIT 1", task=name, **given)  # noqa: S608
+           for table in ("record", "task_run")):  # fmt: skip
+        return
     select_names = f"SELECT task_name FROM record{only} UNION SELECT task_name FROM task_run{only}"  # noqa: S608
     known = [row["task_name"] for row in query(select_names, **given)]
-    if name not in known:
-        raise UnknownTaskError(f"There is no task {name!r}. {did_you_mean(name, known, 'tasks')}")
+    raise UnknownTaskError(f"There is no task {name!r}. {did_you_mean(name, known, 'tasks')}")
 
 
