@@ -172,6 +172,6 @@ def _seconds_since(text: str) -> float | None:
     """Seconds by the clock of this host; None for a damaged time."""
     try:
         since = datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=timezone.utc)
-    except ValueError:
+    except (AttributeError, ValueError):
         return None
     return max(0.0, (datetime.now(timezone.utc) - since).total_seconds())

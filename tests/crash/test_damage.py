@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import random
 import resource
 import shutil
 import signal
 import sqlite3
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import datetime, timedelta, timezone
@@ -26,6 +23,7 @@ from crew_repo.store import Store
 from tests import postgres
 from tests.crash.lives import TASKS, build, expected, inputs_of, live_batch
 from tests.crash.server import Ledger
+from tests.permissions import obey_permissions
 from tests.processes import begin
 
 pytestmark = pytest.mark.siege
@@ -88,18 +86,6 @@ def test_a_full_disk_is_a_clear_error_and_nothing_is_lost(tmp_path: Path, ledger
     assert told(tmp_path, live_batch, url_of(file), ledger.base_url, CLAIMS) == ""
     assert set(ledger.requests(since)) == ALL - kept
     assert (finished(file), Store(url_of(file)).verify()) == (ALL, [])
-
-
-def obey_permissions() -> None:
-    """Root may write what is read-only, by two capabilities; this process gives them up."""
-    if sys.platform != "linux":
-        return
-    libc = ctypes.CDLL(None, use_errno=True)
-    header, sets = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
-    assert libc.capget(header, sets) == 0
-    for at in range(3):  # effective, permitted, inheritable; bits 1 and 2 are CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
-        sets[at] &= ~0b110
-    assert libc.capset(header, sets) == 0, os.strerror(ctypes.get_errno())
 
 
 def live_read_only(*arguments: Any) -> None:
