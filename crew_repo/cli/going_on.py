@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crew_repo.cli.current import current_runs, is_alive
-from crew_repo.cli.printing import moment, on_a_line, whole
+from crew_repo.cli.printing import moment, whole
 
 if TYPE_CHECKING:
     from crew_repo.cli.reader import Query
@@ -104,19 +104,19 @@ def _idle(query: Query, run: Row, leases: Sequence[Row], names: Mapping[str, lis
              "held_by": lease["run_id"]} for lease in others if lease["task_name"] not in past]  # fmt: skip
 
 
-# Sentences.
+# Sentences; whoever prints them takes out what a terminal would obey.
 
 
 def began(run: Row) -> str:
     """The sentence that a run began: when, and in which process of which host."""
-    process = f"process {run['pid']} on {on_a_line(str(run['host']))}"
+    process = f"process {run['pid']} on {run['host']}"
     return f"{_named(run)} began at {moment(run['started_at'])} in {process}"
 
 
 def ended(run: Row) -> str:
     """The sentence that a run ended: how, when, what it did, and what that cost."""
     when = f" at {moment(run['finished_at'])}" if run["finished_at"] else ""
-    error = f"; {on_a_line(run['error_type'] + ': ' + (run['error_message'] or ''))}" if run["error_type"] else ""
+    error = f"; {run['error_type']}: {run['error_message'] or ''}" if run["error_type"] else ""
     status = "was interrupted" if run["status"] == "interrupted" else run["status"]
     failed = f", {run['failed']} failed" if run["failed"] else ""
     done = f"{run['executed']} executed, {run['reused']} reused{failed}"
@@ -141,23 +141,23 @@ def executing(task: Row, *, elapsed: bool) -> str:
     left = _seconds_left(task)
     about = "" if left is None else f"; about {whole(round(left))} s left"
     where = " on ".join(reversed(task["owner"].split(":")[:2]))
-    by = f"by run {task['run_id']} in process {on_a_line(where)}"
+    by = f"by run {task['run_id']} in process {where}"
     return f"{named(task)} is being executed {since}{for_seconds} {by}{about}"
 
 
 def idle(row: Row) -> str:
     """The sentence on a run that executes nothing, while another executes a task that it has too."""
-    task, held_by = on_a_line(row["task_name"]), row["held_by"]
-    return f"{_named(row)} executes nothing; it waits for run {held_by} if it asks the same of {task}"
+    held_by = row["held_by"]
+    return f"{_named(row)} executes nothing; it waits for run {held_by} if it asks the same of {row['task_name']}"
 
 
 def named(task: Row) -> str:
     """The words for a task, with its workflow."""
-    return f"{on_a_line(task['workflow_id'])}: {on_a_line(task['task_name'])}"
+    return f"{task['workflow_id']}: {task['task_name']}"
 
 
 def _named(run: Row) -> str:
-    return f"run {run['run_id']} of {on_a_line(run['workflow_id'])}"
+    return f"run {run['run_id']} of {run['workflow_id']}"
 
 
 def _seconds_left(task: Row) -> float | None:

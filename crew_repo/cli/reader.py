@@ -132,8 +132,15 @@ def _looks(file: StateFile) -> tuple[bool, int, int, int]:
 
 def _versions(file: StateFile) -> list[tuple[int, int] | None]:
     """The size of the file and of its -wal, and when each was written; None for one that is not there."""
-    found = [path.stat() if path.exists() else None for path in (file.target, _beside(file, "-wal"))]
-    return [None if each is None else (each.st_size, each.st_mtime_ns) for each in found]
+    return [_version(path) for path in (file.target, _beside(file, "-wal"))]
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def _beside(file: StateFile, ending: str) -> Path:

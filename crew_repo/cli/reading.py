@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["history_command", "runs_command", "selected_tasks", "show_command", "status_command"]
 
 Row = dict[str, Any]
-_interval = click.option("--interval", type=click.FloatRange(min=0.05), default=1.0, show_default=True,
+_interval = click.option("--interval", type=click.FloatRange(0.05, 3600), default=1.0, show_default=True,
                          metavar="SECONDS", help="How often to look for changes.")  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import click
 
 from crew_repo.cli.current import beginning, check_workflow, current_runs, current_tasks, status_of
 from crew_repo.cli.going_on import GoingOn, began, ended, executing, going_on, idle, named, run_so_far
-from crew_repo.cli.printing import Answer, live, moment, say, seconds, whole
+from crew_repo.cli.printing import Answer, live, moment, on_a_line, say, seconds, whole
 from crew_repo.cli.reader import read_again
 from crew_repo.errors import InputError
 
@@ -52,7 +52,7 @@ def watch_status(asked: Asked, choose: Choose | None, interval_seconds: float) -
 
 
 def _say(lines: Iterable[str]) -> None:
-    if not all(map(say, lines)):
+    if not all(say(on_a_line(line)) for line in lines):
         raise click.exceptions.Exit(0)
 
 
@@ -149,10 +149,12 @@ class _Watch:
 
     def picture(self) -> list[Any]:
         """The blocks to draw: runs with what they execute, then the tasks."""
-        lines = [run_so_far(run, self._now.executing) for run in self._now.runs]
-        lines += [f"  {executing(task, elapsed=True)}" for task in self._now.executing]
-        lines += [f"  {idle(row)}" for row in self._now.idle]
-        return ["\n".join(lines), *status_of(self.tasks).blocks]
+        lines = [
+            *(run_so_far(run, self._now.executing) for run in self._now.runs),
+            *(executing(task, elapsed=True) for task in self._now.executing),
+            *map(idle, self._now.idle),
+        ]
+        return ["\n".join(map(on_a_line, lines)), *status_of(self.tasks).blocks]
 
 
 def _key(task: Row) -> tuple[str, str]:

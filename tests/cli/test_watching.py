@@ -118,6 +118,13 @@ def test_a_failure_is_told_and_is_something_to_do(url, kit, watching):
     assert process.returncode == 1
 
 
+def test_a_line_has_nothing_that_a_terminal_would_obey(url, kit, watching):
+    """Whatever names stand in the state, a line is one line, without escape sequences."""
+    kit.start("claim\x1b[31m\n-1")
+    process = watching("runs", "--follow", "--db", url)
+    assert told(process, 1) == [f"run run-1 of claim [31m -1 began at then in process {PID} on {HOST}"]
+
+
 def test_what_others_execute_is_told_of_a_run_that_executes_nothing(url, kit, watching):
     """A run that may be waiting is named with the run whose task it may wait for; one that is past the task is not."""
     record = new_record("extract", run_id=start(kit, "run-1", ("extract",)))
