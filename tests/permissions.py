@@ -1,4 +1,4 @@
-"""Permissions of files, which do not bind root."""
+"""The permissions of files, as they are for who is not root."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ __all__ = [
     "current_runs",
     "current_tasks",
     "did_you_mean",
+    "is_alive",
     "status",
     "status_of",
 ]
@@ -47,6 +48,9 @@ _RUN = (
 _TASKS = f"SELECT {', '.join(_TASK)} FROM task_state WHERE position >= 0"  # noqa: S608 - -1 is the planner
 _RUNS = f"""SELECT {', '.join(f'run.{name}' for name in _RUN)}, run.owner, run_entry.status AS written
               FROM run JOIN run_entry ON run_entry.run_id = run.run_id"""  # noqa: S608
+_WHICH_RUNS = {"workflow": "run.workflow_id = :workflow", "run": "run.run_id = :run", "after": "run.number > :after"}
+_IN_WORKFLOW = [f"SELECT 1 FROM {table} WHERE workflow_id = :workflow LIMIT 1" for table in ("run_entry", "record")]  # noqa: S608
+_GOING_ON = "run_entry.status = 'running'"
 
 
 def status(target: str | None, workflow_id: str | None) -> Answer:
@@ -89,7 +93,7 @@ def current_tasks(query: Query, workflow_id: str | None = None) -> list[Row]:
     for task in found:
         task["in_crew"] = None if task["in_crew"] is None else bool(task["in_crew"])
     if any(task["status"] in ("running", "interrupted") for task in found):
-        alive = {(lease["run_id"], lease["position"]): _is_alive(lease["owner"])
+        alive = {(lease["run_id"], lease["position"]): is_alive(lease["owner"])
                  for lease in query("SELECT run_id, position, owner FROM lease")}  # fmt: skip
         for task in found:
             _correct(task, alive.get((task["run_id"], task["position"])))
@@ -105,17 +109,20 @@ def _correct(task: Row, alive: bool | None) -> None:
 
 
 def current_runs(
-    query: Query, *, workflow_id: str | None = None, run_id: str | None = None, limit: int | None = None
-) -> list[Row]:
-    """The runs, newest first, without their tasks."""
-    given = _if(workflow=workflow_id, run=run_id, most=limit)
-    where = [text for name, text in (("workflow", "run.workflow_id = :workflow"), ("run", "run.run_id = :run"))
-             if name in given]  # fmt: skip
+    query: Query, *, workflow_id: str | None = None, run_id: str | None = None, after: int | None = None,
+    going_on: bool = False, limit: int | None = None,
+) -> list[Row]:  # fmt: skip
+    """The runs, newest first, without their tasks.
+
+    `after`: only those with a greater number. `going_on`: only those that have not written how they ended.
+    """
+    given = _if(workflow=workflow_id, run=run_id, after=after, most=limit)
+    where = [text for name, text in _WHICH_RUNS.items() if name in given] + [_GOING_ON] * going_on
     select = _RUNS + (f" WHERE {' AND '.join(where)}" if where else "") + " ORDER BY run.number DESC"
     found = query(select + (" LIMIT :most" if limit is not None else ""), **given)
     for run in found:
         owner, running = run.pop("owner"), run.pop("written") == "running"
-        alive = _is_alive(owner) if running else None
+        alive = is_alive(owner) if running else None
         if alive is not None:
             run["status"] = "running" if alive else "interrupted"
     return found
@@ -123,11 +130,10 @@ def current_runs(
 
 def check_workflow(query: Query, workflow_id: str | None) -> None:
     """Raise InputError for a workflow that the state does not know."""
-    if workflow_id is None:
+    if workflow_id is None or any(query(select, workflow=workflow_id) for select in _IN_WORKFLOW):
         return
     known = [row["workflow_id"] for row in query("SELECT workflow_id FROM record UNION SELECT workflow_id FROM run")]
-    if workflow_id not in known:
-        raise InputError(f"There is no workflow {workflow_id!r}. {did_you_mean(workflow_id, known, 'workflows')}")
+    raise InputError(f"There is no workflow {workflow_id!r}. {did_you_mean(workflow_id, known, 'workflows')}")
 
 
 def did_you_mean(name: str, known: Sequence[str], what: str) -> str:
@@ -148,7 +154,7 @@ def beginning(text: str | None, most: int = 60) -> str:
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
 
-def _is_alive(owner: str) -> bool | None:
+def is_alive(owner: str) -> bool | None:
     """Whether that process is there; None where it cannot be known from here."""
     from crew_repo.store.process_identity import is_alive
 

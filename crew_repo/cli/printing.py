@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
 __all__ = [
     "SCHEMA",
     "Answer",
     "Table",
+    "live",
     "moment",
     "on_a_line",
     "print_answer",
     "print_error",
     "printable",
+    "say",
     "seconds",
     "whole",
 ]
@@ -68,8 +71,39 @@ def print_answer(command: str | None, answer: Answer, *, as_json: bool) -> int:
             _print_blocks(answer.blocks)
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
     return answer.exit_code
+
+
+def say(line: str) -> bool:
+    """Print a line at once; False if nobody reads any more."""
+    try:
+        print(line, flush=True)  # noqa: T201
+    except BrokenPipeError:
+        _drop_output()
+        return False
+    return True
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def live() -> Iterator[Callable[[Sequence[str | Table]], None] | None]:
+    """Give, on a terminal, what draws blocks in the place of the last ones, and clears them at the end; else None."""
+    console = _console()
+    if console is None:
+        yield None
+        return
+    from rich.console import Group
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=console, auto_refresh=False, transient=True) as screen:
+        yield lambda blocks: screen.update(
+            Group(*(_rich(block) if isinstance(block, Table) else Text(block) for block in blocks)), refresh=True
+        )
 
 
 def print_error(command: str | None, exit_code: int, kind: str, message: str, *, as_json: bool) -> int:
@@ -94,21 +128,24 @@ def _json(command: str | None, exit_code: int, *, result: object = None, error: 
 
 
 def _print_blocks(blocks: Sequence[str | Table]) -> None:
-    console = _console() if sys.stdout.isatty() and os.environ.get("TERM") != "dumb" else None
+    console = _console()
     for block in blocks:
         if console is not None and isinstance(block, Table):
-            _print_rich(console, block)
+            console.print(_rich(block))
         else:
             print("\n".join(block.lines()) if isinstance(block, Table) else block)  # noqa: T201
 
 
-def _console() -> Any:
+def _console() -> Any | None:
+    """A terminal that understands colors; None for anything else."""
+    if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
+        return None
     from rich.console import Console  # which knows NO_COLOR
 
     return Console()
 
 
-def _print_rich(console: Any, block: Table) -> None:
+def _rich(block: Table) -> Any:
     from rich.table import Table as RichTable
     from rich.text import Text
 
@@ -117,7 +154,7 @@ def _print_rich(console: Any, block: Table) -> None:
         table.add_column(name, justify="right" if name in block.numbers else "left", overflow="fold")
     for row in block.rows:
         table.add_row(*(Text(cell, style=_COLORS.get(cell, "")) for cell in row))
-    console.print(table)
+    return table
 
 
 def on_a_line(text: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing, contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 
 from crew_repo.errors import NewerSchemaError, StoreBusyError, StoreOpenError
 from crew_repo.settings import resolve_url
@@ -21,14 +22,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any, TypeVar
 
+    from crew_repo.store import Store
+
     T = TypeVar("T")
     Query = Callable[..., list[dict[str, Any]]]
 
-__all__ = ["path_of", "read", "refuse_missing"]
+__all__ = ["path_of", "read", "read_again", "refuse_missing"]
 
 _SQLITE = "sqlite:///"
 _BUSY_SECONDS = 10.0
 _TRIES = 20
+_AT_LEAST_EVERY_SECONDS = 10.0
 _OURS = {"record", "text", "task_run", "lease"}
 
 
@@ -52,6 +56,37 @@ def read(target: str | None, ask: Callable[[Query], T]) -> T:
     return ask(_nothing) if not file.exists() else _read_file(file, ask)
 
 
+def read_again(target: str | None, ask: Callable[[Query], T], interval_seconds: float) -> Iterator[T | None]:
+    """Give what `ask` makes of the rows, at each interval; None where the file is as it was.
+
+    It is read again after 10 s in any case: a process that has fallen silent writes nothing. A server is asked each
+    time. Raises StoreError as `read` does; but once it was read, a busy file is tried again.
+    """
+    url = resolve_url(target)
+    path = path_of(url)
+    if path is None:
+        from crew_repo.store import Store
+
+        with Store(url) as store:
+            while True:
+                yield ask(_query_on(store))
+                sleep(interval_seconds)
+    file, read_at = StateFile(str(path)), 0.0
+    seen: list[Any] | None = None
+    while True:
+        answer = None
+        if seen is None or seen != _versions(file) or monotonic() - read_at >= _AT_LEAST_EVERY_SECONDS:
+            before, seen, read_at = seen, _versions(file), monotonic()
+            try:
+                answer = read(url, ask)
+            except StoreBusyError:
+                if before is None:
+                    raise
+                seen = []
+        yield answer
+        sleep(interval_seconds)
+
+
 def refuse_missing(url: str) -> None:
     """Raise StoreOpenError if the file is not there: a misspelt path is no empty state."""
     path = path_of(url)
@@ -65,7 +100,11 @@ def _read_server(url: str, ask: Callable[[Query], T]) -> T:
     from crew_repo.store import Store
 
     with Store(url) as store:
-        return ask(lambda select, **values: store.rows(select, values))
+        return ask(_query_on(store))
+
+
+def _query_on(store: Store) -> Query:
+    return lambda select, **values: store.rows(select, values)
 
 
 def _read_file(file: StateFile, ask: Callable[[Query], T]) -> T:
@@ -89,6 +128,19 @@ def _looks(file: StateFile) -> tuple[bool, int, int, int]:
     """Whether there is a -wal; which file it is, its size, when it was written."""
     found = file.target.stat()
     return _beside(file, "-wal").exists(), found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _versions(file: StateFile) -> list[tuple[int, int] | None]:
+    """The size of the file and of its -wal, and when each was written; None for one that is not there."""
+    return [_version(path) for path in (file.target, _beside(file, "-wal"))]
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def _beside(file: StateFile, ending: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,7 +21,7 @@ from crew_repo.cli.options import Asked, common, complete_runs, complete_tasks, 
 from crew_repo.cli.printing import Answer, Table, moment, printable, seconds, whole
 from crew_repo.cli.reader import read
 from crew_repo.cli.selecting import Reads, select
-from crew_repo.errors import UnknownRunError, UnknownTaskError
+from crew_repo.errors import InputError, UnknownRunError, UnknownTaskError
 
 if TYPE_CHECKING:
     from crew_repo.cli.reader import Query
@@ -36,21 +37,32 @@ __all__ = [
 ]
 
 Row = dict[str, Any]
+_interval = click.option("--interval", type=click.FloatRange(0.05, 3600), default=1.0, show_default=True,
+                         metavar="SECONDS", help="How often to look for changes.")  # fmt: skip
 
 
 @click.command("status")
 @click.argument("selectors", nargs=-1, metavar="[SELECTOR]...", shell_complete=complete_tasks)
+@click.option("--watch", is_flag=True, help="Show what goes on, as it changes, until nothing does any more.")
+@_interval
 @of_a_workflow
 @common
 @click.pass_obj
-def status_command(asked: Asked, selectors: tuple[str, ...]) -> Answer:
+def status_command(asked: Asked, selectors: tuple[str, ...], watch: bool, interval: float) -> Answer:
     """Show where each task stands, and what it said.
 
     SELECTOR: a name or pattern, a+ (and what reads it), +a (and what it reads), status:failed, workflow:CLM-2025-*;
     a,b selects what both do.
 
     Exit code 1 if a selected task failed, was interrupted, or is invalidated: the next run executes it.
+
+    --watch: of runs in any process or on any host; a line for each change where there is no terminal. With --json only
+    the last state is printed.
     """
+    if watch:
+        from crew_repo.cli.watching import watch_status
+
+        return watch_status(asked, partial(_selected, selectors) if selectors else None, interval)
     return status_of(selected_tasks(asked, selectors))
 
 
@@ -59,11 +71,14 @@ def selected_tasks(asked: Asked, selectors: tuple[str, ...]) -> list[Row]:
 
     def ask(query: Query) -> list[Row]:
         check_workflow(query, asked.workflow)
-        tasks = current_tasks(query, asked.workflow)
-        reads = stored_reads(query) if any("+" in selector for selector in selectors) else {}
-        return [dict(row) for row in select(selectors, tasks, reads)]
+        return _selected(selectors, query, current_tasks(query, asked.workflow))
 
     return read(asked.db, ask)
+
+
+def _selected(selectors: tuple[str, ...], query: Query, tasks: list[Row]) -> list[Row]:
+    reads = stored_reads(query) if any("+" in selector for selector in selectors) else {}
+    return [dict(row) for row in select(selectors, tasks, reads)]
 
 
 def stored_reads(query: Query) -> Reads:
@@ -90,14 +105,21 @@ def _hash_of_reads(record: Row) -> str | None:
 @click.command("runs")
 @click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
 @click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="How many; 0 for all.")
+@click.option("--follow", is_flag=True, help="Print a line when a run begins, and when it ends, until Ctrl-C.")
+@_interval
 @of_a_workflow
 @common
 @click.pass_obj
-def runs_command(asked: Asked, selectors: tuple[str, ...], limit: int) -> Answer:
+def runs_command(
+    asked: Asked, selectors: tuple[str, ...], limit: int, follow: bool, interval: float
+) -> Answer | None:
     """List the runs, newest first.
 
     SELECTOR: status:failed, workflow:CLM-2025-*, the ID of a run or a pattern.
     """
+    if follow:
+        _follow(asked, selectors, interval)
+        return None
 
     def ask(query: Query) -> list[Row]:
         check_workflow(query, asked.workflow)
@@ -111,6 +133,16 @@ def runs_command(asked: Asked, selectors: tuple[str, ...], limit: int) -> Answer
     ) for run in found]  # fmt: skip
     shown = Table(columns, rows, ("executed", "reused", "tokens", "saved")) if found else "No run is recorded yet."
     return Answer({"runs": found}, shown)
+
+
+def _follow(asked: Asked, selectors: tuple[str, ...], interval: float) -> None:
+    from crew_repo.cli.watching import follow_runs
+
+    if asked.json:
+        raise InputError("With --json standard output is one JSON value, and --follow never ends; leave one out")
+    if selectors:
+        raise InputError("--follow takes no SELECTOR, since it shows runs to come; --workflow ID follows one workflow")
+    follow_runs(asked, interval)
 
 
 def _error(row: Row) -> str:
@@ -162,9 +194,12 @@ def _the_run(query: Query, given: str | None, workflow_id: str | None) -> Row:
         if not newest:
             raise UnknownRunError("No run is recorded yet; crew-repo run makes one")
         return newest[0]
+    exactly = current_runs(query, workflow_id=workflow_id, run_id=given)
+    if exactly:
+        return exactly[0]
     runs = query("SELECT run_id, workflow_id FROM run_entry ORDER BY number DESC")
     known = [each["run_id"] for each in runs if workflow_id in (None, each["workflow_id"])]
-    found = [each for each in known if each == given] or [each for each in known if each.startswith(given)]
+    found = [each for each in known if each.startswith(given)]
     if len(found) > 1:
         raise UnknownRunError(f"{len(found)} runs begin with {given!r}, {found[0]} among them; give more of the ID")
     if not found:
@@ -261,9 +296,12 @@ def check_task(query: Query, name: str, workflow_id: str | None) -> None:
     """Raise UnknownTaskError for a task that the state does not know."""
     only = "" if workflow_id is None else " WHERE workflow_id = :workflow"
     given = {} if workflow_id is None else {"workflow": workflow_id}
+    this = f"{only} AND" if only else " WHERE"
+    if any(query(f"SELECT 1 FROM {table}{this} task_name = :task LIMIT 1", task=name, **given)  # noqa: S608
+           for table in ("record", "task_run")):  # fmt: skip
+        return
     select_names = f"SELECT task_name FROM record{only} UNION SELECT task_name FROM task_run{only}"  # noqa: S608
     known = [row["task_name"] for row in query(select_names, **given)]
-    if name not in known:
-        raise UnknownTaskError(f"There is no task {name!r}. {did_you_mean(name, known, 'tasks')}")
+    raise UnknownTaskError(f"There is no task {name!r}. {did_you_mean(name, known, 'tasks')}")
 
 

@@ -64,14 +64,14 @@ def _kept(run: RunRecord, given: Collection[str]) -> dict[str, Any]:
     if run.inputs is None:
         raise InputError(
             f"Run {run.run_id} of workflow {run.workflow_id!r} is of an older version, which did not keep what a run "
-            "was given; pass inputs=..."
+            "was given; pass inputs=... (crew-repo: -i or --inputs)"
         )
     wanted = [each for each in run.inputs if each.name not in given]
     lacking = [f"{each.name!r} ({why})" for each in wanted if (why := _lacks(each)) is not None]
     if lacking:
         raise InputError(
             f"Run {run.run_id} of workflow {run.workflow_id!r} was given what is not stored: {', '.join(lacking)}. "
-            "Give it again, in inputs= or input_files="
+            "Give it again, in inputs= or input_files= (crew-repo: -i)"
         )
     return {each.name: each.value for each in wanted}
 
@@ -91,12 +91,13 @@ def _loaded(run: RunRecord) -> Any:
     if run.source is None:
         raise InputError(
             f"Run {run.run_id} of workflow {run.workflow_id!r} was given its crew as an object, so nobody knows here "
-            "where to load it from; pass crew=... To have it known, pass source='package.module:attribute' to run"
+            "where to load it from; pass crew=... (crew-repo: --project). To have it known, pass "
+            "source='package.module:attribute' to run"
         )
     try:
         return load_project(run.source)[0]
     except (InputError, ImportError) as error:
         raise InputError(
-            f"The crew of run {run.run_id}, from {run.source!r}, cannot be loaded here: {error}; pass crew=..., or go "
-            "on where it can"
+            f"The crew of run {run.run_id}, from {run.source!r}, cannot be loaded here: {error}; pass crew=... "
+            "(crew-repo: --project), or go on where it can"
         ) from error
