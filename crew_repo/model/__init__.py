@@ -13,11 +13,13 @@ from crew_repo.model.definition import PLANNER, PLANNER_POSITION, RESOLVED, Comp
 from crew_repo.model.lease import Claim, Holder, Lease, Scope
 from crew_repo.model.listing import Listing
 from crew_repo.model.plan import Plan
-from crew_repo.model.record import Failure, NewRecord, Record, StoredResult, Usage
+from crew_repo.model.record import Failure, NewRecord, Record, StoredResult
 from crew_repo.model.run import Outcome, RunRecord, RunStatus, TaskHead, TaskRun, TaskState
 from crew_repo.model.upkeep import Problem, PruneReport, counted
+from crew_repo.model.usage import KINDS_OF_TOKENS, ModelTokens, Usage
 
 __all__ = [
+    "KINDS_OF_TOKENS",
     "PERSON",
     "PLANNER",
     "PLANNER_POSITION",
@@ -34,6 +36,7 @@ __all__ = [
     "InputKind",
     "Lease",
     "Listing",
+    "ModelTokens",
     "NewRecord",
     "NewRun",
     "Opaque",

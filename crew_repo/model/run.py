@@ -8,8 +8,9 @@ from html import escape
 
 from crew_repo.model.asked import RunInput
 from crew_repo.model.decision import Decision, Reason, Status
-from crew_repo.model.record import Failure, Record, Usage
+from crew_repo.model.record import Failure, Record
 from crew_repo.model.text import TextEnum
+from crew_repo.model.usage import Usage
 from crew_repo.model.wording import html_table, listed, shortened
 
 __all__ = ["Outcome", "RunRecord", "RunStatus", "TaskHead", "TaskRun", "TaskState"]
