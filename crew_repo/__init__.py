@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from crew_repo.model import (
         Change,
         ChangeKind,
+        Cost,
         Decision,
         InputKind,
         Outcome,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
         Usage,
     )
     from crew_repo.policy import TaskPolicy
+    from crew_repo.pricing import Price
     from crew_repo.recorded_state import StoredOutput
     from crew_repo.repository import StateRepository
 
@@ -72,6 +74,7 @@ __all__ = [
     "ChangeKind",
     "CheckpointError",
     "ConflictError",
+    "Cost",
     "CrewRepoError",
     "Decision",
     "ForkedConnectionError",
@@ -84,6 +87,7 @@ __all__ = [
     "Outcome",
     "Plan",
     "PolicyError",
+    "Price",
     "Problem",
     "Reason",
     "ReasonKind",
@@ -113,6 +117,7 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
+    "Price": "pricing",
     "StateRepository": "repository",
     "StoredOutput": "recorded_state",
     "TaskPolicy": "policy",

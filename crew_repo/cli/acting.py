@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crew_repo.cli.options import Asked, common, of_a_workflow
+from crew_repo.cli.options import Asked, common, of_a_workflow, with_prices
 from crew_repo.cli.printing import Answer, Table, printable, seconds, whole
 from crew_repo.cli.reader import path_of, read
 from crew_repo.cli.selecting import Reads, select
@@ -43,6 +43,7 @@ def _about_a_crew(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--select", "selectors", multiple=True, metavar="SELECTOR",
               help="Show only these tasks: a name or pattern, a+, +a, status:stale, reason:input:notes.")
 @click.option("--full", is_flag=True, help="Print all reasons, with what was and what is.")
+@with_prices
 @of_a_workflow
 @common
 @click.pass_obj
@@ -69,6 +70,7 @@ def plan_command(
 @click.command("run")
 @_about_a_crew
 @click.option("--dry-run", is_flag=True, help="Only plan.")
+@with_prices
 @of_a_workflow
 @common
 @click.pass_obj
@@ -92,6 +94,7 @@ def run_command(
 
 def _run(asked: Asked, repo: StateRepository, crew: Any, inputs: dict[str, Any], force: tuple[str, ...]) -> Answer:
     from crew_repo.adapter.projects import not_streamed, raw_text
+    from crew_repo.model import cost_members
 
     forced = _forced(asked, repo, crew, inputs, force)
     try:
@@ -105,7 +108,8 @@ def _run(asked: Asked, repo: StateRepository, crew: Any, inputs: dict[str, Any],
     run = getattr(result, "run", None) or repo.runs(limit=1)[0]
     names = {kind: list(getattr(run, kind)) for kind in ("executed", "reused", "skipped", "failed")}
     figures = {"tokens_spent": run.tokens_spent, "tokens_saved": run.tokens_saved, "seconds_saved": run.seconds_saved}
-    told = {"run_id": run.run_id, "workflow_id": run.workflow_id, "status": str(run.status), **names, **figures}
+    told = {"run_id": run.run_id, "workflow_id": run.workflow_id, "status": str(run.status), **names, **figures,
+            **cost_members(cost=run.cost)}  # fmt: skip
     output = raw_text(result)
     return Answer({"run": told, "output": output}, printable(output), notes=[str(run)])
 
@@ -126,7 +130,7 @@ def _crew_and_inputs(project: str | None, pairs: tuple[str, ...], file: str | No
 def _repository(asked: Asked) -> StateRepository:
     from crew_repo import StateRepository
 
-    return StateRepository(asked.db)
+    return StateRepository(asked.db, prices=asked.prices)
 
 
 def _planned(asked: Asked, repo: StateRepository, crew: Any, inputs: dict[str, Any], force: tuple[str, ...]) -> Plan:
@@ -165,11 +169,17 @@ def _rows(plan: Plan) -> list[dict[str, Any]]:
 
 def _answer_of(plan: Plan, selectors: tuple[str, ...], full: bool, reads: Reads, notes: list[str]) -> Answer:
     rows = [dict(row) for row in select(selectors, _rows(plan), reads)]
-    table = Table(("task", "status", "tokens", "seconds", "why"), [
-        (row["task_name"], row["status"], whole(row["tokens"]), seconds(row["seconds"]), "; ".join(row["causes"]))
+    priced = plan.currency is not None
+    table = Table(("task", "status", "tokens", "seconds", *["cost"] * priced, "why"), [
+        (row["task_name"], row["status"], whole(row["tokens"]), seconds(row["seconds"]),
+         *[plan[row["task_name"]].cost_text] * priced, "; ".join(row["causes"]))
         for row in rows
-    ], ("tokens", "seconds"))  # fmt: skip
+    ], ("tokens", "seconds", "cost"))  # fmt: skip
     result = {**plan.to_dict(), "decisions": rows, "all_fresh": plan.all_fresh}
-    fresh = all(row["status"] == "fresh" for row in rows) if selectors else plan.all_fresh
+    exit_code = int(any(row["status"] != "fresh" for row in rows)) if selectors else _exit_code(plan)
     blocks = (printable(plan.details()),) if full else (table, plan.estimate)
-    return Answer({"plan": result}, *blocks, exit_code=0 if fresh else 1, notes=[*notes, *plan.notes])
+    return Answer({"plan": result}, *blocks, exit_code=exit_code, notes=[*notes, *plan.notes])
+
+
+def _exit_code(plan: Plan) -> int:
+    return 0 if plan.all_fresh else 1

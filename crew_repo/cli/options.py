@@ -10,7 +10,7 @@ import click
 from crew_repo.cli.reader import read
 from crew_repo.errors import CrewRepoError
 
-__all__ = ["Asked", "common", "complete_runs", "complete_tasks", "of_a_workflow"]
+__all__ = ["Asked", "common", "complete_runs", "complete_tasks", "of_a_workflow", "with_prices"]
 
 
 class Asked:
@@ -19,6 +19,7 @@ class Asked:
     def __init__(self) -> None:
         self.db: str | None = None
         self.workflow: str | None = None
+        self.prices: str | None = None
         self.json = False
         self.debug = False
 
@@ -61,6 +62,13 @@ _COMMON = (
 of_a_workflow = click.option(
     "--workflow", metavar="ID", expose_value=False, callback=_keep, shell_complete=_complete_workflows,
     help="The workflow, such as a claim number. Default: all of them; of a run or plan, the crew's name.",
+)  # fmt: skip
+
+
+with_prices = click.option(
+    "--prices", metavar="FILE", expose_value=False, callback=_keep,
+    help="A JSON file of prices, for costs: {\"gpt-4o\": {\"input\": 2.5, \"output\": 10}}, for a million tokens. "
+         "Default: $CREW_REPO_PRICES; without it there are no costs.",
 )  # fmt: skip
 
 

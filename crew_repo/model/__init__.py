@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from crew_repo.model.asked import InputKind, NewRun, RunInput
 from crew_repo.model.change import PERSON, Author, Change, ChangeKind
+from crew_repo.model.cost import Cost, cost_members
 from crew_repo.model.decision import Decision, Reason, ReasonKind, Status
 from crew_repo.model.definition import PLANNER, PLANNER_POSITION, RESOLVED, Component, Definition, Opaque, ReadFile
 from crew_repo.model.lease import Claim, Holder, Lease, Scope
@@ -29,6 +30,7 @@ __all__ = [
     "ChangeKind",
     "Claim",
     "Component",
+    "Cost",
     "Decision",
     "Definition",
     "Failure",
@@ -58,5 +60,6 @@ __all__ = [
     "TaskRun",
     "TaskState",
     "Usage",
+    "cost_members",
     "counted",
 ]

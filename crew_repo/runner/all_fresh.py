@@ -7,6 +7,7 @@ from typing import Any
 
 from crew_repo import adapter
 from crew_repo.model import NewRun, Outcome, RunStatus, TaskRun
+from crew_repo.pricing import priced_run
 from crew_repo.runner.options import utc_now
 from crew_repo.runner.planner import settled_walk
 from crew_repo.runner.request import Request
@@ -49,7 +50,8 @@ def serve_all(store: Store, view: adapter.CrewView, request: Request) -> Any | N
     )
     store.start_run(new)
     record = store.finish_run(run_id, RunStatus.COMPLETED, utc_now(), tasks=notes, tokens_spent=0)
-    return attach_record(adapter.output_of(outputs), replace(record, inputs=new.inputs))
+    record = priced_run(replace(record, inputs=new.inputs), options.prices)
+    return attach_record(adapter.output_of(outputs), record)
 
 
 def _note(run_id: str, workflow_id: str, decision: Any) -> TaskRun:

@@ -16,7 +16,7 @@ from typing import Any
 from crew_repo import adapter
 from crew_repo.declared_files import declared
 from crew_repo.explain import name_upstreams
-from crew_repo.model import PLANNER, PLANNER_POSITION, Decision, Plan, Reason, ReasonKind, Status, TaskHead
+from crew_repo.model import PLANNER, PLANNER_POSITION, Decision, Plan, Reason, ReasonKind, Status, TaskHead, Usage
 from crew_repo.runner.arrivals import Arrivals
 from crew_repo.runner.finding import find_record
 from crew_repo.runner.options import RunOptions, utc_now
@@ -35,18 +35,18 @@ def make_plan(store: Store, view: adapter.CrewView, options: RunOptions) -> Plan
     """Give the decisions for all tasks, in order."""
     check_files(((task.name, task.task) for task in view.tasks), options.policies)
     walk, decisions = settled_walk(store, view, options)
-    if any(decision.tokens is None and not decision.fresh for decision in decisions):
+    if any(decision.usage is None and not decision.fresh for decision in decisions):
         elsewhere = store.costs_elsewhere(options.workflow_id, str(view.crew.name or "crew"))
         decisions = tuple(_with_cost(decision, elsewhere) for decision in decisions)
     return Plan(options.workflow_id, decisions, planner=walk.planner)
 
 
-def _with_cost(decision: Decision, elsewhere: Mapping[str, tuple[int, float]]) -> Decision:
+def _with_cost(decision: Decision, elsewhere: Mapping[str, tuple[Usage, float]]) -> Decision:
     """The decision with the cost of the same task in other workflows, where this one knows none."""
-    if decision.fresh or decision.tokens is not None or decision.task_name not in elsewhere:
+    if decision.fresh or decision.usage is not None or decision.task_name not in elsewhere:
         return decision
-    tokens, seconds = elsewhere[decision.task_name]
-    return replace(decision, tokens=tokens, seconds=seconds, cost_from="other workflows")
+    usage, seconds = elsewhere[decision.task_name]
+    return replace(decision, usage=usage, seconds=seconds, cost_from="other workflows")
 
 
 def settled_walk(

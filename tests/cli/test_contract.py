@@ -28,11 +28,11 @@ RUN = (
 TASK_OF_RUN = (
     "task_name position status input_hash record_id started_at finished_at duration_seconds total_tokens prompt_tokens "
     "completion_tokens cached_prompt_tokens tokens_saved seconds_saved error_type error_message error_traceback "
-    "reasons causes output workflow_id"
+    "reasons model usage_by_model causes output workflow_id"
 )
 RECORD = (
     "record_id workflow_id task_name run_id origin retired retired_at started_at completed_at duration_seconds "
-    "total_tokens prompt_tokens completion_tokens cached_prompt_tokens model agent input_hash output_hash output "
+    "total_tokens prompt_tokens completion_tokens cached_prompt_tokens model usage_by_model agent input_hash output_hash output "
     "pydantic_json json_dict"
 )
 PLAN = (
