@@ -43,13 +43,14 @@ def _about_a_crew(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--select", "selectors", multiple=True, metavar="SELECTOR",
               help="Show only these tasks: a name or pattern, a+, +a, status:stale, reason:input:notes.")
 @click.option("--full", is_flag=True, help="Print all reasons, with what was and what is.")
+@click.option("--markdown", is_flag=True, help="Print a table and a graph (Mermaid) for a pull request.")
 @with_prices
 @of_a_workflow
 @common
 @click.pass_obj
 def plan_command(
     asked: Asked, project: str | None, pairs: tuple[str, ...], file: str | None, force: tuple[str, ...],
-    selectors: tuple[str, ...], full: bool,
+    selectors: tuple[str, ...], full: bool, markdown: bool,
 ) -> Answer:  # fmt: skip
     """Say what a run would execute, and why. Calls no model and writes nothing.
 
@@ -60,11 +61,15 @@ def plan_command(
     """
     from crew_repo.cli.project import off_stdout
 
+    if markdown and (asked.json or full or selectors):
+        raise click.UsageError("--markdown prints the whole plan; leave --json, --full and --select away.")
     with off_stdout():
         crew, inputs = _crew_and_inputs(project, pairs, file)
         with _repository(asked) as repo:
-            plan = _planned(asked, repo, crew, inputs, force)
-            return _answer_of(plan, selectors, full, _stored_reads(asked, selectors), _about_the_state(asked))
+            plan, notes = _planned(asked, repo, crew, inputs, force), _about_the_state(asked)
+            if markdown:
+                return Answer({}, plan.to_markdown().rstrip(), exit_code=_exit_code(plan), notes=notes)
+            return _answer_of(plan, selectors, full, _stored_reads(asked, selectors), notes)
 
 
 @click.command("run")

@@ -142,7 +142,7 @@ class Decision:
 
     `record` is the stored answer that is reused. `usage` and `seconds` are what the task took when it last ran, or None
     if that is not known. `cost` is that in money, None as long as no prices are given. `cost_from` says where they come
-    from, if not from this workflow.
+    from, if not from this workflow. `reads` are the tasks whose answers it reads, in order.
     """
 
     task_name: str
@@ -155,6 +155,7 @@ class Decision:
     seconds: float | None = None
     cost_from: str | None = None
     cost: Cost | None = None
+    reads: tuple[str, ...] = ()
 
     @property
     def fresh(self) -> bool:
@@ -200,5 +201,6 @@ class Decision:
             "tokens": self.tokens,
             "seconds": self.seconds,
             "cost_from": self.cost_from,
+            "reads": list(self.reads),
             **cost_members(cost=self.cost),
         }

@@ -108,6 +108,15 @@ class Plan(Estimated):
         rows = ([d.task_name, str(d.status), *[d.cost_text] * priced, "; ".join(d.causes)] for d in self.decisions)
         return [["task", "status", *["cost"] * priced, "why"], *rows]
 
+    def to_markdown(self) -> str:
+        """A table and a graph (Mermaid) in GitHub's Markdown, for a pull request.
+
+        An arrow leads from a task to one that reads its answer. Texts are escaped: whatever a name holds, it is shown.
+        """
+        from crew_repo.model.markdown import markdown_of
+
+        return markdown_of(self)
+
     @property
     def all_fresh(self) -> bool:
         """Whether a run would call no model."""

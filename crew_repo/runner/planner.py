@@ -124,6 +124,7 @@ class Walk:
             self._planner = self._plan()
         for view in self._planned():
             seen = self._walk(view)
+            seen.decision = replace(seen.decision, reads=self._reads(view))
             self._seen.append(seen)
             self._note_file(view, seen)
         return tuple(seen.decision for seen in self._seen)
@@ -254,6 +255,14 @@ class Walk:
         if self._planner is not None and self._planner.output is None:
             found.insert(0, self._planner)
         return found
+
+    def _reads(self, view: adapter.TaskView) -> tuple[str, ...]:
+        """Name what it reads: the planner, if there is one, the tasks of its context, the one of its condition."""
+        names = [PLANNER] if self._planner is not None else []
+        names += [self._view.names[each] for each in self._sources(view) if isinstance(each, int)]
+        if adapter.is_conditional(view.original) and self._seen:
+            names.append(self._seen[-1].decision.task_name)
+        return tuple(dict.fromkeys(names))
 
     def _context(self, view: adapter.TaskView) -> str | None:
         """Give the context string, or None while something in it, or the plan, is not known."""

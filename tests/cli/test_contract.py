@@ -38,7 +38,7 @@ RECORD = (
 PLAN = (
     "workflow_id planner decisions notes tokens_to_spend tokens_to_save seconds_to_spend seconds_to_save all_fresh"
 )
-DECISION = "task_name status reasons position tokens seconds cost_from workflow_id causes"
+DECISION = "task_name status reasons position tokens seconds cost_from reads workflow_id causes"
 RAN = "run_id workflow_id status executed reused skipped failed tokens_spent tokens_saved seconds_saved"
 CREW = """
 from tests import crews

@@ -116,3 +116,21 @@ def test_reading_costs_needs_neither_crewai_nor_a_database_library(state, prices
     """As reading anything does not."""
     for asked in ("runs", "show"):
         assert not imported(state, asked, "--prices", str(prices)) & {"crewai", "sqlmodel", "sqlalchemy", "pydantic"}
+
+
+def test_a_plan_in_markdown(command, tmp_path, monkeypatch):
+    """A table and a graph on standard output, the exit code of `plan`; what it does not go with is refused."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "the_pinned_crew.py").write_text(CREW)
+    done = command("plan", *PROJECT, "--markdown")
+    assert done.exit_code == 1
+    assert done.stdout.startswith("| task | status | tokens | seconds | why |\n| --- |")
+    assert "    t0 --> t1\n" in done.stdout
+    assert done.stdout.endswith("```\n")
+    assert "is not there yet" in done.stderr
+    command("run", *PROJECT)
+    assert command("plan", *PROJECT, "--markdown").exit_code == 0
+    for more in (["--json"], ["--full"], ["--select", "draft"]):
+        done = command("plan", *PROJECT, "--markdown", *more)
+        assert done.exit_code == 2
+        assert "--markdown prints the whole plan; leave --json, --full and --select away." in done.output
