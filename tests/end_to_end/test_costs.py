@@ -13,8 +13,7 @@ import pytest
 from crewai import Crew, Process
 from crewai.tasks.llm_guardrail import LLMGuardrail
 
-from crew_repo import InputError, Price, StateRepository
-from crew_repo.model import ModelTokens
+from crew_repo import InputError, ModelTokens, Price, StateRepository
 from tests import crews
 from tests.crews import NEW_NOTES, NOTES
 from tests.models import PromptModel
