@@ -7,8 +7,9 @@ other means is seen as the difference of its public summary, which is right as l
 
 What is counted stands under the name of the LLM's model too, for whoever prices it. CrewAI's prompt tokens include what
 a provider read from its cache for OpenAI, Azure, Gemini and LiteLLM; for Anthropic in 1.15.30 too, with what it wrote
-there, which up to 1.14.7 are both left out. Bedrock's are left out as well, and only its total has what it wrote.
-See `UsageMetrics.from_provider_dict` and the methods `_extract_*_token_usage` in `crewai.llms`.
+there, which up to 1.14.7 are both left out. Bedrock's leave both out as well, and CrewAI does not count what it wrote:
+what its total has beyond the rest is of no kind. See `UsageMetrics.from_provider_dict` and the methods
+`_extract_*_token_usage` in `crewai.llms`.
 """
 
 from __future__ import annotations
@@ -196,9 +197,7 @@ def _of_model(llm: BaseLLM, counted: UsageMetrics) -> tuple[ModelTokens, ...]:
     if name is None:
         return ()
     prompt, cached, output = counted.prompt_tokens, counted.cached_prompt_tokens, counted.completion_tokens
-    written = getattr(counted, "cache_creation_tokens", None)  # CrewAI 1.13 does not count these
+    written = getattr(counted, "cache_creation_tokens", 0)  # CrewAI 1.13 does not count these
     if not private.cached_apart(llm):
-        prompt -= cached + (written or 0)
-    elif written is not None and counted.total_tokens != prompt + output:  # Bedrock's total has all of them
-        written = counted.total_tokens - prompt - output - cached
-    return (ModelTokens(name, prompt, cached, written or 0, output),)
+        prompt -= cached + written
+    return (ModelTokens(name, prompt, cached, written, output),)
