@@ -45,8 +45,10 @@ if TYPE_CHECKING:
     from crew_repo.model import (
         Change,
         ChangeKind,
+        Cost,
         Decision,
         InputKind,
+        ModelTokens,
         Outcome,
         Plan,
         Problem,
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
         Usage,
     )
     from crew_repo.policy import TaskPolicy
+    from crew_repo.pricing import Price
     from crew_repo.recorded_state import StoredOutput
     from crew_repo.repository import StateRepository
 
@@ -72,6 +75,7 @@ __all__ = [
     "ChangeKind",
     "CheckpointError",
     "ConflictError",
+    "Cost",
     "CrewRepoError",
     "Decision",
     "ForkedConnectionError",
@@ -79,11 +83,13 @@ __all__ = [
     "InputError",
     "InputKind",
     "MissingInputError",
+    "ModelTokens",
     "NewerSchemaError",
     "NotACrewError",
     "Outcome",
     "Plan",
     "PolicyError",
+    "Price",
     "Problem",
     "Reason",
     "ReasonKind",
@@ -113,6 +119,7 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
+    "Price": "pricing",
     "StateRepository": "repository",
     "StoredOutput": "recorded_state",
     "TaskPolicy": "policy",

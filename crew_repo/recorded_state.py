@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crew_repo.model import PLANNER, Change, Listing, Problem, PruneReport, Record, RunRecord, TaskState
+from crew_repo.pricing import priced_run
 from crew_repo.settings import check_limits, checked_limit, checked_name, checked_workflow
 
 if TYPE_CHECKING:
@@ -76,13 +77,13 @@ class RecordedState:
         found = self._store.list_runs(checked_workflow(workflow_id), checked_limit(limit))
         if not found:
             self._engine.hinting.about_names(None, workflow_id)
-        return Listing(found)
+        return Listing(priced_run(run, self._engine.settings.prices) for run in found)
 
     def show(self, run_id: str) -> RunRecord:
         """One run with all its tasks. Raises UnknownRunError if no run has that ID."""
         from crew_repo.runner.options import found_run
 
-        return found_run(run_id, self._store)
+        return priced_run(found_run(run_id, self._store), self._engine.settings.prices)
 
     def tasks(self, workflow_id: str | None = None) -> list[TaskState]:
         """The present state of every task, as in the table `task_state`, without CrewAI's planner."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from crew_repo.batch_runs import BatchRuns
 from crew_repo.model import Plan, RunRecord
 from crew_repo.policy import TaskPolicy, merge_policies
+from crew_repo.pricing import Price, Prices, given_prices
 from crew_repo.recorded_state import RecordedState
 from crew_repo.settings import check_seconds, resolve_url
 
@@ -45,6 +46,8 @@ class StateRepository(RecordedState, BatchRuns):
       this in time. After a kill on another machine, others wait that long before they take the task over.
     - `busy_timeout_seconds`: how long a write waits for another process's write.
     - `verbose`: show each task on standard error. None shows it if that is a terminal.
+    - `prices`: a Price by the name of the model, or the path of a JSON file (see `crew_repo.pricing`), for the costs of
+      runs and plans. None reads the variable `CREW_REPO_PRICES`. Without prices there are tokens, and no costs.
 
     An older state is brought up to date when it is opened, and a copy of the file is kept. A file that is not there is
     created by the first run; on PostgreSQL the tables are created at once.
@@ -62,6 +65,7 @@ class StateRepository(RecordedState, BatchRuns):
         lease_seconds: float = 60.0,
         busy_timeout_seconds: float = 30.0,
         verbose: bool | None = None,
+        prices: Mapping[str, Price | str] | str | os.PathLike[str] | Prices | None = None,
     ) -> None:
         from crew_repo.runner.engine import Engine, EngineSettings
 
@@ -74,6 +78,7 @@ class StateRepository(RecordedState, BatchRuns):
             lease_seconds=lease_seconds,
             busy_timeout_seconds=busy_timeout_seconds,
             verbose=verbose,
+            prices=given_prices(prices),
         )
         self._engine = Engine(settings)
         self._store = self._engine.store
@@ -91,7 +96,8 @@ class StateRepository(RecordedState, BatchRuns):
         path = settings.url.removeprefix("sqlite:///")  # a path may have a ? in it, and a URL given by a user may not
         target = settings.url if path == settings.url else Path(path)
         return _reopen, (
-            target, settings.policies, settings.share, settings.lease_seconds, settings.busy_timeout_seconds
+            target, settings.policies, settings.share, settings.lease_seconds, settings.busy_timeout_seconds,
+            settings.prices,
         )  # fmt: skip
 
     def __enter__(self) -> StateRepository:
@@ -290,6 +296,7 @@ def _reopen(
     share: bool,
     lease_seconds: float,
     busy_timeout_seconds: float,
+    prices: Prices | None,
 ) -> StateRepository:
     return StateRepository(
         target,
@@ -297,4 +304,5 @@ def _reopen(
         share_across_workflows=share,
         lease_seconds=lease_seconds,
         busy_timeout_seconds=busy_timeout_seconds,
+        prices=prices,
     )

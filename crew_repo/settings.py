@@ -13,6 +13,7 @@ from crew_repo.errors import InputError, StoreOpenError
 
 __all__ = [
     "DEFAULT_FILE",
+    "PRICES_VARIABLE",
     "URL_VARIABLE",
     "check_limits",
     "check_seconds",
@@ -20,11 +21,13 @@ __all__ = [
     "checked_name",
     "checked_source",
     "checked_workflow",
+    "from_environment",
     "package_version",
     "resolve_url",
 ]
 
 URL_VARIABLE = "CREW_REPO_URL"
+PRICES_VARIABLE = "CREW_REPO_PRICES"
 DEFAULT_FILE = "crew_state.db"
 _SQLITE = ("sqlite:///", "sqlite+pysqlite:///")
 _MEMORY = re.compile(r":memory:$|sqlite(\+pysqlite)?:(//$|///:memory:)")
@@ -47,7 +50,7 @@ def resolve_url(target: str | os.PathLike[str] | None) -> str:
     current folder or above. Else the URL is that of `crew_state.db` in the current folder. Paths are made absolute, so
     that a later change of folder changes nothing. A path from a `.env` file is relative to that file.
     """
-    chosen = _from_environment() if target is None else target
+    chosen = from_environment(URL_VARIABLE) or DEFAULT_FILE if target is None else target
     chosen = os.fspath(chosen) if isinstance(chosen, os.PathLike) else chosen
     if not isinstance(chosen, str) or not chosen or "\0" in chosen:
         raise StoreOpenError(f"The target of a StateRepository is {target!r}; give a file's path, or a SQLAlchemy URL")
@@ -100,28 +103,28 @@ def checked_source(source: object) -> str | None:
     raise InputError(f"source is {source!r}; give a text: package.module:attribute, or the path of a project")
 
 
-def _from_environment() -> str:
-    """The variable's value, else that of a `.env` file, else the default. A path in a `.env` is relative to that file.
+def from_environment(variable: str) -> str | None:
+    """The variable's value, else that of a `.env` file, else None. A path in a `.env` is relative to that file.
 
     `load_dotenv` copies a `.env` into the environment. So a value that a `.env` file has too counts as that file's.
     """
-    given, files = os.environ.get(URL_VARIABLE), _dotenv_files()
+    given, files = os.environ.get(variable), _dotenv_files(variable)
     for file, said in files.items():
         if said == (given or said):
             return _relative_to(file.parent, said)
-    return given or DEFAULT_FILE
+    return given or None
 
 
-def _dotenv_files() -> dict[Path, str]:
+def _dotenv_files(variable: str) -> dict[Path, str]:
     """The `.env` files that set the variable: from the current folder upwards, and from the started program upwards."""
     program = getattr(sys.modules.get("__main__"), "__file__", None)
     places = [Path.cwd() / "here", *([Path(program)] if program else [])]
-    found = [file for place in places if (file := _dotenv_above(place)) is not None and _mentions(file)]
+    found = [file for place in places if (file := _dotenv_above(place)) is not None and _mentions(file, variable)]
     if not found:  # importing dotenv takes longer than all that the command line does
         return {}
     from dotenv import dotenv_values
 
-    files = {file: dotenv_values(file).get(URL_VARIABLE) for file in found}
+    files = {file: dotenv_values(file).get(variable) for file in found}
     return {file: said for file, said in files.items() if said}
 
 
@@ -129,9 +132,9 @@ def _dotenv_above(place: Path) -> Path | None:
     return next((file for folder in place.absolute().parents if (file := folder / ".env").is_file()), None)
 
 
-def _mentions(file: Path) -> bool:
+def _mentions(file: Path, variable: str) -> bool:
     try:
-        return URL_VARIABLE.encode() in file.read_bytes()
+        return variable.encode() in file.read_bytes()
     except OSError:
         return True  # dotenv says what is wrong with it
 

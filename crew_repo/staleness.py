@@ -150,7 +150,7 @@ def decide(current: Current, record: Record | None, head: TaskHead | None, now: 
             by_person(record),
             position=current.position,
             record=record,
-            tokens=record.usage.total_tokens,
+            usage=record.usage,
             seconds=record.duration_seconds,
         )
     altered = any(reason.kind is ReasonKind.ALTERED for reason in unusable)
@@ -214,7 +214,7 @@ def _decision(current: Current, status: Status, reasons: tuple[Reason, ...], hea
         status,
         reasons,
         position=current.position,
-        tokens=last.usage.total_tokens if last else None,
+        usage=last.usage if last else None,
         seconds=last.duration_seconds if last else None,
     )
 

@@ -30,6 +30,7 @@ __all__ = [
     "is_hierarchical",
     "joined",
     "model_name",
+    "name_of_model",
     "own_agent",
     "reads",
     "recorded_names",
@@ -72,7 +73,11 @@ def recorded_names(crew: Crew) -> list[str]:
 
 def model_name(agent: object) -> str | None:
     """The name of the model that an agent asks, as its LLM has it; None where it has none."""
-    llm = getattr(agent, "llm", None)
+    return name_of_model(getattr(agent, "llm", None))
+
+
+def name_of_model(llm: object) -> str | None:
+    """The name of the model that an LLM, or the name of one, stands for; None where it has none."""
     name = llm if isinstance(llm, str) else getattr(llm, "model", None)
     return name if isinstance(name, str) and name else None
 

@@ -19,6 +19,7 @@ from crewai.utilities.planning_handler import CrewPlanner
 
 __all__ = [
     "async_model_client",
+    "cached_apart",
     "check_names",
     "crew_inputs",
     "crew_memory",
@@ -158,6 +159,20 @@ def usage_tracker(llm: object) -> Callable[..., None] | None:
 def usage_tracker_name() -> str:
     """Its name, for overriding it on one LLM for the length of a run."""
     return "_track_token_usage_internal"
+
+
+def cached_apart(llm: object) -> bool:
+    """Whether an LLM's prompt tokens leave out those that its provider read from its cache, or wrote into it.
+
+    Those of Bedrock do. Those of Anthropic did until CrewAI added them up, which an answer made up for that tells.
+    """
+    if any(cls.__module__ == "crewai.llms.providers.bedrock.completion" for cls in type(llm).__mro__):
+        return True
+    extract = getattr(llm, "_extract_anthropic_token_usage", None)
+    if extract is None:
+        return False
+    counted = {"input_tokens": 0, "output_tokens": 0, "cache_read_input_tokens": 1, "cache_creation_input_tokens": 0}
+    return not extract(SimpleNamespace(usage=SimpleNamespace(**counted)))["input_tokens"]
 
 
 def events_are_lost() -> bool:

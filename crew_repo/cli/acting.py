@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crew_repo.cli.options import Asked, common, of_a_workflow
+from crew_repo.cli.options import Asked, common, of_a_workflow, with_prices
 from crew_repo.cli.printing import Answer, Table, printable, seconds, whole
 from crew_repo.cli.reader import path_of, read
 from crew_repo.cli.selecting import Reads, select
@@ -56,12 +56,14 @@ _forces = click.option(
 @click.option("--select", "selectors", multiple=True, metavar="SELECTOR",
               help="Show only these tasks: a name or pattern, a+, +a, status:stale, reason:input:notes.")
 @click.option("--full", is_flag=True, help="Print all reasons, with what was and what is.")
+@click.option("--markdown", is_flag=True, help="Print a table and a graph (Mermaid) for a pull request.")
+@with_prices
 @of_a_workflow
 @common
 @click.pass_obj
 def plan_command(
     asked: Asked, project: str | None, pairs: tuple[str, ...], file: str | None, force: tuple[str, ...],
-    selectors: tuple[str, ...], full: bool,
+    selectors: tuple[str, ...], full: bool, markdown: bool,
 ) -> Answer:  # fmt: skip
     """Say what a run would execute, and why. Calls no model and writes nothing.
 
@@ -72,17 +74,22 @@ def plan_command(
     """
     from crew_repo.cli.off_stdout import off_stdout
 
+    if markdown and (asked.json or full or selectors):
+        raise click.UsageError("--markdown prints the whole plan; leave --json, --full and --select away.")
     with off_stdout():
         crew, inputs = crew_and_inputs(project, pairs, file)
         with _repository(asked) as repo:
-            plan = _planned(asked, repo, crew, inputs, force)
-            return answer_of_plan(plan, selectors, full, _stored_reads(asked, selectors), _about_the_state(asked))
+            plan, notes = _planned(asked, repo, crew, inputs, force), _about_the_state(asked)
+            if markdown:
+                return Answer({}, plan.to_markdown().rstrip(), exit_code=_exit_code(plan), notes=notes)
+            return answer_of_plan(plan, selectors, full, _stored_reads(asked, selectors), notes)
 
 
 @click.command("run")
 @of_a_crew
 @_forces
 @click.option("--dry-run", is_flag=True, help="Only plan.")
+@with_prices
 @of_a_workflow
 @common
 @click.pass_obj
@@ -126,10 +133,12 @@ def run_crew(repo: StateRepository, run: Callable[[], Any]) -> tuple[Any, RunRec
 def answer_of_run(result: Any, run: RunRecord) -> Answer:
     """The answer of a crew, and what its run did."""
     from crew_repo.adapter.projects import raw_text
+    from crew_repo.model import cost_members
 
     names = {kind: list(getattr(run, kind)) for kind in ("executed", "reused", "skipped", "failed")}
     figures = {"tokens_spent": run.tokens_spent, "tokens_saved": run.tokens_saved, "seconds_saved": run.seconds_saved}
-    told = {"run_id": run.run_id, "workflow_id": run.workflow_id, "status": str(run.status), **names, **figures}
+    told = {"run_id": run.run_id, "workflow_id": run.workflow_id, "status": str(run.status), **names, **figures,
+            **cost_members(cost=run.cost)}  # fmt: skip
     output = raw_text(result)
     return Answer({"run": told, "output": output}, printable(output), notes=[str(run)])
 
@@ -150,7 +159,7 @@ def crew_and_inputs(project: str | None, pairs: tuple[str, ...], file: str | Non
 def _repository(asked: Asked) -> StateRepository:
     from crew_repo import StateRepository
 
-    return StateRepository(asked.db)
+    return StateRepository(asked.db, prices=asked.prices)
 
 
 def _planned(asked: Asked, repo: StateRepository, crew: Any, inputs: dict[str, Any], force: tuple[str, ...]) -> Plan:
@@ -193,11 +202,17 @@ def answer_of_plan(
 ) -> Answer:  # fmt: skip
     """The decisions of a plan, with exit code 1 if anything would run, or may."""
     rows = [dict(row) for row in select(selectors, _rows(plan), reads)]
-    table = Table(("task", "status", "tokens", "seconds", "why"), [
-        (row["task_name"], row["status"], whole(row["tokens"]), seconds(row["seconds"]), "; ".join(row["causes"]))
+    priced = plan.currency is not None
+    table = Table(("task", "status", "tokens", "seconds", *["cost"] * priced, "why"), [
+        (row["task_name"], row["status"], whole(row["tokens"]), seconds(row["seconds"]),
+         *[plan[row["task_name"]].cost_text] * priced, "; ".join(row["causes"]))
         for row in rows
-    ], ("tokens", "seconds"))  # fmt: skip
+    ], ("tokens", "seconds", "cost"))  # fmt: skip
     result = {**plan.to_dict(), "decisions": rows, "all_fresh": plan.all_fresh}
-    fresh = all(row["status"] == "fresh" for row in rows) if selectors else plan.all_fresh
+    exit_code = int(any(row["status"] != "fresh" for row in rows)) if selectors else _exit_code(plan)
     blocks = (printable(plan.details()),) if full else (table, plan.estimate)
-    return Answer({"plan": result}, *blocks, exit_code=0 if fresh else 1, notes=[*notes, *plan.notes])
+    return Answer({"plan": result}, *blocks, exit_code=exit_code, notes=[*notes, *plan.notes])
+
+
+def _exit_code(plan: Plan) -> int:
+    return 0 if plan.all_fresh else 1

@@ -20,6 +20,7 @@ __all__ = [
     "complete_workflows",
     "dry_run",
     "of_a_workflow",
+    "with_prices",
 ]
 
 
@@ -29,6 +30,7 @@ class Asked:
     def __init__(self) -> None:
         self.db: str | None = None
         self.workflow: str | None = None
+        self.prices: str | None = None
         self.json = False
         self.debug = False
 
@@ -76,6 +78,11 @@ of_a_workflow = click.option(
 
 
 dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+with_prices = click.option(
+    "--prices", metavar="FILE", expose_value=False, callback=_keep,
+    help="A JSON file of prices, for costs: {\"gpt-4o\": {\"input\": 2.5, \"output\": 10}}, for a million tokens. "
+         "Default: $CREW_REPO_PRICES; without it there are no costs.",
+)  # fmt: skip
 
 
 def by_a_person(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from crew_repo.cli.costs import by_model, prices_of, run_costs, task_cost
 from crew_repo.cli.current import (
     beginning,
     by_person,
@@ -17,7 +18,7 @@ from crew_repo.cli.current import (
     did_you_mean,
     status_of,
 )
-from crew_repo.cli.options import Asked, common, complete_runs, complete_tasks, of_a_workflow
+from crew_repo.cli.options import Asked, common, complete_runs, complete_tasks, of_a_workflow, with_prices
 from crew_repo.cli.printing import Answer, Table, moment, printable, seconds, whole
 from crew_repo.cli.reader import read
 from crew_repo.cli.selecting import Reads, select
@@ -25,6 +26,8 @@ from crew_repo.errors import InputError, UnknownRunError, UnknownTaskError
 
 if TYPE_CHECKING:
     from crew_repo.cli.reader import Query
+    from crew_repo.model import Cost
+    from crew_repo.pricing import Prices
 
 __all__ = [
     "check_task",
@@ -107,6 +110,7 @@ def _hash_of_reads(record: Row) -> str | None:
 @click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="How many; 0 for all.")
 @click.option("--follow", is_flag=True, help="Print a line when a run begins, and when it ends, until Ctrl-C.")
 @_interval
+@with_prices
 @of_a_workflow
 @common
 @click.pass_obj
@@ -121,18 +125,35 @@ def runs_command(
         _follow(asked, selectors, interval)
         return None
 
-    def ask(query: Query) -> list[Row]:
-        check_workflow(query, asked.workflow)
-        return current_runs(query, workflow_id=asked.workflow, limit=None if selectors or not limit else limit)
+    prices = prices_of(asked)
 
-    found = [dict(row) for row in select(selectors, read(asked.db, ask), noun="run")][: limit or None]
-    columns = ("run", "workflow", "status", "started (UTC)", "executed", "reused", "tokens", "saved", "error")
+    def ask(query: Query) -> tuple[list[Row], dict[str, Cost]]:
+        check_workflow(query, asked.workflow)
+        runs = current_runs(query, workflow_id=asked.workflow, limit=None if selectors or not limit else limit)
+        chosen = [dict(row) for row in select(selectors, runs, noun="run")][: limit or None]
+        return chosen, run_costs(query, chosen, prices)
+
+    found, costs = read(asked.db, ask)
+    cost = [] if prices is None else ["cost"]
+    columns = ("run", "workflow", "status", "started (UTC)", "executed", "reused", "tokens", "saved", *cost, "error")
     rows = [(
         run["run_id"], run["workflow_id"], run["status"], moment(run["started_at"]), str(run["executed"]),
-        str(run["reused"]), whole(run["tokens_spent"]), whole(run["tokens_saved"]), beginning(_error(run)),
+        str(run["reused"]), whole(run["tokens_spent"]), whole(run["tokens_saved"]),
+        *_cell(prices, costs.get(run["run_id"])), beginning(_error(run)),
     ) for run in found]  # fmt: skip
-    shown = Table(columns, rows, ("executed", "reused", "tokens", "saved")) if found else "No run is recorded yet."
-    return Answer({"runs": found}, shown)
+    numbers = ("executed", "reused", "tokens", "saved", *cost)
+    shown = Table(columns, rows, numbers) if found else "No run is recorded yet."
+    return Answer({"runs": [_told(run, costs.get(run["run_id"])) for run in found]}, shown)
+
+
+def _cell(prices: Prices | None, cost: Cost | None) -> list[str]:
+    """The cell of the column of costs, which is there if there are prices."""
+    return [] if prices is None else [str(cost or "")]
+
+
+def _told(row: Row, cost: Cost | None) -> Row:
+    """The row with its cost, if that is known."""
+    return row if cost is None else {**row, "cost": cost.to_dict()}
 
 
 def _follow(asked: Asked, selectors: tuple[str, ...], interval: float) -> None:
@@ -154,6 +175,7 @@ def _error(row: Row) -> str:
 @click.option("--select", "selectors", multiple=True, metavar="SELECTOR",
               help="Only these tasks; also reason:input:notes.")
 @click.option("--full", is_flag=True, help="Print outputs, and tracebacks, whole.")
+@with_prices
 @of_a_workflow
 @common
 @click.pass_obj
@@ -163,23 +185,31 @@ def show_command(asked: Asked, run: str | None, selectors: tuple[str, ...], full
     RUN: the ID of a run, or its beginning. Default: the newest one, of --workflow if that is given.
     """
 
-    def ask(query: Query) -> tuple[Row, list[Row]]:
-        found = _the_run(query, run, asked.workflow)
-        return found, _tasks_of(query, found["run_id"], found["workflow_id"])
+    prices = prices_of(asked)
 
-    found, tasks = read(asked.db, ask)
+    def ask(query: Query) -> tuple[Row, list[Row], Cost | None]:
+        found = _the_run(query, run, asked.workflow)
+        cost = run_costs(query, [found], prices).get(found["run_id"])
+        return found, _tasks_of(query, found["run_id"], found["workflow_id"]), cost
+
+    found, tasks, cost = read(asked.db, ask)
     chosen = [dict(row) for row in select(selectors, [{**task, "workflow_id": found["workflow_id"]} for task in tasks])]
     head = (
         f"run {found['run_id']} of {found['workflow_id']}: {found['status']}; {whole(found['tokens_spent'])} tokens "
-        f"spent, {whole(found['tokens_saved'])} saved"
+        f"spent{'' if cost is None else f' ({cost})'}, {whole(found['tokens_saved'])} saved"
     )
+    costs = [task_cost(task, prices) for task in chosen]
     rows = [(
         task["task_name"], task["status"], whole(task["total_tokens"]), whole(task["tokens_saved"]),
-        seconds(task["duration_seconds"]), beginning(_error(task)) or "; ".join(task["causes"]),
-    ) for task in chosen]  # fmt: skip
-    table = Table(("task", "outcome", "tokens", "saved", "seconds", "why"), rows, ("tokens", "saved", "seconds"))
+        *_cell(prices, its_cost), seconds(task["duration_seconds"]),
+        beginning(_error(task)) or "; ".join(task["causes"]),
+    ) for task, its_cost in zip(chosen, costs, strict=True)]  # fmt: skip
+    numbers = ("tokens", "saved", *([] if prices is None else ["cost"]), "seconds")
+    table = Table(("task", "outcome", *numbers, "why"), rows, numbers)
+    told = [_told({**task, "usage_by_model": by_model(task["usage_by_model"])}, its_cost)
+            for task, its_cost in zip(chosen, costs, strict=True)]  # fmt: skip
     texts = [_in_full(task["task_name"], task["error_traceback"] or task["output"]) for task in chosen] if full else []
-    return Answer({"run": {**found, "tasks": chosen}}, head, *([table] if rows else []), *texts)
+    return Answer({"run": {**_told(found, cost), "tasks": told}}, head, *([table] if rows else []), *texts)
 
 
 def _in_full(title: str, text: str | None) -> str:
@@ -210,7 +240,7 @@ def _the_run(query: Query, given: str | None, workflow_id: str | None) -> Row:
 _NOTE = (
     "task_name", "position", "status", "input_hash", "record_id", "started_at", "finished_at", "duration_seconds",
     "total_tokens", "prompt_tokens", "completion_tokens", "cached_prompt_tokens", "tokens_saved", "seconds_saved",
-    "error_type", "error_message", "error_traceback", "reasons",
+    "error_type", "error_message", "error_traceback", "reasons", "model", "usage_by_model",
 )  # fmt: skip
 _OF_ANSWER = ("output", "origin", "person")
 
@@ -256,8 +286,8 @@ def _causes(task: Row) -> list[str]:
 
 _RECORD = (
     "record_id", "workflow_id", "task_name", "run_id", "origin", "retired", "retired_at", "started_at", "completed_at",
-    "duration_seconds", "total_tokens", "prompt_tokens", "completion_tokens", "cached_prompt_tokens", "model", "agent",
-    "input_hash", "output_hash", "output", "pydantic_json", "json_dict", "person",
+    "duration_seconds", "total_tokens", "prompt_tokens", "completion_tokens", "cached_prompt_tokens", "model",
+    "usage_by_model", "agent", "input_hash", "output_hash", "output", "pydantic_json", "json_dict", "person",
 )  # fmt: skip
 
 
@@ -281,6 +311,8 @@ def history_command(asked: Asked, task: str, limit: int, full: bool) -> Answer:
         return query(found, task=task, most=limit or 2**31 - 1, **given)
 
     found = read(asked.db, ask)
+    for row in found:
+        row["usage_by_model"] = by_model(row["usage_by_model"])
     columns = ("record", "workflow", "finished (UTC)", "state", "by", "tokens", "seconds", "said")
     rows = [(
         str(row["record_id"]), row["workflow_id"], moment(row["completed_at"]), row["retired"] or "may be served",

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from crew_repo.model.asked import InputKind, NewRun, RunInput
 from crew_repo.model.change import PERSON, Author, Change, ChangeKind
+from crew_repo.model.cost import Cost, cost_members
 from crew_repo.model.decision import Decision, Reason, ReasonKind, Status
 from crew_repo.model.definition import PLANNER, PLANNER_POSITION, RESOLVED, Component, Definition, Opaque, ReadFile
 from crew_repo.model.lease import Claim, Holder, Lease, Scope
 from crew_repo.model.listing import Listing
 from crew_repo.model.plan import Plan
-from crew_repo.model.record import Failure, NewRecord, Record, StoredResult, Usage
+from crew_repo.model.record import Failure, NewRecord, Record, StoredResult
 from crew_repo.model.run import Outcome, RunRecord, RunStatus, TaskHead, TaskRun, TaskState
 from crew_repo.model.upkeep import Problem, PruneReport, counted
+from crew_repo.model.usage import KINDS_OF_TOKENS, ModelTokens, Usage
 
 __all__ = [
+    "KINDS_OF_TOKENS",
     "PERSON",
     "PLANNER",
     "PLANNER_POSITION",
@@ -27,6 +30,7 @@ __all__ = [
     "ChangeKind",
     "Claim",
     "Component",
+    "Cost",
     "Decision",
     "Definition",
     "Failure",
@@ -34,6 +38,7 @@ __all__ = [
     "InputKind",
     "Lease",
     "Listing",
+    "ModelTokens",
     "NewRecord",
     "NewRun",
     "Opaque",
@@ -55,5 +60,6 @@ __all__ = [
     "TaskRun",
     "TaskState",
     "Usage",
+    "cost_members",
     "counted",
 ]

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
+from crew_repo.model.cost import Cost, cost_members
 from crew_repo.model.record import Record
 from crew_repo.model.text import TextEnum
+from crew_repo.model.usage import Usage
 from crew_repo.model.wording import change_in_full, change_on_one_line, on_one_line, shortened
 
 __all__ = ["Decision", "Reason", "ReasonKind", "Status"]
@@ -141,8 +143,9 @@ class Reason:
 class Decision:
     """The status of one task, and the reasons for it.
 
-    `record` is the stored answer that is reused. `tokens` and `seconds` are what the task took when it last ran, or
-    None if that is not known. `cost_from` says where they come from, if not from this workflow.
+    `record` is the stored answer that is reused. `usage` and `seconds` are what the task took when it last ran, or None
+    if that is not known. `cost` is that in money, None as long as no prices are given. `cost_from` says where they come
+    from, if not from this workflow. `reads` are the tasks whose answers it reads, in order.
     """
 
     task_name: str
@@ -151,9 +154,11 @@ class Decision:
     _: KW_ONLY
     position: int = 0
     record: Record | None = field(default=None, repr=False)
-    tokens: int | None = None
+    usage: Usage | None = field(default=None, repr=False)
     seconds: float | None = None
     cost_from: str | None = None
+    cost: Cost | None = None
+    reads: tuple[str, ...] = ()
 
     @property
     def fresh(self) -> bool:
@@ -164,6 +169,16 @@ class Decision:
     def runs_anyway(self) -> bool:
         """Whether it runs whatever is stored: it is forced, or runs in every run."""
         return any(reason.kind in _ANYWAY for reason in self.reasons)
+
+    @property
+    def tokens(self) -> int | None:
+        """How many tokens the task took when it last ran, or None if that is not known."""
+        return None if self.usage is None else self.usage.total_tokens
+
+    @property
+    def cost_text(self) -> str:
+        """The cost for people, empty where it is not known."""
+        return "" if self.cost is None else str(self.cost)
 
     @property
     def causes(self) -> list[str]:
@@ -195,4 +210,6 @@ class Decision:
             "seconds": self.seconds,
             "cost_from": self.cost_from,
             "person": None if self.record is None else self.record.person,
+            "reads": list(self.reads),
+            **cost_members(cost=self.cost),
         }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from crew_repo.model.cost import cost_members
 from crew_repo.model.decision import Decision, Status
 from crew_repo.model.estimate import Estimated
 from crew_repo.model.wording import html_table, listed, shortened, text_table
@@ -22,13 +23,14 @@ class Plan(Estimated):
     task.
 
     `notes` are sentences about things that may surprise you, such as an input that no task reads. `planner` is the
-    decision about CrewAI's planner, if the crew has `planning=True`.
+    decision about CrewAI's planner, if the crew has `planning=True`. `currency` is that of the prices, if any.
     """
 
     workflow_id: str
     decisions: tuple[Decision, ...]
     notes: tuple[str, ...] = ()
     planner: Decision | None = None
+    currency: str | None = None
 
     def __iter__(self) -> Iterator[Decision]:
         return iter(self.decisions)
@@ -90,9 +92,10 @@ class Plan(Estimated):
         from rich.console import Group
         from rich.table import Table
 
-        table = Table("task", "status", "why")
-        for name, status, why in self._rows()[1:]:
-            table.add_row(name, status, why)
+        header, *rows = self._rows()
+        table = Table(*header)
+        for row in rows:
+            table.add_row(*row)
         return Group(table, self.estimate, *self._marked_notes())
 
     def _repr_html_(self) -> str:
@@ -100,9 +103,19 @@ class Plan(Estimated):
         under = [self.estimate, *self._marked_notes()]
         return html_table(header, rows) + "".join(f"<p>{escape(line)}</p>" for line in under)
 
-    def _rows(self) -> list[tuple[str, str, str]]:
-        rows = [(d.task_name, str(d.status), "; ".join(d.causes)) for d in self.decisions]
-        return [("task", "status", "why"), *rows]
+    def _rows(self) -> list[list[str]]:
+        priced = self.currency is not None
+        rows = ([d.task_name, str(d.status), *[d.cost_text] * priced, "; ".join(d.causes)] for d in self.decisions)
+        return [["task", "status", *["cost"] * priced, "why"], *rows]
+
+    def to_markdown(self) -> str:
+        """A table and a graph (Mermaid) in GitHub's Markdown, for a pull request.
+
+        An arrow leads from a task to one that reads its answer. Texts are escaped: whatever a name holds, it is shown.
+        """
+        from crew_repo.model.markdown import markdown_of
+
+        return markdown_of(self)
 
     @property
     def all_fresh(self) -> bool:
@@ -110,7 +123,7 @@ class Plan(Estimated):
         return all(decision.fresh for decision in self.all_decisions)
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dict."""
+        """A JSON-ready dict. Costs are in it if prices are given."""
         return {
             "workflow_id": self.workflow_id,
             "planner": None if self.planner is None else self.planner.to_dict(),
@@ -120,5 +133,6 @@ class Plan(Estimated):
             "tokens_to_save": self.tokens_to_save,
             "seconds_to_spend": self.seconds_to_spend,
             "seconds_to_save": self.seconds_to_save,
+            **cost_members(cost_to_spend=self.cost_to_spend, cost_to_save=self.cost_to_save),
         }
 

@@ -6,40 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from crew_repo.model.definition import Component
+from crew_repo.model.usage import Usage
 from crew_repo.model.wording import html_table, shortened
 
-__all__ = ["OF_CLASS", "Failure", "NewRecord", "Record", "StoredResult", "Usage", "json_of_class"]
+__all__ = ["OF_CLASS", "Failure", "NewRecord", "Record", "StoredResult", "json_of_class"]
 
 OF_CLASS = "typed"
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Numbers of tokens and requests, as the provider of the model counted them."""
-
-    total_tokens: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cached_prompt_tokens: int = 0
-    successful_requests: int = 0
-
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            self.total_tokens + other.total_tokens,
-            self.prompt_tokens + other.prompt_tokens,
-            self.completion_tokens + other.completion_tokens,
-            self.cached_prompt_tokens + other.cached_prompt_tokens,
-            self.successful_requests + other.successful_requests,
-        )
-
-    def __sub__(self, other: Usage) -> Usage:
-        return Usage(
-            self.total_tokens - other.total_tokens,
-            self.prompt_tokens - other.prompt_tokens,
-            self.completion_tokens - other.completion_tokens,
-            self.cached_prompt_tokens - other.cached_prompt_tokens,
-            self.successful_requests - other.successful_requests,
-        )
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -7,9 +7,11 @@ from datetime import datetime
 from html import escape
 
 from crew_repo.model.asked import RunInput
+from crew_repo.model.cost import Cost, cost_cell
 from crew_repo.model.decision import Decision, Reason, Status
-from crew_repo.model.record import Failure, Record, Usage
+from crew_repo.model.record import Failure, Record
 from crew_repo.model.text import TextEnum
+from crew_repo.model.usage import Usage
 from crew_repo.model.wording import html_table, listed, shortened
 
 __all__ = ["Outcome", "RunRecord", "RunStatus", "TaskHead", "TaskRun", "TaskState"]
@@ -36,7 +38,10 @@ class RunStatus(TextEnum):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TaskRun:
-    """One task in one run: what was done with it, and why. CrewAI's planner has the position -1."""
+    """One task in one run: what was done with it, and why. CrewAI's planner has the position -1.
+
+    `cost` is what it spent, in money: None as long as no prices are given.
+    """
 
     run_id: str
     workflow_id: str
@@ -55,6 +60,7 @@ class TaskRun:
     seconds_saved: float = 0.0
     failure: Failure | None = None
     model: str | None = None
+    cost: Cost | None = None
 
     def __repr__(self) -> str:
         return f"<TaskRun {shortened(self.task_name)!r} {self.outcome} in run {self.run_id}>"
@@ -71,6 +77,7 @@ class TaskRun:
             "outcome": str(self.outcome),
             "tokens": f"{self.usage.total_tokens:,}",
             "saved": f"{self.tokens_saved:,}",
+            **cost_cell(self.cost),
             "seconds": "" if self.duration_seconds is None else f"{self.duration_seconds:.1f}",
             "why": str(self.failure) if self.failure else "; ".join(self.causes),
         }
@@ -82,7 +89,8 @@ class RunRecord:
 
     `planner` says what the run did with CrewAI's planner. The tokens of the planner are in `tokens_spent` too.
     `ordinal` is the number of the run in its workflow, from 1 on. `inputs` is what the run was given, None if that is
-    not known; `source` is where its crew can be loaded from, None if it was given as an object.
+    not known; `source` is where its crew can be loaded from, None if it was given as an object. `cost` is what was
+    spent, in money: None as long as no prices are given.
     """
 
     run_id: str
@@ -101,10 +109,12 @@ class RunRecord:
     ordinal: int | None = None
     inputs: tuple[RunInput, ...] | None = None
     source: str | None = None
+    cost: Cost | None = None
 
     def __str__(self) -> str:
         done = [f"{outcome} {', '.join(names)}" for outcome in Outcome if (names := self._names(outcome))]
-        spent = f"{self.tokens_spent:,} tokens spent, {self.tokens_saved:,} saved"
+        cost = "" if self.cost is None else f" ({self.cost})"
+        spent = f"{self.tokens_spent:,} tokens spent{cost}, {self.tokens_saved:,} saved"
         return f"run {self.run_id} of {self.workflow_id} {self.status}: {'; '.join([*done, spent])}"
 
     def __repr__(self) -> str:
@@ -123,6 +133,7 @@ class RunRecord:
             "reused": listed(self.reused),
             "tokens spent": f"{self.tokens_spent:,}",
             "tokens saved": f"{self.tokens_saved:,}",
+            **cost_cell(self.cost),
             "error": str(self.failure or ""),
         }
 

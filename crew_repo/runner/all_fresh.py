@@ -7,6 +7,7 @@ from typing import Any
 
 from crew_repo import adapter
 from crew_repo.model import NewRun, Outcome, RunStatus, TaskRun
+from crew_repo.pricing import priced_run
 from crew_repo.runner.audience import Audience
 from crew_repo.runner.display import Display
 from crew_repo.runner.options import utc_now
@@ -52,7 +53,7 @@ def serve_all(store: Store, view: adapter.CrewView, request: Request) -> Any | N
     )
     store.start_run(new)
     finished = store.finish_run(run_id, RunStatus.COMPLETED, utc_now(), tasks=notes, tokens_spent=0)
-    record = replace(finished, inputs=new.inputs)
+    record = priced_run(replace(finished, inputs=new.inputs), options.prices)
     audience = Audience(Display.silent(), crew, run_id=run_id, workflow_id=options.workflow_id)
     for note, decision in zip(notes, settled, strict=True):
         audience.settled(note, decision.record)

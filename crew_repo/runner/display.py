@@ -67,9 +67,10 @@ class Display:
 
     def finished(self, run: RunRecord) -> None:
         """The run is over."""
+        cost = "" if run.cost is None else f" ({run.cost})"
         self._line(
             f"  {run.status}: {plural(len(run.executed), 'task')} executed, {len(run.reused)} reused; "
-            f"{run.tokens_spent:,} tokens spent, {run.tokens_saved:,} tokens and {run.seconds_saved:.1f} s saved"
+            f"{run.tokens_spent:,} tokens spent{cost}, {run.tokens_saved:,} tokens and {run.seconds_saved:.1f} s saved"
         )
 
     def _colored(self, word: str, color: str) -> str:

@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 from crew_repo.declared_files import leave_out_state
 from crew_repo.errors import InputError, RunningLoopError
 from crew_repo.policy import TaskPolicy, merge_policies
+from crew_repo.pricing import Prices, priced_plan
 from crew_repo.runner.hinting import Hinting
 from crew_repo.runner.options import RunOptions, check_policies, check_workflow_id, forced_names
 from crew_repo.runner.request import Request
@@ -41,6 +42,7 @@ class EngineSettings:
     lease_seconds: float
     busy_timeout_seconds: float
     verbose: bool | None = None
+    prices: Prices | None = None
 
 
 class Engine:
@@ -94,6 +96,7 @@ class Engine:
             policies=merged,
             fire_callbacks=fire_callbacks,
             share=self.settings.share,
+            prices=self.settings.prices,
         )
         return Request(
             crew=crew, inputs=inputs, input_files=input_files, options=options, source=checked_source(source)
@@ -107,6 +110,7 @@ class Engine:
         inputs = adapter.planned_inputs(request.crew, request.inputs)
         view = adapter.planned_view(request.crew, inputs, request.files)
         plan = make_plan(self.store, view, request.options)
+        plan = priced_plan(plan, self.settings.prices)
         hints = self.hinting.notes(replace(request, inputs=inputs), view)
         return replace(plan, notes=(*plan.notes, *hints))
 

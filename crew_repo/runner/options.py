@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from crew_repo.errors import InputError, PolicyError, UnknownRunError, UnknownTaskError
 from crew_repo.model import PLANNER, RunRecord
 from crew_repo.policy import Policies
+from crew_repo.pricing import Prices
 from crew_repo.store import Store
 
 __all__ = [
@@ -33,13 +34,17 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How to run: the workflow, what is forced (`None` for everything), the policies, whether callbacks fire again."""
+    """How to run: the workflow, what is forced (`None` for everything), the policies, whether callbacks fire again.
+
+    `prices` change nothing but what the record of the run says.
+    """
 
     workflow_id: str
     force: frozenset[str] | None = frozenset()
     policies: Policies = field(default_factory=lambda: Policies({}))
     fire_callbacks: bool = False
     share: bool = False
+    prices: Prices | None = None
 
     def forces(self, task_name: str) -> bool:
         """Whether this task executes whatever is stored."""

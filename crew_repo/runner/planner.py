@@ -17,7 +17,7 @@ from typing import Any
 from crew_repo import adapter
 from crew_repo.declared_files import declared
 from crew_repo.explain import name_upstreams
-from crew_repo.model import PLANNER, PLANNER_POSITION, Decision, Plan, Reason, ReasonKind, Status, TaskHead
+from crew_repo.model import PLANNER, PLANNER_POSITION, Decision, Plan, Reason, ReasonKind, Status, TaskHead, Usage
 from crew_repo.runner.arrivals import Arrivals
 from crew_repo.runner.finding import find_record
 from crew_repo.runner.options import RunOptions, utc_now
@@ -36,7 +36,7 @@ def make_plan(store: Store, view: adapter.CrewView, options: RunOptions) -> Plan
     """Give the decisions for all tasks, in order."""
     check_files(((task.name, task.task) for task in view.tasks), options.policies)
     walk, decisions = settled_walk(store, view, options)
-    if any(decision.tokens is None and not decision.fresh for decision in decisions):
+    if any(decision.usage is None and not decision.fresh for decision in decisions):
         elsewhere = store.costs_elsewhere(options.workflow_id, str(view.crew.name or "crew"))
         decisions = tuple(_with_cost(decision, elsewhere) for decision in decisions)
     known = (decision for decision in decisions if decision.position in walk.asked)
@@ -59,12 +59,12 @@ def _to_adopt(decision: Decision, old: Reason) -> str:
     )
 
 
-def _with_cost(decision: Decision, elsewhere: Mapping[str, tuple[int, float]]) -> Decision:
+def _with_cost(decision: Decision, elsewhere: Mapping[str, tuple[Usage, float]]) -> Decision:
     """The decision with the cost of the same task in other workflows, where this one knows none."""
-    if decision.fresh or decision.tokens is not None or decision.task_name not in elsewhere:
+    if decision.fresh or decision.usage is not None or decision.task_name not in elsewhere:
         return decision
-    tokens, seconds = elsewhere[decision.task_name]
-    return replace(decision, tokens=tokens, seconds=seconds, cost_from="other workflows")
+    usage, seconds = elsewhere[decision.task_name]
+    return replace(decision, usage=usage, seconds=seconds, cost_from="other workflows")
 
 
 def settled_walk(
@@ -142,6 +142,7 @@ class Walk:
             self._planner = self._plan()
         for view in self._planned():
             seen = self._walk(view)
+            seen.decision = replace(seen.decision, reads=self._reads(view))
             self._seen.append(seen)
             self._note_file(view, seen)
         return tuple(seen.decision for seen in self._seen)
@@ -272,6 +273,14 @@ class Walk:
         if self._planner is not None and self._planner.output is None:
             found.insert(0, self._planner)
         return found
+
+    def _reads(self, view: adapter.TaskView) -> tuple[str, ...]:
+        """Name what it reads: the planner, if there is one, the tasks of its context, the one of its condition."""
+        names = [PLANNER] if self._planner is not None else []
+        names += [self._view.names[each] for each in self._sources(view) if isinstance(each, int)]
+        if adapter.is_conditional(view.original) and self._seen:
+            names.append(self._seen[-1].decision.task_name)
+        return tuple(dict.fromkeys(names))
 
     def _context(self, view: adapter.TaskView) -> str | None:
         """Give the context string, or None while something in it, or the plan, is not known."""

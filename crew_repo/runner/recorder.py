@@ -79,7 +79,7 @@ class Recorder:
             started_at=ticket.started_at,
             finished_at=utc_now(),
             duration_seconds=seconds,
-            usage=usage,
+            usage=self._without_secrets(usage),
             failure=self._failure(error),
             model=self._model(ticket),
         )
@@ -119,7 +119,7 @@ class Recorder:
             started_at=ticket.started_at,
             completed_at=completed_at,
             duration_seconds=seconds,
-            usage=usage,
+            usage=self._without_secrets(usage),
             hash_format=FORMAT,
             not_restorable=self._changed_meanwhile(ticket) or not_restorable,
             model=self._model(ticket),
@@ -128,6 +128,12 @@ class Recorder:
     def _model(self, ticket: Ticket) -> str | None:
         model: str | None = adapter.without_secrets(self._memo.hidden, ticket.model)
         return model
+
+    def _without_secrets(self, usage: Usage) -> Usage:
+        """Tokens by model, with `[secret]` for what of a model's name is one."""
+        hidden = self._memo.hidden
+        models = [replace(each, model=adapter.without_secrets(hidden, each.model)) for each in usage.by_model]
+        return replace(usage, by_model=tuple(models))
 
     def _changed_meanwhile(self, ticket: Ticket) -> str | None:
         """Say why nobody can know what an answer was made of, if something that it read was changed meanwhile."""

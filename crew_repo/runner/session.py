@@ -15,6 +15,7 @@ from typing import Any
 from crew_repo import adapter
 from crew_repo.errors import StoreError
 from crew_repo.model import PLANNER, Outcome, RunRecord, RunStatus
+from crew_repo.pricing import priced_run
 from crew_repo.runner.async_tasks import AsyncTasks
 from crew_repo.runner.audience import Audience
 from crew_repo.runner.decider import Decider
@@ -120,12 +121,13 @@ class Session:
 
     def _end(self, status: RunStatus, error: BaseException | None = None) -> RunRecord:
         self._usage.stop()
-        record = self._ledger.end(
+        ended = self._ledger.end(
             status,
             tokens_spent=self._usage.spent().total_tokens,
             failure=self._recorder.failure_of_run(error) if error is not None else None,
             going_on=[ticket.lease.fence for ticket in list(self._open) if ticket.lease is not None],
         )
+        record = priced_run(ended, self._options.prices)
         self._audience.finished(record)
         return record
 

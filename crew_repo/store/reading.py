@@ -15,6 +15,7 @@ from crew_repo.model import (
     Scope,
     TaskHead,
     TaskState,
+    Usage,
 )
 from crew_repo.store import changes, records, runs
 from crew_repo.store.opened import OpenedState
@@ -57,7 +58,7 @@ class ReadingStore(OpenedState):
         with self._reading() as tx:
             return records.has_definition(tx, _scope(workflow_id, shared_as), definition_hash)
 
-    def costs_elsewhere(self, workflow_id: str, crew_name: str) -> dict[str, tuple[int, float]]:
+    def costs_elsewhere(self, workflow_id: str, crew_name: str) -> dict[str, tuple[Usage, float]]:
         """Tokens and seconds that each task of a crew took in other workflows, by task name, as far as is recent."""
         with self._reading() as tx:
             return records.costs_elsewhere(tx, workflow_id, crew_name)

@@ -7,8 +7,17 @@ from typing import Any
 
 from sqlalchemy import and_, bindparam, case, exists, func, literal_column, or_, select, union, update
 
-from crew_repo.model import PERSON, NewRecord, Record, Scope
-from crew_repo.store.rows import NEWEST_NOTES, RECORD_COLUMNS, hashes_in, record_of, record_or_damaged, record_row
+from crew_repo.model import PERSON, NewRecord, Record, Scope, Usage
+from crew_repo.store.rows import (
+    NEWEST_NOTES,
+    RECORD_COLUMNS,
+    USAGE,
+    hashes_in,
+    record_of,
+    record_or_damaged,
+    record_row,
+    usage_of,
+)
 from crew_repo.store.tables import INVALIDATION, RECORD, RUN, TASK_RUN, TEXT
 from crew_repo.store.transaction import Transaction, chunks
 
@@ -60,7 +69,7 @@ _IS_FINISHED = select(RECORD.c.record_id).where(RECORD.c.input_hash == bindparam
 _IS_FINISHED_HERE = _IS_FINISHED.where(_OF_WORKFLOW)
 _RECENT = 5000
 _COSTS = (
-    select(RECORD.c.task_name, RECORD.c.total_tokens, RECORD.c.duration_seconds)
+    select(RECORD.c.task_name, RECORD.c.run_id, RECORD.c.duration_seconds, *(RECORD.c[name] for name in USAGE))
     .where(RECORD.c.record_id > bindparam("after"), RECORD.c.workflow_id != bindparam("w"))
     .where(RECORD.c.crew_name == bindparam("c"))
     .order_by(RECORD.c.record_id)
@@ -127,14 +136,14 @@ def live_hashes(tx: Transaction, workflow_id: str | None, limit: int) -> set[str
     return found if len(found) <= limit else None
 
 
-def costs_elsewhere(tx: Transaction, workflow_id: str, crew_name: str) -> dict[str, tuple[int, float]]:
+def costs_elsewhere(tx: Transaction, workflow_id: str, crew_name: str) -> dict[str, tuple[Usage, float]]:
     """Tokens and seconds that each task of a crew took when it last ran in another workflow, by task name.
 
     Only the newest records are looked at, so that a large state costs no more than a small one.
     """
     after = (tx.connection.scalar(select(func.max(RECORD.c.record_id))) or 0) - _RECENT
     found = tx.rows(_COSTS, {"w": workflow_id, "c": crew_name, "after": after})
-    return {row["task_name"]: (row["total_tokens"], row["duration_seconds"]) for row in found}
+    return {row["task_name"]: (usage_of(row), row["duration_seconds"]) for row in found}
 
 
 def records_by_id(

@@ -30,6 +30,7 @@ from crew_repo.model import (
     TaskState,
     Usage,
 )
+from crew_repo.model.usage import by_model_from_json, by_model_to_json
 from crew_repo.store.columns import DamagedTime
 from crew_repo.store.process_identity import pid_of
 from crew_repo.store.tables import RECORD, RUN, TASK_RUN, TASK_STATE
@@ -40,6 +41,7 @@ __all__ = [
     "RUN_COLUMNS",
     "STATE_COLUMNS",
     "TASK_RUN_COLUMNS",
+    "USAGE",
     "components_of",
     "failure_of",
     "failure_row",
@@ -54,6 +56,7 @@ __all__ = [
     "task_run_of",
     "task_run_row",
     "texts_of_run",
+    "usage_of",
 ]
 
 _RESULT = {  # members of StoredResult by column
@@ -69,7 +72,8 @@ _RESULT = {  # members of StoredResult by column
     "tool_failures": "tool_failures_json",
     "reading": "reading_json",
 }
-_USAGE = ("total_tokens", "prompt_tokens", "completion_tokens", "cached_prompt_tokens", "successful_requests")
+_COUNTS = ("total_tokens", "prompt_tokens", "completion_tokens", "cached_prompt_tokens", "successful_requests")
+USAGE = (*_COUNTS, "usage_by_model")
 _PLAIN = (
     "workflow_id", "crew_name", "task_name", "position", "run_id", "input_hash", "definition_hash", "context_hash",
     "occurrence", "output_hash", "started_at", "completed_at", "duration_seconds", "hash_format", "not_restorable",
@@ -87,8 +91,8 @@ def _columns(table: Any, names: Iterable[str]) -> list[ColumnElement[Any]]:
     return [table.c[name] for name in names]
 
 
-RECORD_COLUMNS = _columns(RECORD, (*_PLAIN, "record_id", "retired", *_RESULT, *_USAGE, "components", "explanations"))
-TASK_RUN_COLUMNS = _columns(TASK_RUN, (*_NOTE, "status", "reasons", *_USAGE, *_ERROR))
+RECORD_COLUMNS = _columns(RECORD, (*_PLAIN, "record_id", "retired", *_RESULT, *USAGE, "components", "explanations"))
+TASK_RUN_COLUMNS = _columns(TASK_RUN, (*_NOTE, "status", "reasons", *USAGE, *_ERROR))
 RUN_COLUMNS = _columns(
     RUN,
     ("run_id", "workflow_id", "crew_name", "status", "started_at", "finished_at", "tokens_spent", "tokens_saved",
@@ -119,7 +123,7 @@ def record_of(row: Mapping[str, Any], *, texts: Mapping[str, str] | None = None)
         **{name: row[name] for name in _PLAIN},
         components=components_of(row, texts or {}),
         result=StoredResult(**{member: row[column] for column, member in _RESULT.items()}),
-        usage=_usage_of(row),
+        usage=usage_of(row),
         record_id=row["record_id"],
         retired=row["retired"],
     )
@@ -208,7 +212,7 @@ def _task_run_of(row: Mapping[str, Any]) -> TaskRun:
         **{name: row[name] for name in _NOTE},
         outcome=Outcome(row["status"]),
         reasons=tuple(Reason.from_dict(members) for members in json.loads(row["reasons"])),
-        usage=_usage_of(row),
+        usage=usage_of(row),
         failure=failure_of(row),
     )
 
@@ -331,18 +335,22 @@ def failure_row(failure: Failure | None) -> dict[str, Any]:
     return dict(zip(_ERROR, (failure.type, failure.message, failure.traceback), strict=True))
 
 
-def _usage_row(usage: Usage) -> dict[str, int]:
-    return {name: getattr(usage, name) for name in _USAGE}
+def _usage_row(usage: Usage) -> dict[str, Any]:
+    return {**{name: getattr(usage, name) for name in _COUNTS}, "usage_by_model": by_model_to_json(usage.by_model)}
 
 
-def _usage_of(row: Mapping[str, Any]) -> Usage:
-    counts = [row[name] for name in _USAGE]
+def usage_of(row: Mapping[str, Any]) -> Usage:
+    """The tokens in a row of a record or note; by model where that can be read. Raises StoreError if it is damaged."""
+    counts = [row[name] for name in _COUNTS]
     if not all(isinstance(count, int) for count in counts):
         raise StoreError(
             f"What run {row['run_id']} spent on task {row['task_name']} is no number ({counts}); "
             "write numbers there, or delete that row"
         )
-    return Usage(*counts)
+    try:
+        return replace(Usage(*counts), by_model=by_model_from_json(row["usage_by_model"]))
+    except (AttributeError, TypeError, ValueError):  # these tokens have no price then; the answer is served as ever
+        return Usage(*counts)
 
 
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -115,7 +115,8 @@ class Run(_Base, table=True):
 class Record(_Base, table=True):
     """One finished task. A record with `retired` NULL may be served; of those there is one per input hash.
 
-    `origin` is model or person; `person` says who gave the answer, if a person did.
+    `origin` is model or person; `person` says who gave the answer, if a person did. `usage_by_model`: the tokens of
+    each model that was asked, as JSON, each token counted once; NULL where that is not known.
     """
 
     __tablename__ = "record"
@@ -167,6 +168,7 @@ class Record(_Base, table=True):
     reading: str | None = _text()
     model: str | None = _text()
     person: str | None = _text()
+    usage_by_model: str | None = _text()
 
 
 class Text(_Base, table=True):
@@ -213,6 +215,7 @@ class TaskRun(_Base, table=True):
     error_message: str | None = _text()
     error_traceback: str | None = _text()
     model: str | None = _text()
+    usage_by_model: str | None = _text()
 
 
 class Lease(_Base, table=True):

@@ -31,7 +31,8 @@ def runner() -> CliRunner:
 def command(tmp_path, monkeypatch) -> Command:
     """Run `crew-repo` with these arguments; the folder is a temporary one, and no variable names a state."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("CREW_REPO_URL", raising=False)
+    for name in ("CREW_REPO_URL", "CREW_REPO_PRICES"):
+        monkeypatch.delenv(name, raising=False)
 
     def run(*arguments: object, **options: Any) -> Result:
         return runner().invoke(crew_repo, [str(argument) for argument in arguments], **options)

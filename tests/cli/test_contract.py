@@ -35,12 +35,12 @@ RUN = (
 TASK_OF_RUN = (
     "task_name position status input_hash record_id started_at finished_at duration_seconds total_tokens prompt_tokens "
     "completion_tokens cached_prompt_tokens tokens_saved seconds_saved error_type error_message error_traceback "
-    "reasons causes output origin person workflow_id"
+    "reasons model usage_by_model causes output origin person workflow_id"
 )
 RECORD = (
     "record_id workflow_id task_name run_id origin retired retired_at started_at completed_at duration_seconds "
-    "total_tokens prompt_tokens completion_tokens cached_prompt_tokens model agent input_hash output_hash output "
-    "pydantic_json json_dict person"
+    "total_tokens prompt_tokens completion_tokens cached_prompt_tokens model usage_by_model agent input_hash output_hash "
+    "output pydantic_json json_dict person"
 )
 CHANGE = (
     "change_id kind changed_at by reason workflow_id task_name input_hash record_before record_after before after undoes "
@@ -49,7 +49,7 @@ CHANGE = (
 PLAN = (
     "workflow_id planner decisions notes tokens_to_spend tokens_to_save seconds_to_spend seconds_to_save all_fresh"
 )
-DECISION = "task_name status reasons position tokens seconds cost_from person workflow_id causes"
+DECISION = "task_name status reasons position tokens seconds cost_from person reads workflow_id causes"
 RAN = "run_id workflow_id status executed reused skipped failed tokens_spent tokens_saved seconds_saved"
 CREW = """
 from tests import crews

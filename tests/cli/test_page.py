@@ -21,7 +21,7 @@ PAGE = EXAMPLES / "command_line.md"
 
 def transcripts(page: str) -> Iterator[tuple[str, str]]:
     """Each command in a block of the page, and the lines below it."""
-    for block in re.findall(r"^```console\n(.*?)^```$", page, re.S | re.M):
+    for _, block in re.findall(r"^(`{3,})console\n(.*?)^\1$", page, re.S | re.M):
         for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
             typed, _, below = part.partition("\n")
             yield typed, below
@@ -49,7 +49,9 @@ def project(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [str(EXAMPLES), *sys.path])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    for name, value in {"OPENAI_API_KEY": "", "OFFLINE_SECONDS": "0.01", "CREW_REPO_URL": "", "COLUMNS": "100"}.items():
+    for name in ("OPENAI_API_KEY", "CREW_REPO_URL", "CREW_REPO_PRICES"):
+        monkeypatch.setenv(name, "")
+    for name, value in {"OFFLINE_SECONDS": "0.01", "COLUMNS": "100"}.items():
         monkeypatch.setenv(name, value)
     yield folder
     for name in ("crew", "offline_model", "offline_rules"):

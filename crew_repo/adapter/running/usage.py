@@ -4,6 +4,12 @@ CrewAI counts per LLM object, cumulatively. For the length of a run the counting
 overridden on the object, once for all runs that share it: what a call adds is credited to the meter that the calling
 context carries (threads and asyncio tasks of a task inherit its context), and to its run's. What an LLM adds by
 other means is seen as the difference of its public summary, which is right as long as one meter is open on that LLM.
+
+What is counted stands under the name of the LLM's model too, for whoever prices it. CrewAI's prompt tokens include what
+a provider read from its cache for OpenAI, Azure, Gemini and LiteLLM; for Anthropic in 1.15.30 too, with what it wrote
+there, which up to 1.14.7 are both left out. Bedrock's leave both out as well, and CrewAI does not count what it wrote:
+what its total has beyond the rest is of no kind. See `UsageMetrics.from_provider_dict` and the methods
+`_extract_*_token_usage` in `crewai.llms`.
 """
 
 from __future__ import annotations
@@ -15,9 +21,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from crewai.llms.base_llm import BaseLLM
+from crewai.types.usage_metrics import UsageMetrics
 
-from crew_repo.adapter import private
-from crew_repo.model import Usage
+from crew_repo.adapter import crew_shape, private
+from crew_repo.model import ModelTokens, Usage
 
 __all__ = ["Meter", "UsageTracker"]
 
@@ -180,4 +187,17 @@ def _summary(llm: BaseLLM) -> Usage:
         completion_tokens=counted.completion_tokens,
         cached_prompt_tokens=counted.cached_prompt_tokens,
         successful_requests=counted.successful_requests,
+        by_model=_of_model(llm, counted),
     )
+
+
+def _of_model(llm: BaseLLM, counted: UsageMetrics) -> tuple[ModelTokens, ...]:
+    """Its tokens, each in one kind; none where it has no name."""
+    name = crew_shape.name_of_model(llm)
+    if name is None:
+        return ()
+    prompt, cached, output = counted.prompt_tokens, counted.cached_prompt_tokens, counted.completion_tokens
+    written = getattr(counted, "cache_creation_tokens", 0)  # CrewAI 1.13 does not count these
+    if not private.cached_apart(llm):
+        prompt -= cached + written
+    return (ModelTokens(name, prompt, cached, written, output),)

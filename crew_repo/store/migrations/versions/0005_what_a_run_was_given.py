@@ -1,4 +1,4 @@
-"""Inputs of runs, and where their crews come from; the model of a task that failed; answers that are held."""
+"""Inputs of runs, and where their crews come from; the tokens of each model; answers that are held."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ revision = "0005"
 down_revision = "0004"
 
 _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_TEXTS = (
+    ("run_entry", "input_hashes"), ("run_entry", "source"), ("task_run", "model"), ("task_run", "usage_by_model"),
+    ("record", "usage_by_model"),
+)  # fmt: skip
 
 
 def upgrade() -> None:
     """From version 4 to version 5."""
-    for table, column in (("run_entry", "input_hashes"), ("run_entry", "source"), ("task_run", "model")):
+    for table, column in _TEXTS:
         op.add_column(table, sa.Column(column, sa.Text(), nullable=True))
     op.create_table(
         "held_answer",
