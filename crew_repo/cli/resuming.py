@@ -9,7 +9,7 @@ import click
 from crew_repo.cli.acting import CrewFailed, answer_of_plan, answer_of_run, run_crew
 from crew_repo.cli.current import check_workflow, current_runs
 from crew_repo.cli.inputs import given_inputs
-from crew_repo.cli.options import Asked, common, complete_workflows
+from crew_repo.cli.options import Asked, common, complete_workflows, with_prices
 from crew_repo.cli.printing import Answer, Table, whole
 from crew_repo.cli.reader import read
 from crew_repo.cli.upkeep import repository
@@ -30,6 +30,7 @@ __all__ = ["resume_command"]
               help="An input to be given anew: one that is no longer the same, or is a secret; KEY=@FILE for a text.")
 @click.option("--inputs", "file", metavar="FILE", help="A JSON object of such inputs; - for standard input.")
 @click.option("--dry-run", is_flag=True, help="Only plan.")
+@with_prices
 @common
 @click.pass_obj
 def resume_command(

@@ -42,7 +42,7 @@ def repository(asked: Asked, *, new: bool = False) -> StateRepository:
 
     if not new:
         refuse_missing(resolve_url(asked.db))
-    return StateRepository(asked.db)
+    return StateRepository(asked.db, prices=asked.prices)
 
 
 @click.command("invalidate")
