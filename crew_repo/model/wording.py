@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from difflib import ndiff
 from html import escape
 from typing import Any
+
+from crew_repo.model.text_changes import Edit, ValueChange, json_of, value_changes
 
 __all__ = [
     "change_in_full",
@@ -21,7 +23,6 @@ __all__ = [
 
 _WIDEST = 48  # characters of a text on one line
 _BEFORE = 16  # characters shown before the first difference
-_LONGEST_JSON = 200_000
 _FEW = 2  # differences of a schema that are named
 
 
@@ -93,48 +94,24 @@ def _part(text: str, start: int) -> str:
     return ("…" if start else "") + (shortened(text[start:]) or "(end)")
 
 
-def _json(text: str) -> Any:
-    """The object or list that a text is the JSON of; None for anything else."""
-    if text[:1] not in ("{", "[") or len(text) > _LONGEST_JSON:
-        return None
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
 def _laid_out(text: str) -> str:
-    found = _json(text)
+    found = json_of(text)
     return text if found is None else json.dumps(found, indent=2, ensure_ascii=False)
 
 
 def _differences(old: str, new: str) -> list[str] | None:
     """Differences between two JSON texts, member by member; None if one is no object or list."""
-    one, other = _json(old), _json(new)
-    if one is None or other is None or type(one) is not type(other):
-        return None
-    return list(_differing("", one, other)) or ["only the layout differs"]
+    found = value_changes(json_of(old), json_of(new))
+    return None if found is None else list(map(value_on_one_line, found)) or ["only the layout differs"]
 
 
-def _differing(path: str, one: Any, other: Any) -> Iterator[str]:
-    if isinstance(one, dict) and isinstance(other, dict):
-        for key in dict.fromkeys([*one, *other]):
-            where = f"{path}.{key}" if path else str(key)
-            if key not in other:
-                yield f"{where} removed: {shortened(_said(one[key]))}"
-            elif key not in one:
-                yield f"{where} added: {shortened(_said(other[key]))}"
-            else:
-                yield from _differing(where, one[key], other[key])
-    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other) and any(map(_holds, one)):
-        for at, (a, b) in enumerate(zip(one, other, strict=True)):
-            yield from _differing(f"{path}[{at}]", a, b)
-    elif one != other or type(one) is not type(other):
-        yield (f"{path}: " if path else "") + _around(_said(one), _said(other))
-
-
-def _holds(value: object) -> bool:
-    return isinstance(value, (dict, list))
+def value_on_one_line(change: ValueChange) -> str:
+    """Show a change of one value, such as `limits[2]: 3 -> 4`."""
+    if change.edit is Edit.REMOVED:
+        return f"{change.path} removed: {shortened(_said(change.before))}"
+    if change.edit is Edit.ADDED:
+        return f"{change.path} added: {shortened(_said(change.after))}"
+    return (f"{change.path}: " if change.path else "") + _around(_said(change.before), _said(change.after))
 
 
 def _said(value: Any) -> str:
