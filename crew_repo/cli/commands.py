@@ -21,8 +21,8 @@ __all__ = ["crew_repo"]
 
 _COMMANDS = {
     "run": "acting", "plan": "acting", "status": "reading", "runs": "reading", "show": "reading",
-    "history": "reading", "invalidate": "upkeep", "verify": "upkeep", "prune": "upkeep", "export": "upkeep",
-    "import": "upkeep", "init": "upkeep",
+    "history": "reading", "diff": "comparing", "invalidate": "upkeep", "verify": "upkeep", "prune": "upkeep",
+    "export": "upkeep", "import": "upkeep", "init": "upkeep",
 }  # fmt: skip
 USAGE, TROUBLE, INTERRUPTED = 2, 3, 130
 

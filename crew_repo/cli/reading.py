@@ -24,7 +24,8 @@ from crew_repo.errors import UnknownRunError, UnknownTaskError
 if TYPE_CHECKING:
     from crew_repo.cli.reader import Query
 
-__all__ = ["history_command", "runs_command", "selected_tasks", "show_command", "status_command"]
+__all__ = ["history_command", "runs_command", "selected_tasks", "show_command", "status_command", "stored_reads",
+           "the_run"]  # fmt: skip
 
 Row = dict[str, Any]
 
@@ -123,7 +124,7 @@ def show_command(asked: Asked, run: str | None, selectors: tuple[str, ...], full
     """
 
     def ask(query: Query) -> tuple[Row, list[Row]]:
-        found = _the_run(query, run, asked.workflow)
+        found = the_run(query, run, asked.workflow)
         return found, _tasks_of(query, found["run_id"], found["workflow_id"])
 
     found, tasks = read(asked.db, ask)
@@ -145,7 +146,7 @@ def _in_full(title: str, text: str | None) -> str:
     return f"\n{title}:\n{printable(text or '(nothing)')}"
 
 
-def _the_run(query: Query, given: str | None, workflow_id: str | None) -> Row:
+def the_run(query: Query, given: str | None, workflow_id: str | None) -> Row:
     """The run of that ID, or the only one that begins so; the newest without any."""
     check_workflow(query, workflow_id)
     if given is None:

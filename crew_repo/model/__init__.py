@@ -10,11 +10,13 @@ from crew_repo.model.asked import InputKind, NewRun, RunInput
 from crew_repo.model.change import PERSON, Author, Change, ChangeKind
 from crew_repo.model.decision import Decision, Reason, ReasonKind, Status
 from crew_repo.model.definition import PLANNER, PLANNER_POSITION, RESOLVED, Component, Definition, Opaque, ReadFile
+from crew_repo.model.diff import Diff, TaskDiff, TaskInRun
 from crew_repo.model.lease import Claim, Holder, Lease, Scope
 from crew_repo.model.listing import Listing
 from crew_repo.model.plan import Plan
 from crew_repo.model.record import Failure, NewRecord, Record, StoredResult, Usage
 from crew_repo.model.run import Outcome, RunRecord, RunStatus, TaskHead, TaskRun, TaskState
+from crew_repo.model.text_changes import Edit, Grain, Piece, TextChange, ValueChange
 from crew_repo.model.upkeep import Problem, PruneReport, counted
 
 __all__ = [
@@ -29,7 +31,10 @@ __all__ = [
     "Component",
     "Decision",
     "Definition",
+    "Diff",
+    "Edit",
     "Failure",
+    "Grain",
     "Holder",
     "InputKind",
     "Lease",
@@ -38,6 +43,7 @@ __all__ = [
     "NewRun",
     "Opaque",
     "Outcome",
+    "Piece",
     "Plan",
     "Problem",
     "PruneReport",
@@ -51,9 +57,13 @@ __all__ = [
     "Scope",
     "Status",
     "StoredResult",
+    "TaskDiff",
     "TaskHead",
+    "TaskInRun",
     "TaskRun",
     "TaskState",
+    "TextChange",
     "Usage",
+    "ValueChange",
     "counted",
 ]

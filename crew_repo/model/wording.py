@@ -8,13 +8,25 @@ from difflib import ndiff
 from html import escape
 from typing import Any
 
-from crew_repo.model.text_changes import Edit, ValueChange, json_of, value_changes
+from crew_repo.model.text_changes import (
+    Edit,
+    Grain,
+    Piece,
+    TextChange,
+    ValueChange,
+    json_of,
+    text_change,
+    value_changes,
+)
 
 __all__ = [
+    "change_between",
     "change_in_full",
     "change_on_one_line",
     "html_table",
     "listed",
+    "marked",
+    "marked_html",
     "on_one_line",
     "plural",
     "shortened",
@@ -24,6 +36,10 @@ __all__ = [
 _WIDEST = 48  # characters of a text on one line
 _BEFORE = 16  # characters shown before the first difference
 _FEW = 2  # differences of a schema that are named
+_SHOWN = 8  # differences of an answer that are shown
+_LONG = 200  # characters of a difference that are shown
+_MARKS = {Edit.SAME: "{}", Edit.REMOVED: "[-{}-]", Edit.ADDED: "{{+{}+}}"}
+_TAGS = {Edit.SAME: "{}", Edit.REMOVED: "<del>{}</del>", Edit.ADDED: "<ins>{}</ins>"}
 
 
 def shortened(text: str, most: int = _WIDEST) -> str:
@@ -63,6 +79,62 @@ def change_in_full(component: str, old: str, new: str) -> list[str]:
     one, other = (_model(component, text) or _laid_out(text) for text in (old, new))
     lines = ndiff(one.splitlines(), other.splitlines())
     return [line.rstrip() for line in lines if not line.startswith("?")]
+
+
+def change_between(component: str, old: str, new: str) -> TextChange:
+    """Compare two texts of a component: models by their names."""
+    one, other = (_model(component, text) or text for text in (old, new))
+    return text_change(one, other)
+
+
+def marked(change: TextChange, *, full: bool = False) -> list[str]:
+    """Lines that show a change: values by path, or the text with `[-removed-]` and `{+added+}` words.
+
+    Unless it is to be shown in full, it is one line, with the words next to what differs.
+    """
+    if change.values:
+        lines = list(map(value_in_full if full else value_on_one_line, change.values))
+        return lines if full else [listed(lines, _SHOWN, between="; ")]
+    pieces = change.pieces if full else _nearby(change.pieces)
+    text = "".join(_MARKS[piece.edit].format(piece.text if full else _in_short(piece)) for piece in pieces)
+    return [*(text.splitlines() if full else [" ".join(text.split())]), *_too_long(change)]
+
+
+def marked_html(change: TextChange) -> str:
+    """What `marked` shows on a line, as HTML with `<del>` and `<ins>`."""
+    if change.values:
+        return escape(" ".join(marked(change)))
+    shown = "".join(_TAGS[piece.edit].format(escape(_in_short(piece))) for piece in _nearby(change.pieces))
+    return shown + escape("".join(f" {line}" for line in _too_long(change)))
+
+
+def _nearby(pieces: Sequence[Piece]) -> list[Piece]:
+    """The first differences, and of what is the same between them only what is next to them."""
+    differing = [at for at, piece in enumerate(pieces) if piece.edit is not Edit.SAME]
+    more = len(differing) - 2 * _SHOWN
+    end = differing[2 * _SHOWN] if more > 0 else len(pieces)
+    found = [_cut(piece, at == 0, at == len(pieces) - 1) for at, piece in enumerate(pieces[:end])]
+    return found + ([Piece(Edit.SAME, f" … and {more} more")] if more > 0 else [])
+
+
+def _cut(piece: Piece, first: bool, last: bool) -> Piece:
+    """A piece that is the same, without what is far from the nearest difference."""
+    text = piece.text
+    if piece.edit is not Edit.SAME or len(text) <= 2 * _WIDEST:
+        return piece
+    return Piece(piece.edit, ("" if first else text[:_WIDEST]) + "…" + ("" if last else text[-_WIDEST:]))
+
+
+def _in_short(piece: Piece) -> str:
+    return piece.text if piece.edit is Edit.SAME or len(piece.text) <= _LONG else piece.text[: _LONG - 1] + "…"
+
+
+def _too_long(change: TextChange) -> list[str]:
+    """A line that says why larger pieces than words were compared, if so."""
+    if change.grain is Grain.WORDS:
+        return []
+    how = "line by line" if change.grain is Grain.LINES else "as a whole"
+    return [f"(compared {how}: word by word would take too long)"]
 
 
 def _model(component: str, text: str) -> str | None:
@@ -112,6 +184,13 @@ def value_on_one_line(change: ValueChange) -> str:
     if change.edit is Edit.ADDED:
         return f"{change.path} added: {shortened(_said(change.after))}"
     return (f"{change.path}: " if change.path else "") + _around(_said(change.before), _said(change.after))
+
+
+def value_in_full(change: ValueChange) -> str:
+    """Show a change of one value with both values whole."""
+    if change.edit is Edit.CHANGED:
+        return (f"{change.path}: " if change.path else "") + f"{_said(change.before)} -> {_said(change.after)}"
+    return f"{change.path} {change.edit}: {_said(change.after if change.edit is Edit.ADDED else change.before)}"
 
 
 def _said(value: Any) -> str:
