@@ -42,7 +42,7 @@ class TaskInRun:
         """A word for an answer that can no longer be read: deleted, or damaged."""
         if self.record is not None:
             return "damaged" if self.record.damage else None
-        return "deleted" if self.did.record_id is not None else None
+        return "deleted" if self.did.outcome in _ANSWERED else None
 
     @property
     def person(self) -> str | None:
@@ -125,7 +125,15 @@ class TaskDiff:
             return True
         if self.parts or self.output is not None or one.ended != other.ended:
             return True
-        return bool(one.lost or other.lost) and one.did.record_id != other.did.record_id
+        return bool(one.lost or other.lost) and not self._one_record
+
+    @property
+    def _one_record(self) -> bool:
+        """Whether both have the very same record. A note of a record that was deleted no longer has its number."""
+        if self.before is None or self.after is None:
+            return False
+        one, other = self.before.did, self.after.did
+        return one == other or (one.record_id == other.record_id and one.record_id is not None)
 
     @property
     def answer(self) -> str:
@@ -144,7 +152,7 @@ class TaskDiff:
         """What of it differs, each cause once; else why the later run did not reuse it."""
         if self.absent is not None:
             return [self.absent]
-        if self.before and self.after and None is not self.after.did.record_id == self.before.did.record_id:
+        if self._one_record:
             return []
         if self.parts or self.after is None:
             return Decision(self.task_name, Status.STALE, self.parts).causes
