@@ -77,7 +77,7 @@ def _absent(run: RunRecord) -> str:
 def _parts(
     name: str, old: Record, new: Record, one: Mapping[str, TaskInRun], other: Mapping[str, TaskInRun]
 ) -> tuple[Reason, ...]:
-    """What differs of all that two answers were made from; answers that were read are named by their tasks."""
+    """Find what differs of all that two answers were made from; answers that were read are named by their tasks."""
     if old.hash_format != new.hash_format:
         return (Reason(ReasonKind.HASH_FORMAT, detail=f"recorded with {old.hash_format}, then {new.hash_format}"),)
     read = Component("context", new.context_hash)

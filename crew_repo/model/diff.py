@@ -149,7 +149,7 @@ class TaskDiff:
 
     @property
     def causes(self) -> list[str]:
-        """What of it differs, each cause once; else why the later run did not reuse it."""
+        """Differences of what it is made from, each cause once; else why the later run did not reuse it."""
         if self.absent is not None:
             return [self.absent]
         if self._one_record:
@@ -169,7 +169,7 @@ class TaskDiff:
             "answer": self.answer,
             "tokens": _step(*("-" if side is None else f"{side.spent.total_tokens:,}" for side in sides)),
             "saved": _step(*("-" if side is None else f"{side.did.tokens_saved:,}" for side in sides)),
-            "seconds": _step(*(_seconds(side) for side in sides)),
+            "seconds": " -> ".join(_seconds(side) for side in sides),
             "why": "; ".join(self.causes),
         }
 

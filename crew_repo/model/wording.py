@@ -101,7 +101,7 @@ def marked(change: TextChange, *, full: bool = False) -> list[str]:
 
 
 def marked_html(change: TextChange) -> str:
-    """What `marked` shows on a line, as HTML with `<del>` and `<ins>`."""
+    """The line that `marked` shows, as HTML with `<del>` and `<ins>`."""
     if change.values:
         return escape(" ".join(marked(change)))
     shown = "".join(_TAGS[piece.edit].format(escape(_in_short(piece))) for piece in _nearby(change.pieces))
@@ -122,7 +122,9 @@ def _cut(piece: Piece, first: bool, last: bool) -> Piece:
     text = piece.text
     if piece.edit is not Edit.SAME or len(text) <= 2 * _WIDEST:
         return piece
-    return Piece(piece.edit, ("" if first else text[:_WIDEST]) + "…" + ("" if last else text[-_WIDEST:]))
+    begun, end = text[:_WIDEST].rpartition(" "), text[-_WIDEST:].partition(" ")
+    before = "" if first else begun[0] + begun[1] or begun[2]
+    return Piece(piece.edit, f"{before}…{'' if last else end[2] or end[0]}")
 
 
 def _in_short(piece: Piece) -> str:
