@@ -13,7 +13,8 @@ from typing import Any
 
 from crew_repo.model.text import TextEnum
 
-__all__ = ["Edit", "Grain", "Piece", "TextChange", "ValueChange", "json_of", "text_change", "value_changes"]
+__all__ = ["Edit", "Grain", "Piece", "TextChange", "ValueChange", "changed_lines", "json_of", "text_change",
+           "value_changes"]  # fmt: skip
 
 _LONGEST_JSON = 5_000_000
 _WORK = 30_000_000  # comparisons of two words: a few seconds
@@ -99,12 +100,21 @@ def text_change(before: str, after: str) -> TextChange:
     return TextChange(before, after, pieces=pieces, grain=grain)
 
 
+def changed_lines(before: str, after: str) -> list[Piece]:
+    """Compare two texts line by line; each piece is a line, without its end."""
+    one, other = ([f"{line}\n" for line in text.splitlines()] for text in (before, after))
+    pieces = _compared(one, other, _apart)
+    with suppress(_TooLongError):
+        pieces = iter(list(_compared(one, other, _alike)))
+    return [Piece(piece.edit, line) for piece in _joined(pieces) for line in piece.text.split("\n")[:-1]]
+
+
 def json_of(text: str) -> Any:
-    """The object or list that a text is the JSON of; None for anything else."""
+    """The object or list that a text is the JSON of; None for anything else. A NaN is read as its name."""
     if text[:1] not in ("{", "[") or len(text) > _LONGEST_JSON:
         return None
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=str)
     except (ValueError, RecursionError):
         return None
 

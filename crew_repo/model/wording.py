@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from difflib import ndiff
 from html import escape
 from typing import Any
 
@@ -14,6 +13,7 @@ from crew_repo.model.text_changes import (
     Piece,
     TextChange,
     ValueChange,
+    changed_lines,
     json_of,
     text_change,
     value_changes,
@@ -39,6 +39,7 @@ _FEW = 2  # differences of a schema that are named
 _SHOWN = 8  # differences of an answer that are shown
 _LONG = 200  # characters of a difference that are shown
 _MARKS = {Edit.SAME: "{}", Edit.REMOVED: "[-{}-]", Edit.ADDED: "{{+{}+}}"}
+_SIGNS = {Edit.SAME: " ", Edit.REMOVED: "-", Edit.ADDED: "+"}
 _TAGS = {Edit.SAME: "{}", Edit.REMOVED: "<del>{}</del>", Edit.ADDED: "<ins>{}</ins>"}
 
 
@@ -77,8 +78,7 @@ def change_on_one_line(component: str, old: str, new: str) -> str:
 def change_in_full(component: str, old: str, new: str) -> list[str]:
     """Both texts at full length, as a diff: `-` marks removed lines, `+` added ones."""
     one, other = (_model(component, text) or _laid_out(text) for text in (old, new))
-    lines = ndiff(one.splitlines(), other.splitlines())
-    return [line.rstrip() for line in lines if not line.startswith("?")]
+    return [f"{_SIGNS[piece.edit]} {piece.text}".rstrip() for piece in changed_lines(one, other)]
 
 
 def change_between(component: str, old: str, new: str) -> TextChange:
@@ -174,9 +174,19 @@ def _laid_out(text: str) -> str:
 
 
 def _differences(old: str, new: str) -> list[str] | None:
-    """Differences between two JSON texts, member by member; None if one is no object or list."""
-    found = value_changes(json_of(old), json_of(new))
+    """Differences between two JSON texts, member by member; None if one is no object or list.
+
+    Lists of plain values are shown whole: the order of tools is read at a glance.
+    """
+    one, other = json_of(old), json_of(new)
+    found = value_changes(one, other)
+    if found and _is_plain_list(one) and _is_plain_list(other):
+        return [_around(_said(one), _said(other))]
     return None if found is None else list(map(value_on_one_line, found)) or ["only the layout differs"]
+
+
+def _is_plain_list(value: object) -> bool:
+    return isinstance(value, list) and not any(isinstance(item, (dict, list)) for item in value)
 
 
 def value_on_one_line(change: ValueChange) -> str:

@@ -91,7 +91,8 @@ def test_a_run_whose_process_died(command, state):
 def test_a_terminal_obeys_nothing_that_an_answer_says(command, repo):
     """Escape sequences of a model are no escape sequences here."""
     for colour in ("31", "32"):
-        repo.run(crews.context_list(PromptModel(model="m", script={"<<": f"\x1b[{colour}m done {colour}"})), crews.NOTES)
+        repo.run(crews.context_list(PromptModel(model="m", script={"<<": f"\x1b[{colour}m done \x00 {colour}"})), crews.NOTES)
     path = repo.url.removeprefix("sqlite:///")
     for more in ([], ["--full"]):
         assert "\x1b" not in command("diff", "--db", path, *more).stdout
+    assert answered(command("diff", "--db", path, "--json"), 1)["diff"] == repo.diff().to_dict()

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crew_repo.model import text_changes
+from crew_repo.model import Reason, ReasonKind, text_changes
 from crew_repo.model.text_changes import Edit, Grain, TextChange, ValueChange, text_change, value_changes
+from crew_repo.model.wording import change_in_full
 
 WORDS = st.lists(st.sampled_from(["the", "claim", "8140.00", "2025-03-12", " ", "  ", "\n", ".", "ä", "\x00"]), max_size=30)
 TEXTS = st.one_of(WORDS.map("".join), st.text(max_size=40))
@@ -143,6 +144,26 @@ def test_a_change_in_a_large_text_is_found_word_by_word() -> None:
     rest = " ".join(map(str, range(20_000)))
     change = text_change(f"{rest} Ada {rest}", f"{rest} Bo {rest}")
     assert [(piece.edit, piece.text) for piece in change.pieces][1:3] == [(Edit.REMOVED, "Ada"), (Edit.ADDED, "Bo")]
+
+
+@pytest.mark.parametrize("end", [" ", "\n"])
+def test_a_reason_in_full_has_huge_texts(end: str) -> None:
+    """Line by line, whatever they are."""
+    old, new = f"head\n{f'a{end}' * 100_000}\ntail", f"head\n{f'b{end}' * 100_000}\ntail"
+    lines = Reason(ReasonKind.CHANGED, "input:notes", old_text=old, new_text=new).in_full
+    assert lines[:3] == ["input:notes changed", "    head", f"  - {'a ' * 100_000}".rstrip() if end == " " else "  - a"]
+    assert lines[-1] == "    tail"
+
+
+def test_lines_are_marked() -> None:
+    """With a sign for each; those that are the same stand between."""
+    assert change_in_full("x", "one\n\ntwo\nthree", "one\n\n2\nthree\n") == ["  one", "", "- two", "+ 2", "  three"]
+
+
+def test_what_json_has_no_word_for_is_named() -> None:
+    """What is said of it can be written as JSON."""
+    (change,) = text_change('{"a": NaN, "b": 1}', '{"a": NaN, "b": Infinity}').values
+    assert (change.path, change.before, change.after) == ("b", 1, "Infinity")
 
 
 def test_json_that_is_nested_too_deeply_is_a_text() -> None:
