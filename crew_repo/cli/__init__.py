@@ -1,6 +1,6 @@
 """The command line, `crew-repo`: the promises of StateRepository, for terminals and scripts.
 
-`start` is the entry point. `commands` is the group of commands, with the exit codes; `reading` has those that only
-read, `acting` those about a crew, `upkeep` those that keep a state in order. A command returns an Answer, and
-`printing` prints it, as text or as JSON.
+`start` is the entry point. `commands` is the group of commands, with the exit codes; `reading` and `comparing` have
+those that only read, `acting` those about a crew, `upkeep` those that keep a state in order. A command returns an
+Answer, and `printing` prints it, as text or as JSON.
 """

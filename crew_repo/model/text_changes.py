@@ -17,7 +17,7 @@ __all__ = ["Edit", "Grain", "Piece", "TextChange", "ValueChange", "changed_lines
            "value_changes"]  # fmt: skip
 
 _LONGEST_JSON = 5_000_000
-_WORK = 30_000_000  # comparisons of two words: a few seconds
+_WORK = 8_000_000  # comparisons of two words: a second or two
 _WORD = re.compile(r"\s+|\w+(?:[.,:/-]\w+)*|[^\w\s]")  # 8,140.00 and 2025-03-12 are words
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
