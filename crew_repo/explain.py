@@ -9,7 +9,8 @@ from dataclasses import replace
 from crew_repo.hashing import text_hash
 from crew_repo.model import PERSON, PLANNER, RESOLVED, Component, Decision, Reason, ReasonKind, Record, TaskHead
 
-__all__ = ["PLAN", "SAID", "by_person", "changes", "name_upstreams", "no_longer", "read_by", "with_downstream"]
+__all__ = ["PLAN", "SAID", "by_person", "change_of", "changes", "name_upstreams", "no_longer", "read_by",
+           "with_downstream"]  # fmt: skip
 
 SAID = f"{RESOLVED}context"
 """The component that has the context alone, where the context's hash stands for more."""
@@ -36,11 +37,11 @@ def changes(
         acting = [path for path in acting if path != "context"] + [p for p in differing if p.startswith(RESOLVED)]
     explaining = [path for path in differing if path not in acting] if acting else []
     named = [path for path in explaining if path.startswith(_NAMED) or path == PLAN]
-    inputs = [_change(before.get(path), after.get(path)) for path in named]
+    inputs = [change_of(before.get(path), after.get(path)) for path in named]
     yield from inputs
     for path in acting:
         root = _input_behind(f"{path}.template", before, after, inputs)
-        change = _change(before.get(path), after.get(path))
+        change = change_of(before.get(path), after.get(path))
         yield replace(change, root=root, component="context" if path == SAID else path)
 
 
@@ -89,7 +90,8 @@ def _differ(before: Mapping[str, Component], after: Mapping[str, Component], pat
     return (old.sha256 if old else None) != (new.sha256 if new else None)
 
 
-def _change(old: Component | None, new: Component | None) -> Reason:
+def change_of(old: Component | None, new: Component | None) -> Reason:
+    """The reason that says how a part differs from what it was; one of the two is None if it was added or removed."""
     component = new or old
     assert component is not None  # noqa: S101 - one of the two is there
     kind = ReasonKind.CHANGED if old and new else ReasonKind.ADDED if new else ReasonKind.REMOVED

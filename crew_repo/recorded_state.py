@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crew_repo.model import PLANNER, Change, Listing, Problem, PruneReport, Record, RunRecord, TaskState
+from crew_repo.model import PLANNER, Change, Diff, Listing, Problem, PruneReport, Record, RunRecord, TaskState
 from crew_repo.pricing import priced_run
 from crew_repo.settings import check_limits, checked_limit, checked_name, checked_workflow
 
@@ -84,6 +84,25 @@ class RecordedState:
         from crew_repo.runner.options import found_run
 
         return priced_run(found_run(run_id, self._store), self._engine.settings.prices)
+
+    def diff(
+        self,
+        run_a: str | RunRecord | None = None,
+        run_b: str | RunRecord | None = None,
+        *,
+        workflow_id: str | None = None,
+    ) -> Diff:
+        """Tell how two runs differ: what they were given, what their tasks were made from and said, and what it cost.
+
+        Without runs: the last two of the workflow, which is that of the newest run if none is named. With one run: that
+        one and the one before it in its workflow. Runs of different workflows can be compared too. Print the Diff, or
+        look at its `inputs` and `tasks`.
+
+        Raises UnknownRunError for a run that is not there, and where there are no two to compare.
+        """
+        from crew_repo.runner.comparing import diff
+
+        return diff(self._store, run_a, run_b, checked_workflow(workflow_id), self._engine.settings.prices)
 
     def tasks(self, workflow_id: str | None = None) -> list[TaskState]:
         """The present state of every task, as in the table `task_state`, without CrewAI's planner."""

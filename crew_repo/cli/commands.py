@@ -21,9 +21,10 @@ __all__ = ["crew_repo"]
 
 _COMMANDS = {
     "run": "acting", "plan": "acting", "resume": "resuming", "status": "reading", "runs": "reading", "show": "reading",
-    "history": "reading", "changes": "changes", "override": "correcting", "mark-complete": "correcting",
-    "adopt": "correcting", "undo": "correcting", "redo": "correcting", "invalidate": "upkeep", "verify": "upkeep",
-    "prune": "upkeep", "export": "upkeep", "import": "upkeep", "init": "upkeep",
+    "history": "reading", "diff": "comparing", "changes": "changes", "override": "correcting",
+    "mark-complete": "correcting", "adopt": "correcting", "undo": "correcting", "redo": "correcting",
+    "invalidate": "upkeep", "verify": "upkeep", "prune": "upkeep", "export": "upkeep", "import": "upkeep",
+    "init": "upkeep",
 }  # fmt: skip
 USAGE, TROUBLE, INTERRUPTED = 2, 3, 130
 

@@ -37,6 +37,7 @@ __all__ = [
     "show_command",
     "status_command",
     "stored_reads",
+    "the_run",
 ]
 
 Row = dict[str, Any]
@@ -188,7 +189,7 @@ def show_command(asked: Asked, run: str | None, selectors: tuple[str, ...], full
     prices = prices_of(asked)
 
     def ask(query: Query) -> tuple[Row, list[Row], Cost | None]:
-        found = _the_run(query, run, asked.workflow)
+        found = the_run(query, run, asked.workflow)
         cost = run_costs(query, [found], prices).get(found["run_id"])
         return found, _tasks_of(query, found["run_id"], found["workflow_id"]), cost
 
@@ -216,7 +217,7 @@ def _in_full(title: str, text: str | None) -> str:
     return f"\n{title}:\n{printable(text or '(nothing)')}"
 
 
-def _the_run(query: Query, given: str | None, workflow_id: str | None) -> Row:
+def the_run(query: Query, given: str | None, workflow_id: str | None) -> Row:
     """The run of that ID, or the only one that begins so; the newest without any."""
     check_workflow(query, workflow_id)
     if given is None:

@@ -11,11 +11,13 @@ from crew_repo.model.change import PERSON, Author, Change, ChangeKind
 from crew_repo.model.cost import Cost, cost_members
 from crew_repo.model.decision import Decision, Reason, ReasonKind, Status
 from crew_repo.model.definition import PLANNER, PLANNER_POSITION, RESOLVED, Component, Definition, Opaque, ReadFile
+from crew_repo.model.diff import Diff, TaskDiff, TaskInRun
 from crew_repo.model.lease import Claim, Holder, Lease, Scope
 from crew_repo.model.listing import Listing
 from crew_repo.model.plan import Plan
 from crew_repo.model.record import Failure, NewRecord, Record, StoredResult
 from crew_repo.model.run import Outcome, RunRecord, RunStatus, TaskHead, TaskRun, TaskState
+from crew_repo.model.text_changes import Edit, Grain, Piece, TextChange, ValueChange
 from crew_repo.model.upkeep import Problem, PruneReport, counted
 from crew_repo.model.usage import KINDS_OF_TOKENS, ModelTokens, Usage
 
@@ -33,7 +35,10 @@ __all__ = [
     "Cost",
     "Decision",
     "Definition",
+    "Diff",
+    "Edit",
     "Failure",
+    "Grain",
     "Holder",
     "InputKind",
     "Lease",
@@ -43,6 +48,7 @@ __all__ = [
     "NewRun",
     "Opaque",
     "Outcome",
+    "Piece",
     "Plan",
     "Problem",
     "PruneReport",
@@ -56,10 +62,14 @@ __all__ = [
     "Scope",
     "Status",
     "StoredResult",
+    "TaskDiff",
     "TaskHead",
+    "TaskInRun",
     "TaskRun",
     "TaskState",
+    "TextChange",
     "Usage",
+    "ValueChange",
     "cost_members",
     "counted",
 ]

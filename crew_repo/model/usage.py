@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import operator
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 __all__ = ["KINDS_OF_TOKENS", "ModelTokens", "Usage", "by_model_from_json", "by_model_to_json"]
 
@@ -48,6 +49,10 @@ class Usage:
     cached_prompt_tokens: int = 0
     successful_requests: int = 0
     by_model: tuple[ModelTokens, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dict."""
+        return {**asdict(self), "by_model": [asdict(each) for each in self.by_model]}
 
     def __add__(self, other: Usage) -> Usage:
         return _together(self, other, operator.add)

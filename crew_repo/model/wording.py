@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from difflib import ndiff
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
+from crew_repo.model.text_changes import (
+    Edit,
+    Grain,
+    Piece,
+    TextChange,
+    ValueChange,
+    changed_lines,
+    json_of,
+    text_change,
+    value_changes,
+)
+
 __all__ = [
+    "change_between",
     "change_in_full",
     "change_on_one_line",
     "html_table",
     "listed",
+    "marked",
+    "marked_html",
     "on_one_line",
     "plural",
     "shortened",
@@ -21,8 +35,12 @@ __all__ = [
 
 _WIDEST = 48  # characters of a text on one line
 _BEFORE = 16  # characters shown before the first difference
-_LONGEST_JSON = 200_000
 _FEW = 2  # differences of a schema that are named
+_SHOWN = 8  # differences of an answer that are shown
+_LONG = 200  # characters of a difference that are shown
+_MARKS = {Edit.SAME: "{}", Edit.REMOVED: "[-{}-]", Edit.ADDED: "{{+{}+}}"}
+_SIGNS = {Edit.SAME: " ", Edit.REMOVED: "-", Edit.ADDED: "+"}
+_TAGS = {Edit.SAME: "{}", Edit.REMOVED: "<del>{}</del>", Edit.ADDED: "<ins>{}</ins>"}
 
 
 def shortened(text: str, most: int = _WIDEST) -> str:
@@ -60,8 +78,65 @@ def change_on_one_line(component: str, old: str, new: str) -> str:
 def change_in_full(component: str, old: str, new: str) -> list[str]:
     """Both texts at full length, as a diff: `-` marks removed lines, `+` added ones."""
     one, other = (_model(component, text) or _laid_out(text) for text in (old, new))
-    lines = ndiff(one.splitlines(), other.splitlines())
-    return [line.rstrip() for line in lines if not line.startswith("?")]
+    return [f"{_SIGNS[piece.edit]} {piece.text}".rstrip() for piece in changed_lines(one, other)]
+
+
+def change_between(component: str, old: str, new: str) -> TextChange:
+    """Compare two texts of a component: models by their names."""
+    one, other = (_model(component, text) or text for text in (old, new))
+    return text_change(one, other)
+
+
+def marked(change: TextChange, *, full: bool = False) -> list[str]:
+    """Lines that show a change: values by path, or the text with `[-removed-]` and `{+added+}` words.
+
+    Unless it is to be shown in full, it is one line, with the words next to what differs.
+    """
+    if change.values:
+        lines = list(map(value_in_full if full else value_on_one_line, change.values))
+        return lines if full else [listed(lines, _SHOWN, between="; ")]
+    pieces = change.pieces if full else _nearby(change.pieces)
+    text = "".join(_MARKS[piece.edit].format(piece.text if full else _in_short(piece)) for piece in pieces)
+    return [*(text.splitlines() if full else [" ".join(text.split())]), *_too_long(change)]
+
+
+def marked_html(change: TextChange) -> str:
+    """The line that `marked` shows, as HTML with `<del>` and `<ins>`."""
+    if change.values:
+        return escape(" ".join(marked(change)))
+    shown = "".join(_TAGS[piece.edit].format(escape(_in_short(piece))) for piece in _nearby(change.pieces))
+    return shown + escape("".join(f" {line}" for line in _too_long(change)))
+
+
+def _nearby(pieces: Sequence[Piece]) -> list[Piece]:
+    """The first differences, and of what is the same between them only what is next to them."""
+    differing = [at for at, piece in enumerate(pieces) if piece.edit is not Edit.SAME]
+    more = len(differing) - 2 * _SHOWN
+    end = differing[2 * _SHOWN] if more > 0 else len(pieces)
+    found = [_cut(piece, at == 0, at == len(pieces) - 1) for at, piece in enumerate(pieces[:end])]
+    return found + ([Piece(Edit.SAME, f" … and {more} more")] if more > 0 else [])
+
+
+def _cut(piece: Piece, first: bool, last: bool) -> Piece:
+    """A piece that is the same, without what is far from the nearest difference."""
+    text = piece.text
+    if piece.edit is not Edit.SAME or len(text) <= 2 * _WIDEST:
+        return piece
+    begun, end = text[:_WIDEST].rpartition(" "), text[-_WIDEST:].partition(" ")
+    before = "" if first else begun[0] + begun[1] or begun[2]
+    return Piece(piece.edit, f"{before}…{'' if last else end[2] or end[0]}")
+
+
+def _in_short(piece: Piece) -> str:
+    return piece.text if piece.edit is Edit.SAME or len(piece.text) <= _LONG else piece.text[: _LONG - 1] + "…"
+
+
+def _too_long(change: TextChange) -> list[str]:
+    """A line that says why larger pieces than words were compared, if so."""
+    if change.grain is Grain.WORDS:
+        return []
+    how = "line by line" if change.grain is Grain.LINES else "as a whole"
+    return [f"(compared {how}: word by word would take too long)"]
 
 
 def _model(component: str, text: str) -> str | None:
@@ -93,48 +168,41 @@ def _part(text: str, start: int) -> str:
     return ("…" if start else "") + (shortened(text[start:]) or "(end)")
 
 
-def _json(text: str) -> Any:
-    """The object or list that a text is the JSON of; None for anything else."""
-    if text[:1] not in ("{", "[") or len(text) > _LONGEST_JSON:
-        return None
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
 def _laid_out(text: str) -> str:
-    found = _json(text)
+    found = json_of(text)
     return text if found is None else json.dumps(found, indent=2, ensure_ascii=False)
 
 
 def _differences(old: str, new: str) -> list[str] | None:
-    """Differences between two JSON texts, member by member; None if one is no object or list."""
-    one, other = _json(old), _json(new)
-    if one is None or other is None or type(one) is not type(other):
-        return None
-    return list(_differing("", one, other)) or ["only the layout differs"]
+    """Differences between two JSON texts, member by member; None if one is no object or list.
+
+    Lists of plain values are shown whole: the order of tools is read at a glance.
+    """
+    one, other = json_of(old), json_of(new)
+    found = value_changes(one, other)
+    if found and _is_plain_list(one) and _is_plain_list(other):
+        return [_around(_said(one), _said(other))]
+    return None if found is None else list(map(value_on_one_line, found)) or ["only the layout differs"]
 
 
-def _differing(path: str, one: Any, other: Any) -> Iterator[str]:
-    if isinstance(one, dict) and isinstance(other, dict):
-        for key in dict.fromkeys([*one, *other]):
-            where = f"{path}.{key}" if path else str(key)
-            if key not in other:
-                yield f"{where} removed: {shortened(_said(one[key]))}"
-            elif key not in one:
-                yield f"{where} added: {shortened(_said(other[key]))}"
-            else:
-                yield from _differing(where, one[key], other[key])
-    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other) and any(map(_holds, one)):
-        for at, (a, b) in enumerate(zip(one, other, strict=True)):
-            yield from _differing(f"{path}[{at}]", a, b)
-    elif one != other or type(one) is not type(other):
-        yield (f"{path}: " if path else "") + _around(_said(one), _said(other))
+def _is_plain_list(value: object) -> bool:
+    return isinstance(value, list) and not any(isinstance(item, (dict, list)) for item in value)
 
 
-def _holds(value: object) -> bool:
-    return isinstance(value, (dict, list))
+def value_on_one_line(change: ValueChange) -> str:
+    """Show a change of one value, such as `limits[2]: 3 -> 4`."""
+    if change.edit is Edit.REMOVED:
+        return f"{change.path} removed: {shortened(_said(change.before))}"
+    if change.edit is Edit.ADDED:
+        return f"{change.path} added: {shortened(_said(change.after))}"
+    return (f"{change.path}: " if change.path else "") + _around(_said(change.before), _said(change.after))
+
+
+def value_in_full(change: ValueChange) -> str:
+    """Show a change of one value with both values whole."""
+    if change.edit is Edit.CHANGED:
+        return (f"{change.path}: " if change.path else "") + f"{_said(change.before)} -> {_said(change.after)}"
+    return f"{change.path} {change.edit}: {_said(change.after if change.edit is Edit.ADDED else change.before)}"
 
 
 def _said(value: Any) -> str:

@@ -12,15 +12,15 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, func, select, update
 
-from crew_repo.model import PLANNER, Claim, Holder, Lease, Outcome, RunStatus, Scope, TaskRun
+from crew_repo.model import PLANNER, Claim, Holder, Lease, Outcome, RunStatus, Scope
+from crew_repo.store.from_rows import interrupted_task
 from crew_repo.store.process_identity import is_alive, is_dead
 from crew_repo.store.records import is_finished, live_record, shared_since
 from crew_repo.store.rows import task_run_row
 from crew_repo.store.tables import LEASE, RUN, TASK_RUN
 from crew_repo.store.transaction import Transaction
 
-__all__ = ["COUNTED", "claim", "give_up", "gone_leases", "heartbeat", "interrupt", "interrupted_task",
-           "is_gone", "reap"]  # fmt: skip
+__all__ = ["COUNTED", "claim", "give_up", "gone_leases", "heartbeat", "interrupt", "is_gone", "reap"]
 
 COUNTED = (Outcome.EXECUTED, Outcome.REUSED, Outcome.FAILED)
 """What a run's row has the numbers of, of its tasks: the planner is none."""
@@ -143,19 +143,6 @@ def is_gone(tx: Transaction, owner: str, until: datetime) -> bool:
 def run_is_gone(tx: Transaction, row: Mapping[str, Any]) -> bool:
     """Whether the process of a run that is said to be running is gone."""
     return bool(row["status"] == str(RunStatus.RUNNING)) and is_gone(tx, row["owner"], _last_sign(row))
-
-
-def interrupted_task(lease: Mapping[str, Any]) -> TaskRun:
-    """A note of what a process that is gone was doing."""
-    return TaskRun(
-        lease["run_id"],
-        lease["workflow_id"],
-        lease["task_name"],
-        lease["position"],
-        Outcome.INTERRUPTED,
-        input_hash=lease["input_hash"],
-        started_at=lease["acquired_at"],
-    )
 
 
 def _bury(tx: Transaction, leases: Sequence[Mapping[str, Any]]) -> None:

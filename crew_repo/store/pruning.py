@@ -22,7 +22,8 @@ from sqlalchemy import and_, bindparam, delete, func, select, tuple_, update
 
 from crew_repo.model import PERSON, Author, ChangeKind, RunStatus, counted
 from crew_repo.store.changes import add_entry
-from crew_repo.store.rows import NEWEST_NOTES, hashes_in, texts_of_run
+from crew_repo.store.from_rows import hashes_in, texts_of_run
+from crew_repo.store.rows import NEWEST_NOTES
 from crew_repo.store.tables import LEASE, RECORD, RUN, TASK_RUN, TEXT
 from crew_repo.store.transaction import Transaction, chunks
 

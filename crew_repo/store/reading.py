@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -68,10 +68,15 @@ class ReadingStore(OpenedState):
         with self._reading() as tx:
             return next(iter(runs.get_runs(tx, run_id=run_id)), None)
 
-    def list_runs(self, workflow_id: str | None = None, limit: int | None = None) -> list[RunRecord]:
-        """Runs with their tasks, the newest first; a run whose process is gone is interrupted. Writes nothing."""
+    def list_runs(
+        self, workflow_id: str | None = None, limit: int | None = None, *, until: str | None = None
+    ) -> list[RunRecord]:
+        """Runs with their tasks, the newest first; a run whose process is gone is interrupted. Writes nothing.
+
+        `until`: a run; only that one and those before it.
+        """
         with self._reading() as tx:
-            return runs.get_runs(tx, workflow_id=workflow_id, limit=limit)
+            return runs.get_runs(tx, workflow_id=workflow_id, limit=limit, until=until)
 
     def run_count(self, workflow_id: str | None = None) -> int:
         """How many runs there were of a workflow, or of all; no run is loaded."""
@@ -82,6 +87,11 @@ class ReadingStore(OpenedState):
         """One record, retired or not, with the texts of its components."""
         with self._reading() as tx:
             return records.records_by_id(tx, [record_id], texts=True).get(record_id)
+
+    def records(self, record_ids: Collection[int]) -> dict[int, Record]:
+        """Records that are there, by number, with the texts of their components; a damaged one has its `damage`."""
+        with self._reading() as tx:
+            return records.records_by_id(tx, record_ids, texts=True, damaged=True)
 
     def history(self, task_name: str, workflow_id: str | None = None) -> list[Record]:
         """Every record of a task, the newest first, with the texts of their components."""

@@ -8,16 +8,8 @@ from typing import Any
 from sqlalchemy import and_, bindparam, case, exists, func, literal_column, or_, select, union, update
 
 from crew_repo.model import PERSON, NewRecord, Record, Scope, Usage
-from crew_repo.store.rows import (
-    NEWEST_NOTES,
-    RECORD_COLUMNS,
-    USAGE,
-    hashes_in,
-    record_of,
-    record_or_damaged,
-    record_row,
-    usage_of,
-)
+from crew_repo.store.from_rows import USAGE, hashes_in, record_of, record_or_damaged, usage_of
+from crew_repo.store.rows import NEWEST_NOTES, RECORD_COLUMNS, record_row
 from crew_repo.store.tables import INVALIDATION, RECORD, RUN, TASK_RUN, TEXT
 from crew_repo.store.transaction import Transaction, chunks
 

@@ -25,7 +25,8 @@ from crew_repo.model import (
     TaskState,
 )
 from crew_repo.store.changes import later_answer
-from crew_repo.store.leases import COUNTED, give_up, gone_leases, interrupted_task, reap, run_is_gone
+from crew_repo.store.from_rows import failure_of, interrupted_task, run_of, state_of, task_run_of, texts_of_run
+from crew_repo.store.leases import COUNTED, give_up, gone_leases, reap, run_is_gone
 from crew_repo.store.records import (
     add_record,
     add_texts,
@@ -40,14 +41,9 @@ from crew_repo.store.rows import (
     RUN_COLUMNS,
     STATE_COLUMNS,
     TASK_RUN_COLUMNS,
-    failure_of,
     failure_row,
-    run_of,
     run_row,
-    state_of,
-    task_run_of,
     task_run_row,
-    texts_of_run,
 )
 from crew_repo.store.tables import LEASE, RECORD, RUN, TASK_RUN, TASK_STATE
 from crew_repo.store.transaction import Transaction, chunks
@@ -169,13 +165,16 @@ def finish_run(
 
 
 def get_runs(tx: Transaction, *, run_id: str | None = None, workflow_id: str | None = None,
-             limit: int | None = None) -> list[RunRecord]:  # fmt: skip
+             limit: int | None = None, until: str | None = None) -> list[RunRecord]:  # fmt: skip
     """Runs with their tasks, the newest first. A run whose process is gone is interrupted; nothing is written."""
     wanted = select(*RUN_COLUMNS).order_by(RUN.c.number.desc()).limit(limit)
     if run_id is not None:
         wanted = wanted.where(RUN.c.run_id == run_id)
     if workflow_id is not None:
         wanted = wanted.where(RUN.c.workflow_id == workflow_id)
+    if until is not None:
+        its_number = select(_LATEST.c.number).where(_LATEST.c.run_id == until).scalar_subquery()
+        wanted = wanted.where(RUN.c.number <= its_number)
     found = tx.rows(wanted).all()
     gone = {row["run_id"] for row in found if run_is_gone(tx, row)}
     tasks = _tasks_of(tx, [row["run_id"] for row in found], gone)

@@ -19,9 +19,9 @@ from sqlalchemy import Table, bindparam, func, insert, select, tuple_, update
 from crew_repo.errors import CrewRepoError, ImportFormatError
 from crew_repo.model import PERSON, ChangeKind, RunStatus
 from crew_repo.store.columns import UtcText, utc_text, utc_time
+from crew_repo.store.from_rows import inputs_of, record_of
 from crew_repo.store.leases import interrupt
 from crew_repo.store.records import supersede
-from crew_repo.store.rows import inputs_of, record_of
 from crew_repo.store.tables import CHANGE, INVALIDATION, RECORD, RUN, TASK_RUN, TEXT
 from crew_repo.store.transaction import Transaction, chunks
 from crew_repo.store.verifying import altered_texts, what_is_wrong

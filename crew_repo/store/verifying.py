@@ -9,7 +9,8 @@ from sqlalchemy import and_, bindparam, or_, select
 from crew_repo.errors import StoreError
 from crew_repo.hashing import FORMAT, definition_hash, gives, input_hash, output_hash
 from crew_repo.model import PERSON, ChangeKind, Component, NewRecord, Problem
-from crew_repo.store.rows import RECORD_COLUMNS, inputs_of, record_of
+from crew_repo.store.from_rows import inputs_of, record_of
+from crew_repo.store.rows import RECORD_COLUMNS
 from crew_repo.store.tables import CHANGE, RECORD, RUN, TEXT
 from crew_repo.store.transaction import Transaction
 

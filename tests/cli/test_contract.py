@@ -15,11 +15,12 @@ from tests.models import PromptModel
 
 CORRECTING = ["override", "mark-complete", "adopt", "undo", "redo"]
 COMMANDS = [
-    "run", "plan", "resume", "status", "runs", "show", "history", "changes", *CORRECTING, "invalidate", "verify", "prune",
-    "export", "import", "init",
+    "run", "plan", "resume", "status", "runs", "show", "history", "diff", "changes", *CORRECTING, "invalidate", "verify",
+    "prune", "export", "import", "init",
 ]  # fmt: skip
 OF_A_WORKFLOW = [
-    "run", "plan", "status", "runs", "show", "history", "changes", "override", "mark-complete", "adopt", "invalidate",
+    "run", "plan", "status", "runs", "show", "history", "diff", "changes", "override", "mark-complete", "adopt",
+    "invalidate",
 ]  # fmt: skip
 WRITING = ["run", "resume", *CORRECTING, "invalidate", "prune", "export", "import", "init"]
 BY_A_PERSON = [*CORRECTING, "invalidate", "prune"]
@@ -51,6 +52,17 @@ PLAN = (
 )
 DECISION = "task_name status reasons position tokens seconds cost_from person reads workflow_id causes"
 RAN = "run_id workflow_id status executed reused skipped failed tokens_spent tokens_saved seconds_saved"
+DIFF = "changed before after inputs tasks notes"
+COMPARED_RUN = (
+    "run_id workflow_id crew_name ordinal status started_at finished_at error tokens_spent tokens_saved spent seconds "
+    "seconds_saved"
+)
+COMPARED_TASK = "task_name changed answer absent causes parts output before after"
+TASK_IN_RUN = (
+    "outcome reasons error output lost record_id model person spent saved tokens_saved seconds seconds_saved"
+)
+USAGE = "total_tokens prompt_tokens completion_tokens cached_prompt_tokens successful_requests by_model"
+TEXT_CHANGE = "before after values pieces grain"
 CREW = """
 from tests import crews
 from tests.models import PromptModel
@@ -93,6 +105,24 @@ def test_the_members_of_what_is_read(command, recorded_in):
     are(shown["tasks"][0], TASK_OF_RUN)
     assert shown["tasks"][0]["causes"] == ["input:notes: hail on 3 May -> hail on 4 May"]
     are(asked("history", "draft")["records"][0], RECORD)
+
+
+def test_the_members_of_a_difference(command, recorded_in):
+    """So are those of what differs between two runs."""
+    diff = answered(command("diff", "--db", recorded_in, "--json"), 1)["diff"]
+    are(diff, DIFF)
+    are(diff["before"], COMPARED_RUN)
+    are(diff["after"]["spent"], USAGE)
+    are(diff["inputs"][0], "kind component old new old_text new_text change")
+    are(diff["inputs"][0]["change"], TEXT_CHANGE)
+    are(diff["tasks"][0], COMPARED_TASK)
+    are(diff["tasks"][0]["before"], TASK_IN_RUN)
+    are(diff["tasks"][0]["before"]["saved"], USAGE)
+    are(diff["tasks"][0]["output"], TEXT_CHANGE)
+    with StateRepository(recorded_in) as repo:
+        told = repo.diff()
+    assert json.loads(json.dumps(told.to_dict())) == diff
+    assert command("diff", "--full", "--db", recorded_in).stdout == f"{told.details()}\n"
 
 
 def test_the_members_of_what_is_done(command, recorded_in, tmp_path):

@@ -199,3 +199,16 @@ def test_items_of_a_batch_have_costs(priced: StateRepository, model: PromptModel
     for fresh in (False, True):
         (result,) = priced.run_for_each(crews.context_list(model), [NOTES])
         assert (result.run.cost.amount == 0) is fresh
+
+
+def test_a_difference_says_what_both_runs_cost(priced: StateRepository, model: PromptModel) -> None:
+    """In print and in JSON; without prices it says nothing of money."""
+    crew = crews.sequential_unspecified_context(model)
+    runs = [priced.run(crew, inputs).run for inputs in (NOTES, NOTES)]
+    found = priced.diff()
+    assert f"; cost {runs[0].cost} -> {runs[1].cost}" in str(found)
+    assert found.to_dict()["before"]["cost"] == runs[0].cost.to_dict()
+    assert found.to_dict()["tasks"][0]["before"]["cost"] == priced.show(runs[0].run_id).tasks[0].cost.to_dict()
+    with StateRepository(priced.url) as unpriced:
+        assert "cost" not in str(unpriced.diff())
+        assert "cost" not in unpriced.diff().to_dict()["before"]

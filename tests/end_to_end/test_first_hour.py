@@ -75,5 +75,5 @@ def test_the_notebook_gives_what_it_shows_and_remembers(tmp_path: Path) -> None:
 
 
 def _shown(notebook: Any) -> list[str]:
-    """The texts that a reader sees, but for the figures of time and tokens."""
-    return [re.sub(r"[\d.]+ (?=s\b|tokens)", "", text) for text in texts_of(notebook)]
+    """The texts that a reader sees, but for the figures of time and tokens, and the IDs of runs."""
+    return [re.sub(r"[\d.]+ (?=s\b|tokens)|\d+T\d+-[0-9a-f]{8}|\d+\.\d+", "", text) for text in texts_of(notebook)]

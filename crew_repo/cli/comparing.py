@@ -1,0 +1,158 @@
+"""The command that compares two runs. It reads plain rows, from which it makes what the store would make of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from crew_repo.cli.costs import prices_of
+from crew_repo.cli.current import current_runs
+from crew_repo.cli.options import Asked, common, complete_runs, of_a_workflow, with_prices
+from crew_repo.cli.printing import Answer, Table, printable
+from crew_repo.cli.reader import read
+from crew_repo.cli.reading import stored_reads, the_run
+from crew_repo.cli.selecting import Reads, select
+from crew_repo.compare import compare, compared_records
+from crew_repo.errors import UnknownRunError
+from crew_repo.model import Diff, Record, RunRecord, RunStatus, TaskDiff
+from crew_repo.pricing import priced_run
+from crew_repo.store.from_rows import (
+    hashes_in,
+    interrupted_task,
+    plain_row,
+    record_or_damaged,
+    run_of,
+    task_run_of,
+    texts_of_run,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from crew_repo.cli.reader import Query
+    from crew_repo.pricing import Prices
+
+__all__ = ["diff_command"]
+
+Row = dict[str, Any]
+_MOST = 500  # values in one statement; older SQLite versions take 999
+_NUMBERS = ("tokens", "saved", "seconds")
+
+
+@click.command("diff")
+@click.argument("run_a", required=False, shell_complete=complete_runs)
+@click.argument("run_b", required=False, shell_complete=complete_runs)
+@click.option("--select", "selectors", multiple=True, metavar="SELECTOR",
+              help="Only these tasks: a name or pattern, a+, +a, status:executed, reason:input:notes.")
+@click.option("--full", is_flag=True, help="Print inputs, parts of tasks and answers whole.")
+@with_prices
+@of_a_workflow
+@common
+@click.pass_obj
+def diff_command(
+    asked: Asked, run_a: str | None, run_b: str | None, selectors: tuple[str, ...], full: bool
+) -> Answer:
+    """Show how two runs differ: inputs, tasks, answers, tokens.
+
+    RUN_A, RUN_B: IDs of runs, or their beginnings. With one run: that one and the one before it in its workflow.
+    Default: the last two, of --workflow if that is given.
+
+    Exit code 1 if they differ. That an answer was reused, and what it cost, is no difference.
+    """
+
+    prices = prices_of(asked)
+
+    def ask(query: Query) -> tuple[Diff, Reads]:
+        before, after = _two_runs(query, [run for run in (run_a, run_b) if run is not None], asked.workflow, prices)
+        reads = stored_reads(query) if any("+" in selector for selector in selectors) else {}
+        return compare(before, after, _records(query, compared_records(before, after))), reads
+
+    found, reads = read(asked.db, ask)
+    tasks = [row["task"] for row in select(selectors, [_row(found, task) for task in found.tasks], reads)]
+    differ = any(task.changed for task in tasks) if selectors else found.changed
+    result = {**found.to_dict(), "tasks": [task.to_dict() for task in tasks]}
+    shown = Diff(found.before, found.after, found.inputs, tuple(tasks))
+    blocks = (printable(shown.details()),) if full else _blocks(shown)
+    return Answer({"diff": result}, *blocks, exit_code=int(differ), notes=found.notes)
+
+
+def _row(diff: Diff, task: TaskDiff) -> Row:
+    """A task as selectors know it: by what the later run did with it, and by all reasons."""
+    side = task.after or task.before
+    reasons = [*task.parts, *(() if task.after is None else task.after.did.reasons)]
+    return {
+        "task": task,
+        "task_name": task.task_name,
+        "workflow_id": diff.after.workflow_id,
+        "position": 0 if side is None else side.did.position,
+        "status": "" if task.after is None else str(task.after.did.outcome),
+        "reasons": [reason.to_dict() for reason in reasons],
+    }
+
+
+def _blocks(diff: Diff) -> list[str | Table]:
+    rows = [task.as_row() for task in diff.tasks]
+    table = [Table(list(rows[0]), [list(row.values()) for row in rows], _NUMBERS)] if rows else []
+    return [printable("\n".join([diff.head, *map(str, diff.inputs)])), *table,
+            printable("\n".join([*diff.answers, diff.summary]))]  # fmt: skip
+
+
+def _two_runs(
+    query: Query, given: list[str], workflow_id: str | None, prices: Prices | None
+) -> tuple[RunRecord, RunRecord]:
+    """The runs of these IDs; the one before it for one; the last two without any."""
+    rows = [the_run(query, each, workflow_id) for each in given] or [the_run(query, None, workflow_id)]
+    if len(rows) < 2:
+        rows = [_run_before(query, rows[0]), *rows]
+    before, after = (priced_run(_run(query, row), prices) for row in rows)
+    return before, after
+
+
+def _run_before(query: Query, run: Row) -> Row:
+    earlier = query(
+        "SELECT run_id FROM run_entry WHERE workflow_id = :workflow AND number < :number ORDER BY number DESC LIMIT 1",
+        workflow=run["workflow_id"], number=run["number"],
+    )  # fmt: skip
+    if not earlier:
+        raise UnknownRunError(
+            f"Workflow {run['workflow_id']!r} has no run before {run['run_id']}; name two runs, as `crew-repo runs` "
+            "lists them"
+        )
+    return current_runs(query, run_id=earlier[0]["run_id"])[0]
+
+
+def _run(query: Query, current: Row) -> RunRecord:
+    """A run with its tasks; one whose process is gone is interrupted, and so is what that was at."""
+    run_id = current["run_id"]
+    (row,) = _rows(query, "SELECT * FROM run_entry WHERE run_id = :run", run=run_id)
+    tasks = [task_run_of(note) for note in _rows(query, "SELECT * FROM task_run WHERE run_id = :run", run=run_id)]
+    gone = row["status"] == "running" and current["status"] == "interrupted"
+    for lease in _rows(query, "SELECT * FROM lease WHERE run_id = :run", run=run_id) if gone else ():
+        if all(task.position != lease["position"] for task in tasks):
+            tasks.append(interrupted_task(lease))
+    return run_of(row, tasks, RunStatus.INTERRUPTED if gone else None, _texts(query, texts_of_run(row)))
+
+
+def _records(query: Query, numbers: Collection[int]) -> dict[int, Record]:
+    rows = _among(query, "SELECT * FROM record WHERE record_id IN", sorted(numbers))
+    texts = _texts(query, {sha256 for row in rows for sha256 in hashes_in(row)})
+    return {row["record_id"]: record_or_damaged(row, texts=texts) for row in rows}
+
+
+def _texts(query: Query, hashes: Collection[str]) -> dict[str, str]:
+    found = _among(query, 'SELECT sha256, body FROM "text" WHERE sha256 IN', sorted(hashes))
+    return {row["sha256"]: row["body"] for row in found}
+
+
+def _among(query: Query, select_in: str, values: list[Any]) -> list[Row]:
+    """The rows of a SELECT that ends in IN, for these values."""
+    found: list[Row] = []
+    for start in range(0, len(values), _MOST):
+        named = {f"v{at}": value for at, value in enumerate(values[start : start + _MOST])}
+        found += _rows(query, f"{select_in} ({', '.join(f':{name}' for name in named)})", **named)
+    return found
+
+
+def _rows(query: Query, statement: str, **values: Any) -> list[Row]:
+    return [plain_row(row) for row in query(statement, **values)]
