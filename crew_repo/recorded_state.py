@@ -100,6 +100,7 @@ class RecordedState:
     ) -> int:
         """Make the next run execute a task: its records are kept, but no longer reused. Returns how many these were.
 
+        An answer that is held for it (see `mark_complete`) is held no longer.
         `downstream=True` does so also for the tasks that read its answer. Without a workflow_id it is done in every
         workflow. The task then executes even if another workflow shares a record that answers it. `by` and `reason` say
         who does it and why. Each task gets an entry in `changes()`, which can be undone.
@@ -111,7 +112,8 @@ class RecordedState:
 
         author = author_of(by, reason)
         names = names_in(task_name, "task_name")
-        check_names(names, self._store.task_names(checked_workflow(workflow_id)), "invalidate")
+        known = self._store.task_names(checked_workflow(workflow_id))
+        check_names(names, dict.fromkeys([*known, *self._store.held_tasks(workflow_id)]), "invalidate")
         if not downstream:
             return self._store.invalidate({workflow_id: names}, author)
         workflows = [workflow_id] if workflow_id is not None else self._store.workflow_ids()
@@ -163,15 +165,21 @@ class RecordedState:
         policies: Mapping[str, TaskPolicy] | None = None,
         by: str | None = None,
         reason: str | None = None,
+        hold: bool = False,
     ) -> Change:
         """Give a person's answer to a task that failed or never ran; the entry in `changes()`.
 
         It is bound to what this crew will ask the task with these inputs, as `plan` finds it out, and served for
         nothing else. A typed output is read by the task's own class. No model is called.
 
-        Raises InputError where that is not known yet, since a task above has no answer; for a task that has an answer
-        (see `override`), or runs every time; and for an output that is none. UnknownTaskError for a name that the crew
-        does not have.
+        `hold`: where that is not known yet, keep the answer. The next run that asks the task adopts it, whatever the
+        tasks above have said, unless a stored answer is served; an entry says so. If the task, its agent or its own
+        inputs differ by then, it stays held, and a plan shows its text. It can be undone as long as it is held; later
+        that undoes its adoption, after which the task runs, and nothing is held. Its age (`max_age`) counts from now.
+
+        Raises InputError where that is not known yet, since a task above has no answer, without `hold`; for a task that
+        has an answer (see `override`), or runs every time; and for an output that is none. UnknownTaskError for a name
+        that the crew does not have, ConflictError if an answer to the same is held already.
         """
         from crew_repo.runner.completing import mark_complete
         from crew_repo.runner.overriding import author_of
@@ -180,7 +188,7 @@ class RecordedState:
         request = self._engine.request(
             crew, inputs, input_files=input_files, workflow_id=workflow_id, policies=policies
         )
-        return mark_complete(self._store, request, checked_name(task_name), output, author)
+        return mark_complete(self._store, request, checked_name(task_name), output, author, hold=hold)
 
     def undo(self, change: Change | int, *, by: str | None = None, reason: str | None = None) -> Change:
         """Take back an override or an invalidation: what was in force before is again; the entry that says so.

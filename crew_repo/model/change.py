@@ -9,17 +9,18 @@ from typing import Any
 from crew_repo.model.text import TextEnum
 from crew_repo.model.wording import change_on_one_line, html_table, listed, shortened
 
-__all__ = ["PERSON", "Author", "Change", "ChangeKind"]
+__all__ = ["PERSON", "Author", "Change", "ChangeKind", "HeldAnswer"]
 
 PERSON = "person"
 """The origin of a record that a person gave."""
 
 
 class ChangeKind(TextEnum):
-    """The deed of a person."""
+    """The deed of a person; ADOPT: a run made the record of an answer that was held (see `mark_complete`)."""
 
     OVERRIDE = "override"
     MARK_COMPLETE = "mark complete"
+    ADOPT = "adopt"
     INVALIDATE = "invalidate"
     PRUNE = "prune"
     UNDO = "undo"
@@ -32,6 +33,19 @@ class Author:
 
     by: str = "unknown"
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldAnswer:
+    """A person's answer to a task of this definition, adopted when it is next asked. `intact`: as it was given."""
+
+    held_id: int
+    task_name: str
+    definition_hash: str
+    output: str
+    author: Author
+    given_at: datetime
+    intact: bool = True
 
 
 @dataclass(frozen=True, slots=True, repr=False, kw_only=True)
@@ -83,8 +97,10 @@ class Change:
     @property
     def _what(self) -> str:
         """The change of the text on one line, or what else there is to say."""
-        if self.detail is not None:
-            return self.detail
+        return "; ".join(part for part in (self.detail, self._said) if part)
+
+    @property
+    def _said(self) -> str:
         if self.before is not None and self.after is not None:
             return change_on_one_line("", self.before, self.after)
         said = self.after if self.after is not None else self.before

@@ -16,13 +16,13 @@ from typing import Any
 from crew_repo import adapter
 from crew_repo.declared_files import declared
 from crew_repo.explain import name_upstreams
-from crew_repo.model import PLANNER, PLANNER_POSITION, Decision, Plan, Reason, ReasonKind, Status, TaskHead
+from crew_repo.model import PLANNER, PLANNER_POSITION, Decision, HeldAnswer, Plan, Reason, ReasonKind, Status, TaskHead
 from crew_repo.runner.arrivals import Arrivals
 from crew_repo.runner.finding import find_record
 from crew_repo.runner.options import RunOptions, utc_now
 from crew_repo.runner.required_files import check_files
 from crew_repo.runner.tied_tasks import Handed, handed_in, more_together
-from crew_repo.staleness import Current, counts_resolved, current_state, decide_unknown, settle
+from crew_repo.staleness import Current, beside_held, counts_resolved, current_state, decide_unknown, settle
 from crew_repo.store import Store
 
 __all__ = ["Walk", "make_plan", "settled_walk"]
@@ -78,7 +78,8 @@ class _Seen:
 class Walk:
     """One walk over the tasks of a view.
 
-    `asked`: after `decisions`, what the tasks will be asked, with their contexts, by position, as far as it is known.
+    `asked`: after `decisions`, what the tasks will be asked, with their contexts, by position, as far as it is known;
+    `untold`: the tasks whose contexts are not known yet.
     """
 
     def __init__(
@@ -97,6 +98,8 @@ class Walk:
         self._heads: dict[str, TaskHead] = store.heads(options.workflow_id)
         self._possible: dict[tuple[str, str | None], bool] = {}
         self.asked: dict[int, tuple[Current, str]] = {}
+        self.untold: dict[int, Current] = {}
+        self._held: list[HeldAnswer] | None = None
         self._seen: list[_Seen] = []
         self._arrivals = Arrivals()
         self._written: dict[Path, str] = {}
@@ -221,6 +224,7 @@ class Walk:
             lambda result: adapter.restore_output(result, task, context),
         )
         self.asked[current.position] = (current, context)
+        decision = self._beside_held(decision, current)
         return _Seen(decision, None if output is None else output.raw, output, input_hash=current.input_hash)
 
     def _unknown(self, view: adapter.TaskView, current: Current, unsure: list[_Seen]) -> _Seen:
@@ -237,7 +241,16 @@ class Walk:
         unknown = above + [seen for seen in unsure if seen not in above]
         upstream = tuple(_upstream_reason(seen, self._view.names) for seen in unknown)
         upstream += (_CONNECTS,) if possible and self._connects(view) else ()
-        return _Seen(decide_unknown(current, possible, upstream, self._heads.get(view.name)), None)
+        self.untold[current.position] = current
+        decision = decide_unknown(current, possible, upstream, self._heads.get(view.name))
+        return _Seen(self._beside_held(decision, current), None)
+
+    def _beside_held(self, decision: Decision, current: Current) -> Decision:
+        if decision.fresh:
+            return decision
+        if self._held is None:
+            self._held = self._store.held_answers(self._options.workflow_id)
+        return beside_held(decision, current, [h for h in self._held if h.task_name == current.task_name], utc_now())
 
     # What CrewAI would send as context.
 

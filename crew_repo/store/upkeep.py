@@ -8,7 +8,7 @@ from pathlib import Path
 
 from crew_repo.errors import StoreError
 from crew_repo.model import Author, Change, ChangeKind, NewRecord, Problem, PruneReport
-from crew_repo.store import changes, pruning, transfer, verifying
+from crew_repo.store import changes, held, pruning, transfer, verifying
 from crew_repo.store.opened import OpenedState
 
 __all__ = ["KeptStore"]
@@ -29,6 +29,14 @@ class KeptStore(OpenedState):
         """Put a person's answer in force; the entry. ConflictError if another than `instead_of` is in force by now."""
         with self._writing(durable=True, begins=True, ends=True) as tx:
             entry = changes.give(tx, new, kind, author, instead_of=instead_of, shown=shown)
+            return changes.list_changes(tx, change_id=entry)[0]
+
+    def hold(
+        self, workflow_id: str, task_name: str, definition_hash: str, output: str, author: Author
+    ) -> Change:
+        """Keep a person's answer until a task of this definition is asked; the entry. ConflictError if one is there."""
+        with self._writing(durable=True, begins=True, ends=True) as tx:
+            entry = changes.hold(tx, workflow_id, task_name, definition_hash, output, author)
             return changes.list_changes(tx, change_id=entry)[0]
 
     def undo(self, change_id: int, author: Author) -> Change:
@@ -57,7 +65,8 @@ class KeptStore(OpenedState):
                 if component.sha256 in altered
             ]
         with self._reading() as tx:
-            return [*problems, *verifying.change_problems(tx), *verifying.input_problems(tx, altered)]
+            return [*problems, *verifying.change_problems(tx), *held.held_problems(tx),
+                    *verifying.input_problems(tx, altered)]  # fmt: skip
 
     def prune(
         self, *, keep_last: int | None = None, older_than: timedelta | None = None, dry_run: bool = False,
@@ -76,7 +85,8 @@ class KeptStore(OpenedState):
             if not dry_run:
                 pruning.delete_victims(tx, victims, author or Author())
         after = before if dry_run else self._compact()
-        return PruneReport(len(victims.records), len(victims.runs), len(victims.texts), before, after, dry_run)
+        return PruneReport(len(victims.records), len(victims.runs), len(victims.texts), before, after, dry_run,
+                           len(victims.held))  # fmt: skip
 
     def copy(self, target: Path) -> None:
         """Copy the state file, as it is at one moment, into a new file that only this user may read."""

@@ -17,7 +17,7 @@ __all__ = ["altered_texts", "change_problems", "input_problems", "record_page", 
 
 _PAGE = 200
 _RECORDS = select(*RECORD_COLUMNS).where(RECORD.c.record_id > bindparam("a")).order_by(RECORD.c.record_id).limit(_PAGE)
-_GAVE = (str(ChangeKind.OVERRIDE), str(ChangeKind.MARK_COMPLETE))
+_GAVE = (str(ChangeKind.OVERRIDE), str(ChangeKind.MARK_COMPLETE), str(ChangeKind.ADOPT))
 _GIVEN = (
     select(RECORD.c.record_id, RECORD.c.workflow_id, RECORD.c.task_name, RECORD.c.origin, RECORD.c.person,
            RECORD.c.output_hash, CHANGE.c.change_id, CHANGE.c.hash_after, CHANGE.c.changed_by)

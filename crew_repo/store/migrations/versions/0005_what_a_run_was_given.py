@@ -9,6 +9,7 @@ revision = "0005"
 down_revision = "0004"
 
 _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_TEXTS = ("workflow_id", "task_name", "definition_hash", "output", "output_hash")
 
 
 def upgrade() -> None:
@@ -18,11 +19,14 @@ def upgrade() -> None:
     op.create_table(
         "held_answer",
         sa.Column("held_id", _NUMBER, primary_key=True, nullable=False),
-        *[sa.Column(name, sa.Text(), nullable=False) for name in ("workflow_id", "task_name", "definition_hash")],
-        sa.Column("output", sa.Text(), nullable=False),
+        *[sa.Column(name, sa.Text(), nullable=False) for name in _TEXTS],
         sa.Column("change_id", _NUMBER, nullable=False),
+        sa.Column("retired", sa.Text(), nullable=True),
+        sa.Column("retired_by", _NUMBER, nullable=True),
         sqlite_autoincrement=True,
     )
+    live = sa.text("retired IS NULL")
     op.create_index(
-        "held_answer_place", "held_answer", ["workflow_id", "task_name", "definition_hash"], unique=True
-    )
+        "held_answer_place", "held_answer", ["workflow_id", "task_name", "definition_hash"], unique=True,
+        sqlite_where=live, postgresql_where=live,
+    )  # fmt: skip
