@@ -190,8 +190,44 @@ class RecordedState:
         )
         return mark_complete(self._store, request, checked_name(task_name), output, author, hold=hold)
 
+    def import_state(
+        self,
+        source: str | os.PathLike[str] | Mapping[str, Any],
+        *,
+        crew: Crew,
+        inputs: Mapping[str, Any] | None = None,
+        input_files: Mapping[str, Any] | None = None,
+        workflow_id: str | None = None,
+        policies: Mapping[str, TaskPolicy] | None = None,
+        by: str | None = None,
+        reason: str | None = None,
+        hold: bool = False,
+        names: Mapping[str, str] | None = None,
+    ) -> list[Change]:
+        """Take over the JSON file in which a script has kept its answers, or the dict in it; the entries.
+
+        `{"completed_tasks": {name: text, other: {"output": text, "completed_at": time}}, "run_count": n}`: each answer
+        is that of `mark_complete`, in the order of the crew's tasks, all of them or none. You say by that that they
+        answer this crew with these inputs, which no file says. `names` has the crew's name for a name of the file,
+        such as `{"analyze_task": "task-01"}`. `hold` is for tasks above which one has no answer.
+
+        A task that has an answer is left as it is, and the log says so. A `completed_at` is kept in the entry: the
+        record dates from now. The run_count is not taken over.
+
+        Raises ImportFormatError for a file that is none, UnknownTaskError for a name that the crew does not have, and
+        the errors of `mark_complete`.
+        """
+        from crew_repo.runner.importing import import_state
+        from crew_repo.runner.overriding import author_of
+
+        author, engine = author_of(by, reason), self._engine
+        request = engine.request(crew, inputs, input_files=input_files, workflow_id=workflow_id, policies=policies)
+        return Listing(
+            import_state(self._store, request, source, author, hold=hold, names=names, hinting=engine.hinting)
+        )
+
     def undo(self, change: Change | int, *, by: str | None = None, reason: str | None = None) -> Change:
-        """Take back an override or an invalidation: what was in force before is again; the entry that says so.
+        """Take back an answer or an invalidation: what was in force or held before is again; the entry that says so.
 
         Raises UnknownChangeError if there is no such entry, ConflictError if it is no longer in force, and InputError
         for what cannot be taken back: a pruning, or a change whose records were deleted since.

@@ -7,7 +7,7 @@ Times are `datetime` objects in UTC. Durations are seconds. Hashes are 64 lowerc
 from __future__ import annotations
 
 from crew_repo.model.asked import InputKind, NewRun, RunInput
-from crew_repo.model.change import PERSON, Author, Change, ChangeKind, HeldAnswer
+from crew_repo.model.change import PERSON, Author, Change, ChangeKind, Given, HeldAnswer, ToHold
 from crew_repo.model.decision import Decision, Reason, ReasonKind, Status
 from crew_repo.model.definition import PLANNER, PLANNER_POSITION, RESOLVED, Component, Definition, Opaque, ReadFile
 from crew_repo.model.lease import Claim, Holder, Lease, Scope
@@ -30,6 +30,7 @@ __all__ = [
     "Decision",
     "Definition",
     "Failure",
+    "Given",
     "HeldAnswer",
     "Holder",
     "InputKind",
@@ -55,6 +56,7 @@ __all__ = [
     "TaskHead",
     "TaskRun",
     "TaskState",
+    "ToHold",
     "Usage",
     "counted",
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from crew_repo.model.record import NewRecord
 from crew_repo.model.text import TextEnum
 from crew_repo.model.wording import change_on_one_line, html_table, listed, shortened
 
@@ -46,6 +47,26 @@ class HeldAnswer:
     author: Author
     given_at: datetime
     intact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A person's answer to a task that has none. `instead_of`: a record that is in force, and does not serve."""
+
+    new: NewRecord
+    instead_of: int | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToHold:
+    """A person's answer that is to be held for a task of this definition."""
+
+    workflow_id: str
+    task_name: str
+    definition_hash: str
+    output: str
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False, kw_only=True)

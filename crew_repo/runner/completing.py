@@ -7,11 +7,12 @@ then it is bound to the definition alone, and a run adopts it when it knows what
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from crew_repo import adapter
 from crew_repo.errors import InputError
-from crew_repo.model import Author, Change, ChangeKind, Decision
+from crew_repo.export_files import Answer
+from crew_repo.model import Author, Change, Decision, Given, StoredResult, ToHold
 from crew_repo.runner.effects import with_effect
 from crew_repo.runner.options import check_names
 from crew_repo.runner.person_record import asked_of, person_record
@@ -19,10 +20,11 @@ from crew_repo.runner.planner import settled_walk
 from crew_repo.runner.request import Request
 from crew_repo.runner.tied_tasks import handed_in
 from crew_repo.runner.typed_answers import checked_text
+from crew_repo.secrets import masked
 from crew_repo.staleness import Current, demanded
 from crew_repo.store import Store
 
-__all__ = ["mark_complete"]
+__all__ = ["import_answers", "mark_complete"]
 
 
 def mark_complete(
@@ -32,44 +34,82 @@ def mark_complete(
 
     `hold`: where that is not known yet, keep the answer until it is.
     """
-    inputs = adapter.planned_inputs(request.crew, request.inputs)
-    view = adapter.planned_view(request.crew, inputs, request.files)
+    view = _view(request)
     check_names([task_name], view.names, "mark_complete")
-    walk, decisions = settled_walk(store, view, request.options)
-    task = view.tasks[view.names.index(task_name)]
-    decision, asked = decisions[task.position], walk.asked.get(task.position)
-    _refuse_answered(decision)
-    untold = walk.untold.get(task.position) if hold and not _hands_on(request, view.names, task.position) else None
-    current, context = asked or (untold, "")
-    if current is None:
-        raise InputError(_unknown(decision, hold=hold))
-    _refuse_unserved(current, decision)
+    (change,), _ = _given(store, request, view, {task_name: Answer(output)}, author, hold=hold)
+    return change if change.record_after is None else with_effect(store, change)
+
+
+def import_answers(
+    store: Store, request: Request, answers: Mapping[str, Answer], author: Author, *, hold: bool
+) -> tuple[list[Change], list[str]]:
+    """Record answers by the names of their tasks, all or none; the entries, and the tasks that have one already."""
+    view = _view(request)
+    ordered = {name: answers[name] for name in view.names if name in answers}
+    return _given(store, request, view, ordered, author, hold=hold, leave_answered=True)
+
+
+def _view(request: Request) -> adapter.CrewView:
+    inputs = adapter.planned_inputs(request.crew, request.inputs)
+    return adapter.planned_view(request.crew, inputs, request.files)
+
+
+def _given(
+    store: Store, request: Request, view: adapter.CrewView, answers: Mapping[str, Answer], author: Author,
+    *, hold: bool, leave_answered: bool = False,
+) -> tuple[list[Change], list[str]]:  # fmt: skip
+    """Check answers to tasks of this crew, in their order, then put them all in force, or hold them."""
+    results = {name: _checked(request, view, name, answer.output) for name, answer in answers.items()}
+    walk, decisions = settled_walk(store, view, request.options, supposed=results)
+    answered = [name for name in results if leave_answered and _is_answered(decisions[view.names.index(name)])]
+    given: list[Given | ToHold] = []
+    for name in (name for name in results if name not in answered):
+        at, detail = view.names.index(name), _detail(answers[name])
+        asked = walk.asked.get(at)
+        untold = walk.untold.get(at) if hold and not _hands_on(request, view.names, at) else None
+        current = _served(decisions[at], untold if asked is None else asked[0], hold=hold)
+        if asked is None:
+            given.append(
+                ToHold(request.options.workflow_id, name, current.definition_hash, results[name].raw, detail)
+            )
+            continue
+        question = asked_of(current, request.options.workflow_id, request.crew)
+        new = person_record(store, question, results[name], author)
+        found = store.find_record(new.input_hash, new.workflow_id)
+        given.append(Given(new, None if found is None else found.record_id, detail))
+    return store.complete(given, author), answered
+
+
+def _detail(answer: Answer) -> str | None:
+    if answer.completed_at is None:
+        return None
+    return f"imported, said to be completed at {masked(answer.completed_at)}"
+
+
+def _is_answered(decision: Decision) -> bool:
+    return decision.fresh and decision.record is not None
+
+
+def _checked(request: Request, view: adapter.CrewView, name: str, output: object) -> StoredResult:
+    """The stored form of an answer. Raises InputError for one that is none."""
+    task = view.tasks[view.names.index(name)]
     if getattr(task.task, "response_model", None) is not None:
-        raise InputError(f"Task {task_name!r} has a response_model, whose answers only its model gives; run it")
-    text = checked_text(task_name, output, typed=adapter.is_typed(task.task))
+        raise InputError(f"Task {name!r} has a response_model, whose answers only its model gives; run it")
+    text = checked_text(name, output, typed=adapter.is_typed(task.task))
     secrets = set(adapter.secrets_of(request.crew)) | set(adapter.secret_inputs(view.inputs))
-    result = adapter.stored_answer(task, text, context, secrets)
-    workflow_id = request.options.workflow_id
-    if asked is None:
-        return store.hold(workflow_id, task_name, current.definition_hash, text, author)
-    new = person_record(store, asked_of(current, workflow_id, request.crew), result, author)
-    found = store.find_record(new.input_hash, new.workflow_id)
-    there = None if found is None else found.record_id
-    change = store.give(new, ChangeKind.MARK_COMPLETE, author, instead_of=there, shown=there)
-    return with_effect(store, change)
+    return adapter.stored_answer(task, text, "", secrets)
 
 
-def _refuse_answered(decision: Decision) -> None:
-    if decision.fresh and decision.record is not None:
-        raise InputError(f"Task {decision.task_name!r} has an answer to this already; override corrects it")
-
-
-def _refuse_unserved(current: Current, decision: Decision) -> None:
+def _served(decision: Decision, current: Current | None, *, hold: bool) -> Current:
+    """Give what an answer is bound to. Raises InputError where that is not known, or it would not be served."""
+    name, why = decision.task_name, "; ".join(decision.causes)
+    if _is_answered(decision):
+        raise InputError(f"Task {name!r} has an answer to this already; override corrects it")
+    if current is None:
+        raise InputError(_unknown(name, why, hold=hold))
     if demanded(current):
-        why = "; ".join(decision.causes)
-        raise InputError(
-            f"Task {current.task_name!r} is executed in every run, so no answer would be served ({why})"
-        )
+        raise InputError(f"Task {name!r} is executed in every run, so no answer would be served ({why})")
+    return current
 
 
 def _hands_on(request: Request, names: Sequence[str], position: int) -> bool:
@@ -77,8 +117,8 @@ def _hands_on(request: Request, names: Sequence[str], position: int) -> bool:
     return any(position in (each.reader, each.writer) for each in handed_in(request.crew, names, request.options))
 
 
-def _unknown(decision: Decision, *, hold: bool) -> str:
-    said = f"It is not known yet what task {decision.task_name!r} will be asked ({'; '.join(decision.causes)})"
+def _unknown(name: str, why: str, *, hold: bool) -> str:
+    said = f"It is not known yet what task {name!r} will be asked ({why})"
     if hold:
         return f"{said}, and its answer cannot be held: its condition says no, or it shares state in memory; run it"
     first = "run the tasks above it, or mark them complete, first"

@@ -16,7 +16,18 @@ from typing import Any
 from crew_repo import adapter
 from crew_repo.declared_files import declared
 from crew_repo.explain import name_upstreams
-from crew_repo.model import PLANNER, PLANNER_POSITION, Decision, HeldAnswer, Plan, Reason, ReasonKind, Status, TaskHead
+from crew_repo.model import (
+    PLANNER,
+    PLANNER_POSITION,
+    Decision,
+    HeldAnswer,
+    Plan,
+    Reason,
+    ReasonKind,
+    Status,
+    StoredResult,
+    TaskHead,
+)
 from crew_repo.runner.arrivals import Arrivals
 from crew_repo.runner.finding import find_record
 from crew_repo.runner.options import RunOptions, utc_now
@@ -50,13 +61,17 @@ def _with_cost(decision: Decision, elsewhere: Mapping[str, tuple[int, float]]) -
 
 
 def settled_walk(
-    store: Store, view: adapter.CrewView, options: RunOptions, *, memo: adapter.Memo | None = None
-) -> tuple[Walk, tuple[Decision, ...]]:
-    """A walk after which tasks that hand on state in memory are either all served or all executed."""
+    store: Store, view: adapter.CrewView, options: RunOptions, *, memo: adapter.Memo | None = None,
+    supposed: Mapping[str, StoredResult] | None = None,
+) -> tuple[Walk, tuple[Decision, ...]]:  # fmt: skip
+    """A walk after which tasks that hand on state in memory are either all served or all executed.
+
+    `supposed`: what tasks, by name, would say that have no answer, so that it is known what those below them are asked.
+    """
     handed = handed_in(view.crew, view.names, options)
     together: dict[int, Reason] = {}
     while True:
-        walk = Walk(store, view, options, handed=handed, together=together, memo=memo)
+        walk = Walk(store, view, options, handed=handed, together=together, memo=memo, supposed=supposed)
         decisions = walk.decisions()
         more = more_together(handed, decisions, together)
         if not more:
@@ -91,6 +106,7 @@ class Walk:
         handed: Handed,
         together: Mapping[int, Reason],
         memo: adapter.Memo | None = None,
+        supposed: Mapping[str, StoredResult] | None = None,
     ) -> None:
         self._store, self._view, self._options = store, view, options
         self._handed, self.together = handed, together
@@ -100,6 +116,7 @@ class Walk:
         self.asked: dict[int, tuple[Current, str]] = {}
         self.untold: dict[int, Current] = {}
         self._held: list[HeldAnswer] | None = None
+        self._supposed = supposed or {}
         self._seen: list[_Seen] = []
         self._arrivals = Arrivals()
         self._written: dict[Path, str] = {}
@@ -212,6 +229,9 @@ class Walk:
         seen = self._settled(view.name, current, view.original, context)
         if seen.decision.fresh:
             return seen
+        if view.name in self._supposed:
+            output = adapter.restore_output(self._supposed[view.name], view.original, context)
+            return replace(seen, raw=output.raw, output=output)
         said = {above.decision.task_name: above.raw for above in self._upstreams(view) if above.raw is not None}
         return replace(seen, decision=name_upstreams(seen.decision, said, self._heads))
 

@@ -14,13 +14,13 @@ from sqlalchemy import bindparam, delete, exists, insert, select, update
 
 from crew_repo.errors import ConflictError, InputError, UnknownChangeError
 from crew_repo.hashing import held_hash
-from crew_repo.model import PERSON, Author, Change, ChangeKind, HeldAnswer, NewRecord, Record
+from crew_repo.model import PERSON, Author, Change, ChangeKind, Given, HeldAnswer, NewRecord, Record, ToHold
 from crew_repo.store.held import end_held, held_at, held_tasks, revive_held, row_of_change
 from crew_repo.store.records import add_record, invalidate_again, records_by_id, retire, take_out_of_force
 from crew_repo.store.tables import CHANGE, HELD_ANSWER, INVALIDATION, RECORD
 from crew_repo.store.transaction import Transaction, chunks
 
-__all__ = ["add_entry", "adopt", "give", "hold", "invalidate", "later_answer", "list_changes", "redo", "undo"]
+__all__ = ["add_entry", "adopt", "complete", "give", "invalidate", "later_answer", "list_changes", "redo", "undo"]
 
 _LIVE = RECORD.c.retired.is_(None)
 _IN_FORCE = select(RECORD.c.record_id).where(
@@ -41,7 +41,7 @@ _OUT_OF_FORCE = {  # why records are retired that a change of this kind takes ou
 
 
 def give(tx: Transaction, new: NewRecord, kind: ChangeKind, author: Author, *, instead_of: int | None,
-         shown: int | None) -> int:  # fmt: skip
+         shown: int | None, detail: str | None = None) -> int:  # fmt: skip
     """Put a person's answer in force, and give the number of its entry.
 
     `instead_of`: the record of this workflow that was in force when the person looked; `shown`: the one that was shown.
@@ -54,25 +54,39 @@ def give(tx: Transaction, new: NewRecord, kind: ChangeKind, author: Author, *, i
     record = add_record(tx, new)
     records = [] if found is None else [found]
     return add_entry(tx, kind, author, new.workflow_id, new.task_name, before=shown, after=record.record_id,
-                     records=records)  # fmt: skip
+                     records=records, detail=detail)  # fmt: skip
 
 
-def hold(tx: Transaction, workflow_id: str, task_name: str, definition_hash: str, output: str, author: Author) -> int:
-    """Keep a person's answer until the task is asked with this definition, and give the number of its entry.
+def complete(tx: Transaction, answers: Sequence[Given | ToHold], author: Author) -> list[int]:
+    """Put answers in force to tasks that had none, or hold them, and give the numbers of their entries.
 
-    Raises ConflictError if one is held for that already.
+    Raises ConflictError, and leaves all as it was, if another is in force by now, or held already.
     """
-    tx.dialect.lock_writers(tx.connection)
+    for work in sorted(each.new.input_hash for each in answers if isinstance(each, Given)):
+        tx.dialect.lock_work(tx.connection, work)
+    if any(isinstance(each, ToHold) for each in answers):
+        tx.dialect.lock_writers(tx.connection)
+    return [_hold(tx, each, author) if isinstance(each, ToHold) else _mark(tx, each, author) for each in answers]
+
+
+def _mark(tx: Transaction, given: Given, author: Author) -> int:
+    return give(tx, given.new, ChangeKind.MARK_COMPLETE, author, instead_of=given.instead_of, shown=given.instead_of,
+                detail=given.detail)  # fmt: skip
+
+
+def _hold(tx: Transaction, kept: ToHold, author: Author) -> int:
+    workflow_id, task_name, definition_hash = kept.workflow_id, kept.task_name, kept.definition_hash
     there = held_at(tx, workflow_id, task_name, definition_hash)
     if there is not None:
         raise ConflictError(
             f"Task {task_name!r} of workflow {workflow_id!r} has a held answer already, which {there.author.by} gave "
             f"at {there.given_at:%Y-%m-%d %H:%M:%S} UTC; look at it (changes), and undo that, or leave it"
         )
-    sealed = held_hash(definition_hash, output)
-    entry = add_entry(tx, ChangeKind.MARK_COMPLETE, author, workflow_id, task_name, hash_after=sealed, detail=_HELD)
-    row = {"workflow_id": workflow_id, "task_name": task_name, "definition_hash": definition_hash, "output": output,
-           "output_hash": sealed, "change_id": entry}  # fmt: skip
+    sealed = held_hash(definition_hash, kept.output)
+    detail = "; ".join(part for part in (_HELD, kept.detail) if part)
+    entry = add_entry(tx, ChangeKind.MARK_COMPLETE, author, workflow_id, task_name, hash_after=sealed, detail=detail)
+    row = {"workflow_id": workflow_id, "task_name": task_name, "definition_hash": definition_hash,
+           "output": kept.output, "output_hash": sealed, "change_id": entry}  # fmt: skip
     tx.execute(insert(HELD_ANSWER), row)
     return entry
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from crew_repo.errors import StoreError
-from crew_repo.model import Author, Change, ChangeKind, NewRecord, Problem, PruneReport
+from crew_repo.model import Author, Change, ChangeKind, Given, NewRecord, Problem, PruneReport, ToHold
 from crew_repo.store import changes, held, pruning, transfer, verifying
 from crew_repo.store.opened import OpenedState
 
@@ -31,13 +31,11 @@ class KeptStore(OpenedState):
             entry = changes.give(tx, new, kind, author, instead_of=instead_of, shown=shown)
             return changes.list_changes(tx, change_id=entry)[0]
 
-    def hold(
-        self, workflow_id: str, task_name: str, definition_hash: str, output: str, author: Author
-    ) -> Change:
-        """Keep a person's answer until a task of this definition is asked; the entry. ConflictError if one is there."""
+    def complete(self, answers: Sequence[Given | ToHold], author: Author) -> list[Change]:
+        """Put answers in force to tasks that had none, or hold them: all, or none and a ConflictError; the entries."""
         with self._writing(durable=True, begins=True, ends=True) as tx:
-            entry = changes.hold(tx, workflow_id, task_name, definition_hash, output, author)
-            return changes.list_changes(tx, change_id=entry)[0]
+            entries = changes.complete(tx, answers, author)
+            return [changes.list_changes(tx, change_id=entry)[0] for entry in entries]
 
     def undo(self, change_id: int, author: Author) -> Change:
         """Take a change by a person back; the entry. ConflictError if it is no longer in force."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from crew_repo.errors import ConflictError, ImportFormatError
-from crew_repo.model import PERSON, Author, Change, ChangeKind, HeldAnswer, Lease, NewRecord, Record
+from crew_repo.model import PERSON, Author, Change, ChangeKind, Given, HeldAnswer, Lease, NewRecord, Record, ToHold
 from crew_repo.store import Store
 from tests.conformance.kit import Kit, new_record
 from tests.conformance.test_changes import answer
@@ -22,7 +22,8 @@ ADA, BO = Author("Ada", "seen on site"), Author("Bo")
 def hold(store: Store, record: NewRecord | None = None, output: str = "policy 43", author: Author = ADA) -> Change:
     """Hold an answer to a task of this definition."""
     asked = record or new_record()
-    return store.hold(asked.workflow_id, asked.task_name, asked.definition_hash, output, author)
+    (change,) = store.complete([ToHold(asked.workflow_id, asked.task_name, asked.definition_hash, output)], author)
+    return change
 
 
 def asked(kit: Kit, record: NewRecord, *, finished: bool = True) -> tuple[Lease | None, HeldAnswer | None]:
@@ -149,7 +150,7 @@ def test_an_edited_one_is_noticed(kit: Kit, sql: Any) -> None:
     """Its text, or both its text and hash, are no longer what the entry says."""
     hold(kit.store)
     for edit in ("output = 'policy 99'", "output = 'policy 43', output_hash = 'x'", "change_id = 77"):
-        sql(f"UPDATE held_answer SET {edit}")  # noqa: S608
+        sql(f"UPDATE held_answer SET {edit}")
         assert [held.intact for held in kit.store.held_answers("claim-1")] == [False]
         (problem,) = kit.store.verify()
         assert str(problem).startswith("task extract (claim-1): ")
@@ -204,3 +205,18 @@ def test_an_export_of_before_has_none(kit: Kit, other_url: str) -> None:
     with Store(other_url) as there:
         there.import_json(lines)
         assert [held.output for held in there.held_answers(other.workflow_id)] == ["policy 44"]
+
+
+def test_several_are_completed_or_none(kit: Kit) -> None:
+    """Where one of them is overtaken, the others are not kept either."""
+    first, second = new_record(), new_record(task_name="assess", template="Assess", position=1)
+    hold(kit.store, second)
+    both = [Given(answer(first)), ToHold("claim-1", "assess", second.definition_hash, "not covered")]
+    with pytest.raises(ConflictError, match="has a held answer already"):
+        kit.store.complete(both, BO)
+    assert kit.store.find_record(first.input_hash, "claim-1") is None
+    assert len(kit.store.changes()) == 1
+    (change,) = kit.store.complete([Given(answer(first), detail="imported")], BO)
+    assert (change.detail, change.after) == ("imported", "policy 43")
+    with pytest.raises(ConflictError, match="has another answer by now: Ada gave it at"):
+        kit.store.complete([Given(answer(first))], BO)
