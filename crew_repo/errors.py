@@ -20,7 +20,7 @@ CrewRepoError
 |   |-- StoreFullError          no space was left to save what was finished
 |   |-- RunGoneError            the run was deleted from it while it went on
 |   |-- ForkedConnectionError   a process was forked, and its copy used what belongs to the parent
-|   `-- ImportFormatError       import_json was given something that is no export
+|   `-- ImportFormatError       import_json was given what is no export, or import_state no file of a script
 |-- UnsupportedCrewAIError      the installed CrewAI is too old, too new, or not there (also an ImportError)
 `-- UnhashableError             a value that you asked a hash of cannot be hashed
 """

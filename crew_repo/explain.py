@@ -7,10 +7,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from crew_repo.hashing import text_hash
-from crew_repo.model import PERSON, PLANNER, RESOLVED, Component, Decision, Reason, ReasonKind, Record, TaskHead
+from crew_repo.model import (
+    PERSON,
+    PLANNER,
+    RESOLVED,
+    Component,
+    Decision,
+    HeldAnswer,
+    Reason,
+    ReasonKind,
+    Record,
+    TaskHead,
+)
 
-__all__ = ["PLAN", "SAID", "by_person", "change_of", "changes", "name_upstreams", "no_longer", "read_by",
-           "with_downstream"]  # fmt: skip
+__all__ = [
+    "PLAN",
+    "SAID",
+    "by_person",
+    "change_of",
+    "changes",
+    "held_reason",
+    "name_upstreams",
+    "no_longer",
+    "read_by",
+    "with_downstream",
+]
 
 SAID = f"{RESOLVED}context"
 """The component that has the context alone, where the context's hash stands for more."""
@@ -116,6 +137,14 @@ def no_longer(record: Record | None) -> tuple[Reason, ...]:
     if record is None or record.origin != PERSON:
         return ()
     return (Reason(ReasonKind.NOT_BY_PERSON, detail=_given(record), old_text=record.result.raw),)
+
+
+def held_reason(held: HeldAnswer, why_not: str | None = None) -> Reason:
+    """An answer that is held, with its text: it will be adopted, or `why_not`."""
+    given = f"{held.author.by}, {held.given_at:%Y-%m-%d %H:%M} UTC"
+    if why_not is None:
+        return Reason(ReasonKind.HELD, detail=given, new_text=held.output)
+    return Reason(ReasonKind.NOT_HELD, detail=f"{given}: {why_not}", old_text=held.output)
 
 
 def _given(record: Record) -> str:

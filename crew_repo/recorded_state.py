@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crew_repo.model import PLANNER, Change, Diff, Listing, Problem, PruneReport, Record, RunRecord, TaskState
+from crew_repo.model import PLANNER, Diff, Listing, Problem, PruneReport, Record, RunRecord, TaskState
 from crew_repo.pricing import priced_run
 from crew_repo.settings import check_limits, checked_limit, checked_name, checked_workflow
 
 if TYPE_CHECKING:
-    from crewai import Crew
 
-    from crew_repo.policy import TaskPolicy
     from crew_repo.runner.engine import Engine
     from crew_repo.store import Store
 
@@ -120,6 +118,7 @@ class RecordedState:
     ) -> int:
         """Make the next run execute a task: its records are kept, but no longer reused. Returns how many these were.
 
+        An answer that is held for it (see `mark_complete`) is held no longer.
         `downstream=True` does so also for the tasks that read its answer. Without a workflow_id it is done in every
         workflow. The task then executes even if another workflow shares a record that answers it. `by` and `reason` say
         who does it and why. Each task gets an entry in `changes()`, which can be undone.
@@ -131,7 +130,8 @@ class RecordedState:
 
         author = author_of(by, reason)
         names = names_in(task_name, "task_name")
-        check_names(names, self._store.task_names(checked_workflow(workflow_id)), "invalidate")
+        known = self._store.task_names(checked_workflow(workflow_id))
+        check_names(names, dict.fromkeys([*known, *self._store.held_tasks(workflow_id)]), "invalidate")
         if not downstream:
             return self._store.invalidate({workflow_id: names}, author)
         workflows = [workflow_id] if workflow_id is not None else self._store.workflow_ids()
@@ -139,128 +139,6 @@ class RecordedState:
             each: with_downstream(names, self._store.heads(each)) for each in workflows
         }
         return self._store.invalidate(reached, author)
-
-    def override(
-        self,
-        task_name: str,
-        output: Any,
-        *,
-        workflow_id: str | None = None,
-        by: str | None = None,
-        reason: str | None = None,
-        instead_of: StoredOutput | Record | int | None = None,
-        dry_run: bool = False,
-    ) -> Change:
-        """Give a person's answer in place of the one that a task has; the entry in `changes()`, with what will run.
-
-        It is served by the next run, and by every later one in which the task is asked exactly what it was asked now:
-        its definition, inputs and context. When these change it stops to apply, and a plan shows its text beside. The
-        tasks below run as far as they read a text that has changed.
-
-        - `output`: the text; of a typed output its JSON, as a text or a dict, checked against the stored schema.
-        - `by`, `reason`: who says so (by default who is logged in) and why.
-        - `instead_of`: what was looked at (from `get_output`), so that no other answer is replaced unseen.
-        - `dry_run`: only say what would run.
-
-        Raises UnknownTaskError for a task that is not there, ConflictError if another answer came first, and InputError
-        for a task without an answer, or an output that is none: empty, no text, of another type, with a key in it.
-        """
-        from crew_repo.runner.overriding import author_of, override
-
-        name, workflow = checked_name(task_name), checked_workflow(workflow_id)
-        author = author_of(by, reason)
-        return override(self._store, name, output, workflow, author, instead_of=instead_of, dry_run=dry_run)
-
-    def mark_complete(
-        self,
-        task_name: str,
-        output: Any,
-        *,
-        crew: Crew,
-        inputs: Mapping[str, Any] | None = None,
-        input_files: Mapping[str, Any] | None = None,
-        workflow_id: str | None = None,
-        policies: Mapping[str, TaskPolicy] | None = None,
-        by: str | None = None,
-        reason: str | None = None,
-        dry_run: bool = False,
-    ) -> Change:
-        """Give a person's answer to a task that failed or never ran; the entry in `changes()`.
-
-        It is bound to what this crew will ask the task with these inputs, as `plan` finds it out, and served for
-        nothing else. A typed output is read by the task's own class. No model is called. `dry_run`: only say what would
-        run.
-
-        Raises InputError where that is not known yet, since a task above has no answer; for a task that has an answer
-        (see `override`), or runs every time; and for an output that is none. UnknownTaskError for a name that the crew
-        does not have.
-        """
-        from crew_repo.runner.completing import mark_complete
-        from crew_repo.runner.overriding import author_of
-
-        author = author_of(by, reason)
-        request = self._engine.request(
-            crew, inputs, input_files=input_files, workflow_id=workflow_id, policies=policies
-        )
-        return mark_complete(self._store, request, checked_name(task_name), output, author, dry_run=dry_run)
-
-    def adopt(
-        self,
-        task_name: str,
-        *,
-        crew: Crew,
-        inputs: Mapping[str, Any] | None = None,
-        input_files: Mapping[str, Any] | None = None,
-        workflow_id: str | None = None,
-        policies: Mapping[str, TaskPolicy] | None = None,
-        by: str | None = None,
-        reason: str | None = None,
-        dry_run: bool = False,
-    ) -> Change:
-        """Take over a person's answer that no longer applies: the text that a plan of this crew shows beside the task.
-
-        It is given to what this crew will ask the task with these inputs, as by `mark_complete`, by whoever takes it
-        over. Raises the errors of that, and InputError where the plan shows no such text.
-        """
-        from crew_repo.runner.completing import adopt
-        from crew_repo.runner.overriding import author_of
-
-        author = author_of(by, reason)
-        request = self._engine.request(
-            crew, inputs, input_files=input_files, workflow_id=workflow_id, policies=policies
-        )
-        return adopt(self._store, request, checked_name(task_name), author, dry_run=dry_run)
-
-    def undo(
-        self, change: Change | int, *, by: str | None = None, reason: str | None = None, dry_run: bool = False
-    ) -> Change:
-        """Take back an answer or an invalidation: what was in force before is again; the entry that says so.
-
-        `dry_run`: only say what would run. Raises UnknownChangeError if there is no such entry, ConflictError if it is
-        no longer in force, and InputError for what cannot be taken back: a pruning, or a change whose records were
-        deleted since.
-        """
-        from crew_repo.runner.overriding import author_of, undo
-
-        return undo(self._store, change, author_of(by, reason), dry_run=dry_run)
-
-    def redo(
-        self, change: Change | int, *, by: str | None = None, reason: str | None = None, dry_run: bool = False
-    ) -> Change:
-        """Make a change again that was undone; the entry that says so. Raises the errors of `undo`."""
-        from crew_repo.runner.overriding import author_of, redo
-
-        return redo(self._store, change, author_of(by, reason), dry_run=dry_run)
-
-    def changes(
-        self, task_name: str | None = None, workflow_id: str | None = None, *, limit: int | None = None
-    ) -> list[Change]:
-        """The changes that people made, newest first: who, when, why, before, after. Entries are only ever added."""
-        name = None if task_name is None else checked_name(task_name)
-        found = self._store.changes(name, checked_workflow(workflow_id), limit=checked_limit(limit))
-        if not found:
-            self._engine.hinting.about_names(task_name, workflow_id)
-        return Listing(found)
 
     def run_count(self, workflow_id: str | None = None) -> int:
         """How many runs there were of a workflow, or of all, without loading them; pruned ones count too.

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from crew_repo.batch_runs import BatchRuns
+from crew_repo.corrections import Corrections
 from crew_repo.model import Plan, RunRecord
 from crew_repo.policy import TaskPolicy, merge_policies
 from crew_repo.pricing import Price, Prices, given_prices
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["StateRepository"]
 
 
-class StateRepository(RecordedState, BatchRuns):
+class StateRepository(RecordedState, Corrections, BatchRuns):
     """Remembers the answers of the tasks of crews, and executes only tasks that are stale or missing.
 
     A stored answer is called a record. A task is fresh if a record answers it, stale if something that the record was

@@ -8,12 +8,12 @@ and its output can be restored. Names and older records serve only to explain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from crew_repo.explain import PLAN, SAID, by_person, changes, no_longer
+from crew_repo.explain import PLAN, SAID, by_person, changes, held_reason, no_longer
 from crew_repo.hashing import FORMAT, definition_hash, digest, input_hash, output_hash, sent_hash
 from crew_repo.hashing import context_hash as hash_context
 from crew_repo.model import (
@@ -22,6 +22,7 @@ from crew_repo.model import (
     Component,
     Decision,
     Definition,
+    HeldAnswer,
     Opaque,
     Outcome,
     Reason,
@@ -30,16 +31,19 @@ from crew_repo.model import (
     Status,
     StoredResult,
     TaskHead,
+    Usage,
 )
 from crew_repo.policy import TaskPolicy
 
 __all__ = [
     "Current",
     "NotRestorableError",
+    "beside_held",
     "counts_resolved",
     "current_state",
     "decide",
     "decide_unknown",
+    "demanded",
     "settle",
 ]
 
@@ -137,13 +141,13 @@ def counts_resolved(policy: TaskPolicy) -> bool:
 
 def decide(current: Current, record: Record | None, head: TaskHead | None, now: datetime) -> Decision:
     """Whether `record`, found by `current.input_hash`, may be served; if not, why. `head` only explains."""
-    demanded = _demanded(current)
+    demands = demanded(current)
     if record is None:
         why = _why_missing(current, head)
         status = Status.MISSING if _is_missing(why) else Status.STALE
-        return _decision(current, status, demanded + why + no_longer(head.person if head else None), head)
+        return _decision(current, status, demands + why + no_longer(head.person if head else None), head)
     unusable = tuple(reason for cue in _CUES if (reason := cue(current, record, now)))
-    if not demanded and not unusable:
+    if not demands and not unusable:
         return Decision(
             current.task_name,
             Status.FRESH,
@@ -155,7 +159,7 @@ def decide(current: Current, record: Record | None, head: TaskHead | None, now: 
         )
     altered = any(reason.kind is ReasonKind.ALTERED for reason in unusable)
     status = Status.MISSING if altered else Status.STALE
-    return _decision(current, status, demanded + unusable + no_longer(record), head)
+    return _decision(current, status, demands + unusable + no_longer(record), head)
 
 
 class NotRestorableError(Exception):
@@ -187,13 +191,38 @@ def settle(
 
 def decide_unknown(current: Current, possible: bool, upstream: tuple[Reason, ...], head: TaskHead | None) -> Decision:
     """A task whose context is not known yet. `possible`: some record has its definition, so it may yet be fresh."""
-    demanded = _demanded(current)
-    if possible and not demanded:
+    demands = demanded(current)
+    if possible and not demands:
         return _decision(current, Status.MAY_RERUN, upstream, head)
     why = () if possible else _why_missing(_as_if_told(current, head), head)
     missing = _is_missing(why)
     beside = no_longer(head.person if head else None) if why else ()
-    return _decision(current, Status.MISSING if missing else Status.STALE, demanded + why + upstream + beside, head)
+    return _decision(current, Status.MISSING if missing else Status.STALE, demands + why + upstream + beside, head)
+
+
+def beside_held(decision: Decision, current: Current, held: Sequence[HeldAnswer], now: datetime) -> Decision:
+    """The decision about a task for which answers are held: one that fits will be adopted, others are named beside it.
+
+    What makes the task run whatever is stored leaves them held.
+    """
+    if decision.fresh or demanded(current):
+        return decision
+    for each in held:
+        if _not_adopted(each, current, now) is None:
+            reasons = (*decision.reasons, held_reason(each))
+            return replace(decision, status=Status.MAY_RERUN, reasons=reasons, usage=Usage(), seconds=0.0)
+    why_not = (held_reason(each, _not_adopted(each, current, now)) for each in held)
+    return replace(decision, reasons=(*decision.reasons, *why_not))
+
+
+def _not_adopted(held: HeldAnswer, current: Current, now: datetime) -> str | None:
+    """Why a held answer is not adopted; None if it is."""
+    if held.definition_hash != current.definition_hash:
+        return "what it answers has changed"
+    if not held.intact:
+        return "it was edited or damaged"
+    limit = current.policy.max_age
+    return f"it is older than max_age {limit}" if limit is not None and now - held.given_at > limit else None
 
 
 def _as_if_told(current: Current, head: TaskHead | None) -> Current:
@@ -247,7 +276,7 @@ def _together(current: Current) -> Reason | None:
 _DEMANDS: tuple[Callable[[Current], Reason | None], ...] = (_forced, _always, _memory, _human_input, _together)
 
 
-def _demanded(current: Current) -> tuple[Reason, ...]:
+def demanded(current: Current) -> tuple[Reason, ...]:
     """The reasons to run whatever is stored: what was asked for, and what cannot be hashed."""
     asked = tuple(reason for cue in _DEMANDS if (reason := cue(current)))
     return asked + tuple(_not_hashable(opaque) for opaque in current.definition.opaque if not opaque.elsewhere)

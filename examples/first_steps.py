@@ -9,11 +9,14 @@ What one writes by hand for that, and what it is here:
 - task.execute_sync() for each task that has no entry: `repo.run(crew, inputs)`, which knows what the entries were made
   from, and so also notices when one is no longer right.
 - mark_complete(name, output): nothing to call, the run records each task. To correct an answer: `repo.override`;
-  to give one for a task that failed: `repo.mark_complete`.
+  to give one for a task that failed: `repo.mark_complete`, and `hold=True` where the tasks above it have not run yet.
 - get_output(name): `repo.get_output(name)`, None where there is none.
 - deleting an entry by hand: `repo.invalidate(name)`, or a row deleted with any SQL tool.
 
-An old crew_state.json cannot be taken over: it does not say what its answers were made from. State: ./first_steps.db.
+- an old crew_state.json: `repo.import_state("crew_state.json", crew=crew, inputs=inputs)`. It does not say what its
+  answers were made from; by this call you say that this crew would get them for these inputs.
+
+State: ./first_steps.db.
 """
 
 from __future__ import annotations
@@ -84,6 +87,10 @@ def main() -> None:
 
         print(f"\n{repo.plan(crew, corrected, workflow_id=claim)}")
         run(repo, crew, corrected, claim, "the notes were corrected")
+
+        old = {"completed_tasks": {"analyze_task": "Policy HO-4471-208, a burst pipe."}, "run_count": 2}
+        repo.import_state(old, crew=crew, inputs=notes, workflow_id="CLM-2024-0009")  # or the path of crew_state.json
+        run(repo, crew, notes, "CLM-2024-0009", "an answer of an old crew_state.json was taken over")
 
         print("\nWhat is kept of each task:")
         for state in repo.tasks(claim):

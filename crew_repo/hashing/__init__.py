@@ -66,6 +66,7 @@ from crew_repo.hashing.kept_texts import gives, kept_json, kept_number, unescape
 from crew_repo.hashing.record_hashes import (
     context_hash,
     definition_hash,
+    held_hash,
     input_hash,
     output_hash,
     private_text_hash,
@@ -103,6 +104,7 @@ __all__ = [
     "hash_class",
     "hash_model_class",
     "hash_value",
+    "held_hash",
     "input_hash",
     "kept_json",
     "kept_number",

@@ -11,6 +11,7 @@ from crew_repo.model import Component, StoredResult
 __all__ = [
     "context_hash",
     "definition_hash",
+    "held_hash",
     "input_hash",
     "output_hash",
     "private_text_hash",
@@ -50,6 +51,11 @@ def definition_hash(components: Iterable[Component]) -> str:
 def input_hash(definition_hash: str, context_hash: str, occurrence: int) -> str:
     """The hash by which a record is found. `occurrence` tells equal tasks of one run apart."""
     return digest("input", {"definition": definition_hash, "context": context_hash, "occurrence": occurrence})
+
+
+def held_hash(definition_hash: str, output: str) -> str:
+    """The hash of an answer that is held for a definition, so that an edit of either by hand is noticed."""
+    return digest("held answer", {"definition": definition_hash, "output": output})
 
 
 def output_hash(result: StoredResult) -> str:

@@ -7,7 +7,7 @@ Times are `datetime` objects in UTC. Durations are seconds. Hashes are 64 lowerc
 from __future__ import annotations
 
 from crew_repo.model.asked import InputKind, NewRun, RunInput
-from crew_repo.model.change import PERSON, Author, Change, ChangeKind
+from crew_repo.model.change import HELD, PERSON, Author, Change, ChangeKind, Given, HeldAnswer, ToHold
 from crew_repo.model.cost import Cost, cost_members
 from crew_repo.model.decision import Decision, Reason, ReasonKind, Status
 from crew_repo.model.definition import PLANNER, PLANNER_POSITION, RESOLVED, Component, Definition, Opaque, ReadFile
@@ -22,6 +22,7 @@ from crew_repo.model.upkeep import Problem, PruneReport, counted
 from crew_repo.model.usage import KINDS_OF_TOKENS, ModelTokens, Usage
 
 __all__ = [
+    "HELD",
     "KINDS_OF_TOKENS",
     "PERSON",
     "PLANNER",
@@ -38,7 +39,9 @@ __all__ = [
     "Diff",
     "Edit",
     "Failure",
+    "Given",
     "Grain",
+    "HeldAnswer",
     "Holder",
     "InputKind",
     "Lease",
@@ -68,6 +71,7 @@ __all__ = [
     "TaskRun",
     "TaskState",
     "TextChange",
+    "ToHold",
     "Usage",
     "ValueChange",
     "cost_members",

@@ -6,23 +6,28 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from crew_repo.model.record import NewRecord
 from crew_repo.model.text import TextEnum
 from crew_repo.model.wording import change_on_one_line, html_table, listed, shortened
 
-__all__ = ["PERSON", "Author", "Change", "ChangeKind"]
+__all__ = ["HELD", "PERSON", "Author", "Change", "ChangeKind", "Given", "HeldAnswer", "ToHold"]
 
 PERSON = "person"
 """The origin of a record that a person gave."""
+HELD = "held until the task is asked"
+"""The detail of an entry whose answer is no record yet."""
 
 
 class ChangeKind(TextEnum):
-    """The deed of a person. ADOPT: an answer that no longer applied was taken over for what is asked now."""
+    """The deed of a person. ADOPT: an old answer was taken over for what is asked now, by a person, or by the run that
+    the answer was held for (see `mark_complete`).
+    """
 
     OVERRIDE = "override"
     MARK_COMPLETE = "mark complete"
+    ADOPT = "adopt"
     INVALIDATE = "invalidate"
     PRUNE = "prune"
-    ADOPT = "adopt"
     UNDO = "undo"
     REDO = "redo"
 
@@ -33,6 +38,39 @@ class Author:
 
     by: str = "unknown"
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldAnswer:
+    """A person's answer to a task of this definition, adopted when it is next asked. `intact`: as it was given."""
+
+    held_id: int
+    task_name: str
+    definition_hash: str
+    output: str
+    author: Author
+    given_at: datetime
+    intact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A person's answer to a task that has none. `instead_of`: a record that is in force, and does not serve."""
+
+    new: NewRecord
+    instead_of: int | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToHold:
+    """A person's answer that is to be held for a task of this definition."""
+
+    workflow_id: str
+    task_name: str
+    definition_hash: str
+    output: str
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False, kw_only=True)

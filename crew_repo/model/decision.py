@@ -19,7 +19,8 @@ class Status(TextEnum):
     """The status of a task before a run.
 
     FRESH: its stored answer may be reused. STALE: something changed, so it runs. MISSING: nothing usable is stored, so
-    it runs. MAY_RERUN: it reads a task that runs again; it runs only if the new answer differs from the old one.
+    it runs. MAY_RERUN: it reads a task that runs again; it runs only if the new answer differs from the old one. Or a
+    person's answer is held for it, and adopted.
     """
 
     FRESH = "fresh"
@@ -41,6 +42,7 @@ class ReasonKind(TextEnum):
     - HASH_FORMAT: another version of crew_repo stored it, and compared in another way.
     - CONDITION: the condition of a conditional task says no, so CrewAI skips it.
     - HANDED_ON: it shares values in memory with a task that runs, so both run.
+    - HELD: a person's answer is held, and adopted when this is asked. NOT_HELD: it is held for something else.
     - BY_PERSON: it is fresh, and a person gave the answer. NOT_BY_PERSON: such an answer no longer applies.
     """
 
@@ -62,11 +64,14 @@ class ReasonKind(TextEnum):
     CONDITION = "condition"
     AT_RUN_TIME = "known at run time"
     HANDED_ON = "handed on"
+    HELD = "a held answer is adopted"
+    NOT_HELD = "a held answer does not fit"
     BY_PERSON = "a person's answer"
     NOT_BY_PERSON = "a person's answer no longer applies"
 
 
 _ANYWAY = {ReasonKind.FORCED, ReasonKind.ALWAYS, ReasonKind.NOT_HASHABLE, ReasonKind.HANDED_ON}
+_SAID_BY_PEOPLE = (ReasonKind.HELD, ReasonKind.NOT_HELD, ReasonKind.NOT_BY_PERSON)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -120,7 +125,7 @@ class Reason:
     def _one_text(self) -> str:
         """The old or the new text, if only one of them is known."""
         text = self.new_text if self.new_text is not None else self.old_text
-        if text is None or not (self.component or self.kind is ReasonKind.NOT_BY_PERSON):
+        if text is None or not (self.component or self.kind in _SAID_BY_PEOPLE):
             return ""
         line = on_one_line(self.component or "", text)
         if self.kind is ReasonKind.CHANGED:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from crew_repo.model.change import HeldAnswer
 from crew_repo.model.record import Record
 
 __all__ = ["Claim", "Holder", "Lease", "Scope"]
@@ -48,9 +49,11 @@ class Holder:
 class Claim:
     """The answer to a process that wants to execute a task.
 
-    A lease: execute it. A record: another process has finished it, so reuse that. A holder: wait for it.
+    A lease: execute it, unless a person's answer is `held` for it. A record: another process has finished it, so reuse
+    that. A holder: wait for it.
     """
 
     lease: Lease | None = None
     record: Record | None = None
     held_by: Holder | None = None
+    held: HeldAnswer | None = None

@@ -8,13 +8,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from crew_repo import adapter
+from crew_repo.errors import InputError
 from crew_repo.explain import name_upstreams
 from crew_repo.hashing import Work
-from crew_repo.model import PLANNER, PLANNER_POSITION, Decision, Outcome, Reason, Record, TaskHead
+from crew_repo.model import (
+    PLANNER,
+    PLANNER_POSITION,
+    Decision,
+    HeldAnswer,
+    Lease,
+    NewRecord,
+    Outcome,
+    Reason,
+    Record,
+    TaskHead,
+)
 from crew_repo.runner.arrivals import Arrivals
 from crew_repo.runner.finding import believed, find_record
 from crew_repo.runner.ledger import Ledger
 from crew_repo.runner.options import RunOptions, utc_now
+from crew_repo.runner.person_record import asked_of, person_record
 from crew_repo.runner.planner import settled_walk
 from crew_repo.runner.required_files import check_files
 from crew_repo.runner.ticket import Ticket
@@ -106,6 +119,22 @@ class Decider:
         record = believed(self._store, record, ticket.current.policy)
         ticket.decision, ticket.output = self._settled(ticket.view, ticket.context, ticket.current, record, None)
         return ticket.decision.fresh
+
+    def adopt(self, ticket: Ticket, lease: Lease, held: HeldAnswer) -> Record | None:
+        """Make the record of a person's answer that was held for this task; None if it would not be served."""
+        asked = asked_of(ticket.current, self._options.workflow_id, self._crew)
+        try:
+            result = adapter.stored_answer(ticket.view, held.output, ticket.context, self.memo.hidden)
+        except InputError as refused:
+            log.warning("run %s: what is held for task %s does not fit: %s", self._ledger.run_id, ticket.name, refused)
+            return None
+        new = person_record(self._store, asked, result, held.author, given_at=held.given_at)
+        record = Record(**{name: getattr(new, name) for name in NewRecord.__slots__}, record_id=0)
+        decision, _ = self._settled(ticket.view, ticket.context, ticket.current, record, None)
+        if not held.intact or not decision.fresh:
+            return None
+        log.info("run %s: task %s adopts the answer of %s", self._ledger.run_id, ticket.name, held.author.by)
+        return self._store.adopt(lease, held, new)
 
     def _decided(
         self, view: adapter.TaskView, agent: Any, context: str, current: Current, texts: adapter.Texts

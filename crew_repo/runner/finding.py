@@ -1,15 +1,19 @@
-"""Finding the record for a task. Its time is corrected if a later run shows that a clock was wrong."""
+"""Finding the record for a task, and answers that are held for it.
+
+The time of a record is corrected if a later run shows that a clock was wrong.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from crew_repo.model import Record, TaskHead
+from crew_repo.model import Decision, HeldAnswer, Record, TaskHead
 from crew_repo.policy import TaskPolicy
-from crew_repo.runner.options import RunOptions
+from crew_repo.runner.options import RunOptions, utc_now
+from crew_repo.staleness import Current, beside_held
 from crew_repo.store import Store
 
-__all__ = ["believed", "find_record"]
+__all__ = ["HeldAnswers", "believed", "find_record"]
 
 
 def find_record(
@@ -32,3 +36,19 @@ def believed(store: Store, record: Record, policy: TaskPolicy) -> Record:
     """
     proven = store.proven_by(record.run_id) if policy.max_age is not None and not record.damage else None
     return record if proven is None or proven >= record.completed_at else replace(record, completed_at=proven)
+
+
+class HeldAnswers:
+    """The answers of people that are held for the tasks of one workflow, read when the first is looked for."""
+
+    def __init__(self, store: Store, workflow_id: str) -> None:
+        self._store, self._workflow_id = store, workflow_id
+        self._found: list[HeldAnswer] | None = None
+
+    def beside(self, decision: Decision, current: Current) -> Decision:
+        """The decision about a task that is not fresh, with the answers that are held for it."""
+        if decision.fresh:
+            return decision
+        if self._found is None:
+            self._found = self._store.held_answers(self._workflow_id)
+        return beside_held(decision, current, [h for h in self._found if h.task_name == current.task_name], utc_now())

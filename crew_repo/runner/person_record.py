@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from crew_repo.hashing import FORMAT, output_hash
 from crew_repo.model import PERSON, Author, Change, ChangeKind, NewRecord, Record, StoredResult, Usage
 from crew_repo.runner.options import utc_now
+from crew_repo.staleness import Current
 from crew_repo.store import Store
 
-__all__ = ["intended", "person_record"]
+__all__ = ["asked_of", "intended", "person_record"]
 
 
-def person_record(store: Store, asked: Mapping[str, Any], result: StoredResult, author: Author) -> NewRecord:
-    """The record of a person's answer; it belongs to the newest run, after which the person has spoken.
+def asked_of(current: Current, workflow_id: str, crew: Any) -> dict[str, Any]:
+    """The members of a NewRecord that say what a task is asked."""
+    return {
+        "workflow_id": workflow_id,
+        "crew_name": str(crew.name or "crew"),
+        "task_name": current.task_name,
+        "position": current.position,
+        "input_hash": current.input_hash,
+        "definition_hash": current.definition_hash,
+        "context_hash": current.context_hash,
+        "occurrence": current.occurrence,
+        "components": current.definition.components,
+    }
+
+
+def person_record(
+    store: Store, asked: Mapping[str, Any], result: StoredResult, author: Author, *, given_at: datetime | None = None
+) -> NewRecord:
+    """The record of a person's answer, given now or at `given_at`; it belongs to the newest run there is.
 
     `asked`: the members of a NewRecord that say what was asked; those of an answer are left out.
     """
-    runs, moment = store.list_runs(asked["workflow_id"], 1), utc_now()
+    runs, moment = store.list_runs(asked["workflow_id"], 1), given_at or utc_now()
     newest = {"run_id": runs[0].run_id} if runs else {}
     given = {
         "result": result,

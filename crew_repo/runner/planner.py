@@ -17,9 +17,20 @@ from typing import Any
 from crew_repo import adapter
 from crew_repo.declared_files import declared
 from crew_repo.explain import name_upstreams
-from crew_repo.model import PLANNER, PLANNER_POSITION, Decision, Plan, Reason, ReasonKind, Status, TaskHead, Usage
+from crew_repo.model import (
+    PLANNER,
+    PLANNER_POSITION,
+    Decision,
+    Plan,
+    Reason,
+    ReasonKind,
+    Status,
+    StoredResult,
+    TaskHead,
+    Usage,
+)
 from crew_repo.runner.arrivals import Arrivals
-from crew_repo.runner.finding import find_record
+from crew_repo.runner.finding import HeldAnswers, find_record
 from crew_repo.runner.options import RunOptions, utc_now
 from crew_repo.runner.required_files import check_files
 from crew_repo.runner.tied_tasks import Handed, handed_in, more_together
@@ -68,13 +79,17 @@ def _with_cost(decision: Decision, elsewhere: Mapping[str, tuple[Usage, float]])
 
 
 def settled_walk(
-    store: Store, view: adapter.CrewView, options: RunOptions, *, memo: adapter.Memo | None = None
-) -> tuple[Walk, tuple[Decision, ...]]:
-    """A walk after which tasks that hand on state in memory are either all served or all executed."""
+    store: Store, view: adapter.CrewView, options: RunOptions, *, memo: adapter.Memo | None = None,
+    supposed: Mapping[str, StoredResult] | None = None,
+) -> tuple[Walk, tuple[Decision, ...]]:  # fmt: skip
+    """A walk after which tasks that hand on state in memory are either all served or all executed.
+
+    `supposed`: what tasks, by name, would say that have no answer, so that it is known what those below them are asked.
+    """
     handed = handed_in(view.crew, view.names, options)
     together: dict[int, Reason] = {}
     while True:
-        walk = Walk(store, view, options, handed=handed, together=together, memo=memo)
+        walk = Walk(store, view, options, handed=handed, together=together, memo=memo, supposed=supposed)
         decisions = walk.decisions()
         more = more_together(handed, decisions, together)
         if not more:
@@ -96,7 +111,8 @@ class _Seen:
 class Walk:
     """One walk over the tasks of a view.
 
-    `asked`: after `decisions`, what the tasks will be asked, with their contexts, by position, as far as it is known.
+    `asked`: after `decisions`, what the tasks will be asked, with their contexts, by position, as far as it is known;
+    `untold`: the tasks whose contexts are not known yet.
     """
 
     def __init__(
@@ -108,6 +124,7 @@ class Walk:
         handed: Handed,
         together: Mapping[int, Reason],
         memo: adapter.Memo | None = None,
+        supposed: Mapping[str, StoredResult] | None = None,
     ) -> None:
         self._store, self._view, self._options = store, view, options
         self._handed, self.together = handed, together
@@ -115,6 +132,9 @@ class Walk:
         self._heads: dict[str, TaskHead] = store.heads(options.workflow_id)
         self._possible: dict[tuple[str, str | None], bool] = {}
         self.asked: dict[int, tuple[Current, str]] = {}
+        self.untold: dict[int, Current] = {}
+        self._held = HeldAnswers(store, options.workflow_id)
+        self._supposed = supposed or {}
         self._seen: list[_Seen] = []
         self._arrivals = Arrivals()
         self._written: dict[Path, str] = {}
@@ -228,6 +248,9 @@ class Walk:
         seen = self._settled(view.name, current, view.original, context)
         if seen.decision.fresh:
             return seen
+        if view.name in self._supposed:
+            output = adapter.restore_output(self._supposed[view.name], view.original, context)
+            return replace(seen, raw=output.raw, output=output)
         said = {above.decision.task_name: above.raw for above in self._upstreams(view) if above.raw is not None}
         return replace(seen, decision=name_upstreams(seen.decision, said, self._heads))
 
@@ -240,6 +263,7 @@ class Walk:
             lambda result: adapter.restore_output(result, task, context),
         )
         self.asked[current.position] = (current, context)
+        decision = self._held.beside(decision, current)
         return _Seen(decision, None if output is None else output.raw, output, input_hash=current.input_hash)
 
     def _unknown(self, view: adapter.TaskView, current: Current, unsure: list[_Seen]) -> _Seen:
@@ -256,7 +280,9 @@ class Walk:
         unknown = above + [seen for seen in unsure if seen not in above]
         upstream = tuple(_upstream_reason(seen, self._view.names) for seen in unknown)
         upstream += (_CONNECTS,) if possible and self._connects(view) else ()
-        return _Seen(decide_unknown(current, possible, upstream, self._heads.get(view.name)), None)
+        self.untold[current.position] = current
+        decision = decide_unknown(current, possible, upstream, self._heads.get(view.name))
+        return _Seen(self._held.beside(decision, current), None)
 
     # What CrewAI would send as context.
 

@@ -197,7 +197,11 @@ class Session:
         return await self.aserved(ticket)
 
     def _try_claim(self, ticket: Ticket) -> bool:
-        return self._flight.try_claim(ticket, lambda record: self._decider.take(ticket, record))
+        return self._flight.try_claim(
+            ticket,
+            lambda record: self._decider.take(ticket, record),
+            lambda lease, held: self._decider.adopt(ticket, lease, held),
+        )
 
     # Executing.
 

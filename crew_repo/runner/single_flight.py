@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from crew_repo.errors import StoreError
-from crew_repo.model import Claim, Holder, Lease, Record
+from crew_repo.model import Claim, HeldAnswer, Holder, Lease, Record
 from crew_repo.runner.heartbeat import Heartbeat
 from crew_repo.runner.ledger import Ledger
 from crew_repo.runner.nesting import waits_for_us
@@ -33,10 +33,13 @@ class SingleFlight:
         self._store, self._heartbeat, self._unwritten, self._ledger = store, heartbeat, unwritten, ledger
         self._share = share
 
-    def try_claim(self, ticket: Ticket, take: Callable[[Record], bool]) -> bool:
+    def try_claim(
+        self, ticket: Ticket, take: Callable[[Record], bool], adopt: Callable[[Lease, HeldAnswer], Record | None]
+    ) -> bool:
         """Claim the work; True when it is settled: a lease is held, or somebody else's record serves.
 
-        `take` decides about such a record, and says whether it serves.
+        `take` decides about such a record, and says whether it serves. `adopt` makes one of a person's answer that was
+        held for this, and gives the lease back; None if it would not serve.
         """
         if self._ledger.ended:
             raise InterruptedError(f"run {self._ledger.run_id} was interrupted before task {ticket.name} began")
@@ -48,6 +51,10 @@ class SingleFlight:
             claim = self._claim(ticket, take_finished=False)  # altered, or too old: execute in its place
         while claim.held_by is not None and waits_for_us(claim.held_by.run_id, claim.held_by.position):
             claim = self._claim(ticket, take_finished=False, inside=claim.held_by.run_id)
+        if claim.lease is not None and claim.held is not None:
+            adopted = adopt(claim.lease, claim.held)
+            if adopted is not None:
+                return take(adopted)  # if it does not serve after all, the next try executes
         ticket.lease, ticket.held_by = claim.lease, claim.held_by
         if claim.lease is None:
             return False
@@ -67,6 +74,7 @@ class SingleFlight:
             owner=self._ledger.owner,
             take_finished=take_finished,
             shared=self._share,
+            definition_hash=None if ticket.executes_whatever_is_stored else ticket.current.definition_hash,
         )
 
     def pauses(self, ticket: Ticket) -> Iterator[float]:

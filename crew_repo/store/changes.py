@@ -13,12 +13,14 @@ from typing import Any
 from sqlalchemy import bindparam, delete, exists, func, insert, select, update
 
 from crew_repo.errors import ConflictError, InputError, UnknownChangeError
-from crew_repo.model import PERSON, Author, Change, ChangeKind, NewRecord, Record
+from crew_repo.hashing import held_hash
+from crew_repo.model import HELD, PERSON, Author, Change, ChangeKind, Given, HeldAnswer, NewRecord, Record, ToHold
+from crew_repo.store.held import end_held, held_at, held_tasks, revive_held, row_of_change
 from crew_repo.store.records import add_record, invalidate_again, records_by_id, retire, take_out_of_force
-from crew_repo.store.tables import CHANGE, INVALIDATION, RECORD
+from crew_repo.store.tables import CHANGE, HELD_ANSWER, INVALIDATION, RECORD
 from crew_repo.store.transaction import Transaction, chunks
 
-__all__ = ["add_entry", "give", "invalidate", "later_answer", "list_changes", "redo", "undo"]
+__all__ = ["add_entry", "adopt", "complete", "give", "invalidate", "later_answer", "list_changes", "redo", "undo"]
 
 _LIVE = RECORD.c.retired.is_(None)
 _IN_FORCE = select(RECORD.c.record_id).where(
@@ -28,6 +30,7 @@ _GIVEN_SINCE = _IN_FORCE.where(RECORD.c.origin == PERSON, RECORD.c.completed_at 
 _HASHES = select(RECORD.c.record_id, RECORD.c.input_hash, RECORD.c.output_hash)
 _STATES = select(RECORD.c.record_id, RECORD.c.retired, RECORD.c.person, RECORD.c.workflow_id, RECORD.c.input_hash)
 _BACK = "undone"
+_ADOPTED = "adopted"
 _OUT_OF_FORCE = {  # why records are retired that a change of this kind takes out of force
     ChangeKind.OVERRIDE: "superseded",
     ChangeKind.MARK_COMPLETE: "superseded",
@@ -53,6 +56,52 @@ def give(tx: Transaction, new: NewRecord, kind: ChangeKind, author: Author, *, i
                      records=records, detail=detail)  # fmt: skip
 
 
+def complete(tx: Transaction, answers: Sequence[Given | ToHold], author: Author) -> list[int]:
+    """Put answers in force to tasks that had none, or hold them, and give the numbers of their entries.
+
+    Raises ConflictError, and leaves all as it was, if another is in force by now, or held already.
+    """
+    for work in sorted(each.new.input_hash for each in answers if isinstance(each, Given)):
+        tx.dialect.lock_work(tx.connection, work)
+    if any(isinstance(each, ToHold) for each in answers):
+        tx.dialect.lock_writers(tx.connection)
+    return [_hold(tx, each, author) if isinstance(each, ToHold) else _mark(tx, each, author) for each in answers]
+
+
+def _mark(tx: Transaction, given: Given, author: Author) -> int:
+    return give(tx, given.new, ChangeKind.MARK_COMPLETE, author, instead_of=given.instead_of, shown=given.instead_of,
+                detail=given.detail)  # fmt: skip
+
+
+def _hold(tx: Transaction, kept: ToHold, author: Author) -> int:
+    workflow_id, task_name, definition_hash = kept.workflow_id, kept.task_name, kept.definition_hash
+    there = held_at(tx, workflow_id, task_name, definition_hash)
+    if there is not None:
+        raise ConflictError(
+            f"Task {task_name!r} of workflow {workflow_id!r} has a held answer already, which {there.author.by} gave "
+            f"at {there.given_at:%Y-%m-%d %H:%M:%S} UTC; look at it (changes), and undo that, or leave it"
+        )
+    sealed = held_hash(definition_hash, kept.output)
+    detail = "; ".join(part for part in (HELD, kept.detail) if part)
+    entry = add_entry(tx, ChangeKind.MARK_COMPLETE, author, workflow_id, task_name, hash_after=sealed, detail=detail)
+    row = {"workflow_id": workflow_id, "task_name": task_name, "definition_hash": definition_hash,
+           "output": kept.output, "output_hash": sealed, "change_id": entry}  # fmt: skip
+    tx.execute(insert(HELD_ANSWER), row)
+    return entry
+
+
+def adopt(tx: Transaction, held: HeldAnswer, new: NewRecord) -> Record:
+    """Put an answer in force that was held, with its entry. Raises ConflictError if it is held no longer."""
+    tx.dialect.lock_work(tx.connection, new.input_hash)
+    found = tx.number(_IN_FORCE, {"w": new.workflow_id, "i": new.input_hash})
+    record = add_record(tx, new)
+    entry = add_entry(tx, ChangeKind.ADOPT, held.author, new.workflow_id, new.task_name, before=found,
+                      after=record.record_id, records=[] if found is None else [found])  # fmt: skip
+    if not end_held(tx, _ADOPTED, entry, HELD_ANSWER.c.held_id == held.held_id):
+        raise ConflictError(f"The held answer to task {new.task_name!r} is held no longer; changes() says why")
+    return record
+
+
 def later_answer(tx: Transaction, new: NewRecord) -> Record | None:
     """A person's answer to the same that was given while this was being executed: it stays in force."""
     asked = {"w": new.workflow_id, "i": new.input_hash, "since": new.started_at}
@@ -61,11 +110,14 @@ def later_answer(tx: Transaction, new: NewRecord) -> Record | None:
 
 
 def invalidate(tx: Transaction, task_names: Sequence[str], workflow_id: str | None, author: Author) -> int:
-    """Retire what may be served of these tasks, with an entry for each task and workflow; how many records."""
+    """Retire what may be served of these tasks, or is held; how many records. An entry for each task and workflow."""
     total = 0
     for name in task_names:
-        for here, ids in sorted(retire(tx, name, workflow_id).items()):
-            add_entry(tx, ChangeKind.INVALIDATE, author, here, name, before=max(ids, default=None), records=ids)
+        retired: dict[str, list[int]] = {here: [] for here, _ in held_tasks(tx, workflow_id, name)}
+        retired |= retire(tx, name, workflow_id)
+        for here, ids in sorted(retired.items()):
+            entry = add_entry(tx, ChangeKind.INVALIDATE, author, here, name, before=max(ids, default=None), records=ids)
+            end_held(tx, _OUT_OF_FORCE[ChangeKind.INVALIDATE], entry, *_held_for(here, name))
             total += len(ids)
     return total
 
@@ -74,6 +126,8 @@ def undo(tx: Transaction, change_id: int, author: Author) -> int:
     """Take a change back: what it put in force is retired, what it took out of force is revived."""
     entry, kind = _original(tx, change_id)
     _lock(tx, entry)
+    if _is_held(entry):
+        return _undo_held(tx, entry, author)
     states = _states(tx, entry)
     given, taken = entry["record_after"], json.loads(entry["records"])
     if given is not None and states.get(given, {}).get("retired", "pruned") is not None:
@@ -81,6 +135,7 @@ def undo(tx: Transaction, change_id: int, author: Author) -> int:
     _check_there(entry, taken, states)
     take_out_of_force(tx, [] if given is None else [given], _BACK)
     revived = _revive(tx, taken, _OUT_OF_FORCE[kind])
+    revived += revive_held(tx, _OUT_OF_FORCE[kind], HELD_ANSWER.c.retired_by == entry["change_id"])
     if given is None and not revived and not _forget_invalidation(tx, entry):
         raise ConflictError(_no_longer(tx, entry, "has nothing left to take back", None))
     _forget_invalidation(tx, entry)
@@ -92,6 +147,8 @@ def redo(tx: Transaction, change_id: int, author: Author) -> int:
     """Make a change again that was taken back; raises ConflictError if another answer is in force by now."""
     entry, kind = _original(tx, change_id)
     _lock(tx, entry)
+    if _is_held(entry):
+        return _redo_held(tx, entry, author)
     states = _states(tx, entry)
     given, taken = entry["record_after"], json.loads(entry["records"])
     _check_there(entry, [*taken, *([] if given is None else [given])], states)
@@ -106,6 +163,8 @@ def redo(tx: Transaction, change_id: int, author: Author) -> int:
         raise ConflictError(_no_longer(tx, entry, "cannot be done again", states.get(given)))
     if kind is ChangeKind.INVALIDATE:
         invalidate_again(tx, entry["workflow_id"], entry["task_name"])
+        here = _held_for(entry["workflow_id"], entry["task_name"])
+        end_held(tx, _OUT_OF_FORCE[kind], entry["change_id"], *here)
     return add_entry(tx, ChangeKind.REDO, author, entry["workflow_id"], entry["task_name"],
                      before=max(taken, default=None), after=given, undoes=entry["change_id"])  # fmt: skip
 
@@ -113,9 +172,9 @@ def redo(tx: Transaction, change_id: int, author: Author) -> int:
 def add_entry(
     tx: Transaction, kind: ChangeKind, author: Author, workflow_id: str | None = None, task_name: str | None = None,
     *, before: int | None = None, after: int | None = None, records: Sequence[int] = (), undoes: int | None = None,
-    detail: str | None = None,
+    detail: str | None = None, hash_after: str | None = None,
 ) -> int:  # fmt: skip
-    """Write an entry; its number."""
+    """Write an entry; its number. `hash_after`: of an answer that is no record."""
     wanted = _HASHES.where(RECORD.c.record_id.in_([each for each in (before, after) if each is not None]))
     known = {row["record_id"]: row for row in tx.rows(wanted)}
     row = {
@@ -129,7 +188,7 @@ def add_entry(
         "record_before": before,
         "record_after": after,
         "hash_before": known[before]["output_hash"] if before in known else None,
-        "hash_after": known[after]["output_hash"] if after in known else None,
+        "hash_after": known[after]["output_hash"] if after in known else hash_after,
         "records": json.dumps(sorted(records)),
         "undoes": undoes,
         "detail": detail,
@@ -149,10 +208,15 @@ def list_changes(
     rows = tx.rows(wanted).all()
     ids = {row[name] for row in rows for name in ("record_before", "record_after") if row[name] is not None}
     texts = {number: raw for some in chunks(sorted(ids)) for number, raw in tx.execute(_RAWS, {"ids": some})}
-    undone = _undone(tx, [row["change_id"] for row in rows])
-    return [_change(row, texts, undone=row["change_id"] in undone) for row in rows]
+    entries = [row["change_id"] for row in rows]
+    undone = _undone(tx, entries)
+    held = {number: raw for some in chunks(entries) for number, raw in tx.execute(_HELD_RAWS, {"ids": some})}
+    return [_change(row, texts, held, undone=row["change_id"] in undone) for row in rows]
 
 
+_HELD_RAWS = select(HELD_ANSWER.c.change_id, HELD_ANSWER.c.output).where(
+    HELD_ANSWER.c.change_id.in_(bindparam("ids", expanding=True))
+)
 _RAWS = select(RECORD.c.record_id, RECORD.c.output).where(RECORD.c.record_id.in_(bindparam("ids", expanding=True)))
 _DEEDS = (
     select(CHANGE.c.undoes, CHANGE.c.kind)
@@ -167,7 +231,7 @@ def _undone(tx: Transaction, change_ids: Sequence[int]) -> set[int]:
     return {change_id for change_id, kind in last.items() if kind == str(ChangeKind.UNDO)}
 
 
-def _change(row: Mapping[str, Any], texts: Mapping[int, str], *, undone: bool) -> Change:
+def _change(row: Mapping[str, Any], texts: Mapping[int, str], held: Mapping[int, str], *, undone: bool) -> Change:
     plain = ("change_id", "changed_at", "reason", "workflow_id", "task_name", "input_hash", "record_before",
              "record_after", "undoes", "detail")  # fmt: skip
     return Change(
@@ -175,13 +239,16 @@ def _change(row: Mapping[str, Any], texts: Mapping[int, str], *, undone: bool) -
         kind=ChangeKind(row["kind"]),
         by=row["changed_by"],
         before=texts.get(row["record_before"]),
-        after=texts.get(row["record_after"]),
+        after=texts.get(row["record_after"], held.get(row["change_id"])),
         undone=undone,
     )
 
 
 def _original(tx: Transaction, change_id: int) -> tuple[Mapping[str, Any], ChangeKind]:
-    """The entry of this number; of an undoing, or doing again, the one that it is about."""
+    """The entry of this number; of an undoing, or doing again, the one that it is about.
+
+    Of an answer that was held and is adopted by now, the entry that says so.
+    """
     entry = tx.rows(select(CHANGE).where(CHANGE.c.change_id == change_id)).first()
     if entry is None:
         newest = tx.connection.scalar(select(func.max(CHANGE.c.change_id)))
@@ -189,11 +256,42 @@ def _original(tx: Transaction, change_id: int) -> tuple[Mapping[str, Any], Chang
         raise UnknownChangeError(f"There is no change {change_id}; changes() lists them: {there}")
     if entry["undoes"] is not None:
         return _original(tx, entry["undoes"])
+    held = row_of_change(tx, change_id) if _is_held(entry) else None
+    if held is not None and held["retired"] == _ADOPTED and held["retired_by"] is not None:
+        return _original(tx, held["retired_by"])
     kind = ChangeKind(entry["kind"])
     if kind not in _OUT_OF_FORCE:
         raise InputError(f"Change {change_id} cannot be undone: {kind} deletes for good; import_json of an export, or "
                          "a backup, brings it back")  # fmt: skip
     return entry, kind
+
+
+def _is_held(entry: Mapping[str, Any]) -> bool:
+    return bool(entry["kind"] == str(ChangeKind.MARK_COMPLETE) and entry["record_after"] is None)
+
+
+def _held_for(workflow_id: str, task_name: str) -> list[Any]:
+    return [HELD_ANSWER.c.workflow_id == workflow_id, HELD_ANSWER.c.task_name == task_name]
+
+
+def _undo_held(tx: Transaction, entry: Mapping[str, Any], author: Author) -> int:
+    """Drop an answer that is held."""
+    number = entry["change_id"]
+    if not end_held(tx, _BACK, number, HELD_ANSWER.c.change_id == number):
+        raise ConflictError(_no_longer(tx, entry, "is no longer held", row_of_change(tx, number)))
+    return add_entry(tx, ChangeKind.UNDO, author, entry["workflow_id"], entry["task_name"], undoes=number,
+                     detail="it is held no longer")  # fmt: skip
+
+
+def _redo_held(tx: Transaction, entry: Mapping[str, Any], author: Author) -> int:
+    """Hold an answer again that was dropped."""
+    number = entry["change_id"]
+    if not _undone(tx, [number]):
+        raise ConflictError(f"Change {number} was not undone, so there is nothing to do again")
+    if not revive_held(tx, _BACK, HELD_ANSWER.c.change_id == number):
+        raise ConflictError(f"Change {number} cannot be done again: its answer was deleted, or another one is held by "
+                            "now; look at changes(), and give it anew")  # fmt: skip
+    return add_entry(tx, ChangeKind.REDO, author, entry["workflow_id"], entry["task_name"], undoes=number, detail=HELD)
 
 
 def _lock(tx: Transaction, entry: Mapping[str, Any]) -> None:

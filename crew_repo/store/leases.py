@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, delete, func, select, update
 
 from crew_repo.model import PLANNER, Claim, Holder, Lease, Outcome, RunStatus, Scope
 from crew_repo.store.from_rows import interrupted_task
+from crew_repo.store.held import held_at
 from crew_repo.store.process_identity import is_alive, is_dead
 from crew_repo.store.records import is_finished, live_record, shared_since
 from crew_repo.store.rows import task_run_row
@@ -66,11 +67,12 @@ _INTERRUPT = (
 
 def claim(
     tx: Transaction, work: tuple[str, str], run_id: str, task_name: str, position: int, owner: str,
-    *, take_finished: bool, shared: bool,
+    *, take_finished: bool, shared: bool, definition_hash: str | None,
 ) -> Claim:  # fmt: skip
     """The record, if somebody finished this work; else the lease, if it is free; else who holds it.
 
     `shared`: whoever does the same work in another workflow counts as well, unless this task must be executed here.
+    With the lease comes the answer that a person gave to what has this definition, if one is held.
     """
     scope = Scope(work[0], task_name if shared else None)
     shared = shared_since(tx, scope) is not None
@@ -89,7 +91,8 @@ def claim(
             return Claim(held_by=_holder(held))
         _bury(tx, [held])
         fence = tx.insert_if_new(tx.inserts.lease_if_free, row)
-    return Claim(lease=Lease(*work, owner, fence, tx.lease_now))
+    held = None if definition_hash is None else held_at(tx, work[0], task_name, definition_hash)
+    return Claim(lease=Lease(*work, owner, fence, tx.lease_now), held=held)
 
 
 def _holder(lease: Mapping[str, Any]) -> Holder:

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from crew_repo.model import (
     Change,
+    HeldAnswer,
     Record,
     RunRecord,
     Scope,
@@ -17,7 +18,7 @@ from crew_repo.model import (
     TaskState,
     Usage,
 )
-from crew_repo.store import changes, records, runs
+from crew_repo.store import changes, held, records, runs
 from crew_repo.store.opened import OpenedState
 
 __all__ = ["ReadingStore"]
@@ -62,6 +63,16 @@ class ReadingStore(OpenedState):
         """Tokens and seconds that each task of a crew took in other workflows, by task name, as far as is recent."""
         with self._reading() as tx:
             return records.costs_elsewhere(tx, workflow_id, crew_name)
+
+    def held_answers(self, workflow_id: str) -> list[HeldAnswer]:
+        """The answers of people that are held in a workflow until their tasks are asked, the oldest first."""
+        with self._reading() as tx:
+            return held.held_answers(tx, workflow_id)
+
+    def held_tasks(self, workflow_id: str | None) -> list[str]:
+        """The names of the tasks for which such an answer is held."""
+        with self._reading() as tx:
+            return [name for _, name in held.held_tasks(tx, workflow_id)]
 
     def get_run(self, run_id: str) -> RunRecord | None:
         """One run with its tasks."""

@@ -30,9 +30,9 @@ _LOOKED_AT = 4096  # bytes of a file that is no SQLite file
 _JSON = {
     b'"crew_repo_export"': "an export of crew_repo, and no state file. Give a new file, and import this into it: "
     "StateRepository({new}).import_json({old})",
-    b'"completed_tasks"': "a JSON file with the answers of a script, and no state file. Give a new file, like {new}. "
-    "import_json cannot import these answers, since nothing in it says what they were made from: the first run makes "
-    "them anew, and every later one reuses them",
+    b'"completed_tasks"': "a JSON file with the answers of a script, and no state file. Give a new file, like {new}, "
+    "and take its answers over, as those of your crew to your inputs: "
+    "StateRepository({new}).import_state({old}, crew=crew, inputs=inputs)",
 }
 _OTHER_JSON = (
     "a JSON file, and no state file. Give a new file, such as {new}; what export_json wrote, import_json takes into it"

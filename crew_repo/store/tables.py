@@ -284,23 +284,29 @@ class Change(_Base, table=True):
 
 
 class HeldAnswer(_Base, table=True):
-    """An answer that a person gave to a task whose context was not known yet: the next run adopts it, or not.
+    """An answer that a person gave to a task whose context was not known yet: a run adopts it, or not.
 
-    It is bound to the definition of the task. `change_id`: the entry that says who gave it, when and why.
+    It is bound to the definition of the task. `change_id`: the entry that says who gave it, when and why; that has the
+    hash too. With `retired` NULL it may be adopted; else it was adopted, undone, invalidated or deleted. `retired_by`:
+    the entry that says so.
     """
 
     __tablename__ = "held_answer"
     __table_args__ = (
-        Index("held_answer_place", "workflow_id", "task_name", "definition_hash", unique=True),
+        Index("held_answer_place", "workflow_id", "task_name", "definition_hash", unique=True,
+              sqlite_where=_LIVE, postgresql_where=_LIVE),
         {"sqlite_autoincrement": True},
-    )
+    )  # fmt: skip
 
     held_id: int | None = _serial()
     workflow_id: str = _text()
     task_name: str = _text()
     definition_hash: str = _text()
     output: str = _text()
+    output_hash: str = _text()
     change_id: int = Field(sa_type=cast(Any, Identity))
+    retired: str | None = _text()
+    retired_by: int | None = Field(default=None, sa_type=cast(Any, Identity))
 
 
 class TaskState(_View, table=True):

@@ -1,7 +1,7 @@
 """Export and import: JSON lines, each one row, so that a state can move between SQLite and PostgreSQL.
 
-The first line names the format; then come texts, runs, records, what runs did with tasks, what was invalidated, and
-what people changed.
+The first line names the format; then come texts, runs, records, what runs did with tasks, what was invalidated,
+what people changed, and which of their answers are held.
 An import takes over all or nothing, and each thing once: importing the same export again changes nothing. A record that
 does not give its hashes is refused by name. Where both sides have a record that may be served for the same input, the
 one here stays, but a person's takes the place of a model's.
@@ -20,16 +20,17 @@ from crew_repo.errors import CrewRepoError, ImportFormatError
 from crew_repo.model import PERSON, ChangeKind, RunStatus
 from crew_repo.store.columns import UtcText, utc_text, utc_time
 from crew_repo.store.from_rows import inputs_of, record_of
+from crew_repo.store.held import is_intact
 from crew_repo.store.leases import interrupt
 from crew_repo.store.records import supersede
-from crew_repo.store.tables import CHANGE, INVALIDATION, RECORD, RUN, TASK_RUN, TEXT
+from crew_repo.store.tables import CHANGE, HELD_ANSWER, INVALIDATION, RECORD, RUN, TASK_RUN, TEXT
 from crew_repo.store.transaction import Transaction, chunks
 from crew_repo.store.verifying import altered_texts, what_is_wrong
 
 __all__ = ["HEADER", "TABLES", "Export", "export_lines", "import_export"]
 
 HEADER = json.dumps({"crew_repo_export": 1})
-TABLES = (TEXT, RUN, RECORD, TASK_RUN, INVALIDATION, CHANGE)
+TABLES = (TEXT, RUN, RECORD, TASK_RUN, INVALIDATION, CHANGE, HELD_ANSWER)
 _PAGE = 200
 _SHOWN_NAMES = 10
 _IDENTITY = ("workflow_id", "run_id", "task_name", "input_hash", "completed_at", "output_hash")
@@ -57,7 +58,7 @@ class Export:
         name = next(iter(parsed), None) if isinstance(parsed, dict) else None
         table = next((table for table in TABLES if _label(table) == name), None)
         if table is None or not isinstance(parsed[name], dict):
-            what = "is no text, run, record or task_run, nor an invalidation or a change"
+            what = "is no text, run, record or task_run, nor an invalidation, a change or a held_answer"
             raise ImportFormatError(f"Line {number} of the export {what}")
         row = _row(number, table, parsed[name])
         self._refused += [f"line {number}, {_name(table, row)}: {what}" for what in _wrong(table, row)]
@@ -94,7 +95,8 @@ def import_export(tx: Transaction, export: Export) -> int:
     for some in chunks(notes):
         tx.execute(tx.inserts.task_run_if_new, some)
     _add_invalidations(tx, export.rows["invalidation"], numbers)
-    _add_changes(tx, export.rows["change"], numbers)
+    entries = _add_changes(tx, export.rows["change"], numbers)
+    _add_held(tx, export.rows["held_answer"], entries)
     running = [run_id for run_id, row in new_runs.items() if row["status"] == str(RunStatus.RUNNING)]
     interrupt(tx, running)  # a run does not go on in another database
     return added
@@ -136,8 +138,8 @@ _DEED = ("changed_at", "changed_by", "kind", "workflow_id", "task_name", "hash_b
 _DEEDS = select(*(CHANGE.c[name] for name in _DEED), CHANGE.c.change_id)
 
 
-def _add_changes(tx: Transaction, rows: list[dict[str, Any]], numbers: Mapping[int, int]) -> None:
-    """Entries under the numbers that their records and other entries have here."""
+def _add_changes(tx: Transaction, rows: list[dict[str, Any]], numbers: Mapping[int, int]) -> dict[int | None, int]:
+    """Entries under the numbers that their records and other entries have here; these, by their numbers there."""
     here = {tuple(row[:-1]): row[-1] for row in tx.execute(_DEEDS)}
     entries: dict[int | None, int] = {}
     for row in rows:
@@ -149,6 +151,25 @@ def _add_changes(tx: Transaction, rows: list[dict[str, Any]], numbers: Mapping[i
             new["undoes"] = entries.get(row["undoes"])
             here[key] = int(tx.execute(insert(CHANGE), new).inserted_primary_key[0])
         entries[row["change_id"]] = here[key]
+    return entries
+
+
+def _add_held(tx: Transaction, rows: list[dict[str, Any]], entries: Mapping[int | None, int]) -> None:
+    """Held answers that are not here yet; where both sides hold one, that here stays."""
+    here = set(tx.connection.scalars(select(HELD_ANSWER.c.change_id)))
+    live = {tuple(row) for row in tx.execute(_HELD)}
+    for row in rows:
+        given, place = entries.get(row["change_id"]), tuple(row[name] for name in _HELD_AT)
+        if given is None or given in here:
+            continue
+        retired = row["retired"] or ("superseded" if place in live else None)
+        new = {name: value for name, value in row.items() if name != "held_id"}
+        new.update(change_id=given, retired=retired, retired_by=entries.get(row["retired_by"]))
+        tx.execute(insert(HELD_ANSWER), new)
+
+
+_HELD_AT = ("workflow_id", "task_name", "definition_hash")
+_HELD = select(*(HELD_ANSWER.c[name] for name in _HELD_AT)).where(HELD_ANSWER.c.retired.is_(None))
 
 
 def _insert(tx: Transaction, row: dict[str, Any], retired: str | None) -> int:
@@ -238,6 +259,8 @@ def _wrong(table: Table, row: dict[str, Any]) -> Iterator[str]:
             yield "it does not give its hash"
         elif table is CHANGE:
             _check_change(row)
+        elif table is HELD_ANSWER and not is_intact(row):
+            yield "it does not give its hash"
         elif table is RUN:
             inputs_of(row, {})
     except (CrewRepoError, TypeError, ValueError, AttributeError) as error:

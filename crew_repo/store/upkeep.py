@@ -8,8 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from crew_repo.errors import StoreError
-from crew_repo.model import Author, Change, ChangeKind, NewRecord, Problem, PruneReport
-from crew_repo.store import changes, pruning, transfer, verifying
+from crew_repo.model import Author, Change, ChangeKind, Given, NewRecord, Problem, PruneReport, ToHold
+from crew_repo.store import changes, held, pruning, transfer, verifying
 from crew_repo.store.opened import OpenedState
 from crew_repo.store.transaction import Transaction
 
@@ -33,6 +33,12 @@ class KeptStore(OpenedState):
         with self._writing(durable=True, begins=True, ends=True) as tx:
             entry = changes.give(tx, new, kind, author, instead_of=instead_of, shown=shown, detail=detail)
             return changes.list_changes(tx, change_id=entry)[0]
+
+    def complete(self, answers: Sequence[Given | ToHold], author: Author) -> list[Change]:
+        """Put answers in force to tasks that had none, or hold them: all, or none and a ConflictError; the entries."""
+        with self._writing(durable=True, begins=True, ends=True) as tx:
+            entries = changes.complete(tx, answers, author)
+            return [changes.list_changes(tx, change_id=entry)[0] for entry in entries]
 
     def undo(self, change_id: int, author: Author, *, dry_run: bool = False) -> Change:
         """Take a change by a person back; the entry. ConflictError if it is no longer in force.
@@ -63,7 +69,8 @@ class KeptStore(OpenedState):
                 if component.sha256 in altered
             ]
         with self._reading() as tx:
-            return [*problems, *verifying.change_problems(tx), *verifying.input_problems(tx, altered)]
+            return [*problems, *verifying.change_problems(tx), *held.held_problems(tx),
+                    *verifying.input_problems(tx, altered)]  # fmt: skip
 
     def prune(
         self, *, keep_last: int | None = None, older_than: timedelta | None = None, dry_run: bool = False,
@@ -82,7 +89,8 @@ class KeptStore(OpenedState):
             if not dry_run:
                 pruning.delete_victims(tx, victims, author or Author())
         after = before if dry_run else self._compact()
-        return PruneReport(len(victims.records), len(victims.runs), len(victims.texts), before, after, dry_run)
+        return PruneReport(len(victims.records), len(victims.runs), len(victims.texts), before, after, dry_run,
+                           len(victims.held))  # fmt: skip
 
     def copy(self, target: Path) -> None:
         """Copy the state file, as it is at one moment, into a new file that only this user may read."""

@@ -253,6 +253,8 @@ def _clear(now: str) -> str:
                                   > MAX(CASE WHEN noted.task_name = OLD.task_name THEN noted.task_run_id ELSE 0 END));
     UPDATE task_run SET cleared_at = {now}
      WHERE workflow_id = OLD.workflow_id AND task_name = OLD.task_name AND cleared_at IS NULL;
+    UPDATE held_answer SET retired = 'deleted'
+     WHERE workflow_id = OLD.workflow_id AND task_name = OLD.task_name AND retired IS NULL;
     DELETE FROM lease
      WHERE workflow_id = OLD.workflow_id AND task_name = OLD.task_name AND expires_at < {now};
     DELETE FROM invalidation WHERE workflow_id = OLD.workflow_id AND task_name = OLD.task_name;

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from crew_repo.errors import RunGoneError
+from crew_repo.errors import ConflictError, RunGoneError
 from crew_repo.model import (
     Claim,
     Failure,
+    HeldAnswer,
     Lease,
     NewRecord,
     NewRun,
@@ -17,7 +18,7 @@ from crew_repo.model import (
     RunStatus,
     TaskRun,
 )
-from crew_repo.store import leases, runs
+from crew_repo.store import changes, leases, runs
 from crew_repo.store.opened import OpenedState
 
 __all__ = ["WritingStore"]
@@ -66,16 +67,29 @@ class WritingStore(OpenedState):
         owner: str,
         take_finished: bool = True,
         shared: bool = False,
+        definition_hash: str | None = None,
     ) -> Claim:
         """The record, if somebody finished this work; else the lease, if it is free; else who holds it.
 
-        `shared`: whoever does the same work in another workflow counts as well.
+        `shared`: whoever does the same work in another workflow counts as well. `definition_hash`: with the lease give
+        the person's answer that is held for it.
         """
         with self._writing() as tx:
             work = (workflow_id, input_hash)
             return leases.claim(
-                tx, work, run_id, task_name, position, owner, take_finished=take_finished, shared=shared
-            )
+                tx, work, run_id, task_name, position, owner, take_finished=take_finished, shared=shared,
+                definition_hash=definition_hash,
+            )  # fmt: skip
+
+    def adopt(self, lease: Lease, held: HeldAnswer, new: NewRecord) -> Record | None:
+        """Put an answer in force that was held, and give the lease back; None, and nothing, if it is held no longer."""
+        try:
+            with self._writing(durable=True) as tx:
+                record = changes.adopt(tx, held, new)
+                leases.give_up(tx, lease)
+                return record
+        except ConflictError:
+            return None
 
     def release(self, lease: Lease) -> None:
         """Give a lease back, if it is still ours."""

@@ -48,7 +48,10 @@ def test_the_readme_calls_only_what_is_there(block: str) -> None:
 
 
 def test_the_first_steps_go_from_a_json_file_to_a_state(tmp_path: Path) -> None:
-    """Twice the same executes nothing; a deleted entry and a stopped run execute what is missing; new notes are noticed."""
+    """Twice the same executes nothing; a deleted entry and a stopped run execute what is missing; new notes are noticed.
+
+    An answer of an old file is served.
+    """
     text = run_example("first_steps.py", tmp_path)
     assert text.startswith(LABEL)
     runs = re.findall(r"Run (\d), \S+: .*\n   executed (.*)\n   reused   (.*)", text)
@@ -58,6 +61,7 @@ def test_the_first_steps_go_from_a_json_file_to_a_state(tmp_path: Path) -> None:
         ("3", "draft_task", "analyze_task"),
         ("5", "draft_task", "analyze_task"),
         ("6", "analyze_task, draft_task", "-"),
+        ("7", "draft_task", "analyze_task"),
     ]
     assert "Run 4, CLM-2025-0122: stopped after analyze_task\n" in text
     assert "analyze_task  stale      input:case_notes: …date of loss is 14 March 2025." in text

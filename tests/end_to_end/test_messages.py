@@ -49,7 +49,7 @@ TUTORIAL = json.dumps({"completed_tasks": {"analyze_task": {"output": "hail"}}, 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (TUTORIAL, ["is a JSON file with the answers of a script", "'crew_state.db'", "import_json cannot import"]),
+        (TUTORIAL, ["is a JSON file with the answers of a script", "'crew_state.db'", ").import_state("]),
         ("{}", ["is a JSON file, and no state file", "'crew_state.db'", "import"]),
         ("\ufeff\n [1, 2]", ["is a JSON file, and no state file"]),
         ("export", ["is an export of crew_repo", "StateRepository('crew_state.db').import_json("]),

@@ -13,6 +13,7 @@ _TEXTS = (
     ("run_entry", "input_hashes"), ("run_entry", "source"), ("task_run", "model"), ("task_run", "usage_by_model"),
     ("record", "usage_by_model"),
 )  # fmt: skip
+_OF_HELD = ("workflow_id", "task_name", "definition_hash", "output", "output_hash")
 
 
 def upgrade() -> None:
@@ -22,11 +23,14 @@ def upgrade() -> None:
     op.create_table(
         "held_answer",
         sa.Column("held_id", _NUMBER, primary_key=True, nullable=False),
-        *[sa.Column(name, sa.Text(), nullable=False) for name in ("workflow_id", "task_name", "definition_hash")],
-        sa.Column("output", sa.Text(), nullable=False),
+        *[sa.Column(name, sa.Text(), nullable=False) for name in _OF_HELD],
         sa.Column("change_id", _NUMBER, nullable=False),
+        sa.Column("retired", sa.Text(), nullable=True),
+        sa.Column("retired_by", _NUMBER, nullable=True),
         sqlite_autoincrement=True,
     )
+    live = sa.text("retired IS NULL")
     op.create_index(
-        "held_answer_place", "held_answer", ["workflow_id", "task_name", "definition_hash"], unique=True
-    )
+        "held_answer_place", "held_answer", ["workflow_id", "task_name", "definition_hash"], unique=True,
+        sqlite_where=live, postgresql_where=live,
+    )  # fmt: skip
