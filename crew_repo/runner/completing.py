@@ -64,6 +64,11 @@ def _ask(store: Store, request: Request, task_name: str, what: str) -> _Asked:
     check_names([task_name], view.names, what)
     walk, decisions = settled_walk(store, view, request.options)
     task = view.tasks[view.names.index(task_name)]
+    if walk.planner is not None and not walk.planner.fresh:
+        raise InputError(
+            f"It is not known yet what task {task_name!r} will be asked, since the planner of the crew has to plan it "
+            f"({'; '.join(walk.planner.causes)}); run the crew, which plans before the first task"
+        )
     current, context = _question(task_name, walk.asked.get(task.position), decisions[task.position])
     if getattr(task.task, "response_model", None) is not None:
         raise InputError(f"Task {task_name!r} has a response_model, whose answers only its model gives; run it")

@@ -90,7 +90,7 @@ class Engine:
         self.hinting.about_policies(names)
         options = RunOptions(
             workflow_id=check_workflow_id(workflow_id, crew.name),
-            force=forced_names(force, names),
+            force=forced_names(force, adapter.recorded_names(crew)),
             policies=merged,
             fire_callbacks=fire_callbacks,
             share=self.settings.share,
@@ -180,7 +180,7 @@ class Engine:
             return None
         inputs = adapter.planned_inputs(request.crew, request.inputs)
         view = adapter.planned_view(request.crew, inputs, request.files)
-        check_files(((task.name, task.task) for task in view.tasks), request.options.policies)
+        check_files(request.crew, ((task.name, task.task) for task in view.tasks), request.options.policies)
         self.hinting.about_inputs(replace(request, inputs=inputs), view)
         return view
 
