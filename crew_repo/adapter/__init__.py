@@ -39,6 +39,7 @@ try:
         said_to,
     )
     from crew_repo.adapter.kept_inputs import kept_inputs
+    from crew_repo.adapter.private import crew_inputs
     from crew_repo.adapter.running.answers import is_typed, stored_answer
     from crew_repo.adapter.running.boundary import Handler, overridden
     from crew_repo.adapter.running.crew_copy import copy_crew, output_of
@@ -101,6 +102,7 @@ __all__ = [
     "condition_says",
     "connects",
     "copy_crew",
+    "crew_inputs",
     "crew_llms",
     "emit",
     "facts",

@@ -68,7 +68,9 @@ def _without(secrets: list[str], value: Any) -> Any:
         return masked(value)
     if isinstance(value, list):
         return [_without(secrets, item) for item in value]
-    return {key: _without_at(secrets, key, item) for key, item in value.items()} if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        return {_without(secrets, key): _without_at(secrets, key, item) for key, item in value.items()}
+    return value
 
 
 def _without_at(secrets: list[str], name: str, value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Collection, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from crew_repo.adapter.crew_secrets import secret_inputs, without_secrets
 from crew_repo.hashing import digest, text_hash
 from crew_repo.model import InputKind, RunInput
-from crew_repo.secrets import is_secret_name
+from crew_repo.secrets import is_secret, is_secret_name
 
 __all__ = ["kept_inputs"]
 
@@ -33,16 +34,50 @@ def kept_inputs(
 
 
 def _kept(name: str, value: Any, hidden: Collection[str]) -> RunInput:
-    if is_secret_name(name):
-        return RunInput(name, InputKind.WITHHELD, why=_WITHHELD)
+    shown = without_secrets(hidden, name)
+    if _is_under_secret_name(name, value) or shown != name:
+        return RunInput(shown, InputKind.WITHHELD, why=_WITHHELD)
     if not _is_plain(value):
         return RunInput(name, InputKind.WITHHELD, why=f"a {type(value).__qualname__} is no JSON")
-    if without_secrets(hidden, value) != value:
+    if _holds_secret(value, hidden):
         return RunInput(name, InputKind.WITHHELD, why=_WITHHELD)
     if isinstance(value, str):
         return RunInput(name, InputKind.TEXT, sha256=text_hash(value), text=value)
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return RunInput(name, InputKind.JSON, sha256=digest("json", value), text=text)
+
+
+def _holds_secret(value: Any, hidden: Collection[str]) -> bool:
+    """Whether a value has a secret in it: by its form, by its place, or one of this process, however short."""
+    if without_secrets(hidden, value) != value:
+        return True
+    variables = {said for name, said in os.environ.items() if is_secret(name, said)}
+    parts = _parts("", _read(value))
+    return any(_is_under_secret_name(name, part) or (type(part) is str and part in variables) for name, part in parts)
+
+
+def _read(value: Any) -> Any:
+    """The data that a text is the JSON of; any other value as it is."""
+    try:
+        return json.loads(value) if isinstance(value, str) and value.lstrip()[:1] in ("{", "[") else value
+    except (ValueError, RecursionError):
+        return value
+
+
+def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Each part of a value with its name: that of a member, or what stands beside it in a pair of name and value."""
+    yield name, value
+    if isinstance(value, list):
+        paired = value[0] if len(value) == 2 and isinstance(value[0], str) else ""
+        for item in value:
+            yield from _parts(paired, item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _parts(str(value.get("name", value.get("key", key))) if key == "value" else key, item)
+
+
+def _is_under_secret_name(name: str, value: Any) -> bool:
+    return is_secret_name(name) and not isinstance(value, bool) and value not in (None, "", [], {})
 
 
 def _is_plain(value: Any) -> bool:
@@ -63,6 +98,9 @@ def _is_json(value: Any) -> bool:
 
 def _files(files: Mapping[str, Any]) -> Iterator[RunInput]:
     for name, file in files.items():
+        if is_secret_name(name):
+            yield RunInput(name, InputKind.WITHHELD, why=_WITHHELD)
+            continue
         try:
             content = file.read() if hasattr(file, "read") else Path(file).read_bytes()
         except OSError as error:

@@ -97,10 +97,17 @@ class Walker:
     """One walk. Handlers use `members`, `hidden`, `alone`, `bind`, `scalar`; everything else is `walk`'s."""
 
     def __init__(
-        self, root: str, skip: Callable[[str], bool] | None, *, ordered: bool = False, holder: object = None
+        self,
+        root: str,
+        skip: Callable[[str], bool] | None,
+        *,
+        ordered: bool = False,
+        holder: object = None,
+        printed: bool = False,
     ) -> None:
         self._root, self._skip = len(root), skip
         self.ordered = ordered  # whether the order of a dict acts: code may go through it, where data is looked up
+        self._printed = printed  # whether a model is told of the value: a path counts to the letter then
         self._holder = holder  # what holds the value, where it is walked on its own
         self._frame: _Frame | None = None
         self._open: dict[int, int] = {}
@@ -187,7 +194,7 @@ class Walker:
         value = self._without_secret(value)
         if self.ordered and ("/" in value or "\\" in value) and is_absolute(value):
             self.bind()
-            place = located(value, _roots(self._frame, self._holder))
+            place = None if self._printed else located(value, _roots(self._frame, self._holder))
             if place is not None:
                 return [SCALARS[str](part) if type(part) is str else part for part in place]
         return SCALARS[str](value)
@@ -335,9 +342,10 @@ def walk(
     *,
     ordered: bool = True,
     holder: object = None,
+    printed: bool = False,
 ) -> Hashed:
     """Hash a value of any kind under the record type `kind`; `holder` is what holds it, if that is not hashed too."""
-    walker = Walker(path, skip, ordered=ordered, holder=holder)
+    walker = Walker(path, skip, ordered=ordered, holder=holder, printed=printed)
     try:
         encoded = walker.encode(value, path)
     except RecursionError:  # sets within sets within sets; everything else is walked without recursion

@@ -48,7 +48,7 @@ def serve_all(store: Store, view: adapter.CrewView, request: Request) -> Any | N
         owner=this_owner(),
         facts=adapter.facts(),
         task_names=tuple(adapter.recorded_names(crew)),
-        inputs=adapter.kept_inputs(request.inputs, request.files, adapter.secrets_of(crew)),
+        inputs=adapter.kept_inputs(request.given, request.files, adapter.secrets_of(crew)),
         source=request.source,
     )
     store.start_run(new)

@@ -18,7 +18,7 @@ from crew_repo.model import HELD, Author, Change, ChangeKind, Decision, Given, S
 from crew_repo.runner.effects import with_effect
 from crew_repo.runner.options import check_names, utc_now
 from crew_repo.runner.person_record import asked_of, intended, person_record
-from crew_repo.runner.planner import old_answer, settled_walk
+from crew_repo.runner.planner import Walk, old_answer, settled_walk
 from crew_repo.runner.request import Request
 from crew_repo.runner.tied_tasks import handed_in
 from crew_repo.runner.typed_answers import checked_text
@@ -50,7 +50,7 @@ def adopt(store: Store, request: Request, task_name: str, author: Author, *, dry
     walk, decisions = settled_walk(store, view, request.options)
     at = view.names.index(task_name)
     asked = walk.asked.get(at)
-    _served(decisions[at], None if asked is None else asked[0], hold=False)
+    _served(walk, decisions[at], None if asked is None else asked[0], hold=False)
     old = old_answer(decisions[at])
     if old is None:
         raise InputError(
@@ -115,7 +115,7 @@ def _bound(
         at, detail = view.names.index(name), _detail(answers[name])
         asked = walk.asked.get(at)
         untold = walk.untold.get(at) if hold and not _hands_on(request, view.names, at) else None
-        current = _served(decisions[at], untold if asked is None else asked[0], hold=hold)
+        current = _served(walk, decisions[at], untold if asked is None else asked[0], hold=hold)
         if asked is None:
             given.append(
                 ToHold(request.options.workflow_id, name, current.definition_hash, results[name].raw, detail)
@@ -148,13 +148,13 @@ def _checked(request: Request, view: adapter.CrewView, name: str, output: object
     return adapter.stored_answer(task, text, "", secrets)
 
 
-def _served(decision: Decision, current: Current | None, *, hold: bool) -> Current:
+def _served(walk: Walk, decision: Decision, current: Current | None, *, hold: bool) -> Current:
     """Give what an answer is bound to. Raises InputError where that is not known, or it would not be served."""
     name, why = decision.task_name, "; ".join(decision.causes)
     if _is_answered(decision):
         raise InputError(f"Task {name!r} has an answer to this already; override corrects it")
     if current is None:
-        raise InputError(_unknown(name, why, hold=hold))
+        raise InputError(_unknown(name, why, walk.planner, hold=hold))
     if demanded(current):
         raise InputError(f"Task {name!r} is executed in every run, so no answer would be served ({why})")
     return current
@@ -165,7 +165,12 @@ def _hands_on(request: Request, names: Sequence[str], position: int) -> bool:
     return any(position in (each.reader, each.writer) for each in handed_in(request.crew, names, request.options))
 
 
-def _unknown(name: str, why: str, *, hold: bool) -> str:
+def _unknown(name: str, why: str, planner: Decision | None, *, hold: bool) -> str:
+    if planner is not None and not planner.fresh:
+        return (
+            f"It is not known yet what task {name!r} will be asked, since the planner of the crew has to plan it "
+            f"({'; '.join(planner.causes)}); run the crew, which plans before the first task"
+        )
     said = f"It is not known yet what task {name!r} will be asked ({why})"
     if hold:
         return f"{said}, and its answer cannot be held: its condition says no, or it shares state in memory; run it"

@@ -90,6 +90,7 @@ class Decider:
     def planner_arrives(self, planner: adapter.Planner) -> Ticket:
         """Decide about CrewAI's planner, which has a record of its own, like a task."""
         self.notice_new_tasks()
+        self._check_files()
         live = adapter.live_view(self._crew, self.names, self._files)
         tasks = [adapter.live_task(task, self.names[at], at, {}) for at, task in enumerate(self._crew.tasks)]
         policy = self._options.policies.of(PLANNER)
@@ -196,7 +197,7 @@ class Decider:
     def _check_files(self) -> None:
         """Which files the tasks write is known before the run, unless a callback has made the inputs."""
         if self._crew.before_kickoff_callbacks and self._arrivals.furthest < 0:
-            check_files(zip(self.names, self._crew.tasks, strict=True), self._options.policies)
+            check_files(self._crew, zip(self.names, self._crew.tasks, strict=True), self._options.policies)
 
     # State that tasks hand on in memory.
 

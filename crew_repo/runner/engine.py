@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
+from weakref import ref
 
 from crew_repo.declared_files import leave_out_state
 from crew_repo.errors import InputError, RunningLoopError
@@ -26,7 +26,7 @@ from crew_repo.store import Store
 
 if TYPE_CHECKING:
     from crew_repo.adapter import CrewView
-    from crew_repo.model import Plan
+    from crew_repo.model import Plan, RunRecord
     from crew_repo.runner.heartbeat import Heartbeat
     from crew_repo.runner.session import Session
 
@@ -58,7 +58,7 @@ class Engine:
         leave_out_state(self.store.display_url)
         self._lock = threading.RLock()
         self._heartbeat: Heartbeat | None = None
-        self.known_crews: WeakValueDictionary[str, Any] = WeakValueDictionary()  # by workflow, for `resume`
+        self._last_here: dict[str, tuple[str, ref[Any]]] = {}  # the last run of each workflow, and its crew if it lives
         self._unwritten = Unwritten(self.store, self._is_running)
         self.hinting = Hinting(self.store, settings.policies)
 
@@ -92,7 +92,7 @@ class Engine:
         self.hinting.about_policies(names)
         options = RunOptions(
             workflow_id=check_workflow_id(workflow_id, crew.name),
-            force=forced_names(force, names),
+            force=forced_names(force, adapter.recorded_names(crew)),
             policies=merged,
             fire_callbacks=fire_callbacks,
             share=self.settings.share,
@@ -169,7 +169,10 @@ class Engine:
             self.hinting.about_workflow(request)
         if request.crew.stream:
             raise InputError("A batch cannot stream. Set stream=False on the crew, or call run() for each input.")
-        return None if view is None else serve_all(self.store, view, request)
+        served = None if view is None else serve_all(self.store, view, request)
+        if served is not None:
+            self._remember(request, served.run.run_id)
+        return served
 
     def _check(self, request: Request) -> CrewView | None:
         """Raise for an input that a template lacks and a file that is not there; log each hint about the inputs once.
@@ -184,7 +187,7 @@ class Engine:
             return None
         inputs = adapter.planned_inputs(request.crew, request.inputs)
         view = adapter.planned_view(request.crew, inputs, request.files)
-        check_files(((task.name, task.task) for task in view.tasks), request.options.policies)
+        check_files(request.crew, ((task.name, task.task) for task in view.tasks), request.options.policies)
         self.hinting.about_inputs(replace(request, inputs=inputs), view)
         return view
 
@@ -192,15 +195,31 @@ class Engine:
         from crew_repo.runner.display import Display
         from crew_repo.runner.session import Session
 
-        self.known_crews[request.options.workflow_id] = request.crew
         display = Display.silent() if request.quiet else Display.choose(self.settings.verbose)
-        return Session(
+        session = Session(
             self.store,
             self._started_heartbeat(),
             self._unwritten,
             request,
             display=display,
         )
+        self._remember(request, session.run_id)
+        return session
+
+    def _remember(self, request: Request, run_id: str) -> None:
+        """Note the crew of a run for `crew_of`, for as long as it lives."""
+        workflow_id = request.options.workflow_id
+
+        def forget(dead: ref[Any]) -> None:
+            if self._last_here.get(workflow_id, ("", None))[1] is dead:
+                self._last_here.pop(workflow_id, None)
+
+        self._last_here[workflow_id] = (run_id, ref(request.crew, forget))
+
+    def crew_of(self, run: RunRecord) -> Any | None:
+        """Give the crew of a run, if that is the last of its workflow in this process, and the crew is still there."""
+        run_id, crew = self._last_here.get(run.workflow_id, ("", None))
+        return crew() if crew is not None and run_id == run.run_id else None
 
     def _is_running(self) -> bool:
         return self._heartbeat is not None and self._heartbeat.is_busy

@@ -45,7 +45,7 @@ _CONNECTS = Reason(ReasonKind.AT_RUN_TIME, "agent.mcp", "the tools that its serv
 
 def make_plan(store: Store, view: adapter.CrewView, options: RunOptions) -> Plan:
     """Give the decisions for all tasks, in order."""
-    check_files(((task.name, task.task) for task in view.tasks), options.policies)
+    check_files(view.crew, ((task.name, task.task) for task in view.tasks), options.policies)
     walk, decisions = settled_walk(store, view, options)
     if any(decision.usage is None and not decision.fresh for decision in decisions):
         elsewhere = store.costs_elsewhere(options.workflow_id, str(view.crew.name or "crew"))

@@ -24,6 +24,14 @@ class Request:
     source: str | None = None
 
     @property
+    def given(self) -> Mapping[str, Any]:
+        """The inputs; where none are given, those of an earlier kickoff, which the texts of the crew still have."""
+        from crew_repo import adapter
+
+        left = self.inputs is None and not self.crew.before_kickoff_callbacks
+        return adapter.crew_inputs(self.crew) if left else self.inputs or {}
+
+    @property
     def files(self) -> dict[str, Any]:
         """The files that go with the prompts, by name."""
         from crew_repo import adapter

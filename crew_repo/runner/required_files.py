@@ -9,24 +9,31 @@ from typing import Any
 from crew_repo import adapter
 from crew_repo.declared_files import Declared, declared
 from crew_repo.errors import PolicyError
+from crew_repo.model import PLANNER
 from crew_repo.policy import Policies
 
 __all__ = ["check_files"]
 
 
-def check_files(tasks: Iterable[tuple[str, Any]], policies: Policies) -> None:
+def check_files(crew: Any, tasks: Iterable[tuple[str, Any]], policies: Policies) -> None:
     """Raise PolicyError for the first element of `files` that matches nothing; `tasks`: names and tasks, in order.
 
-    A task's own output file, and those of the tasks before it, need not be there yet.
+    A task's own output file, and those of the tasks before it, need not be there yet; for the planner, none of them.
     """
     written: list[Path] = []
     for name, task in tasks:
         file = adapter.output_file(task)
         written += [] if file is None else [file]
-        policy = policies.of(name)
-        for element in declared(policy.paths) if policy.missing_files == "error" else ():
-            if not element.find(written):
-                raise PolicyError(_message(name, element))
+        _check(name, policies, written)
+    if crew.planning:
+        _check(PLANNER, policies, written)
+
+
+def _check(name: str, policies: Policies, written: list[Path]) -> None:
+    policy = policies.of(name)
+    for element in declared(policy.paths) if policy.missing_files == "error" else ():
+        if not element.find(written):
+            raise PolicyError(_message(name, element))
 
 
 def _message(name: str, element: Declared) -> str:

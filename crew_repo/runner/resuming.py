@@ -36,7 +36,7 @@ def resumed(
     run = _newest(engine, checked_workflow(workflow_id))
     given = dict(inputs or {})
     kept = {} if run.inputs is None and given else _kept(run, {*given, *(input_files or {})})
-    found = engine.known_crews.get(run.workflow_id) if crew is None else crew
+    found = engine.crew_of(run) if crew is None else crew
     return engine.request(
         _loaded(run) if found is None else found,
         {**kept, **given} or None,

@@ -84,7 +84,7 @@ class Session:
     @contextmanager
     def recorded(self) -> Iterator[None]:
         """Around the kickoff: writes the run down before anything is executed, and how it ended if it raises."""
-        inputs = adapter.kept_inputs(self._request.inputs, self._request.files, self._decider.memo.hidden)
+        inputs = adapter.kept_inputs(self._request.given, self._request.files, self._decider.memo.hidden)
         self._ledger.start(self._decider.names, adapter.recorded_names(self._crew), inputs, self._request.source)
         try:
             with self._decider.work.under_way():

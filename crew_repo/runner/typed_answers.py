@@ -20,7 +20,7 @@ __all__ = ["answered", "checked_text"]
 
 _LONGEST = 10_000_000  # characters; no prompt takes more
 _MOST_SAID = 5
-_PYDANTIC = ("output_pydantic", "response_model", "output_json")
+_PYDANTIC = ("output_pydantic", "response_model", "output_json", "crew.planning")
 _JSON = ("output_json",)
 
 

@@ -255,6 +255,29 @@ def test_an_error_that_may_quote_a_prompt_is_on_no_span_and_not_in_the_log(repo,
     assert "list index" not in "".join(record.getMessage() for record in caplog.records if record.name == "crew_repo")
 
 
+def test_reasons_name_a_coworker_without_inputs_and_keys(repo, model, trace, caplog, tmp_path):
+    """By the template of its role, so that no input is on a span or in the log, and no key anywhere."""
+    key = "sk-proj-abcdef0123456789abcdef0123456789"
+    caplog.set_level(logging.INFO, "crew_repo")
+
+    def delegating(goal: str) -> Crew:
+        crew = crews.sequential_last_input(model)
+        helpers = [crews.agent(model, role, goal=goal) for role in ("Helper of {adjuster}", f"Keeper of {key}")]
+        crew.agents, crew.agents[0].allow_delegation = [*crew.agents, *helpers], True
+        return crew
+
+    repo.run(delegating("be fast"), NOTES)
+    why = repo.plan(delegating("be right"), NOTES)["draft"].reasons
+    assert "coworker:Helper of {adjuster}.goal" in [reason.component for reason in why]
+    with trace.tracer.start_as_current_span("claim"):
+        repo.run(delegating("be right"), NOTES)
+    told = str([event.attributes for event in trace.take()["claim"].events]) + caplog.text
+    assert "coworker:Keeper of [secret].goal changed" in told
+    assert "Helper of Ada" not in told
+    assert key not in told
+    assert key.encode() not in b"".join(file.read_bytes() for file in tmp_path.glob("state.db*"))
+
+
 def test_a_span_that_is_over_or_samples_nothing_is_left_alone(repo, crew, trace):
     """A run inside it goes on as without."""
     with trace.tracer.start_as_current_span("claim") as span:

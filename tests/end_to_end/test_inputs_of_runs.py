@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from crew_repo import InputKind, StateRepository
+from crew_repo.adapter import kept_inputs
 from tests import crews
 from tests.crews import NOTES
 from tests.models import PromptModel
@@ -75,7 +76,17 @@ def test_what_callbacks_make_of_inputs_is_not_kept(repo: StateRepository, model:
         ("text", f"use {KEY}"),
         ("config", {"token": "hunter2hunter2"}),
         ("config", {"list": [{"Authorization": f"Bearer {KEY}"}]}),
+        ("config", {"password": 48151623}),
+        ("config", {"auth": ["joe", "pw7Q"]}),
+        ("config", {"credentials": {"user": "joe", "pin": "pw7Q"}}),
+        ("config", {KEY: 1}),
+        ("config", {"a value of the environment": 1}),
+        ("config", [["X-Api-Key", "hunter2hunter2"]]),
+        ("config", [{"name": "api_key", "value": "hunter2hunter2"}]),
+        ("config", [{"key": "Authorization", "value": "hunter2hunter2"}]),
+        ("text", '{"password": 48151623}'),
         ("of_environment", "a value of the environment"),
+        ("of_environment", "pw!7Q"),
         ("when", {1: "a"}),
         ("nan", float("nan")),
     ],
@@ -85,11 +96,26 @@ def test_what_is_secret_or_no_json_is_withheld(
 ) -> None:
     """It is named, with the reason, and is nowhere in the file."""
     monkeypatch.setenv("LOSS_ADJUSTER_TOKEN", "a value of the environment")
+    monkeypatch.setenv("LOSS_ADJUSTER_PASS", "pw!7Q")
     repo.run(crews.sequential_unspecified_context(model), {**NOTES, name: value})
     (given,) = [each for each in repo.runs()[0].inputs or () if each.name == name]
     assert (given.kind, given.value, given.is_kept) == (InputKind.WITHHELD, None, False)
     assert given.why
     assert kept(repo) == NOTES
     content = Path(repo.url.removeprefix("sqlite:///")).read_bytes()
-    assert b"hunter2" not in content
-    assert KEY.encode() not in content
+    for secret in ("hunter2", "pw7Q", "pw!7Q", "48151623", "a value of the environment", KEY):
+        assert secret.encode() not in content
+
+
+def test_a_name_that_is_a_secret_is_not_written(repo: StateRepository, model: PromptModel) -> None:
+    """An input under a key: it stands there as [secret], and is withheld."""
+    repo.run(crews.sequential_unspecified_context(model), {**NOTES, KEY: "x"})
+    assert [each.name for each in repo.runs()[0].inputs or () if not each.is_kept] == ["[secret]"]
+    assert KEY.encode() not in Path(repo.url.removeprefix("sqlite:///")).read_bytes()
+
+
+def test_no_hash_of_a_file_under_a_secrets_name(tmp_path: Path) -> None:
+    """What is in it is mostly short, so that its hash would give it away."""
+    (tmp_path / "key.txt").write_text("pw7Q")
+    given = kept_inputs(None, {"api_key": tmp_path / "key.txt", "terms": tmp_path / "key.txt"}, ())
+    assert [(each.kind, each.sha256 is None) for each in given] == [(InputKind.WITHHELD, True), (InputKind.FILE, False)]

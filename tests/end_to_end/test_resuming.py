@@ -77,6 +77,31 @@ def test_a_crew_that_this_process_ran_is_known(repo: StateRepository) -> None:
         assert other.resume(crew=crew).run.executed == []
 
 
+def test_a_crew_that_ran_before_the_last_run_is_not_taken_for_its_crew(repo: StateRepository) -> None:
+    """Where another process has run the workflow since, with a crew of its own, that has to be passed."""
+    crew = build()
+    repo.run(crew, NOTES, workflow_id="CLM-1")
+    with StateRepository(repo.url) as other:
+        changed = build()
+        changed.tasks[0].description = "<<analyze>> another text: {notes}"
+        other.run(changed, NEW_NOTES, workflow_id="CLM-1")
+    with pytest.raises(InputError, match=r"as an object.*pass crew="):
+        repo.resume("CLM-1")
+    assert repo.resume("CLM-1", crew=crew).run.executed == ["analyze", "draft"]
+
+
+def test_what_an_earlier_kickoff_has_left_in_the_texts_is_given_again(repo: StateRepository) -> None:
+    """A run without inputs of a crew that had some asks with those; so does a run that goes on, with a new crew."""
+    crew = build()
+    crew.kickoff(dict(NOTES))
+    first = repo.run(crew)
+    assert first.run.inputs
+    again = repo.resume(crew=build())
+    assert ([task.description for task in again.tasks_output], again.run.executed) == (
+        [task.description for task in first.tasks_output], []
+    )  # fmt: skip
+
+
 def test_a_dry_run_only_plans(failed: StateRepository) -> None:
     """It says what would run, calls no model, and records no run."""
     plan = failed.resume("CLM-1", dry_run=True)
@@ -101,7 +126,8 @@ def test_what_is_given_goes_before(failed: StateRepository) -> None:
 
 def test_a_secret_has_to_be_given_again(repo: StateRepository, model: PromptModel) -> None:
     """It is named, with the reason; given, the run goes on."""
-    repo.run(crews.sequential_unspecified_context(model), {**NOTES, "api_key": "hunter2hunter2"})
+    crew = crews.sequential_unspecified_context(model)
+    repo.run(crew, {**NOTES, "api_key": "hunter2hunter2"})
     with pytest.raises(InputError, match=r"'api_key' \(it is a secret by its name, or holds one\). Give it again"):
         repo.resume()
     assert repo.resume(inputs={"api_key": "hunter2hunter2"}).run.executed == []

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -210,14 +210,16 @@ class Parts(Collector):
         text = kept_json(path, value, words=True) if keep else kept_number(path, value)
         self.hashed(path, hash_value(value, path), text=text)
 
-    def member(self, path: str, value: object, holder: object = None) -> None:
-        """A value that the code of an object, `holder`, has, and may go through in its order."""
-        self.hashed(path, hash_value(value, path, ordered=True, holder=holder), text=kept_number(path, value))
+    def member(self, path: str, value: object, holder: object = None, *, printed: bool = False) -> None:
+        """A value that the code of an object, `holder`, has, and may go through in its order; `printed` as in `own`."""
+        found = hash_value(value, path, ordered=True, holder=holder, printed=printed)
+        self.hashed(path, found, text=kept_number(path, value))
 
-    def own(self, path: str, owner: object, names: Iterable[str]) -> None:
+    def own(self, path: str, owner: object, names: Iterable[str], *, printed: bool = False) -> None:
         """Add what an object of the user's class holds under these names, but for secrets, under `path`.
 
-        What its work changes counts as it was given. Under a secret's name only the user's class counts.
+        What its work changes counts as it was given. Under a secret's name only the user's class counts. `printed`: it
+        is put into a prompt as it is, so that paths count to the letter.
         """
         values, wanted = model_state(owner), set(names)
         secret = {name for name in wanted & values.keys() if left_out(name, values[name])}
@@ -226,7 +228,7 @@ class Parts(Collector):
             self.signer(f"{path}.{name.lstrip('_')}", values[name])
         for name, value in sorted(attributes_of(owner, own, model_state, path), key=itemgetter(0)):
             if name in own:
-                self.member(f"{path}.{name.lstrip('_')}", value, owner)
+                self.member(f"{path}.{name.lstrip('_')}", value, owner, printed=printed)
 
     def signer(self, path: str, value: object) -> None:
         """The class of an object under a secret's name, where it is the user's: what it does acts."""
@@ -345,13 +347,16 @@ def is_default(value: object, default: object) -> bool:
 
 
 def numbered(names: Iterable[str]) -> list[str]:
-    """Names that tell things apart: the second of a name is `name#2`."""
+    """Names that tell things apart: the second of a name is `name#2`, and what looks like a key is masked."""
     counted: Counter[str] = Counter()
     told = []
-    for name in names:
+    for name in map(_without_key, names):
         counted[name] += 1
         told.append(name if counted[name] == 1 else f"{name}#{counted[name]}")
     return told
+
+
+_without_key = lru_cache(maxsize=4096)(masked)
 
 
 def is_crewais(cls: type) -> bool:

@@ -33,15 +33,19 @@ def _add_planned(parts: Parts, path: str, view: TaskView) -> None:
     task, worker = view.task, view.worker
     for name in ("description", "expected_output"):
         parts.text(f"{path}.{name}", str(getattr(task, name)))
-    _add_told_tools(parts, f"{path}.", task.tools)
+    add_tools(parts, f"{path}.", task.tools, printed=True)
     parts.json(f"{path}.agent", worker is not None, keep=True)
     if worker is not None:
         for name in ("role", "goal"):
             parts.text(f"{path}.agent.{name}", str(getattr(worker, name)))
-        _add_told_tools(parts, f"{path}.agent.", worker.tools)
-        add_knowledge(parts, f"{path}.agent.", (getattr(worker, "knowledge_sources", None) or [])[:1])
+        add_tools(parts, f"{path}.agent.", worker.tools, printed=True)
+        _add_told_knowledge(parts, f"{path}.agent.", getattr(worker, "knowledge_sources", None))
 
 
-def _add_told_tools(parts: Parts, prefix: str, tools: Sequence[Any] | None) -> None:
-    """Tools as they print: the planner is not told what they do when they are called."""
-    add_tools(parts, prefix, tools, code=False)
+def _add_told_knowledge(parts: Parts, prefix: str, sources: Sequence[Any] | None) -> None:
+    """The planner is told what the first source has loaded; of files it is told where they are, too."""
+    for source in (sources or [])[:1]:
+        if hasattr(source, "content"):
+            parts.text(f"{prefix}knowledge", str(source.content), keep=False)
+        else:
+            add_knowledge(parts, prefix, [source])

@@ -191,7 +191,9 @@ class Describer:
         return [agent for agent in self._view.agents if agent is not view.worker]
 
     def _add_coworkers(self, parts: Parts, agents: Sequence[BaseAgent], policy: TaskPolicy) -> None:
-        for role, agent in zip(numbered(agent.role.strip() for agent in agents), agents, strict=True):
+        """Each under the template of its role, so that no input is in a name."""
+        roles = [(private.original_text(agent, "role") or "").strip() for agent in agents]
+        for role, agent in zip(numbered(roles), agents, strict=True):
             parts.extend(self._agent(agent, f"coworker:{role}", policy, own_tools=True))
         parts.json("coworkers.order", [agent.role for agent in agents], keep=True)
 

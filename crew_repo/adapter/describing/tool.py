@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from crew_repo.adapter.describing import field_table
 from crew_repo.adapter.describing.components import Parts, is_crewais, numbered
 from crew_repo.hashing import model_state
+from crew_repo.introspection import code_name
 from crew_repo.model import Definition
 
 __all__ = ["add_tools", "schema_of", "uses_tools"]
@@ -22,15 +23,15 @@ _PRINTING = ("__format__", "__repr__", "__repr_args__", "__repr_name__", "__repr
 _WRAPPERS = (Tool, CrewStructuredTool)  # CrewAI's own, which do nothing but call their `func`
 
 
-def add_tools(parts: Parts, prefix: str, tools: Sequence[BaseTool] | None, *, code: bool = True) -> None:
+def add_tools(parts: Parts, prefix: str, tools: Sequence[BaseTool] | None, *, printed: bool = False) -> None:
     """Each tool's definition, source and fields, under `{prefix}tool:{name}`; their order is part of the prompt.
 
-    Without `code`: what a prompt can show of a tool that is printed in it, which is not what its functions do.
+    If `printed`: what a prompt can show of a tool that is printed in it, which is not what its functions do.
     """
     given = tools or []
     names = numbered(tool.name for tool in given)
     for name, tool in zip(names, given, strict=True):
-        _add_tool(parts, f"{prefix}tool:{name}", tool, code=code or _prints_itself(tool))
+        _add_tool(parts, f"{prefix}tool:{name}", tool, printed=printed)
     if len(names) > 1:
         parts.json(f"{prefix}tools.order", names, keep=True)
 
@@ -40,14 +41,16 @@ def uses_tools(definition: Definition) -> bool:
     return any(_OF_TOOL.search(component.path) for component in definition.components)
 
 
-def _add_tool(parts: Parts, path: str, tool: BaseTool, *, code: bool) -> None:
+def _add_tool(parts: Parts, path: str, tool: BaseTool, *, printed: bool) -> None:
     parts.fields(path, tool, field_table.TOOL, skip=_own_fields(tool))
     parts.json(f"{path}.args", schema_of(tool.args_schema), keep=True)
     if getattr(tool, "result_schema", None) is not None:
         parts.json(f"{path}.result", schema_of(tool.result_schema), keep=True)
-    if code:
+    if printed:
+        _add_print(parts, path, tool)
+    if not printed or _prints_itself(tool):
         _add_code(parts, path, tool)
-    _add_fields(parts, path, tool)
+    _add_fields(parts, path, tool, printed=printed)
 
 
 def _add_code(parts: Parts, path: str, tool: BaseTool) -> None:
@@ -58,6 +61,14 @@ def _add_code(parts: Parts, path: str, tool: BaseTool) -> None:
         parts.callable(f"{path}.source", tool.func)
     if not isinstance(tool, _WRAPPERS) or not is_crewais(type(tool)):
         parts.cls(f"{path}.source", type(tool))
+
+
+def _add_print(parts: Parts, path: str, tool: BaseTool) -> None:
+    """Add the rest that a printed tool shows: the names of its code, and what it says of environment variables."""
+    shown = (tool.args_schema, getattr(tool, "result_schema", None), tool.cache_function, getattr(tool, "func", None))
+    parts.json(f"{path}.names", [code_name(each) for each in (type(tool), *shown) if each is not None], keep=True)
+    if variables := getattr(tool, "env_vars", None):
+        parts.member(f"{path}.env_vars", variables, tool, printed=True)
 
 
 def _prints_itself(tool: BaseTool) -> bool:
@@ -82,9 +93,9 @@ def _own_fields(tool: BaseTool) -> set[str]:
     return set(type(tool).model_fields) - set(BaseTool.model_fields)
 
 
-def _add_fields(parts: Parts, path: str, tool: BaseTool) -> None:
+def _add_fields(parts: Parts, path: str, tool: BaseTool, *, printed: bool) -> None:
     """The tool's own fields, but not secrets; what its work changes counts as it was given."""
     known = {*BaseTool.model_fields, *BaseTool.__private_attributes__}
     if isinstance(tool, _WRAPPERS):
         known.add("func")
-    parts.own(path, tool, model_state(tool).keys() - known)
+    parts.own(path, tool, model_state(tool).keys() - known, printed=printed)
