@@ -26,7 +26,7 @@ for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE", "CREW_REPO_
 
 import threading  # noqa: E402
 from collections import Counter  # noqa: E402
-from collections.abc import Iterator  # noqa: E402
+from collections.abc import Iterator, Mapping  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
 
 import pytest  # noqa: E402
@@ -60,16 +60,15 @@ def refused(monkeypatch) -> threading.Event:
     """An event: a run has asked for work that another one holds, and waits for it from here on."""
     from crew_repo.store import Store
 
-    held, claim = threading.Event(), Store.claim
+    waits, note_waiting = threading.Event(), Store.note_waiting
 
-    def told(*arguments: Any, **named: Any) -> Any:
-        answer = claim(*arguments, **named)
-        if answer.held_by is not None:
-            held.set()
-        return answer
+    def told(store: Store, run_id: str, waits_for: Mapping[str, str]) -> None:
+        note_waiting(store, run_id, waits_for)
+        if waits_for:
+            waits.set()
 
-    monkeypatch.setattr(Store, "claim", told)
-    return held
+    monkeypatch.setattr(Store, "note_waiting", told)
+    return waits
 
 
 @pytest.fixture(scope="session")

@@ -43,7 +43,7 @@ _OF_ITS_RECORD = (
 _RUN = (
     "run_id", "workflow_id", "crew_name", "status", "started_at", "finished_at", "host", "pid", "executed", "reused",
     "failed", "tokens_spent", "tokens_saved", "seconds_saved", "error_type", "error_message", "error_traceback",
-    "number",
+    "number", "waits_for",
 )  # fmt: skip
 _TASKS = f"SELECT {', '.join(_TASK)} FROM task_state WHERE position >= 0"  # noqa: S608 - -1 is the planner
 _RUNS = f"""SELECT {', '.join(f'run.{name}' for name in _RUN)}, run.owner, run_entry.status AS written
@@ -122,10 +122,22 @@ def current_runs(
     found = query(select + (" LIMIT :most" if limit is not None else ""), **given)
     for run in found:
         owner, running = run.pop("owner"), run.pop("written") == "running"
+        run["waits_for"] = _mapping(run["waits_for"])
         alive = is_alive(owner) if running else None
         if alive is not None:
             run["status"] = "running" if alive else "interrupted"
     return found
+
+
+def _mapping(text: str | None) -> dict[str, str]:
+    """The runs that a run waits for, by the names of its tasks; none where that cannot be read."""
+    import json
+
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return {str(name): str(run_id) for name, run_id in found.items()} if isinstance(found, dict) else {}
 
 
 def check_workflow(query: Query, workflow_id: str | None) -> None:

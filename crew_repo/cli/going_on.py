@@ -1,7 +1,6 @@
 """Runs that go on, in any process or on any host: the tasks that they execute, and how long that may still take.
 
-A run that waits for another's task writes nothing: all that is known is that it executes nothing, and that the other
-executes a task which it has too. So that is what is said.
+A run that waits for what another executes writes down which run that is.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from crew_repo.cli.printing import moment, whole
 if TYPE_CHECKING:
     from crew_repo.cli.reader import Query
 
-__all__ = ["GoingOn", "began", "ended", "executing", "going_on", "idle", "named", "run_so_far"]
+__all__ = ["GoingOn", "began", "ended", "executing", "going_on", "named", "run_so_far", "waiting"]
 
 Row = dict[str, Any]
 Costs = Mapping[tuple[str, str], float]
@@ -37,19 +36,19 @@ _COSTS_ELSEWHERE = f"""SELECT crew_name, task_name, duration_seconds FROM record
 
 
 class GoingOn(NamedTuple):
-    """Runs that go on, oldest first; the tasks that are being executed; the runs that execute nothing beside others."""
+    """Runs that go on, oldest first; the tasks that are being executed; the tasks that wait for those of other runs."""
 
     runs: list[Row]
     executing: list[Row]
-    idle: list[Row]
+    waiting: list[Row]
 
 
 def going_on(query: Query, workflow_id: str | None = None) -> GoingOn:
     """Runs and tasks that go on, of one workflow or of all, with the seconds that the tasks took before."""
     found = reversed(current_runs(query, workflow_id=workflow_id, going_on=True))
     runs = [run for run in found if run["status"] == "running"]
-    leases = [lease for lease in query(_LEASES)
-              if workflow_id in (None, lease["workflow_id"]) and _is_held(lease)]  # fmt: skip
+    held = [lease for lease in query(_LEASES) if _is_held(lease)]
+    leases = [lease for lease in held if workflow_id in (None, lease["workflow_id"])]
     names = {row["run_id"]: _listed(row["task_names"]) for row in query(_NAMES)} if runs else {}
     costs = _costs(query, runs, leases) if leases else {}
     for lease in leases:
@@ -57,7 +56,7 @@ def going_on(query: Query, workflow_id: str | None = None) -> GoingOn:
     for run in runs:
         doing = [lease["task_name"] for lease in leases if lease["run_id"] == run["run_id"]]
         run["ahead"] = [costs.get((run["workflow_id"], name)) for name in _after(names.get(run["run_id"], []), doing)]
-    return GoingOn(runs, leases, [found for run in runs for found in _idle(query, run, leases, names)])
+    return GoingOn(runs, leases, [task for run in runs for task in _waiting(run, held)])
 
 
 def _is_held(lease: Row) -> bool:
@@ -92,16 +91,11 @@ def _costs(query: Query, runs: Sequence[Row], leases: Sequence[Row]) -> Costs:
     return costs
 
 
-def _idle(query: Query, run: Row, leases: Sequence[Row], names: Mapping[str, list[str]]) -> list[Row]:
-    """The tasks, not yet come past by this run, that others execute while it executes nothing itself."""
-    others = [lease for lease in leases
-              if lease["workflow_id"] == run["workflow_id"] and lease["task_name"] in names.get(run["run_id"], ())]
-    if not others or any(lease["run_id"] == run["run_id"] for lease in leases):
-        return []
-    noted = query("SELECT task_name FROM task_run WHERE run_id = :run", run=run["run_id"])
-    past = {row["task_name"] for row in noted}
-    return [{"run_id": run["run_id"], "workflow_id": run["workflow_id"], "task_name": lease["task_name"],
-             "held_by": lease["run_id"]} for lease in others if lease["task_name"] not in past]  # fmt: skip
+def _waiting(run: Row, leases: Sequence[Row]) -> list[Row]:
+    """The tasks of a run that wait for others, with the lease that these hold."""
+    executing = {lease["run_id"]: lease for lease in leases}
+    return [{"run_id": run["run_id"], "workflow_id": run["workflow_id"], "task_name": name, "held_by": str(other),
+             "lease": executing.get(other)} for name, other in run["waits_for"].items()]  # fmt: skip
 
 
 # Sentences; whoever prints them takes out what a terminal would obey.
@@ -140,15 +134,19 @@ def executing(task: Row, *, elapsed: bool) -> str:
     for_seconds = f", for {whole(round(so_far))} s" if elapsed and so_far is not None else ""
     left = _seconds_left(task)
     about = "" if left is None else f"; about {whole(round(left))} s left"
-    where = " on ".join(reversed(task["owner"].split(":")[:2]))
-    by = f"by run {task['run_id']} in process {where}"
+    by = f"by run {task['run_id']} {_process_of(task)}"
     return f"{named(task)} is being executed {since}{for_seconds} {by}{about}"
 
 
-def idle(row: Row) -> str:
-    """The sentence on a run that executes nothing, while another executes a task that it has too."""
-    held_by = row["held_by"]
-    return f"{_named(row)} executes nothing; it waits for run {held_by} if it asks the same of {row['task_name']}"
+def waiting(row: Row) -> str:
+    """The sentence on a task that waits for the run that executes it."""
+    lease = row["lease"]
+    where = "" if lease is None else f" {_process_of(lease)}, since {moment(lease['started_at'])}"
+    return f"{named(row)} of run {row['run_id']} waits for run {row['held_by']}{where}"
+
+
+def _process_of(lease: Row) -> str:
+    return "in process " + " on ".join(reversed(lease["owner"].split(":")[:2]))
 
 
 def named(task: Row) -> str:

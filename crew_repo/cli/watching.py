@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crew_repo.cli.current import beginning, check_workflow, current_runs, current_tasks, status_of
-from crew_repo.cli.going_on import GoingOn, began, ended, executing, going_on, idle, named, run_so_far
+from crew_repo.cli.going_on import GoingOn, began, ended, executing, going_on, named, run_so_far, waiting
 from crew_repo.cli.printing import Answer, live, moment, on_a_line, say, seconds, whole
 from crew_repo.cli.reader import read_again
 from crew_repo.errors import InputError
@@ -136,7 +136,7 @@ class _Watch:
             *(line for _, line in sorted(begun)),
             *(_became(task) for task in changed if task["status"] != "running"),
             *(executing(task, elapsed=False) for task in self._new(now.executing, "fence")),
-            *(idle(row) for row in self._new(now.idle, "run_id", "held_by", "task_name")),
+            *(waiting(row) for row in self._new(now.waiting, "run_id", "held_by", "task_name")),
             *(line for _, line in sorted(over)),
         ]
 
@@ -152,7 +152,7 @@ class _Watch:
         lines = [
             *(run_so_far(run, self._now.executing) for run in self._now.runs),
             *(executing(task, elapsed=True) for task in self._now.executing),
-            *map(idle, self._now.idle),
+            *map(waiting, self._now.waiting),
         ]
         return ["\n".join(map(on_a_line, lines)), *status_of(self.tasks).blocks]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -32,6 +33,8 @@ class SingleFlight:
     ) -> None:
         self._store, self._heartbeat, self._unwritten, self._ledger = store, heartbeat, unwritten, ledger
         self._share = share
+        self._lock = threading.Lock()
+        self._waits_for: dict[str, str] = {}
 
     def try_claim(
         self, ticket: Ticket, take: Callable[[Record], bool], adopt: Callable[[Lease, HeldAnswer], Record | None]
@@ -39,8 +42,28 @@ class SingleFlight:
         """Claim the work; True when it is settled: a lease is held, or somebody else's record serves.
 
         `take` decides about such a record, and says whether it serves. `adopt` makes one of a person's answer that was
-        held for this, and gives the lease back; None if it would not serve.
+        held for this, and gives the lease back; None if it would not serve. Whom the run waits for is written down.
         """
+        settled = self._is_settled(ticket, take, adopt)
+        self._note_waiting(ticket.name, None if settled or ticket.held_by is None else ticket.held_by.run_id)
+        return settled
+
+    def _note_waiting(self, task_name: str, run_id: str | None) -> None:
+        """Write which run executes what this task waits for, where that is another than before."""
+        with self._lock:
+            if self._waits_for.get(task_name) == run_id:
+                return
+            others = {name: each for name, each in self._waits_for.items() if name != task_name}
+            self._waits_for = others if run_id is None else {**others, task_name: run_id}
+            try:
+                self._store.note_waiting(self._ledger.run_id, self._waits_for)
+            except StoreError as error:  # the task goes on, and is recorded when the state can be written
+                log.warning("run %s: whom it waits for could not be written: %s", self._ledger.run_id, error,
+                            extra=self._ledger.about(task_name))  # fmt: skip
+
+    def _is_settled(
+        self, ticket: Ticket, take: Callable[[Record], bool], adopt: Callable[[Lease, HeldAnswer], Record | None]
+    ) -> bool:
         if self._ledger.ended:
             raise InterruptedError(f"run {self._ledger.run_id} was interrupted before task {ticket.name} began")
         alone = ticket.executes_whatever_is_stored

@@ -6,6 +6,7 @@ fence is handed out by the database, each number once: who lost a lease can neve
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,7 +22,18 @@ from crew_repo.store.rows import task_run_row
 from crew_repo.store.tables import LEASE, RUN, TASK_RUN
 from crew_repo.store.transaction import Transaction
 
-__all__ = ["COUNTED", "claim", "give_up", "gone_leases", "heartbeat", "interrupt", "is_gone", "reap"]
+__all__ = [
+    "COUNTED",
+    "claim",
+    "give_up",
+    "gone_leases",
+    "heartbeat",
+    "interrupt",
+    "is_gone",
+    "note_waiting",
+    "reap",
+    "run_is_gone",
+]
 
 COUNTED = (Outcome.EXECUTED, Outcome.REUSED, Outcome.FAILED)
 """What a run's row has the numbers of, of its tasks: the planner is none."""
@@ -49,11 +61,13 @@ def _of_tasks(what: Any, *those: Any) -> Any:
     return select(func.coalesce(what, 0)).where(TASK_RUN.c.run_id == RUN.c.run_id, *those).scalar_subquery()
 
 
+_WAITS = update(RUN).where(RUN.c.run_id == bindparam("r")).values(waits_for=bindparam("waits"))
 _INTERRUPT = (
     update(RUN)
     .where(RUN.c.run_id == bindparam("r"))
     .values(
         status=str(RunStatus.INTERRUPTED),
+        waits_for=None,
         tokens_spent=_of_tasks(func.sum(TASK_RUN.c.total_tokens)),
         tokens_saved=_of_tasks(func.sum(TASK_RUN.c.tokens_saved)),
         seconds_saved=_of_tasks(func.sum(TASK_RUN.c.seconds_saved)),
@@ -101,6 +115,12 @@ def _holder(lease: Mapping[str, Any]) -> Holder:
 
 def _is_held(tx: Transaction, lease: Mapping[str, Any]) -> bool:
     return bool(lease["expires_at"] > tx.lease_now) and not is_dead(lease["owner"])
+
+
+def note_waiting(tx: Transaction, run_id: str, waits_for: Mapping[str, str]) -> None:
+    """Write whom a run waits for: the runs that execute its tasks, by the names of these."""
+    value = json.dumps(waits_for, ensure_ascii=False) if waits_for else None
+    tx.execute(_WAITS, {"r": run_id, "waits": value})
 
 
 def give_up(tx: Transaction, lease: Lease) -> bool:

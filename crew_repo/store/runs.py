@@ -153,6 +153,7 @@ def finish_run(
     totals = {
         "status": str(status),
         "finished_at": finished_at,
+        "waits_for": None,
         "tokens_spent": tokens_spent,
         "tokens_saved": sum(task.tokens_saved for task in noted),
         "seconds_saved": sum(task.seconds_saved for task in noted),

@@ -8,7 +8,7 @@
 | 3       | 0.1.0 | the table `run` is `run_entry`, and `run` a view; `run_entry.task_names`;   |
 |         |       | `record.model`                                                              |
 | 4       | 0.1.0 | `change`: what people changed; `record.person`; `run_entry.ordinal`         |
-| 5       | 0.1.0 | `run_entry.input_hashes`, `run_entry.source`; `task_run.model`;             |
+| 5       | 0.1.0 | `run_entry.input_hashes`, `.source`, `.waits_for`; `task_run.model`;        |
 |         |       | `usage_by_model` of `record` and `task_run`;                                |
 |         |       | `held_answer`: answers of people to what is not known yet                   |
 """

@@ -75,6 +75,7 @@ class Run(_Base, table=True):
     began, which no clock can disturb. `task_names`: the tasks of the crew, as a JSON array. `ordinal`: the runs of its
     workflow from 1 on; that of a run that was deleted is not given again while there is a newer one. `input_hashes`:
     how each input is kept, as JSON; the view `run` shows the values. `source`: where the crew can be loaded from.
+    `waits_for`: the runs that execute what it waits for, by the name of its task, as JSON.
     """
 
     __tablename__ = "run_entry"
@@ -110,6 +111,7 @@ class Run(_Base, table=True):
     ordinal: int = Field(sa_type=cast(Any, Identity))
     input_hashes: str | None = _text()
     source: str | None = _text()
+    waits_for: str | None = _text()
 
 
 class Record(_Base, table=True):

@@ -57,6 +57,7 @@ _RUN_COLUMNS = (
     "run_id", "workflow_id", "crew_name", "status", "started_at", "finished_at", "host", "pid", "owner",
     "heartbeat_at", "lease_seconds", "executed", "reused", "failed", "tokens_spent", "tokens_saved", "seconds_saved",
     "error_type", "error_message", "error_traceback", "facts", "number", "task_names", "ordinal", "inputs", "source",
+    "waits_for",
 )  # fmt: skip
 
 
@@ -221,6 +222,9 @@ def _run() -> str:
     for name, done in _SUMS.items():
         columns[name] = f"""CASE WHEN run_entry.status <> 'running' THEN run_entry.{name} ELSE
             (SELECT COALESCE({done}, 0) FROM task_run AS done WHERE done.run_id = run_entry.run_id) END"""
+    columns["waits_for"] = """CASE WHEN run_entry.status = 'running'
+             AND NOT EXISTS (SELECT 1 FROM run_silent WHERE run_silent.run_id = run_entry.run_id)
+            THEN run_entry.waits_for END"""
     columns["inputs"] = "(SELECT given.inputs FROM run_inputs AS given WHERE given.run_id = run_entry.run_id)"
     selected = ",\n       ".join(f"{expression} AS {name}" for name, expression in columns.items())
     return f"\nSELECT {selected}\n  FROM run_entry"

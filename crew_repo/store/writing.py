@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from crew_repo.errors import ConflictError, RunGoneError
@@ -90,6 +90,11 @@ class WritingStore(OpenedState):
                 return record
         except ConflictError:
             return None
+
+    def note_waiting(self, run_id: str, waits_for: Mapping[str, str]) -> None:
+        """Write which runs execute what a run waits for, by the names of its tasks; none when it goes on."""
+        with self._writing() as tx:
+            leases.note_waiting(tx, run_id, waits_for)
 
     def release(self, lease: Lease) -> None:
         """Give a lease back, if it is still ours."""

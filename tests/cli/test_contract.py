@@ -31,7 +31,7 @@ TASK = (
 )
 RUN = (
     "run_id workflow_id crew_name status started_at finished_at host pid executed reused failed tokens_spent "
-    "tokens_saved seconds_saved error_type error_message error_traceback number"
+    "tokens_saved seconds_saved error_type error_message error_traceback number waits_for"
 )
 TASK_OF_RUN = (
     "task_name position status input_hash record_id started_at finished_at duration_seconds total_tokens prompt_tokens "

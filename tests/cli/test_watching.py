@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -125,23 +124,23 @@ def test_a_line_has_nothing_that_a_terminal_would_obey(url, kit, watching):
     assert told(process, 1) == [f"run run-1 of claim [31m -1 began at then in process {PID} on {HOST}"]
 
 
-def test_what_others_execute_is_told_of_a_run_that_executes_nothing(url, kit, watching):
-    """A run that may be waiting is named with the run whose task it may wait for; one that is past the task is not."""
+def test_whom_a_run_waits_for_is_told(url, kit, watching):
+    """With the process that executes it and since when, as long as it waits; of a run of another workflow too."""
     record = new_record("extract", run_id=start(kit, "run-1", ("extract",)))
-    start(kit, "run-2", ("extract",))
-    start(kit, "run-3", ("another",))
-    start(kit, "run-4", ("extract",))
-    note = task_run(replace(record, run_id="run-4"), Outcome.FAILED)
-    kit.store.save_failed(None, note)
     kit.lease(record)
+    for run_id, workflow_id in (("run-2", "claim-1"), ("run-3", "claim-2")):
+        start(kit, run_id, ("extract",), workflow_id)
+        kit.store.note_waiting(run_id, {"extract": "run-1"})
     process = watching("status", "--watch", "--db", url)
-    assert told(process, 6)[5] == (
-        "run run-2 of claim-1 executes nothing; it waits for run run-1 if it asks the same of extract"
-    )
-    for number in (4, 3, 2, 1):
+    assert told(process, 6)[4:] == [
+        f"{workflow_id}: extract of run {run_id} waits for run run-1 in process {PID} on {HOST}, since then"
+        for run_id, workflow_id in (("run-2", "claim-1"), ("run-3", "claim-2"))
+    ]
+    kit.store.note_waiting("run-2", {})
+    for number in (3, 2, 1):
         kit.finish(f"run-{number}")
     rest, _ = process.communicate()
-    assert "executes nothing" not in rest
+    assert "waits for" not in rest
 
 
 def test_json_is_the_last_state_alone(url, kit, watching):
@@ -297,7 +296,7 @@ def test_a_killed_run_is_told(tmp_path, watching):
 
 @pytest.mark.siege
 def test_a_run_that_waits_for_another(repo, model, refused, watching):
-    """Of two real runs of one crew, the one that waits is told to execute nothing, beside the run that it waits for."""
+    """Of two real runs of one crew, the one that waits is told, with the run that it waits for."""
     reached, go = threading.Event(), threading.Event()
     model.script["<<draft>>"] = lambda _prompt: reached.set() or (go.wait() and "done")
     runs = [threading.Thread(target=repo.run, args=(crews.sequential_unspecified_context(model), crews.NOTES))
@@ -309,7 +308,7 @@ def test_a_run_that_waits_for_another(repo, model, refused, watching):
     executes, waits = [run.run_id for run in reversed(repo.runs())]
     watcher = watching("status", "--watch", "--db", repo.url)
     lines = told(watcher, 4)
-    assert lines[3] == f"run {waits} of crew executes nothing; it waits for run {executes} if it asks the same of draft"
+    assert lines[3].startswith(f"crew: draft of run {waits} waits for run {executes} in process {PID} on {HOST}, since")
     go.set()
     for run in runs:
         run.join()

@@ -494,7 +494,7 @@ def _make_first(path: Path) -> None:
         "DROP TABLE crew_repo_schema; DROP TABLE invalidation; DROP INDEX run_number; DROP INDEX run_by_workflow;"
         "DROP TABLE change; DROP INDEX record_by_person; ALTER TABLE record DROP COLUMN person;"
         "ALTER TABLE run DROP COLUMN number; ALTER TABLE run DROP COLUMN task_names; ALTER TABLE run DROP COLUMN ordinal;"
-        "ALTER TABLE run DROP COLUMN input_hashes; ALTER TABLE run DROP COLUMN source;"
+        "ALTER TABLE run DROP COLUMN input_hashes; ALTER TABLE run DROP COLUMN source; ALTER TABLE run DROP COLUMN waits_for;"
         "ALTER TABLE record DROP COLUMN reading; ALTER TABLE record DROP COLUMN model;"
         "CREATE INDEX run_by_workflow ON run (workflow_id, started_at); PRAGMA user_version=1;"
     )

@@ -1,4 +1,4 @@
-"""Inputs of runs, and where their crews come from; the tokens of each model; answers that are held."""
+"""Inputs of runs, where their crews come from, whom they wait for; the tokens of each model; answers that are held."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ down_revision = "0004"
 
 _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _TEXTS = (
-    ("run_entry", "input_hashes"), ("run_entry", "source"), ("task_run", "model"), ("task_run", "usage_by_model"),
-    ("record", "usage_by_model"),
+    ("run_entry", "input_hashes"), ("run_entry", "source"), ("run_entry", "waits_for"), ("task_run", "model"),
+    ("task_run", "usage_by_model"), ("record", "usage_by_model"),
 )  # fmt: skip
 _OF_HELD = ("workflow_id", "task_name", "definition_hash", "output", "output_hash")
 
