@@ -218,7 +218,7 @@ class StateRepository(RecordedState, Corrections, BatchRuns):
         What had finished is reused, as by `run`; so is all of a run that was complete. Nothing has to be given again,
         but what is not stored: an input that is a secret, a file, policies of the run. What is given goes before.
 
-        - `crew`: the crew to run. Default: the one that this process ran last in that workflow, else the one at the
+        - `crew`: the crew to run. Default: that of the run, if this process has it still, else the one at the
           `source` of the run. Crews of the command line, and of a batch that was given a name, have one.
         - `inputs`, `input_files`, `force`, `policies`, `fire_callbacks`: as in `run`.
         - `dry_run`: only plan, and return the Plan.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 from crew_repo.canonical import digest, private_digest
 from crew_repo.code.bytecode import nested_codes
 from crew_repo.code.imports import Import
+from crew_repo.code.project_paths import Root, located, root_of
 from crew_repo.secrets.finding import hand_over_variable
 from crew_repo.secrets.forms import masked
 from crew_repo.secrets.names import is_secret
@@ -62,13 +64,18 @@ def environment_said(function: FunctionType, asked: tuple[ast.expr, ...]) -> dic
     said = {name: os.environ.get(name) for name in names}
     for value in said.values():
         hand_over_variable(value or "")
-    return {name: _hash_of_variable(name, value) for name, value in said.items() if not is_secret(name, value)}
+    root = root_of(function)
+    said = {name: value for name, value in said.items() if not is_secret(name, value)}
+    return {name: _hash_of_variable(name, value, root) for name, value in said.items()}
 
 
-def _hash_of_variable(name: str, value: str | None) -> str:
-    """A variable's hash. Nobody knows whether its value is a secret after all, so it is a private one."""
+def _hash_of_variable(name: str, value: str | None, root: Root) -> str:
+    """A variable's hash, of a path by its place. Nobody knows whether it is a secret, so it is a private one."""
     if value is None:
         return digest("variable", None)
+    place = located(_without_user(value), (root,))
+    if place is not None:
+        return private_digest("variable's place", masked(json.dumps(place)), salt=name)
     return private_digest("variable", masked(_without_user(value)), salt=name)
 
 

@@ -157,6 +157,25 @@ def test_the_working_folder_and_the_project_are_two_places(tmp_path: Path, monke
     assert len(found) == 3
 
 
+def test_a_variable_that_names_a_path_counts_by_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What code reads of the environment is as if it held it: `DATA=/app/data` in a container is the project's `data`."""
+    monkeypatch.chdir(tmp_path)
+    found = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        project = Project(tmp_path / name)
+        project.write(asking="import os\ndef f(): return os.environ['DATA']\n")
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(str(tmp_path / name))
+            function = project.load("asking").f
+            for data in (f"{tmp_path}/{name}/data", f"{tmp_path}/{name}/else", f"{tmp_path}/data", "/elsewhere/data"):
+                patch.setenv("DATA", data)
+                found.append(dict(hash_callable(function, "f").environment)["DATA"])
+            project.forget("asking")
+    assert found[:4] == found[4:]
+    assert len(set(found)) == 4
+
+
 def test_what_goes_into_a_prompt_counts_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Values that no code holds are sent."""
     monkeypatch.chdir(tmp_path)
