@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from crewai import Crew
@@ -20,9 +21,9 @@ class Instant(PromptModel):
     """Answers 2 KB at once, and keeps no prompt."""
 
     def answer(self, prompt: str) -> str:
-        """The same text always, but for the length of the prompt."""
+        """The same text always, but for a mark of the prompt: so whatever is below a task that changed runs again."""
         self.forget()
-        return f"Final Answer: {ANSWER}{len(prompt)}"
+        return f"Final Answer: {ANSWER}{hashlib.sha256(prompt.encode()).hexdigest()[:8]}"
 
 
 def chain(length: int, **members: Any) -> Crew:

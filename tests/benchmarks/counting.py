@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +75,11 @@ class Door:
             self._begin(self._hand_on, server, client, asking, False)
 
     def _hand_on(self, source: socket.socket, target: socket.socket, asking: list[bool], asks: bool) -> None:
-        while data := source.recv(1 << 16):
-            self.trips += asks and not asking[0]
-            asking[0] = asks
-            target.sendall(data)
-        target.close()
+        with target, suppress(OSError):  # the other side may have gone first
+            while data := source.recv(1 << 16):
+                self.trips += asks and not asking[0]
+                asking[0] = asks
+                target.sendall(data)
 
     @staticmethod
     def _begin(work: Callable[..., None], *arguments: Any) -> None:
