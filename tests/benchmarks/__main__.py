@@ -34,13 +34,14 @@ def main() -> None:
     for name in asked.names or NAMES:
         began = time.monotonic()
         _print(name, list(import_module(f"tests.benchmarks.{name}").rows(sizes, rounds)))
-        print(f"{rounds} rounds, {time.monotonic() - began:.0f} s; load {os.getloadavg()[0]:.1f}", flush=True)
+        # "at most": what takes long is measured less often
+        print(f"at most {rounds} rounds, {time.monotonic() - began:.0f} s; load {os.getloadavg()[0]:.1f}", flush=True)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="What crew_repo costs, as a table.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"what to measure, by default all: {', '.join(NAMES)}")
-    parser.add_argument("--rounds", type=int, help="how often each is measured (5)")
+    parser.add_argument("--rounds", type=int, help="how often each is measured, if it does not take long (5)")
     parser.add_argument("--items", type=int, help="how many items the batch has (10,000)")
     parser.add_argument("--quick", action="store_true", help="small sizes and one round: to see that all of it works")
     asked = parser.parse_args()
