@@ -1,0 +1,70 @@
+"""The store alone, with records that are ready, beside the same work by hand. By hand has its hashing in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from crew_repo.model import NewRecord, Outcome
+from crew_repo.store import Store
+from tests.benchmarks.by_hand import by_hand
+from tests.benchmarks.chains import ANSWER
+from tests.benchmarks.measuring import Row, Sizes, interleaved
+from tests.conformance.kit import Kit, new_record, task_run
+
+__all__ = ["rows"]
+
+
+def rows(sizes: Sizes, rounds: int) -> Iterator[Row]:
+    """What a step costs: by hand, with SQLite's synchronous as NORMAL and as FULL, which ours is; and in the store."""
+    for steps in sizes.tasks:
+        times = interleaved(rounds, lambda folder, _: _round(folder, steps))  # noqa: B023
+        for name in ("by hand cold, FULL", "by hand cold", "by hand warm"):
+            yield times.row(name, each=steps, unit="ms a step").named(f"{name}, {steps:,} steps")
+        for kind, target in (("cold", "2.5"), ("warm", "2")):
+            row = times.row(f"store {kind}", to=f"by hand {kind}", each=steps, unit="ms a step", target=target)
+            yield row.named(f"store {kind}, {steps:,} steps")
+        full = times.row("store cold", to="by hand cold, FULL", each=steps, unit="ms a step")
+        yield full.named(f"store cold, {steps:,} steps")
+
+
+def _round(folder: Path, steps: int) -> Iterator[tuple[str, Any]]:
+    yield "by hand cold, FULL", lambda: by_hand(folder / "full.db", steps, synchronous="FULL")
+    yield "by hand cold", lambda: by_hand(folder / "hand.db", steps, synchronous="NORMAL")
+    with Store(f"sqlite:///{folder / 'state.db'}") as store:
+        kit = Kit(store)
+        kit.run(new_record())
+        records = [_record(number) for number in range(steps)]
+        yield "store cold", lambda: _cold(kit, records)
+        yield "by hand warm", lambda: by_hand(folder / "hand.db", steps, synchronous="NORMAL")
+        yield "store warm", lambda: _warm(kit, records)
+
+
+def _record(number: int) -> NewRecord:
+    name = f"step-{number}"
+    return new_record(name, f"{ANSWER}{number}", run_id="cold", template=name, context=ANSWER, position=number)
+
+
+def _cold(kit: Kit, records: Sequence[NewRecord]) -> None:
+    _begin(kit, "cold")
+    for record in records:
+        kit.execute(record)
+    kit.finish("cold")
+
+
+def _warm(kit: Kit, records: Sequence[NewRecord]) -> None:
+    _begin(kit, "warm")
+    notes = []
+    for new in records:
+        record = kit.store.find_record(new.input_hash, new.workflow_id)
+        assert record is not None
+        notes.append(task_run(new, Outcome.REUSED, run_id="warm", record_id=record.record_id))
+    kit.finish("warm", tasks=notes)
+
+
+def _begin(kit: Kit, run_id: str) -> None:
+    """What a run reads before its first task."""
+    kit.start(run_id=run_id)
+    kit.store.heads("claim-1")
+    kit.store.live_hashes("claim-1")
