@@ -37,7 +37,14 @@ def _kept(name: str, value: Any, hidden: Collection[str]) -> RunInput:
     shown = without_secrets(hidden, name)
     if _is_under_secret_name(name, value) or shown != name:
         return RunInput(shown, InputKind.WITHHELD, why=_WITHHELD)
-    if not _is_plain(value):
+    try:
+        return _kept_value(name, value, hidden)
+    except RecursionError:  # it may hold itself
+        return RunInput(name, InputKind.WITHHELD, why="it is nested too deeply")
+
+
+def _kept_value(name: str, value: Any, hidden: Collection[str]) -> RunInput:
+    if not _is_json(value):
         return RunInput(name, InputKind.WITHHELD, why=f"a {type(value).__qualname__} is no JSON")
     if _holds_secret(value, hidden):
         return RunInput(name, InputKind.WITHHELD, why=_WITHHELD)
@@ -77,18 +84,12 @@ def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _is_under_secret_name(name: str, value: Any) -> bool:
-    return is_secret_name(name) and not isinstance(value, bool) and value not in (None, "", [], {})
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether JSON gives exactly this value again; a deeply nested one is a list or dict that holds itself."""
-    try:
-        return _is_json(value)
-    except RecursionError:
-        return False
+    is_empty = value is None or (isinstance(value, (str, list, dict)) and not value)
+    return is_secret_name(name) and not isinstance(value, bool) and not is_empty
 
 
 def _is_json(value: Any) -> bool:
+    """Whether JSON gives exactly this value again."""
     if type(value) is list:
         return all(map(_is_json, value))
     if type(value) is dict:

@@ -119,3 +119,13 @@ def test_no_hash_of_a_file_under_a_secrets_name(tmp_path: Path) -> None:
     (tmp_path / "key.txt").write_text("pw7Q")
     given = kept_inputs(None, {"api_key": tmp_path / "key.txt", "terms": tmp_path / "key.txt"}, ())
     assert [(each.kind, each.sha256 is None) for each in given] == [(InputKind.WITHHELD, True), (InputKind.FILE, False)]
+
+
+def test_a_value_that_holds_itself_ends_no_run() -> None:
+    """It is named, and why it is not kept; so is the text of one that is nested as deeply."""
+    endless: list[Any] = []
+    endless.append(endless)
+    given = kept_inputs({"endless": endless, "text": "[" * 100_000}, {}, ())
+    assert [(each.name, each.kind, each.why) for each in given] == [
+        ("endless", InputKind.WITHHELD, "it is nested too deeply"), ("text", InputKind.TEXT, None)
+    ]  # fmt: skip
