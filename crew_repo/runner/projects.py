@@ -104,7 +104,10 @@ def _of_class(file: Path, folder: Path) -> tuple[Crew, dict[str, Any]]:
 
     root = folder / "src" if file.is_relative_to(folder / "src") else folder
     name = ".".join(file.relative_to(root).with_suffix("").parts)
-    classes = crew_classes(importlib.import_module(name))
+    module = importlib.import_module(name)
+    if (loaded := Path(module.__file__ or "").resolve()) != file:
+        raise InputError(f"Module {name!r} is that of {loaded} in this process; load {file} in a process of its own")
+    classes = crew_classes(module)
     if len(classes) != 1:
         there = ", ".join(found.__name__ for found in classes) or "none"
         raise InputError(f"{file} should have one class with @CrewBase, and has: {there}. Name it: {name}:ATTRIBUTE")

@@ -49,6 +49,8 @@ def project(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [str(EXAMPLES), *sys.path])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    for name in ("crew", "offline_model", "offline_rules"):
+        sys.modules.pop(name, None)
     for name in ("OPENAI_API_KEY", "CREW_REPO_URL", "CREW_REPO_PRICES"):
         monkeypatch.setenv(name, "")
     for name, value in {"OFFLINE_SECONDS": "0.01", "COLUMNS": "100"}.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -100,6 +101,24 @@ def test_what_an_earlier_kickoff_has_left_in_the_texts_is_given_again(repo: Stat
     assert ([task.description for task in again.tasks_output], again.run.executed) == (
         [task.description for task in first.tasks_output], []
     )  # fmt: skip
+
+
+def test_two_projects_whose_modules_have_one_name(
+    repo: StateRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second is refused where the first is loaded: its run would go on with the crew of the first."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setitem(sys.modules, "crew", sys)  # so that it is put back, whatever is loaded
+    del sys.modules["crew"]
+    code = f"from crewai.project import CrewBase\nfrom {HERE} import build\n@CrewBase\nclass My:\n    def crew(self): return build()\n"
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "crew.py").write_text(code)
+        repo.run(build(), NOTES, workflow_id=name, source=str(tmp_path / name))
+    with StateRepository(repo.url) as other:
+        assert other.resume("one").run.executed == []
+        with pytest.raises(InputError, match=r"Module 'crew' is that of .*one/crew.py in this process; load .*two/crew.py"):
+            other.resume("two")
 
 
 def test_a_dry_run_only_plans(failed: StateRepository) -> None:

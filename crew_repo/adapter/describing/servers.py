@@ -68,9 +68,11 @@ def add_remote(parts: Parts, prefix: str, kind: str, remotes: Iterable[Any]) -> 
         if isinstance(remote, str):
             parts.json(path, _reference(remote))
             continue
-        for name, value in sorted(_members(remote).items()):
-            _add_member(parts, f"{path}.{name}", name, value)
-        _add_files(parts, path, _members(remote))
+        members = _members(remote)
+        here = "{here}/" if members.get("cwd") else ""  # where the server works elsewhere, a relative path is another
+        for name, value in sorted(members.items()):
+            _add_member(parts, f"{path}.{name}", name, value, here)
+        _add_files(parts, path, members)
 
 
 def _reference(remote: str) -> str:
@@ -85,7 +87,7 @@ def _members(remote: Any) -> dict[str, Any]:
     return remote if isinstance(remote, dict) else {"value": remote}
 
 
-def _add_member(parts: Parts, path: str, name: str, value: Any) -> None:
+def _add_member(parts: Parts, path: str, name: str, value: Any, here: str) -> None:
     if value is None or name in {"auth", "timeout", "cache_tools_list"} or is_secret_name(name):
         return
     if name == "headers":
@@ -93,7 +95,7 @@ def _add_member(parts: Parts, path: str, name: str, value: Any) -> None:
         if said:
             parts.value(path, said)
     elif name == "env":
-        parts.value(path, _given_variables(value))
+        parts.member(path, dict(sorted(_given_variables(value).items())))
     elif name == "cwd":
         parts.json(path, _relative(str(value)))
     elif name in {"url", "endpoint"}:
@@ -101,7 +103,7 @@ def _add_member(parts: Parts, path: str, name: str, value: Any) -> None:
     elif name == "command":
         parts.json(path, Path(value).name if Path(value).is_absolute() else value)
     elif name == "args":
-        parts.json(path, [_relative(_open_part(arg, before)) for before, arg in pairwise(["", *value])])
+        parts.json(path, [_relative(_open_part(arg, before), here) for before, arg in pairwise(["", *value])])
     else:
         parts.value(path, value)
 
@@ -117,12 +119,12 @@ def _given_variables(env: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if name not in left}
 
 
-def _relative(arg: str) -> str:
-    """An argument, with the folder that the process works in taken off a path."""
+def _relative(arg: str, here: str = "") -> str:
+    """An argument, with `here` for the folder that this process works in."""
     option, equals, value = arg.rpartition("=")
     path = Path(value)
     inside = path.is_absolute() and path.is_relative_to(Path.cwd())
-    return f"{option}{equals}{path.relative_to(Path.cwd())}" if inside else arg
+    return f"{option}{equals}{here}{path.relative_to(Path.cwd()).as_posix()}" if inside else arg
 
 
 def _add_files(parts: Parts, path: str, members: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,39 @@ def test_arguments_count_but_for_the_secrets_in_them(secret: list[str], changed:
     """A key may stand in an option, a URL or a header; what stands beside it counts."""
     one, other = (described(MCPServerStdio(command="npx", args=[arg.replace("{}", key) for arg in secret])) for key in ("key-one", "key-two"))
     assert (one != other) == changed
+
+
+WHERE: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "argument": lambda folder: {"args": ["server.py", str(folder / "books")]},
+    "option": lambda folder: {"args": ["server.py", f"--root={folder}/books"]},
+    "variable": lambda folder: {"env": {"MODE": "all", "ROOT": f"{folder}/books"}},
+    "folder": lambda folder: {"cwd": str(folder / "books")},
+}
+
+
+@pytest.mark.parametrize("where", WHERE.values(), ids=WHERE)
+def test_paths_in_the_working_folder_count_below_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: Callable[[Path], dict[str, Any]]
+) -> None:
+    """A project that was moved starts the server that it started before; another folder in it, or outside, is another."""
+    found = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        (folder / "books").mkdir(parents=True)
+        monkeypatch.chdir(folder)
+        for meant in (folder, folder / "other", tmp_path):
+            members = where(meant)
+            found.append(described({"command": "python", **members}))
+    assert found[:2] == found[3:5]
+    assert [found[0] == other for other in found[1:3]] == [False, False]
+
+
+@pytest.mark.parametrize("written", ["books", "--root=books"])
+def test_a_relative_path_is_where_the_server_works(folder: Path, written: str) -> None:
+    """So it is not the folder of that name in which this process works."""
+    there = written.replace("books", str(folder / "books"))
+    one, other = (described({"command": "python", "args": [arg], "cwd": "shop"}) for arg in (written, there))
+    assert one["mcp:1.args"] != other["mcp:1.args"]
 
 
 def test_a_python_file_that_cannot_be_parsed_counts_by_its_content(folder: Path):
