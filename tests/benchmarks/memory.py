@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import sys
+import re
+import resource
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,33 +15,36 @@ from tests.benchmarks.measuring import Row, Sizes
 
 __all__ = ["rows"]
 
-WATCH = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-
 
 def rows(sizes: Sizes, rounds: int) -> Iterator[Row]:
-    """Megabytes; each process is a new one, and its rounds differ little, so that one is enough."""
+    """Megabytes, of one new process: after a few items, and after all. It differs little from round to round."""
     del rounds
     few, many = max(1, sizes.items // 100), max(2, sizes.items // 10)
     with tempfile.TemporaryDirectory() as folder:
-        least, most = (_peak(Path(folder) / f"{count}.db", count) for count in (few, many))
-    yield Row(f"fresh items, {few:,}", least, "MB")
-    yield Row(f"fresh items, {many:,}", most, "MB", ratio=most / least, to=f"{few:,} items", target="1.1")
-    yield Row("an item more", (most - least) * 1024 / (many - few), "KB")
+        path = Path(folder) / "state.db"
+        with StateRepository(path, verbose=False) as repo:
+            batches.fill(repo, many)
+        run = f"from tests.benchmarks import memory; memory.run_batch({str(path)!r}, {few}, {many})"
+        least, most = map(int, measuring.process("-c", run).split())
+    yield Row(f"fresh items, {few:,}", least / 1024, "MB")
+    yield Row(f"fresh items, {many:,}", most / 1024, "MB", ratio=most / least, to=f"{few:,} items", target="1.1")
+    yield Row("an item more", (most - least) / (many - few), "KB")
 
 
-_UNITS = 2**20 if sys.platform == "darwin" else 2**10
-
-
-def _peak(path: Path, count: int) -> float:
+def run_batch(path: str, few: int, many: int) -> None:
+    """Print the peak of this process after a few items and after many, of which it keeps neither inputs nor results."""
     with StateRepository(path, verbose=False) as repo:
-        batches.fill(repo, count)
-    run = f"from tests.benchmarks.memory import batch; batch({str(path)!r}, {count})"
-    return int(measuring.process("-c", f"{run}; {WATCH}")) / _UNITS
-
-
-def batch(path: str, count: int) -> None:
-    """The process that is measured; it keeps neither the inputs nor the results."""
-    with StateRepository(path, verbose=False) as repo:
-        inputs = map(notes, batches.ids(count))
-        for result in repo.iter_for_each(batches.crew, inputs, workflow_ids=iter(batches.ids(count))):
+        inputs, names = map(notes, batches.ids(many)), iter(batches.ids(many))
+        results = repo.iter_for_each(batches.crew, inputs, workflow_ids=names)
+        for number, result in enumerate(results, start=1):
             assert not result.run.executed
+            if number in (few, many):
+                print(_peak_kilobytes())
+
+
+def _peak_kilobytes() -> int:
+    """Where Linux tells it from its `exec` on: `ru_maxrss` has the memory of the process that started this one in it."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text()).group(1))  # type: ignore[union-attr]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # macOS counts bytes

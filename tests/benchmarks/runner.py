@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from functools import partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ def rows(sizes: Sizes, rounds: int) -> Iterator[Row]:
             yield row.named(f"runner {kind}, {tasks:,} tasks")
     for warm in (False, True):
         for what, beginning in COUNTED.items():
-            counted = counting.growth(partial(_count, beginning, warm=warm))
+            counted = counting.growth(lambda tasks: sum(text.startswith(beginning) for text in _said(tasks, warm)))  # noqa: B023
             yield from counting.rows_of(f"{'warm' if warm else 'cold'}: {what}", counted)
 
 
@@ -44,7 +44,8 @@ def _round(folder: Path, tasks: int) -> Iterator[tuple[str, Any]]:
         yield "runner warm", lambda: run_null(repo, again, notes())
 
 
-def _count(beginning: str, tasks: int, *, warm: bool) -> int:
+@cache
+def _said(tasks: int, warm: bool) -> list[str]:
     with (
         tempfile.TemporaryDirectory() as folder,
         counting.statements() as said,
@@ -55,4 +56,4 @@ def _count(beginning: str, tasks: int, *, warm: bool) -> int:
             run_null(repo, chain(tasks), notes())
         said.clear()
         run_null(repo, chain(tasks), notes())
-        return sum(text.startswith(beginning) for text in said)
+        return said[:]

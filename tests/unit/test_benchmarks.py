@@ -20,6 +20,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.siege
+@pytest.mark.timeout(900)
 def test_each_benchmark_gives_its_rows():
     """`--quick` runs every benchmark to its end, and each module of the folder that has rows is among them."""
     ended = run("--quick")
