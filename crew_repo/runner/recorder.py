@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -49,9 +49,12 @@ class Recorder:
             return adapter.restore_output(kept.result, ticket.view.original, ticket.context)
         return output
 
-    def used_tools(self, positions: Collection[int]) -> list[int]:
-        """The tasks among these that were executed in this run with tools at hand, in order."""
-        return sorted(self._used_tools.intersection(positions))
+    def used_tools(self, positions: Callable[[], Collection[int]]) -> list[int]:
+        """The tasks among these that were executed in this run with tools at hand, in order.
+
+        They are asked for only if there is any: to find the upstreams of each task of a long crew takes time.
+        """
+        return sorted(self._used_tools.intersection(positions())) if self._used_tools else []
 
     def raised(self, ticket: Ticket, error: BaseException, seconds: float, usage: Usage) -> None:
         """Record what came of a task that has raised; that error is on its way, and stays what the user sees."""

@@ -176,7 +176,7 @@ class Session:
                 yield from adapter.fire_callbacks(self._crew, ticket.view.original, ticket.output)
                 self._decider.memo.look_again()
         self._ledger.reused(ticket, record)
-        above = self._recorder.used_tools(adapter.upstreams(self._crew, ticket.position))
+        above = self._recorder.used_tools(lambda: adapter.upstreams(self._crew, ticket.position))
         about = self._ledger.about(ticket.name, Outcome.REUSED)
         warn_of_tools(ticket.current, [self._decider.names[at] for at in above], about)
 
