@@ -15,7 +15,7 @@ import click
 from crew_repo.cli.current import beginning
 from crew_repo.cli.options import Asked, by_a_person, common, complete_tasks, dry_run, of_a_workflow
 from crew_repo.cli.printing import Answer, Table
-from crew_repo.cli.reader import path_of, refuse_missing
+from crew_repo.cli.reader import path_of, read, refuse_missing
 from crew_repo.cli.reading import selected_tasks
 from crew_repo.errors import InputError
 from crew_repo.settings import resolve_url
@@ -193,9 +193,15 @@ def init_command(asked: Asked, dry_run: bool) -> Answer:
     there = path is None or (path.exists() and path.stat().st_size > 0)
     if not dry_run:
         with repository(asked, new=True) as repo:  # which brings an older one up to date
+            there = there and (path is None or _has_tables(asked))
             if not there:
                 repo.import_json(repo.export_json())  # of nothing
     result: dict[str, Any] = {"state": str(path) if path is not None else None, "new": not there, "dry_run": dry_run}
     place = path or "the database"
     would = f"would {'bring up to date, if that is needed,' if there else 'make'} {place}"
     return Answer(result, would if dry_run else f"{place} {'is up to date' if there else 'is new'}")
+
+
+def _has_tables(asked: Asked) -> bool:
+    """Whether the file has our tables: not if SQLite alone has made it, or another process has only begun to."""
+    return bool(read(asked.db, lambda query: query("SELECT version FROM crew_repo_schema")))

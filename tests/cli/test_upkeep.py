@@ -100,6 +100,20 @@ def test_init(command, tmp_path):
     assert Path("crew_state.db").read_bytes() == before
 
 
+def test_init_of_a_held_file(command, tmp_path, monkeypatch):
+    """Whatever holds it, init says what is so: a file without tables is no state, and one of this version needs nothing."""
+    monkeypatch.setitem(StateRepository.__init__.__kwdefaults__, "busy_timeout_seconds", 0.05)
+    path = tmp_path / "crew_state.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.executescript("CREATE TABLE gone (x); DROP TABLE gone; BEGIN IMMEDIATE")
+        assert f"{path} was locked by another process" in refused(command("init"), 3)
+        other.execute("ROLLBACK")
+        assert command("init").stdout == f"{path} is new\n"
+        other.execute("BEGIN IMMEDIATE")
+        assert command("init").stdout == f"{path} is up to date\n"
+    assert answered(command("status", "--json"))["tasks"] == []
+
+
 @pytest.mark.parametrize("alive", [True, False])
 def test_a_run_whose_process_is_gone(command, state, alive):
     """On this host it is known at once whether a run goes on; its task is running, or interrupted and to be done."""
