@@ -6,8 +6,8 @@ reads counts as it is now, whoever changes it and when; and so does what other c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from enum import IntEnum
 from functools import partial
 from threading import local
@@ -32,7 +32,7 @@ from crew_repo.code.reach import (
     resolve,
 )
 
-__all__ = ["Marks", "are_in_force", "marked", "marks", "written_at_work"]
+__all__ = ["Marks", "are_in_force", "forget_marks", "marked", "marks", "written_at_work"]
 
 
 class _Change(IntEnum):
@@ -206,14 +206,27 @@ def are_in_force() -> bool:
     return _local.marks is not None
 
 
-@contextmanager
-def marked(found: Marks) -> Iterator[None]:
+def forget_marks() -> None:
+    """No marks are in force in this thread: what a signal handler raises may have kept `marked` from ending."""
+    _local.marks = None
+
+
+class Marked:
+    """Hashing with these marks. No generator, which would put back old marks when it is collected, however late."""
+
+    def __init__(self, found: Marks) -> None:
+        self._found, self._outer = found, _local.marks
+
+    def __enter__(self) -> None:
+        self._outer, _local.marks = _local.marks, self._found
+
+    def __exit__(self, *_: object) -> None:
+        _local.marks = self._outer
+
+
+def marked(found: Marks) -> Marked:
     """Hash with these marks."""
-    outer, _local.marks = _local.marks, found
-    try:
-        yield
-    finally:
-        _local.marks = outer
+    return Marked(found)
 
 
 _NONE = Marks(())

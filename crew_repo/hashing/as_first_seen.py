@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from crew_repo.code.changed_at_work import Marks, marked, marks
+from crew_repo.code.changed_at_work import Marks, forget_marks, marked, marks
 from crew_repo.hashing.dispatch import handles
 from crew_repo.hashing.walker import Kept, Walker
 from crew_repo.secrets.names import is_secret
@@ -25,7 +25,7 @@ from crew_repo.secrets.names import is_secret
 if TYPE_CHECKING:
     from crew_repo.canonical import Encoded
 
-__all__ = ["Unclear", "Work", "attributes_of", "kept_members"]
+__all__ = ["Unclear", "Work", "attributes_of", "forget_interrupted", "kept_members"]
 
 Read = Callable[[Any], Mapping[str, object]]
 
@@ -111,6 +111,17 @@ _owners: dict[int, _Owner] = {}
 _local = _Local()
 _within: ContextVar[frozenset[Work]] = ContextVar("crew_repo_works", default=frozenset())
 _lock = threading.Lock()
+
+
+def forget_interrupted() -> None:
+    """Nothing is being hashed in this thread: what a signal handler raised may have kept it from ending.
+
+    For whoever begins with something, and does so while nothing is hashed.
+    """
+    forget_marks()
+    _local.work = None
+    _local.under_way.clear()
+    _local.found.clear()
 
 
 def _note_end(owner: _Owner) -> None:

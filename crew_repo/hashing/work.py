@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 
 from crew_repo.code import Exchange, Libraries, Marks, are_in_force, marked
 from crew_repo.code import exchange as exchange_of
@@ -24,11 +24,6 @@ def exchange(root: object) -> Exchange:
     return exchange_of(root, _LIBRARIES)
 
 
-@contextmanager
-def of_work(roots: Iterable[object]) -> Iterator[None]:
+def of_work(roots: Iterable[object]) -> AbstractContextManager[None]:
     """Hash with the marks of these objects, unless some are in force."""
-    if are_in_force():
-        yield
-    else:
-        with marked(changed_at_work(roots)):
-            yield
+    return nullcontext() if are_in_force() else marked(changed_at_work(roots))

@@ -83,7 +83,9 @@ class Engine:
     ) -> Request:
         """Check a crew, its inputs, and how they are to be run. Raises InputError for the first thing that is wrong."""
         from crew_repo import adapter
+        from crew_repo.hashing import forget_interrupted
 
+        forget_interrupted()
         adapter.check_crew(crew)
         adapter.check_inputs(inputs)
         names = adapter.task_names(crew)

@@ -42,7 +42,7 @@ def override(
     if looked_at not in (None, state.record_id):
         raise ConflictError(
             f"Task {task_name!r} of workflow {state.workflow_id!r} has another answer than record {looked_at} by now: "
-            f"record {state.record_id}. Look at it (get_output, changes), and decide anew"
+            f"record {state.record_id}. Look at it (history, changes), and decide anew"
         )
     before = _usable(store, state)
     asked = {name: getattr(before, name) for name in NewRecord.__slots__}
@@ -92,7 +92,7 @@ def _shown_state(store: Store, task_name: str, workflow_id: str | None) -> TaskS
     if state.record_id is None:
         raise InputError(
             f"Task {task_name!r} of workflow {state.workflow_id!r} has no answer that could be corrected: "
-            f"it is {state.status}. Run it first, or give one: mark_complete(task_name, output, crew=..., inputs=...)"
+            f"it is {state.status}. Run it first, or give one: mark_complete (crew-repo mark-complete)"
         )
     return state
 
@@ -113,7 +113,7 @@ def _usable(store: Store, state: TaskState) -> Record:
     ):  # fmt: skip
         raise InputError(
             f"Record {record.record_id} of task {record.task_name!r} was damaged, so nobody knows what it answers; "
-            "verify() says how. Run the task again"
+            "verify says how. Run the task again"
         )
     return record
 

@@ -253,7 +253,7 @@ def _original(tx: Transaction, change_id: int) -> tuple[Mapping[str, Any], Chang
     if entry is None:
         newest = tx.connection.scalar(select(func.max(CHANGE.c.change_id)))
         there = "none was made yet" if newest is None else f"the newest is {newest}"
-        raise UnknownChangeError(f"There is no change {change_id}; changes() lists them: {there}")
+        raise UnknownChangeError(f"There is no change {change_id}; changes() or crew-repo changes lists them: {there}")
     if entry["undoes"] is not None:
         return _original(tx, entry["undoes"])
     held = row_of_change(tx, change_id) if _is_held(entry) else None
@@ -261,8 +261,8 @@ def _original(tx: Transaction, change_id: int) -> tuple[Mapping[str, Any], Chang
         return _original(tx, held["retired_by"])
     kind = ChangeKind(entry["kind"])
     if kind not in _OUT_OF_FORCE:
-        raise InputError(f"Change {change_id} cannot be undone: {kind} deletes for good; import_json of an export, or "
-                         "a backup, brings it back")  # fmt: skip
+        raise InputError(f"Change {change_id} cannot be undone: {kind} deletes for good; importing an export, or a "
+                         "backup, brings it back")  # fmt: skip
     return entry, kind
 
 
@@ -312,7 +312,7 @@ def _check_there(entry: Mapping[str, Any], ids: Sequence[int], states: Mapping[i
     if gone:
         raise InputError(
             f"Change {entry['change_id']} cannot be undone or done again: record {', '.join(gone)} was deleted since; "
-            "a backup, or import_json of an export, has it"
+            "a backup, or importing an export, brings it back"
         )
 
 
@@ -341,7 +341,7 @@ def _forget_invalidation(tx: Transaction, entry: Mapping[str, Any]) -> int:
 
 def _overtaken(tx: Transaction, workflow_id: str, task_name: str, record_id: int | None) -> str:
     what = f"Task {task_name!r} of workflow {workflow_id!r} has another answer by now"
-    look = "look at it (get_output, changes), and decide anew"
+    look = "look at it (history, changes), and decide anew"
     if record_id is None:
         return f"What task {task_name!r} of workflow {workflow_id!r} said is no longer in force; {look}"
     row = tx.rows(select(RECORD.c.person, RECORD.c.completed_at).where(RECORD.c.record_id == record_id)).one()
@@ -352,6 +352,6 @@ def _overtaken(tx: Transaction, workflow_id: str, task_name: str, record_id: int
 def _no_longer(tx: Transaction, entry: Mapping[str, Any], what: str, state: Mapping[str, Any] | None) -> str:
     number = entry["change_id"]
     if _undone(tx, [number]):
-        return f"Change {number} was undone already; redo({number}) makes it again"
+        return f"Change {number} was undone already; redo({number}) or crew-repo redo {number} makes it again"
     why = "" if state is None or state["retired"] is None else f": its record is {state['retired']}"
-    return f"Change {number} {what}{why}; look at changes() and history(), and change what is in force now"
+    return f"Change {number} {what}{why}; look at its changes and history, and change what is in force now"

@@ -9,8 +9,8 @@ from crew_repo.errors import RunGoneError, StoreBusyError, StoreError, StoreFull
 __all__ = ["explained"]
 
 _MESSAGES = (
-    ("locked", StoreBusyError, "was locked by another process for more than {seconds:g} s; try again, or raise "
-     "busy_timeout_seconds"),
+    ("locked", StoreBusyError, "was locked by another process for more than {seconds:g} s; try again, see who has "
+     "it open (lsof {path}), or wait longer (busy_timeout_seconds in Python)"),
     ("is full", StoreFullError, "cannot grow: the disk is full; free some space and run again; what was saved "
      "is intact"),
     ("disk i/o error", StoreFullError, "cannot be written: no space, a quota, a limit on file sizes, or a failing "

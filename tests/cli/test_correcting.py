@@ -168,8 +168,8 @@ def test_an_answer_that_no_longer_applies_is_adopted(command, corrected_crew):
     ([*OVERRIDE[:-1], "@nofile"], 2, "nofile cannot be read: No such file or directory; give the path of a text file"),
     ([*OVERRIDE, "--by", " "], 2, "by is ' '; give a text: who makes this change"),
     ([*OVERRIDE, "--instead-of", "99"], 2, "Task 'analyze' of workflow 'crew' has another answer than record 99 by now: "),
-    (["undo", "7"], 2, "There is no change 7; changes() lists them: none was made yet"),
-    (["redo", "7", "--dry-run"], 2, "There is no change 7; changes() lists them: none was made yet"),
+    (["undo", "7"], 2, "There is no change 7; changes() or crew-repo changes lists them: none was made yet"),
+    (["redo", "7", "--dry-run"], 2, "There is no change 7; changes() or crew-repo changes lists them: none was made yet"),
     (["undo", "one"], 2, "Invalid value for 'CHANGE': 'one' is not a valid integer."),
 ])  # fmt: skip
 def test_what_is_not_there_is_told(command, state, arguments, code, said):
@@ -217,7 +217,9 @@ def test_an_entry_that_is_not_in_force_is_told(command, corrected_crew):
     command(*OVERRIDE, *ADA)
     assert refused(command("redo", "1"), 2) == "Change 1 was not undone, so there is nothing to do again"
     command("undo", "1")
-    assert refused(command("undo", "1"), 2) == "Change 1 was undone already; redo(1) makes it again"
+    assert refused(command("undo", "1"), 2) == (
+        "Change 1 was undone already; redo(1) or crew-repo redo 1 makes it again"
+    )
     command("override", "analyze", "--workflow", "crew", "--output", "other", "--by", "Bo")
     assert "has another answer by now: Bo gave it" in refused(command("redo", "1"), 2)
     command("prune", "--retired")
@@ -232,7 +234,10 @@ def test_a_busy_file_is_told(command, corrected_crew, state, monkeypatch):
     with closing(sqlite3.connect(state, isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         for arguments in (OVERRIDE, ("undo", "1")):
-            assert str(state) in refused(command(*arguments), 3)
+            assert refused(command(*arguments), 3) == (
+                f"{state} was locked by another process for more than 0.05 s; try again, see who has it open "
+                f"(lsof {state}), or wait longer (busy_timeout_seconds in Python)"
+            )
         writer.execute("ROLLBACK")
     assert len(answered(command("changes", "--json"))["changes"]) == 1
 

@@ -340,10 +340,10 @@ def test_where_workflows_share_an_answer_of_a_person_comes_first(kit: Kit) -> No
 def test_what_is_not_there_cannot_be_undone(kit: Kit, act: Callable[[Store, int, Author], Change]) -> None:
     """The error says where the entries are listed."""
     kit.run(new_record())
-    with pytest.raises(UnknownChangeError, match=r"There is no change 7; changes\(\) lists them: none was made yet"):
+    with pytest.raises(UnknownChangeError, match=r"There is no change 7; changes\(\) or crew-repo changes lists them: none was made yet"):
         act(kit.store, 7, ADA)
     kit.store.invalidate({"claim-1": ["extract"]}, ADA)
-    with pytest.raises(UnknownChangeError, match=r"There is no change 7; changes\(\) lists them: the newest is 1"):
+    with pytest.raises(UnknownChangeError, match=r"There is no change 7; changes\(\) or crew-repo changes lists them: the newest is 1"):
         act(kit.store, 7, ADA)
 
 

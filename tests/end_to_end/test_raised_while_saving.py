@@ -5,6 +5,7 @@ A signal handler (a job queue's time limit, Ctrl-C) may raise between any two li
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from pydantic import BaseModel
 
 import crew_repo
 from crew_repo import StateRepository
+from crew_repo.code import are_in_force
 from crew_repo.runner.ledger import Ledger
 from crew_repo.runner.recorder import Recorder
 from tests import crews
@@ -122,6 +124,8 @@ def test_an_exception_at_any_line_of_a_save_loses_nothing(tmp_path, monkeypatch,
         if (len(model.calls), again.run.reused, rows(file)) != (1, ["look"], KEPT):
             wrong.append((number, passed[number - 1], len(model.calls), again.run.reused, rows(file)))
     assert wrong == []
+    gc.collect()
+    assert not are_in_force()  # nor does this thread go on to hash as the interrupted save did
 
 
 @pytest.mark.parametrize("committed", [False, True], ids=["before", "after"])

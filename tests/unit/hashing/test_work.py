@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from typing import Any
 
 import pytest
 
-from crew_repo.code import Marks, marked
-from crew_repo.hashing import Work, hash_callable, hash_value
+from crew_repo.code import Marks, are_in_force, marked
+from crew_repo.hashing import Work, forget_interrupted, hash_callable, hash_value
 
 WAYS: dict[str, tuple[str, str | None]] = {
     'lazy_global': (
@@ -599,3 +600,16 @@ def test_a_value_that_another_tool_changes_is_marked_by_its_identity(project):
         assert hash_value([save, load], "tools") == before
         save()
         assert hash_value([save, load], "tools") != before
+
+
+def test_hashing_that_was_interrupted_marks_nothing_afterwards():
+    """What a signal handler raises may keep it from ending: the next run hashes as ever, whenever the rest is collected."""
+    left = [marked(Marks(())), marked(Marks(()))]
+    for each in left:
+        each.__enter__()
+    del each
+    forget_interrupted()
+    assert not are_in_force()
+    left.clear()
+    gc.collect()
+    assert not are_in_force()
