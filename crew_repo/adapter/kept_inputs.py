@@ -30,23 +30,24 @@ def kept_inputs(
     """
     values = {name: value for name, value in (inputs or {}).items() if name not in files}
     hidden = {*secrets, *secret_inputs(values)}
-    return (*(_kept(name, value, hidden) for name, value in values.items()), *_files(files))
+    variables = {said for name, said in os.environ.items() if is_secret(name, said)}
+    return (*(_kept(name, value, hidden, variables) for name, value in values.items()), *_files(files))
 
 
-def _kept(name: str, value: Any, hidden: Collection[str]) -> RunInput:
+def _kept(name: str, value: Any, hidden: Collection[str], variables: Collection[str]) -> RunInput:
     shown = without_secrets(hidden, name)
     if _is_under_secret_name(name, value) or shown != name:
         return RunInput(shown, InputKind.WITHHELD, why=_WITHHELD)
     try:
-        return _kept_value(name, value, hidden)
+        return _kept_value(name, value, hidden, variables)
     except RecursionError:  # it may hold itself
         return RunInput(name, InputKind.WITHHELD, why="it is nested too deeply")
 
 
-def _kept_value(name: str, value: Any, hidden: Collection[str]) -> RunInput:
+def _kept_value(name: str, value: Any, hidden: Collection[str], variables: Collection[str]) -> RunInput:
     if not _is_json(value):
         return RunInput(name, InputKind.WITHHELD, why=f"a {type(value).__qualname__} is no JSON")
-    if _holds_secret(value, hidden):
+    if _holds_secret(value, hidden, variables):
         return RunInput(name, InputKind.WITHHELD, why=_WITHHELD)
     if isinstance(value, str):
         return RunInput(name, InputKind.TEXT, sha256=text_hash(value), text=value)
@@ -54,11 +55,10 @@ def _kept_value(name: str, value: Any, hidden: Collection[str]) -> RunInput:
     return RunInput(name, InputKind.JSON, sha256=digest("json", value), text=text)
 
 
-def _holds_secret(value: Any, hidden: Collection[str]) -> bool:
+def _holds_secret(value: Any, hidden: Collection[str], variables: Collection[str]) -> bool:
     """Whether a value has a secret in it: by its form, by its place, or one of this process, however short."""
     if without_secrets(hidden, value) != value:
         return True
-    variables = {said for name, said in os.environ.items() if is_secret(name, said)}
     parts = _parts("", _read(value))
     return any(_is_under_secret_name(name, part) or (type(part) is str and part in variables) for name, part in parts)
 

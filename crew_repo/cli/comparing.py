@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crew_repo.cli.costs import prices_of
-from crew_repo.cli.current import current_runs
+from crew_repo.cli.current import among, current_runs
 from crew_repo.cli.options import Asked, common, complete_runs, of_a_workflow, with_prices
 from crew_repo.cli.printing import Answer, Table, printable
 from crew_repo.cli.reader import read
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["diff_command"]
 
 Row = dict[str, Any]
-_MOST = 500  # values in one statement; older SQLite versions take 999
 _NUMBERS = ("tokens", "saved", "seconds")
 
 
@@ -135,23 +134,14 @@ def _run(query: Query, current: Row) -> RunRecord:
 
 
 def _records(query: Query, numbers: Collection[int]) -> dict[int, Record]:
-    rows = _among(query, "SELECT * FROM record WHERE record_id IN", sorted(numbers))
+    rows = [plain_row(row) for row in among(query, "SELECT * FROM record WHERE record_id IN", sorted(numbers))]
     texts = _texts(query, {sha256 for row in rows for sha256 in hashes_in(row)})
     return {row["record_id"]: record_or_damaged(row, texts=texts) for row in rows}
 
 
 def _texts(query: Query, hashes: Collection[str]) -> dict[str, str]:
-    found = _among(query, 'SELECT sha256, body FROM "text" WHERE sha256 IN', sorted(hashes))
-    return {row["sha256"]: row["body"] for row in found}
-
-
-def _among(query: Query, select_in: str, values: list[Any]) -> list[Row]:
-    """The rows of a SELECT that ends in IN, for these values."""
-    found: list[Row] = []
-    for start in range(0, len(values), _MOST):
-        named = {f"v{at}": value for at, value in enumerate(values[start : start + _MOST])}
-        found += _rows(query, f"{select_in} ({', '.join(f':{name}' for name in named)})", **named)
-    return found
+    found = among(query, 'SELECT sha256, body FROM "text" WHERE sha256 IN', sorted(hashes))
+    return {row["sha256"]: row["body"] for row in map(plain_row, found)}
 
 
 def _rows(query: Query, statement: str, **values: Any) -> list[Row]:

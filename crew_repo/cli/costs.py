@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from crew_repo.cli.current import among
 from crew_repo.settings import PRICES_VARIABLE, from_environment
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["by_model", "prices_of", "run_costs", "task_cost"]
 
 Row = dict[str, Any]
-_AT_ONCE = 500  # values that every database takes in one statement
 
 
 def prices_of(asked: Asked) -> Prices | None:
@@ -43,12 +43,8 @@ def run_costs(query: Query, runs: Sequence[Row], prices: Prices | None) -> dict[
 def _usages(query: Query, run_ids: Sequence[str]) -> dict[str, list[Usage]]:
     """The tokens of each task of these runs, the planner's among them."""
     found: dict[str, list[Usage]] = {run_id: [] for run_id in run_ids}
-    for start in range(0, len(run_ids), _AT_ONCE):
-        given = {f"r{at}": run_id for at, run_id in enumerate(run_ids[start : start + _AT_ONCE])}
-        names = ", ".join(f":{name}" for name in given)
-        select = f"SELECT run_id, total_tokens, usage_by_model FROM task_run WHERE run_id IN ({names})"  # noqa: S608
-        for row in query(select, **given):
-            found[row["run_id"]].append(_usage(row["total_tokens"], row["usage_by_model"]))
+    for row in among(query, "SELECT run_id, total_tokens, usage_by_model FROM task_run WHERE run_id IN", run_ids):
+        found[row["run_id"]].append(_usage(row["total_tokens"], row["usage_by_model"]))
     return found
 
 

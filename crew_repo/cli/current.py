@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TO_DO",
+    "among",
     "beginning",
     "by_person",
     "check_workflow",
@@ -31,6 +32,7 @@ __all__ = [
 TO_DO = ("failed", "interrupted", "invalidated")
 """States of a task that the next run executes."""
 
+_AT_ONCE = 500  # values in one statement; older SQLite versions take 999
 _TASK = (
     "workflow_id", "crew_name", "task_name", "position", "status", "in_crew", "output", "input_hash", "output_hash",
     "started_at", "completed_at", "duration_seconds", "total_tokens", "model", "error", "run_id", "record_id", "origin",
@@ -138,6 +140,15 @@ def _mapping(text: str | None) -> dict[str, str]:
     except ValueError:
         return {}
     return {str(name): str(run_id) for name, run_id in found.items()} if isinstance(found, dict) else {}
+
+
+def among(query: Query, select_in: str, values: Sequence[Any]) -> list[Row]:
+    """The rows of a SELECT that ends in IN, for these values."""
+    found: list[Row] = []
+    for start in range(0, len(values), _AT_ONCE):
+        given = {f"v{at}": value for at, value in enumerate(values[start : start + _AT_ONCE])}
+        found += query(f"{select_in} ({', '.join(f':{name}' for name in given)})", **given)
+    return found
 
 
 def check_workflow(query: Query, workflow_id: str | None) -> None:

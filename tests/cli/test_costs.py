@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from crew_repo import StateRepository
-from crew_repo.cli import costs
+from crew_repo.cli import current
 from crew_repo.store import Store
 from tests.cli.conftest import answered, refused
 from tests.cli.test_contract import CREW, PROJECT, recorded_in
@@ -73,7 +73,7 @@ def test_an_empty_price_list_prices_nothing(command, state, tmp_path):
 @pytest.mark.parametrize("most", [1, 2, 3])
 def test_many_runs_have_each_its_own_cost(command, tmp_path, prices, monkeypatch, most):
     """More than one statement can ask for."""
-    monkeypatch.setattr(costs, "_AT_ONCE", most)
+    monkeypatch.setattr(current, "_AT_ONCE", most)
     with Store(f"sqlite:///{tmp_path / 'many.db'}") as store:
         kit = Kit(store)
         for at in range(3):
