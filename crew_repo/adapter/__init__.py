@@ -8,6 +8,7 @@ check_version()
 try:
     from crew_repo.adapter.crew_secrets import secret_inputs, secrets_of, secrets_of_error, without_secrets
     from crew_repo.adapter.crew_shape import (
+        acting_agent,
         condition_says,
         crew_llms,
         is_conditional,
@@ -92,6 +93,7 @@ __all__ = [
     "Texts",
     "UsageBefore",
     "UsageTracker",
+    "acting_agent",
     "akickoff",
     "all_handed_on",
     "as_if_first",

@@ -18,6 +18,7 @@ from crew_repo.model import PLANNER
 __all__ = [
     "AGENT_TEXTS",
     "TASK_TEXTS",
+    "acting_agent",
     "agents_of",
     "agents_that_act",
     "condition_says",
@@ -107,6 +108,11 @@ def is_hierarchical(crew: Crew) -> bool:
 def own_agent(crew: Crew, task: Task) -> BaseAgent | None:
     """The agent that the task was given; none if an earlier kickoff left the manager there, who hands it to all."""
     return None if is_hierarchical(crew) and task.agent is crew.manager_agent else task.agent
+
+
+def acting_agent(crew: Crew, task: Task) -> BaseAgent | None:
+    """The agent that a kickoff gives the task to."""
+    return crew.manager_agent if is_hierarchical(crew) else task.agent
 
 
 def crew_agents(crew: Crew) -> list[BaseAgent]:

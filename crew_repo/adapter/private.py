@@ -12,10 +12,14 @@ from typing import Any
 
 from crewai import Crew, Task
 from crewai.agents.agent_builder.base_agent import BaseAgent
+from crewai.crews.crew_output import CrewOutput
 from crewai.crews.utils import _resolve_crew_skills
 from crewai.events.event_bus import crewai_event_bus
 from crewai.llms.base_llm import BaseLLM
+from crewai.memory.storage.kickoff_task_outputs_storage import KickoffTaskOutputsSQLiteStorage
+from crewai.tasks.task_output import TaskOutput
 from crewai.utilities.planning_handler import CrewPlanner
+from crewai.utilities.task_output_storage_handler import TaskOutputStorageHandler
 
 __all__ = [
     "async_model_client",
@@ -23,13 +27,18 @@ __all__ = [
     "check_names",
     "crew_inputs",
     "crew_memory",
+    "crew_output",
     "events_are_lost",
     "forget_tool_results",
     "keeps_conversation",
     "loaded_skills",
+    "log_output",
+    "loops",
     "made_model_client",
     "model_client",
     "original_text",
+    "output_log",
+    "output_log_method",
     "planner_task",
     "planning_llm",
     "planning_method",
@@ -44,6 +53,10 @@ __all__ = [
 # Without these nothing works, and nothing would say so before a task is paid for; all else is read with a default.
 _NEEDED: tuple[tuple[type, str], ...] = (
     (Crew, "_handle_crew_planning"),
+    (Crew, "_execute_tasks"),
+    (Crew, "_aexecute_tasks"),
+    (Crew, "_create_crew_output"),
+    (Crew, "_store_execution_log"),
     (Task, "_save_file"),
     (Task, "interpolate_inputs_and_add_conversation_history"),
     (Task, "execute_sync"),
@@ -119,6 +132,39 @@ def keeps_conversation(executor: object) -> bool:
     That does one that resumes a checkpoint; and any that does not refuse a second use, as the older kind does not.
     """
     return bool(getattr(executor, "_resuming", False)) or not refuses_a_second_use(type(executor))
+
+
+def loops(crew: Crew) -> tuple[str, str] | None:
+    """The names of the methods that go through the tasks of a kickoff, and of a native async one.
+
+    None where the user's own class does so otherwise.
+    """
+    names = ("_execute_tasks", "_aexecute_tasks")
+    return names if all(getattr(type(crew), name) is getattr(Crew, name) for name in names) else None
+
+
+def crew_output(crew: Crew, outputs: list[TaskOutput]) -> CrewOutput:
+    """Make the result of a kickoff of the outputs of its tasks, with the events and hooks of its end."""
+    return crew._create_crew_output(outputs)
+
+
+def output_log(crew: Crew) -> str | None:
+    """The SQLite file of the log of outputs, for `crewai replay`; None where the user has put another log there."""
+    handler = crew._task_output_handler
+    storage = handler.storage
+    own = type(handler) is TaskOutputStorageHandler and type(storage) is KickoffTaskOutputsSQLiteStorage
+    return storage.db_path if own else None
+
+
+def output_log_method(crew: Crew) -> str | None:
+    """The name of the method that writes an output into that log, or None where the user's own class does."""
+    name = "_store_execution_log"
+    return name if getattr(type(crew), name) is getattr(Crew, name) else None
+
+
+def log_output(crew: Crew, task: Task, output: TaskOutput, position: int) -> None:
+    """Write an output into that log, as a kickoff does once a task has ended."""
+    crew._store_execution_log(task, output, position)
 
 
 def prompt_texts(i18n: object) -> Any:

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from crew_repo.errors import UnsupportedCrewAIError
 
-__all__ = ["check_version", "unsupported"]
+__all__ = ["check_version", "joins_forget", "unsupported"]
 
 _OLDEST, _TOO_NEW = (1, 13), (2,)
 _WORDS = "crew_repo works with CrewAI 1.13 to 1.15 (the suite passes on 1.13.0, 1.14.7 and 1.15.30)"
@@ -17,6 +17,11 @@ def check_version() -> None:
     found = _installed()
     if found is None or not _OLDEST <= _numbers(found) < _TOO_NEW:
         raise unsupported(None)
+
+
+def joins_forget() -> bool:
+    """Whether CrewAI throws away what tasks said before async ones, when it joins these: it does up to 1.14.1."""
+    return _numbers(version("crewai")) < (1, 14, 2)
 
 
 def unsupported(lacking: object) -> UnsupportedCrewAIError:

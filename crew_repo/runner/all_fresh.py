@@ -11,10 +11,11 @@ from crew_repo.pricing import priced_run
 from crew_repo.runner.audience import Audience
 from crew_repo.runner.display import Display
 from crew_repo.runner.options import utc_now
-from crew_repo.runner.planner import settled_walk
+from crew_repo.runner.planner import fresh_walk
 from crew_repo.runner.request import Request
 from crew_repo.runner.running import attach_record
 from crew_repo.runner.session import new_run_id
+from crew_repo.runner.tied_tasks import handed_in
 from crew_repo.store import Store
 from crew_repo.store.process_identity import this_owner
 
@@ -30,15 +31,16 @@ def serve_all(store: Store, view: adapter.CrewView, request: Request) -> Any | N
     crew, options = view.crew, request.options
     if crew.before_kickoff_callbacks or crew.after_kickoff_callbacks or options.fire_callbacks:
         return None
-    walk, decisions = settled_walk(store, view, options)
-    outputs = walk.outputs()
-    fresh = all(decision.fresh for decision in decisions) and (walk.planner is None or walk.planner.fresh)
-    if not fresh or not any(output.raw for output in outputs):
+    walk = fresh_walk(store, view, options, handed=handed_in(crew, view.names, options))
+    if walk is None:
+        return None
+    outputs = [output for _, output in walk.answers()]
+    if not any(output.raw for output in outputs):
         return None
     walk.restore_files()
     run_id, began = new_run_id(), utc_now()
     planned = [walk.planner] if walk.planner is not None else []
-    settled = (*planned, *decisions)
+    settled = (*planned, *(decision for decision, _ in walk.answers()))
     notes = [_note(run_id, options.workflow_id, decision) for decision in settled]
     new = NewRun(
         run_id=run_id,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from crew_repo import adapter
@@ -28,7 +29,7 @@ from crew_repo.runner.finding import believed, find_record
 from crew_repo.runner.ledger import Ledger
 from crew_repo.runner.options import RunOptions, utc_now
 from crew_repo.runner.person_record import asked_of, person_record
-from crew_repo.runner.planner import settled_walk
+from crew_repo.runner.planner import Walk, fresh_walk, settled_walk
 from crew_repo.runner.required_files import check_files
 from crew_repo.runner.ticket import Ticket
 from crew_repo.runner.tied_tasks import Handed, beside, handed_in
@@ -114,6 +115,22 @@ class Decider:
         if busy or adapter.is_conditional(task):
             self.memo.look_again()
         return self._decided(view, agent, context, self._current(view, context, tools), texts)
+
+    def all_fresh(self) -> list[Ticket] | None:
+        """A ticket for each task, if all are fresh; else None, and each is decided about when it arrives."""
+        self.notice_new_tasks()
+        self._check_files()
+        view = adapter.own_view(self._crew, self.names, self.plans, self._files)
+        with self.work.hashing():
+            walk = fresh_walk(
+                self._store, view, self._options, handed=self._handed_on, memo=self.memo, heads=self._heads
+            )
+        return None if walk is None else [self._served_ticket(each, walk) for each in view.tasks]
+
+    def _served_ticket(self, view: adapter.TaskView, walk: Walk) -> Ticket:
+        (current, context), (decision, output) = walk.asked[view.position], walk.answers()[view.position]
+        texts = adapter.Texts(self._crew, view.original)
+        return Ticket(view, adapter.acting_agent(self._crew, view.original), context, current, decision, texts, output)
 
     def take(self, ticket: Ticket, record: Record) -> bool:
         """Decide anew, with a record that somebody else has just finished; whether it serves."""
@@ -205,12 +222,16 @@ class Decider:
         """Before the first task: which tasks are executed because others are that they share state with."""
         with self._lock:
             if self._handed is None:
-                self._handed = handed_in(self._crew, self.names, self._options)
+                self._handed = self._handed_on
                 if self._handed:
                     view = adapter.own_view(self._crew, self.names, self.plans, self._files)
                     with self.work.hashing():
                         walk, _ = settled_walk(self._store, view, self._options, memo=self.memo)
                     self._together = walk.together
+
+    @cached_property
+    def _handed_on(self) -> Handed:
+        return handed_in(self._crew, self.names, self._options)
 
     def _beside(self, position: int) -> Reason | None:
         return self._together.get(position) or beside(self._handed or (), position, self._ledger.executed())

@@ -37,7 +37,7 @@ from crew_repo.runner.tied_tasks import Handed, handed_in, more_together
 from crew_repo.staleness import Current, counts_resolved, current_state, decide_unknown, settle
 from crew_repo.store import Store
 
-__all__ = ["Walk", "make_plan", "old_answer", "settled_walk"]
+__all__ = ["Walk", "fresh_walk", "make_plan", "old_answer", "settled_walk"]
 
 
 _CONNECTS = Reason(ReasonKind.AT_RUN_TIME, "agent.mcp", "the tools that its servers give")
@@ -90,11 +90,20 @@ def settled_walk(
     together: dict[int, Reason] = {}
     while True:
         walk = Walk(store, view, options, handed=handed, together=together, memo=memo, supposed=supposed)
-        decisions = walk.decisions()
+        decisions = tuple(walk.decisions())
         more = more_together(handed, decisions, together)
         if not more:
             return walk, decisions
         together.update(more)
+
+
+def fresh_walk(
+    store: Store, view: adapter.CrewView, options: RunOptions, *, handed: Handed, memo: adapter.Memo | None = None,
+    heads: Mapping[str, TaskHead] | None = None,
+) -> Walk | None:  # fmt: skip
+    """A walk that has found all to be fresh; None, as soon as it comes to a task that is not."""
+    walk = Walk(store, view, options, handed=handed, together={}, memo=memo, heads=heads)
+    return walk if all(decision.fresh for decision in walk.decisions()) else None
 
 
 @dataclass(slots=True)
@@ -125,11 +134,12 @@ class Walk:
         together: Mapping[int, Reason],
         memo: adapter.Memo | None = None,
         supposed: Mapping[str, StoredResult] | None = None,
+        heads: Mapping[str, TaskHead] | None = None,
     ) -> None:
         self._store, self._view, self._options = store, view, options
         self._handed, self.together = handed, together
         self._describer = adapter.Describer(view, memo)
-        self._heads: dict[str, TaskHead] = store.heads(options.workflow_id)
+        self._heads = store.heads(options.workflow_id) if heads is None else heads
         self._possible: dict[tuple[str, str | None], bool] = {}
         self.asked: dict[int, tuple[Current, str]] = {}
         self.untold: dict[int, Current] = {}
@@ -146,9 +156,9 @@ class Walk:
         """After `decisions`: the one about CrewAI's planner, if the crew has one."""
         return None if self._planner is None else self._planner.decision
 
-    def outputs(self) -> list[Any]:
-        """After `decisions`: the outputs that would be served, in order; those of skipped tasks are empty."""
-        return [seen.output for seen in self._seen if seen.output is not None]
+    def answers(self) -> list[tuple[Decision, Any]]:
+        """After `decisions`: each, with the output that would be served; that of a skipped task is empty."""
+        return [(seen.decision, seen.output) for seen in self._seen]
 
     def restore_files(self) -> None:
         """After `decisions`: write the output files that are missing or say something else."""
@@ -156,8 +166,8 @@ class Walk:
             if seen.output is not None and not seen.skipped:
                 adapter.restore_file(view.task, seen.output)
 
-    def decisions(self) -> tuple[Decision, ...]:
-        """Decide about each task, in order. Call it once."""
+    def decisions(self) -> Iterator[Decision]:
+        """Decide about each task, in order, as the decisions are asked for. Call it once."""
         if self._view.crew.planning:
             self._planner = self._plan()
         for view in self._planned():
@@ -165,7 +175,7 @@ class Walk:
             seen.decision = replace(seen.decision, reads=self._reads(view))
             self._seen.append(seen)
             self._note_file(view, seen)
-        return tuple(seen.decision for seen in self._seen)
+            yield seen.decision
 
     def _plan(self) -> _Seen:
         """The planner as the first that the tasks read; its output, if that would be served."""

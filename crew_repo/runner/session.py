@@ -153,6 +153,11 @@ class Session:
 
     # Serving.
 
+    def serve_all(self) -> list[Any] | None:
+        """Serve every task, if each is fresh, as their boundaries would one by one; else None, and nothing is done."""
+        tickets = None if self._options.fire_callbacks else self._decider.all_fresh()
+        return None if tickets is None else [self.served(ticket) for ticket in tickets]
+
     def served(self, ticket: Ticket) -> Any | None:
         """The restored output of a fresh task, with CrewAI's events, its output file, and a note of what it saved."""
         for awaitable in self._serve(ticket):

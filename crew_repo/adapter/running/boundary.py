@@ -10,15 +10,19 @@ import contextvars
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
 from crewai import Crew, Task
 from crewai.agents.agent_builder.base_agent import BaseAgent
+from crewai.crews.crew_output import CrewOutput
 from crewai.tasks.task_output import TaskOutput
 
-from crew_repo.adapter import private
+from crew_repo.adapter import crew_shape, private
+from crew_repo.adapter.running.output_log import logged
 from crew_repo.adapter.running.planner import Planner
+from crew_repo.adapter.running.with_methods import with_methods
+from crew_repo.adapter.supported import joins_forget
 
 __all__ = ["Handler", "overridden"]
 
@@ -26,7 +30,6 @@ Execute = Callable[..., Any]
 
 
 _EXECUTE_ASYNC = Task.execute_async
-_EXECUTES = ("execute_sync", "execute_async", "aexecute_sync")
 
 
 class Handler(Protocol):
@@ -34,6 +37,9 @@ class Handler(Protocol):
 
     def plan(self, planner: Planner) -> None:
         """Append the planner's plan to the descriptions: the stored one, or ask for it."""
+
+    def serve_all(self) -> list[TaskOutput] | None:
+        """Serve all tasks, if each is fresh, and give their outputs; None, and nothing is done, if not."""
 
     def arrive(self, task: Task, agent: BaseAgent | None, context: str, tools: Any) -> Any:
         """Hash what is about to be sent, look the record up, decide. `tools`: what CrewAI has prepared, if it has."""
@@ -66,7 +72,7 @@ class Handler(Protocol):
 @contextmanager
 def overridden(crew: Crew, handler: Handler) -> Iterator[None]:
     """Meet every task of the crew at its boundary, and its planner before them."""
-    with _planned(crew, handler), _executed(crew, handler):
+    with logged(crew), _planned(crew, handler), _looped(crew, handler), _executed(crew, handler):
         yield
 
 
@@ -75,30 +81,59 @@ def _planned(crew: Crew, handler: Handler) -> Iterator[None]:
     """CrewAI calls the method if the crew is to plan, once its texts are interpolated."""
     name = private.planning_method(crew)
     planner = Planner(crew)
-    if name is not None:
-        crew.__dict__[name] = lambda: handler.plan(planner)
+    methods = {} if name is None else {name: lambda: handler.plan(planner)}
     try:
-        yield
+        with with_methods(crew, methods):
+            yield
     finally:
         planner.take_back()
-        if name is not None:
-            del crew.__dict__[name]
+
+
+@contextmanager
+def _looped(crew: Crew, handler: Handler) -> Iterator[None]:
+    """Spare CrewAI the loop over tasks that are all fresh: the crew is ready by then, and its end is to come."""
+    names = private.loops(crew)
+    if names is None or _needs_crewais(crew):
+        yield
+        return
+    execute, aexecute = (getattr(crew, name) for name in names)
+
+    def served() -> CrewOutput | None:
+        outputs = handler.serve_all()
+        if outputs is None:
+            return None
+        for position, (task, output) in enumerate(zip(crew.tasks, outputs, strict=True)):
+            private.log_output(crew, task, output, position)
+        return private.crew_output(crew, outputs)
+
+    def sync(*arguments: Any, **options: Any) -> CrewOutput:
+        output = served()
+        return execute(*arguments, **options) if output is None else output
+
+    async def native(*arguments: Any, **options: Any) -> CrewOutput:
+        output = served()
+        return await aexecute(*arguments, **options) if output is None else output
+
+    with with_methods(crew, dict(zip(names, (sync, native), strict=True))):
+        yield
+
+
+def _needs_crewais(crew: Crew) -> bool:
+    """Whether only CrewAI's own loop does all that it does: asks conditions, notes each step in a file of the crew's.
+
+    And forgets what async tasks said, where it does.
+    """
+    conditions = any(map(crew_shape.is_conditional, crew.tasks))
+    forgets = joins_forget() and any(task.async_execution for task in crew.tasks)
+    return conditions or forgets or bool(crew.output_log_file)
 
 
 @contextmanager
 def _executed(crew: Crew, handler: Handler) -> Iterator[None]:
-    tasks = list({id(task): task for task in crew.tasks}.values())
-    overrides = [_overrides(task, handler) for task in tasks]
-    before = [{name: task.__dict__[name] for name in _EXECUTES if name in task.__dict__} for task in tasks]
-    for task, override in zip(tasks, overrides, strict=True):
-        task.__dict__.update(override)
-    try:
+    with ExitStack() as stack:
+        for task in {id(task): task for task in crew.tasks}.values():
+            stack.enter_context(with_methods(task, _overrides(task, handler)))
         yield
-    finally:
-        for task, own in zip(tasks, before, strict=True):
-            for name in _EXECUTES:
-                task.__dict__.pop(name, None)
-            task.__dict__.update(own)
 
 
 def _overrides(task: Task, handler: Handler) -> dict[str, Execute]:

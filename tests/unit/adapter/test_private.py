@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from pathlib import Path
@@ -45,6 +46,43 @@ def test_the_crews_memory_is_private():
     """Without `Crew._memory`, TaskPolicy(memory="always") would miss a memory that `memory=True` made."""
     assert "_memory" in Crew.__private_attributes__
     assert private.crew_memory(built()) is None
+
+
+def test_a_kickoff_goes_through_its_tasks_with_one_method():
+    """Without `Crew._execute_tasks` and `_create_crew_output`, a fresh run would cost CrewAI's loop over its tasks."""
+    crew, met = built(), []
+    names = private.loops(crew)
+    assert names is not None
+    output = TaskOutput(description="d", raw="the end", agent="a")
+    crew.__dict__[names[0]] = lambda tasks: met.append(list(tasks)) or private.crew_output(crew, [output])
+    assert crew.kickoff({"notes": "n", "adjuster": "a"}).raw == "the end"
+    assert met == [crew.tasks]
+
+
+def test_a_native_kickoff_goes_through_its_tasks_with_another():
+    """Without `Crew._aexecute_tasks`, neither would a native async one be spared it."""
+    crew = built()
+    names = private.loops(crew)
+    assert names is not None
+    output = TaskOutput(description="d", raw="the end", agent="a")
+
+    async def loop(tasks: list[Task]) -> object:
+        return private.crew_output(crew, [output])
+
+    crew.__dict__[names[1]] = loop
+    assert asyncio.run(crew.akickoff({"notes": "n", "adjuster": "a"})).raw == "the end"
+
+
+def test_outputs_are_logged_with_one_method_into_one_file():
+    """Without `Crew._store_execution_log` and its handler, CrewAI would read its whole log after each task."""
+    crew, met = built(), []
+    name, file = private.output_log_method(crew), private.output_log(crew)
+    assert name is not None
+    assert file is not None
+    assert Path(file).is_file()
+    crew.__dict__[name] = lambda task, output, position, replayed=False: met.append((task, output.raw, position))
+    crew.kickoff({"notes": "n", "adjuster": "a"})
+    assert met == [(task, task.output and task.output.raw, at) for at, task in enumerate(crew.tasks)]
 
 
 def test_a_kickoff_plans_with_one_method_of_the_crew():
