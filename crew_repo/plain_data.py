@@ -13,7 +13,7 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
-__all__ = ["PLAIN_TYPES", "mark_of", "recall", "remember"]
+__all__ = ["PLAIN_TYPES", "is_large", "mark_of", "recall", "remember"]
 
 _CONTAINERS = frozenset({list, tuple, dict, set, frozenset})
 _VALUES = (date, datetime, time, timedelta, timezone, Decimal)
@@ -46,13 +46,16 @@ class _Digest:
         return self._sha256.digest()
 
 
+def is_large(value: Any) -> bool:
+    """Whether a value is a container that is worth a mark."""
+    return type(value) in _CONTAINERS and len(value) >= _FEWEST
+
+
 def mark_of(value: Any, asked: object) -> bytes | None:
-    """A mark that tells large plain data from all other; None for anything else.
+    """A mark that tells plain data from all other; None for anything else.
 
     `asked` is what else decides on what is found in it, and is plain too: another question has another mark.
     """
-    if type(value) not in _CONTAINERS or len(value) < _FEWEST:
-        return None
     found = _Digest()
     try:
         _Pickler(found, 4).dump(asked)

@@ -19,7 +19,7 @@ from crew_repo.code.ownership import is_own_class, qualified_name
 from crew_repo.code.project_paths import Root, is_absolute, located, root_of
 from crew_repo.hashing.dispatch import Part, Parts, handler_for, has_registered
 from crew_repo.model import Opaque
-from crew_repo.plain_data import PLAIN_TYPES, mark_of, recall, remember
+from crew_repo.plain_data import PLAIN_TYPES, is_large, mark_of, recall, remember
 from crew_repo.secrets.finding import (
     hand_over,
     keys_of_environment,
@@ -160,7 +160,7 @@ class Walker:
 
     def _recalled(self, value: object) -> Encoded:
         """The encoding of plain data that this process has walked before."""
-        mark = _mark(value, self.ordered, self._secrets) if self._skip is None else None
+        mark = _mark(value, self.ordered, self._secrets) if self._skip is None and is_large(value) else None
         if mark is not None:
             self._kept.append(value)
             found: Encoded = recall(mark)

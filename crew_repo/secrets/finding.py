@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from crew_repo.introspection import instance_state
-from crew_repo.plain_data import mark_of, recall, remember
+from crew_repo.plain_data import is_large, mark_of, recall, remember
 from crew_repo.secrets.forms import is_secret_parameter
 from crew_repo.secrets.names import is_secret, is_secret_name, is_source_name
 
@@ -109,8 +109,10 @@ def spoken_variable(value: str) -> set[str]:
 
 def keys_of_environment() -> frozenset[str]:
     """Values of the environment under secret names; a text that is equal to one is that secret."""
-    named = (value for name, value in os.environ.items() if is_secret(name, value))
-    return frozenset(value for value in named if len(value) >= _SHORTEST and not _COMMON.fullmatch(value))
+    named = [name for name in list(os.environ) if is_secret_name(name) or is_source_name(name)]
+    said = {name: os.environ.get(name, "") for name in named}
+    secret = (value for name, value in said.items() if is_secret(name, value))
+    return frozenset(value for value in secret if len(value) >= _SHORTEST and not _COMMON.fullmatch(value))
 
 
 def may_hold_secrets(name: str) -> bool:
@@ -163,7 +165,7 @@ def _inside(name: str, value: Any, depth: int, kind: str | None) -> Iterator[str
 def _of_parts(name: str, value: Any, depth: int, kind: str | None) -> Iterator[str]:
     """Yield what the parts hold; large plain data that was seen to hold nothing is not gone through again."""
     asked = ["secrets", name, depth, kind]
-    mark = mark_of(value, asked)
+    mark = mark_of(value, asked) if is_large(value) else None
     if mark is not None and recall(mark):
         return
     found = False
