@@ -69,6 +69,8 @@ def is_constructor(name: str) -> bool:
 
 def functions_of(member: Any) -> list[FunctionType]:
     """The functions that were written for a member of a class: under its descriptors, and under its decorators."""
+    if isinstance(member, FunctionType) and not member.__closure__ and "__wrapped__" not in vars(member):
+        return [member]
     found: dict[int, FunctionType] = {}
     pending, seen = [member], set()
     while pending:

@@ -62,7 +62,7 @@ _ENTRIES = frozenset({"_run", "_arun", "run", "arun", "call", "acall", "invoke",
 _CALLED = ("func", "__wrapped__", "cache_function", "args_schema")  # by tools of CrewAI's, and by wrappers
 _CODE = (type, FunctionType, BuiltinFunctionType, MethodType, ModuleType)
 _IMMUTABLE = (PurePath, datetime.date, datetime.time, datetime.timedelta, Decimal, Enum, UUID, re.Pattern, range)
-_CONTAINERS = (list, tuple, set, frozenset, deque)
+_HOLDERS = (dict, list, tuple, set, frozenset, deque)
 _FILLED = (list, dict, set, deque, bytearray)
 _MOST_ITEMS = 1000  # of a container that is searched for code: larger ones hold data
 
@@ -206,21 +206,21 @@ class Reach:
         self.bound: dict[int, Any] = {}  # methods of Python's own containers, and partial functions, that it holds
         self._called: set[int] = set()  # the classes that code has at hand, and may make objects of
         self._names: set[str] = set(_ENTRIES)
+        self._taken: set[tuple[int, str]] = set()  # the members of classes that are reached
         self._others: dict[int, FunctionType] = {}  # of libraries, which only lead to the user's
         self._kept: dict[int, object] = {}
         self._pending = list(roots)
         while self._pending or self._methods():
             while self._pending:
-                with suppress(Exception):  # a value's own code may raise anything; the walk names it
-                    self._visit(self._pending.pop())
+                self._visit(self._pending.pop())
 
     def holders(self, marked: Mapping[int, object]) -> Iterator[object]:
         """The containers that hold something that is marked, or hold one that does."""
         found: set[int] = set()
         for value in reversed(list(self._kept.values())):
-            if isinstance(value, (dict, *_CONTAINERS)) and len(value) <= _MOST_ITEMS:
-                held = value.values() if isinstance(value, dict) else value
-                if any(id(item) in marked or id(item) in found for item in held):
+            if isinstance(value, _HOLDERS) and len(value) <= _MOST_ITEMS:
+                held = set(map(id, value.values() if isinstance(value, dict) else value))
+                if not (held.isdisjoint(marked) and held.isdisjoint(found)):
                     found.add(id(value))
                     yield value
 
@@ -235,12 +235,14 @@ class Reach:
         if type(value) in SCALARS or id(value) in self._kept:
             return
         self._kept[id(value)] = value
+        with suppress(Exception):  # a value's own code may raise anything; the walk names it
+            self._follow(value)
+
+    def _follow(self, value: Any) -> None:
         if isinstance(value, FunctionType):
             self._function(value, None)
         elif isinstance(value, MethodType):
-            kinds = value.__self__.__mro__ if isinstance(value.__self__, type) else type(value.__self__).__mro__
-            homes = (each for each in kinds if any(value.__func__ in functions_of(m) for m in vars(each).values()))
-            self._function(value.__func__, next(homes, None))  # type: ignore[arg-type]
+            self._function(value.__func__, _home_of(value))  # type: ignore[arg-type]
             self._pending.append(value.__self__)
         elif isinstance(value, functools.partial):
             self.bound[id(value)] = value
@@ -250,9 +252,10 @@ class Reach:
         elif isinstance(value, type):
             self._called.add(id(value))
             self._class(value)
-        elif isinstance(value, (dict, *_CONTAINERS)):
+        elif isinstance(value, _HOLDERS):
             if len(value) <= _MOST_ITEMS:
-                self._pending += value.values() if isinstance(value, dict) else value
+                held = value.values() if isinstance(value, dict) else value
+                self._pending += [item for item in held if type(item) not in SCALARS]
         elif any(map(is_own_class, type(value).__mro__)):
             self.instances[id(value)] = value
             self._class(type(value))
@@ -287,10 +290,12 @@ class Reach:
         for cls in list(self.classes.values()):
             known = {name for base in cls.__mro__ if not is_own_class(base) for name in vars(base)}
             for name, member in list(vars(cls).items()):
-                if self._is_reached(cls, name, known):
-                    for function in functions_of(member):
+                if (id(cls), name) not in self._taken and self._is_reached(cls, name, known):
+                    self._taken.add((id(cls), name))
+                    functions = functions_of(member)
+                    for function in functions:
                         self._function(function, cls)
-                    if not functions_of(member):
+                    if not functions:
                         self._visit(member)
         return len(self.functions) + len(self._pending) > before
 
@@ -298,6 +303,15 @@ class Reach:
         if is_constructor(name) or validates(cls, name):
             return id(cls) in self._called
         return name in self._names or name in known or (name[:2] == "__" == name[-2:])
+
+
+def _home_of(method: MethodType) -> type | None:
+    """The user's class that a method is written in; a library's is not asked for."""
+    function: Any = method.__func__
+    if not is_own_function(function.__code__, function.__globals__):
+        return None
+    kinds = method.__self__.__mro__ if isinstance(method.__self__, type) else type(method.__self__).__mro__
+    return next((each for each in kinds if any(function in functions_of(m) for m in vars(each).values())), None)
 
 
 def held_by(value: Any) -> dict[str, Any]:

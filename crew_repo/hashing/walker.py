@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 from crew_repo.canonical import SCALARS, Encoded, seal
 from crew_repo.code.ownership import is_own_class, qualified_name
 from crew_repo.code.project_paths import Root, is_absolute, located, root_of
-from crew_repo.hashing.dispatch import Part, Parts, handler_for
-from crew_repo.hashing.plain_data import mark_of, recall, remember
+from crew_repo.hashing.dispatch import Part, Parts, handler_for, has_registered
 from crew_repo.model import Opaque
+from crew_repo.plain_data import PLAIN_TYPES, is_large, mark_of, recall, remember
 from crew_repo.secrets.finding import (
     hand_over,
     keys_of_environment,
@@ -160,10 +160,10 @@ class Walker:
 
     def _recalled(self, value: object) -> Encoded:
         """The encoding of plain data that this process has walked before."""
-        mark = mark_of(value, self.ordered, self._secrets) if self._skip is None else None
+        mark = _mark(value, self.ordered, self._secrets) if self._skip is None and is_large(value) else None
         if mark is not None:
             self._kept.append(value)
-            found = recall(mark)
+            found: Encoded = recall(mark)
             if found is not None:
                 self._closed[id(value)] = found
                 return found
@@ -274,7 +274,7 @@ class Walker:
         mark = self._marks.pop(id(frame.value), None)
         if mark is None or frame.cyclic or frame.bound:
             return
-        if mark_of(frame.value, self.ordered, self._secrets) == mark:
+        if _mark(frame.value, self.ordered, self._secrets) == mark:
             remember(mark, sealed)
 
     def skips(self, path: str) -> bool:
@@ -315,6 +315,14 @@ class Walker:
             self._open.popitem()
         while len(self._cyclic) > cyclic:
             del self._closed[self._cyclic.popitem()[0]]
+
+
+def _mark(value: object, ordered: bool, keys: frozenset[str]) -> bytes | None:
+    """The mark of large plain data: a walk that finds no secrets and no paths in it depends on nothing else.
+
+    `Walker.text` and `Walker.leaves_out` note these.
+    """
+    return None if has_registered(*PLAIN_TYPES) else mark_of(value, ["walk", ordered, *sorted(keys)])
 
 
 def secret(value: object, path: str) -> Parts:

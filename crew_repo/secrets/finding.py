@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from crew_repo.introspection import instance_state
+from crew_repo.plain_data import is_large, mark_of, recall, remember
 from crew_repo.secrets.forms import is_secret_parameter
 from crew_repo.secrets.names import is_secret, is_secret_name, is_source_name
 
@@ -108,8 +109,10 @@ def spoken_variable(value: str) -> set[str]:
 
 def keys_of_environment() -> frozenset[str]:
     """Values of the environment under secret names; a text that is equal to one is that secret."""
-    named = (value for name, value in os.environ.items() if is_secret(name, value))
-    return frozenset(value for value in named if len(value) >= _SHORTEST and not _COMMON.fullmatch(value))
+    named = [name for name in list(os.environ) if is_secret_name(name) or is_source_name(name)]
+    said = {name: os.environ.get(name, "") for name in named}
+    secret = (value for name, value in said.items() if is_secret(name, value))
+    return frozenset(value for value in secret if len(value) >= _SHORTEST and not _COMMON.fullmatch(value))
 
 
 def may_hold_secrets(name: str) -> bool:
@@ -160,6 +163,20 @@ def _inside(name: str, value: Any, depth: int, kind: str | None) -> Iterator[str
 
 
 def _of_parts(name: str, value: Any, depth: int, kind: str | None) -> Iterator[str]:
+    """Yield what the parts hold; large plain data that was seen to hold nothing is not gone through again."""
+    asked = ["secrets", name, depth, kind]
+    mark = mark_of(value, asked) if is_large(value) else None
+    if mark is not None and recall(mark):
+        return
+    found = False
+    for secret in _of_each_part(name, value, depth, kind):
+        found = True
+        yield secret
+    if mark is not None and not found and mark_of(value, asked) == mark:
+        remember(mark, True)
+
+
+def _of_each_part(name: str, value: Any, depth: int, kind: str | None) -> Iterator[str]:
     if isinstance(value, Mapping):
         yield from _of_mapping(value, depth, kind)
     elif isinstance(value, tuple) and hasattr(value, "_asdict"):
@@ -176,7 +193,7 @@ def _of_mapping(value: Mapping[Any, Any], depth: int, outer: str | None) -> Iter
     """Under headers and secrets every value counts, but for those that are known to be open."""
     for key, item in _items(value):
         name = str(key)
-        kind = _kind(name) or (None if _is_open(name, outer) else outer)
+        kind = _kind(name) or (outer if outer and not _is_open(name, outer) else None)
         yield from _inside(name, item, depth, kind)
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from crew_repo.hashing import hash_value, plain_data, register_hasher, unregister_hasher
+from crew_repo import plain_data
+from crew_repo.hashing import hash_value, register_hasher, unregister_hasher
 from crew_repo.hashing.walker import Hashed
-from crew_repo.secrets import handing_over
+from crew_repo.secrets import finding, handing_over, secrets_in
 
 KEY = "ghp_" + "a1B2" * 9
 
@@ -175,3 +176,52 @@ def test_data_that_changes_while_it_is_walked_is_not_remembered(monkeypatch):
         hash_value(rows, "v")
     assert hash_value([[1, 2], 3], "v") == anew([[1, 2], 3], ordered=False)
     assert hash_value([[1, 2], 4], "v") == anew([[1, 2], 4], ordered=False)
+
+
+def test_secrets_are_not_looked_for_again_where_there_were_none(monkeypatch):
+    """Plain data that was seen to hold no secret is not gone through again; what has changed in it is."""
+    seen: list[object] = []
+    look = finding._inside
+    monkeypatch.setattr(finding, "_inside", lambda *some: seen.append(some[1]) or look(*some))
+
+    def rows() -> list[dict[str, object]]:
+        return [{"name": "a", "price": 1.5, "url": "https://a/?page=1", "on": datetime.date(2024, 1, 2)}, {}]
+
+    assert secrets_in(rows(), "rows") == set()
+    seen.clear()
+    assert secrets_in(rows(), "rows") == set()
+    assert seen == [rows()]
+    assert secrets_in([{**rows()[0], "password": "hush-hush-1"}, {}], "rows") == {"hush-hush-1"}
+
+
+def test_harmless_data_holds_secrets_under_another_name():
+    """What a value holds depends on its name, on how deep it stands, and on what it stands under."""
+    rows = ["hush-hush-1", ["hush-hush-2", "hush-hush-3"]]
+    for _ in range(2):
+        assert secrets_in(rows, "rows") == set()
+        assert secrets_in(rows, "password") == {"hush-hush-1", "hush-hush-2", "hush-hush-3"}
+        assert secrets_in({"password": {"rows": rows, "b": 1}, "c": 1}, "d") == secrets_in(rows, "password")
+        assert secrets_in([[[[{"password": "hush-hush-4"}, 1], 1], 1], 1], "rows") == set()
+        assert secrets_in([[{"password": "hush-hush-4"}, 1], 1], "rows") == {"hush-hush-4"}
+
+
+def test_secrets_are_found_each_time():
+    """Data with a secret in it is gone through each time, since nothing remembers secrets."""
+    rows = [{"api_key": "hush-hush-1"}, ("https://ada:hush-hush-2@host/x", 1)]
+    assert [secrets_in(rows, "rows") for _ in range(3)] == [{"hush-hush-1", "hush-hush-2"}] * 3
+    assert not any("hush" in repr(found) for found in plain_data._known.values())
+
+
+def test_data_that_changes_while_it_is_looked_through_is_not_taken_for_harmless(monkeypatch):
+    """Remembered is what was there before and after the look."""
+    rows: list[object] = [{"password": "hush-hush-1"}, 3]
+    look = finding._of_items
+
+    def change(name, value, kind):
+        rows[0] = {}
+        return look(name, value, kind)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finding, "_of_items", change)
+        assert secrets_in(rows, "rows") == set()
+    assert secrets_in([{"password": "hush-hush-1"}, 3], "rows") == {"hush-hush-1"}

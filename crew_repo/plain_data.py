@@ -1,8 +1,8 @@
-"""Plain data that was encoded before in this process. It is found by its whole content, which saves time.
+"""Large plain data that this process has been through before is found by its whole content, which saves time.
 
 Plain is what consists of Python's own lists, tuples, dicts, sets, texts, bytes, numbers and times, of their very types.
-Two such values with one pickle are the same to a walk, since unpickling it would make both. Nothing is unpickled, and
-remembered are digests only.
+Two such values with one pickle are the same to whoever goes through them, since unpickling it would make both. Nothing
+is unpickled, and of the data digests only are remembered, with what was found.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
-from crew_repo.canonical import Encoded
-from crew_repo.hashing.dispatch import has_registered
-
-__all__ = ["mark_of", "recall", "remember"]
+__all__ = ["PLAIN_TYPES", "is_large", "mark_of", "recall", "remember"]
 
 _CONTAINERS = frozenset({list, tuple, dict, set, frozenset})
 _VALUES = (date, datetime, time, timedelta, timezone, Decimal)
 _FEWEST = 1000  # members; fewer are walked as fast as they are looked up
 _MOST = 4096  # remembered at a time
 
-_known: dict[bytes, Encoded] = {}
+PLAIN_TYPES: tuple[type, ...] = (*_CONTAINERS, *_VALUES, bytearray)
+"""Types that plain data may consist of, beside texts, bytes and numbers."""
+
+_known: dict[bytes, Any] = {}
 
 
 class _Pickler(pickle.Pickler):
@@ -46,30 +46,32 @@ class _Digest:
         return self._sha256.digest()
 
 
-def mark_of(value: Any, ordered: bool, keys: frozenset[str]) -> bytes | None:
-    """A mark that tells large plain data from all other; None for anything else.
+def is_large(value: Any) -> bool:
+    """Whether a value is a container that is worth a mark."""
+    return type(value) in _CONTAINERS and len(value) >= _FEWEST
 
-    A walk depends on nothing else than whether order counts and which keys are in the environment, as long as it finds
-    no secrets and no paths (`Walker.text` notes these).
+
+def mark_of(value: Any, asked: object) -> bytes | None:
+    """A mark that tells plain data from all other; None for anything else.
+
+    `asked` is what else decides on what is found in it, and is plain too: another question has another mark.
     """
-    if type(value) not in _CONTAINERS or len(value) < _FEWEST or has_registered(*_CONTAINERS, *_VALUES, bytearray):
-        return None
     found = _Digest()
     try:
-        _Pickler(found, 4).dump((ordered, sorted(keys)))
+        _Pickler(found, 4).dump(asked)
         _Pickler(found, 4).dump(value)  # the protocol has no buffers beside bytes
-    except Exception:  # noqa: BLE001 - what is not plain, changes meanwhile or is too deep is walked
+    except Exception:  # noqa: BLE001 - what is not plain, changes meanwhile or is too deep has no mark
         return None
     return found.digest()
 
 
-def recall(mark: bytes) -> Encoded:
-    """The encoding of plain data; None if it was not walked yet."""
+def recall(mark: bytes) -> Any:
+    """Give what was found in the data of this mark; None if nobody has been through it yet."""
     return _known.get(mark)
 
 
-def remember(mark: bytes, encoded: Encoded) -> None:
-    """Keep the encoding of plain data for as long as the process lives."""
+def remember(mark: bytes, found: Any) -> None:
+    """Keep what was found, which is neither None nor a secret, for as long as the process lives."""
     if len(_known) >= _MOST:
         _known.clear()
-    _known[mark] = encoded
+    _known[mark] = found
