@@ -66,9 +66,9 @@ class OpenedState:
 
     @contextmanager
     def _writing(
-        self, *, durable: bool = False, begins: bool = False, ends: bool = False
+        self, *, durable: bool = False, begins: bool = False, ends: bool = False, at_once: bool = False
     ) -> Iterator[Transaction]:
-        with self._database.writing(durable=durable, begins=begins, ends=ends) as connection:
+        with self._database.writing(durable=durable, begins=begins, ends=ends, at_once=at_once) as connection:
             yield self._transaction(connection)
 
     def _transaction(self, connection: Any) -> Transaction:
