@@ -24,11 +24,14 @@ __all__ = ["Database", "dialect_of"]
 _SQLITE = ("sqlite:///", "sqlite+pysqlite:///")
 
 
-def dialect_of(url: str, busy_timeout_seconds: float) -> Dialect:
-    """The dialect for a SQLAlchemy URL. What follows `sqlite:///` is taken as the path, to the letter."""
+def dialect_of(url: str, busy_timeout_seconds: float, synchronous: str = "FULL") -> Dialect:
+    """The dialect for a SQLAlchemy URL. What follows `sqlite:///` is taken as the path, to the letter.
+
+    `synchronous`: how SQLite commits what must not be lost; see `StateRepository`.
+    """
     for prefix in _SQLITE:
         if url.startswith(prefix) and len(url) > len(prefix):
-            return SQLite(url.removeprefix(prefix), busy_timeout_seconds)
+            return SQLite(url.removeprefix(prefix), busy_timeout_seconds, synchronous)
     try:
         parsed = make_url(url)
     except ArgumentError:

@@ -27,15 +27,17 @@ class OpenedState:
         *,
         busy_timeout_seconds: float = 30.0,
         lease_seconds: float = 60.0,
+        synchronous: str = "FULL",
         clock: Callable[[], datetime] | None = None,
     ) -> None:
         self.url = url
         self._options: dict[str, Any] = {
-            "busy_timeout_seconds": busy_timeout_seconds, "lease_seconds": lease_seconds, "clock": clock
+            "busy_timeout_seconds": busy_timeout_seconds, "lease_seconds": lease_seconds, "synchronous": synchronous,
+            "clock": clock,
         }  # fmt: skip
         self._lease_seconds = lease_seconds
         self._clock = clock
-        self._database = Database(dialect_of(url, busy_timeout_seconds))
+        self._database = Database(dialect_of(url, busy_timeout_seconds, synchronous))
         self._inserts = Inserts.of(self._database.dialect)
 
     @property

@@ -35,12 +35,13 @@ class SQLiteStatements(Statements):
     """Statements as SQLite has them."""
 
     prepared = Prepared(pysqlite.dialect())
+    synchronous = "FULL"
 
     def begin(self, connection: Connection, *, writing: bool, durable: bool) -> None:
-        """Begin: what was paid for survives a power cut (FULL); a lost claim or heartbeat costs nothing (NORMAL)."""
+        """Begin: what was paid for survives a power cut, if it may (FULL); a lost claim or heartbeat costs nothing."""
         run = driver_of(connection).execute
         if writing:
-            run("PRAGMA synchronous=FULL" if durable else "PRAGMA synchronous=NORMAL")
+            run(f"PRAGMA synchronous={self.synchronous if durable else 'NORMAL'}")
         run("BEGIN IMMEDIATE" if writing else "BEGIN")
 
     def key_of(self, inserted: Any) -> int | None:
@@ -48,7 +49,7 @@ class SQLiteStatements(Statements):
         return inserted.lastrowid if inserted.rowcount else None
 
     def known_texts(self, connection: Connection) -> set[str]:
-        """Those that this connection has written, unless another one has written since: a prune may delete texts."""
+        """Texts that this connection has written, unless another one has written since: a prune may delete them."""
         version = driver_of(connection).execute("PRAGMA data_version").fetchone()
         known: set[str]
         seen, known = connection.info.get("texts", (None, set()))
@@ -86,8 +87,9 @@ class SQLite(SQLiteStatements, Dialect):
     errors = (DBAPIError, sqlite3.Error)
     one_writer = True
 
-    def __init__(self, path: str, busy_timeout_seconds: float) -> None:
+    def __init__(self, path: str, busy_timeout_seconds: float, synchronous: str = "FULL") -> None:
         super().__init__(busy_timeout_seconds)
+        self.synchronous = synchronous
         self._file = StateFile(path)
         self.path = self._file.path
         self.place = str(self.path)
