@@ -17,7 +17,7 @@ from crew_repo.model import Plan, RunRecord
 from crew_repo.policy import TaskPolicy, merge_policies
 from crew_repo.pricing import Price, Prices, given_prices
 from crew_repo.recorded_state import RecordedState
-from crew_repo.settings import check_seconds, resolve_url
+from crew_repo.settings import check_seconds, checked_synchronous, resolve_url
 
 if TYPE_CHECKING:
     from crewai import Crew
@@ -46,6 +46,9 @@ class StateRepository(RecordedState, Corrections, BatchRuns):
     - `lease_seconds`: how long a task is kept for the process that executes it, at least 1. A living process extends
       this in time. After a kill on another machine, others wait that long before they take the task over.
     - `busy_timeout_seconds`: how long a write waits for another process's write.
+    - `synchronous`: FULL, with which a finished task survives a power cut, or NORMAL, with which the last ones may be
+      lost then, and nothing is damaged; a killed process loses none either way. None reads the variable
+      `CREW_REPO_SYNCHRONOUS`, or else is FULL. It is for SQLite; PostgreSQL goes by its own `synchronous_commit`.
     - `verbose`: show each task on standard error. None shows it if that is a terminal.
     - `prices`: a Price by the name of the model, or the path of a JSON file (see `crew_repo.pricing`), for the costs of
       runs and plans. None reads the variable `CREW_REPO_PRICES`. Without prices there are tokens, and no costs.
@@ -65,6 +68,7 @@ class StateRepository(RecordedState, Corrections, BatchRuns):
         share_across_workflows: bool = False,
         lease_seconds: float = 60.0,
         busy_timeout_seconds: float = 30.0,
+        synchronous: str | None = None,
         verbose: bool | None = None,
         prices: Mapping[str, Price | str] | str | os.PathLike[str] | Prices | None = None,
     ) -> None:
@@ -78,6 +82,7 @@ class StateRepository(RecordedState, Corrections, BatchRuns):
             share=share_across_workflows,
             lease_seconds=lease_seconds,
             busy_timeout_seconds=busy_timeout_seconds,
+            synchronous=checked_synchronous(synchronous),
             verbose=verbose,
             prices=given_prices(prices),
         )
@@ -98,7 +103,7 @@ class StateRepository(RecordedState, Corrections, BatchRuns):
         target = settings.url if path == settings.url else Path(path)
         return _reopen, (
             target, settings.policies, settings.share, settings.lease_seconds, settings.busy_timeout_seconds,
-            settings.prices,
+            settings.synchronous, settings.prices,
         )  # fmt: skip
 
     def __enter__(self) -> StateRepository:
@@ -297,6 +302,7 @@ def _reopen(
     share: bool,
     lease_seconds: float,
     busy_timeout_seconds: float,
+    synchronous: str,
     prices: Prices | None,
 ) -> StateRepository:
     return StateRepository(
@@ -305,5 +311,6 @@ def _reopen(
         share_across_workflows=share,
         lease_seconds=lease_seconds,
         busy_timeout_seconds=busy_timeout_seconds,
+        synchronous=synchronous,
         prices=prices,
     )

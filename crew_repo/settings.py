@@ -14,12 +14,14 @@ from crew_repo.errors import InputError, StoreOpenError
 __all__ = [
     "DEFAULT_FILE",
     "PRICES_VARIABLE",
+    "SYNCHRONOUS_VARIABLE",
     "URL_VARIABLE",
     "check_limits",
     "check_seconds",
     "checked_limit",
     "checked_name",
     "checked_source",
+    "checked_synchronous",
     "checked_workflow",
     "from_environment",
     "package_version",
@@ -28,6 +30,7 @@ __all__ = [
 
 URL_VARIABLE = "CREW_REPO_URL"
 PRICES_VARIABLE = "CREW_REPO_PRICES"
+SYNCHRONOUS_VARIABLE = "CREW_REPO_SYNCHRONOUS"
 DEFAULT_FILE = "crew_state.db"
 _SQLITE = ("sqlite:///", "sqlite+pysqlite:///")
 _MEMORY = re.compile(r":memory:$|sqlite(\+pysqlite)?:(//$|///:memory:)")
@@ -103,7 +106,19 @@ def checked_source(source: object) -> str | None:
     raise InputError(f"source is {source!r}; give a text: package.module:attribute, or the path of a project")
 
 
-def from_environment(variable: str) -> str | None:
+def checked_synchronous(given: object) -> str:
+    """SQLite's `synchronous` for what was paid for: FULL, or NORMAL; None reads `CREW_REPO_SYNCHRONOUS`, else is FULL.
+
+    Raises InputError for anything else.
+    """
+    chosen = from_environment(SYNCHRONOUS_VARIABLE, is_path=False) or "FULL" if given is None else given
+    if isinstance(chosen, str) and chosen.upper() in ("FULL", "NORMAL"):
+        return chosen.upper()
+    raise InputError(f"synchronous is {chosen!r}; give FULL, with which a finished task survives a power cut, "
+                     "or NORMAL, with which the last ones may be lost, and nothing is damaged")  # fmt: skip
+
+
+def from_environment(variable: str, *, is_path: bool = True) -> str | None:
     """The variable's value, else that of a `.env` file, else None. A path in a `.env` is relative to that file.
 
     `load_dotenv` copies a `.env` into the environment. So a value that a `.env` file has too counts as that file's.
@@ -111,7 +126,7 @@ def from_environment(variable: str) -> str | None:
     given, files = os.environ.get(variable), _dotenv_files(variable)
     for file, said in files.items():
         if said == (given or said):
-            return _relative_to(file.parent, said)
+            return _relative_to(file.parent, said) if is_path else said
     return given or None
 
 

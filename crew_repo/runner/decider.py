@@ -60,6 +60,7 @@ class Decider:
         self._lock = threading.RLock()
         self._heads: dict[str, TaskHead] = {}
         self._known: set[str] | None = None
+        self._all_fresh = True
         self._arrivals = Arrivals()
         self._inputs: dict[int, str] = {}
         self._handed: Handed | None = None
@@ -161,6 +162,7 @@ class Decider:
         decision, output = self._settled(view, context, current, record, self._heads.get(view.name))
         ticket = Ticket(view, agent, context, current, decision, texts, output)
         if not decision.fresh:
+            self._all_fresh = False
             said = adapter.said_to(self._crew, self.names, view.position)
             ticket.decision = name_upstreams(decision, said, self._heads)
             ticket.lacks = self._lacked(view.position)
@@ -176,10 +178,14 @@ class Decider:
         )
 
     def _find(self, name: str, current: Current) -> Record | None:
-        """The record, if there was one when the run began; claiming the lease sees what was finished since."""
+        """The record, if there was one when the run began; claiming the lease sees what was finished since.
+
+        As long as all is fresh the run has only begun, and what was read then is what is stored.
+        """
         if self._known is not None and current.input_hash not in self._known:
             return None
-        return find_record(self._store, self._options, name, current.input_hash, current.policy)
+        head = self._heads.get(name) if self._all_fresh else None
+        return find_record(self._store, self._options, name, current.input_hash, current.policy, head)
 
     def _current(self, view: adapter.TaskView, context: str, tools: Any) -> Current:
         policy = self._options.policies.of(view.name)

@@ -41,6 +41,7 @@ class EngineSettings:
     share: bool
     lease_seconds: float
     busy_timeout_seconds: float
+    synchronous: str = "FULL"
     verbose: bool | None = None
     prices: Prices | None = None
 
@@ -54,6 +55,7 @@ class Engine:
             settings.url,
             busy_timeout_seconds=settings.busy_timeout_seconds,
             lease_seconds=settings.lease_seconds,
+            synchronous=settings.synchronous,
         )
         leave_out_state(self.store.display_url)
         self._lock = threading.RLock()

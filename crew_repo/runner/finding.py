@@ -24,7 +24,8 @@ def find_record(
     Where workflows share their records, another's may be newer.
     """
     newest = head.record if head is not None and not options.share else None
-    if newest is None or newest.input_hash != input_hash or newest.retired is not None:
+    sought = (input_hash, options.workflow_id, None)
+    if newest is None or (newest.input_hash, newest.workflow_id, newest.retired) != sought:
         newest = store.find_record(input_hash, options.workflow_id, shared_as=name if options.share else None)
     return None if newest is None else believed(store, newest, policy)
 

@@ -105,7 +105,7 @@ def adopt(tx: Transaction, held: HeldAnswer, new: NewRecord) -> Record:
 def later_answer(tx: Transaction, new: NewRecord) -> Record | None:
     """A person's answer to the same that was given while this was being executed: it stays in force."""
     asked = {"w": new.workflow_id, "i": new.input_hash, "since": new.started_at}
-    found = tx.connection.scalar(_GIVEN_SINCE, asked)
+    found = tx.number(_GIVEN_SINCE, asked)
     return None if found is None else records_by_id(tx, [found], texts=False, damaged=True)[found]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, QueuePool, create_engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, StatementError
+from sqlalchemy.exc import ArgumentError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from crew_repo.errors import ForkedConnectionError, StoreBusyError, StoreError, StoreOpenError
@@ -25,11 +24,14 @@ __all__ = ["Database", "dialect_of"]
 _SQLITE = ("sqlite:///", "sqlite+pysqlite:///")
 
 
-def dialect_of(url: str, busy_timeout_seconds: float) -> Dialect:
-    """The dialect for a SQLAlchemy URL. What follows `sqlite:///` is taken as the path, to the letter."""
+def dialect_of(url: str, busy_timeout_seconds: float, synchronous: str = "FULL") -> Dialect:
+    """The dialect for a SQLAlchemy URL. What follows `sqlite:///` is taken as the path, to the letter.
+
+    `synchronous`: how SQLite commits what must not be lost; see `StateRepository`.
+    """
     for prefix in _SQLITE:
         if url.startswith(prefix) and len(url) > len(prefix):
-            return SQLite(url.removeprefix(prefix), busy_timeout_seconds)
+            return SQLite(url.removeprefix(prefix), busy_timeout_seconds, synchronous)
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -75,18 +77,19 @@ class Database:
                 yield connection
 
     @contextmanager
-    def writing(self, *, durable: bool = False, begins: bool = False, ends: bool = False) -> Iterator[Connection]:
+    def writing(
+        self, *, durable: bool = False, begins: bool = False, ends: bool = False, at_once: bool = False
+    ) -> Iterator[Connection]:
         """A transaction that is committed at the end, or not at all.
 
         durable: it survives a power cut. begins: it may start over in a new file, if the old one was deleted. ends: a
-        plain copy of the file has it, and what was written before.
+        plain copy of the file has it, and what was written before. at_once: see `Dialect.writing`.
         """
         with self._entered(), self._lock, self._errors(), self._writer(begins=begins) as connection:
-            self.dialect.begin(connection, writing=True, durable=durable)
-            yield connection
-            self.dialect.commit(connection)
+            with self.dialect.writing(connection, durable=durable, at_once=at_once):
+                yield connection
             if ends:
-                with suppress(DBAPIError, sqlite3.Error):  # it is written, wherever in the file
+                with suppress(*self.dialect.errors):  # it is written, wherever in the file
                     self.dialect.checkpoint(connection)
 
     def measure_clock(self) -> None:
@@ -123,6 +126,7 @@ class Database:
         try:
             yield connection
         except BaseException:
+            self.dialect.forget_texts(connection)
             connection.close()
             raise
         with self._opening:
@@ -196,7 +200,7 @@ class Database:
     def _leave(self) -> None:
         """Close a file that has gone from its place, after what this process wrote beside it was put into it."""
         if self._kept is not None:
-            with suppress(DBAPIError, sqlite3.Error):
+            with suppress(*self.dialect.errors):
                 self.dialect.leave(self._kept)
         self._dispose()
 
@@ -212,7 +216,7 @@ class Database:
     def _errors(self, *, opening: bool = False) -> Iterator[None]:
         try:
             yield
-        except (DBAPIError, sqlite3.Error) as error:
+        except self.dialect.errors as error:
             explained = self.dialect.explain(error)
             if opening and type(explained) is StoreError:
                 explained = StoreOpenError(str(explained))

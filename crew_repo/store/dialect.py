@@ -4,54 +4,76 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, text
+from sqlalchemy.exc import DBAPIError
 
 from crew_repo.errors import StoreBusyError, StoreError
+from crew_repo.store.prepared import Prepared, Row
 
-__all__ = ["VERSION_TABLE", "Dialect", "Row", "Statements", "Turns"]
+__all__ = ["VERSION_TABLE", "Dialect", "Row", "Statements", "Turns", "driver_of"]
 
 VERSION_TABLE = "crew_repo_schema"
 
 
-Row = Mapping[str, Any]
-
-
 class Statements(ABC):
-    """The statements that differ between databases: inserting, transactions, locks."""
+    """The statements that differ between databases: inserting, transactions, locks. They go to the driver itself."""
+
+    prepared: Prepared
 
     @abstractmethod
     def insert_or_ignore(self, table: Table) -> Any:
-        """An insert that passes over a row whose key is there already."""
+        """An insert that passes over a row whose key is there already; see `insert` for the key that a row is given."""
 
     @abstractmethod
     def insert_or_replace(self, table: Table, key: tuple[str, ...]) -> Any:
         """An insert that takes the place of the row with the same `key`, under a new serial number."""
 
+    @abstractmethod
+    def key_of(self, inserted: Any) -> int | None:
+        """The key that the row of an `insert_or_ignore` was given, by its cursor; None if there was one already."""
+
     def run(self, connection: Connection, statement: Any, rows: Row | Sequence[Row]) -> int:
         """Insert, update or delete, with one set of parameters or many; the number of rows."""
-        return int(connection.execute(statement, rows).rowcount)
+        return int(self.prepared.run(driver_of(connection), statement, rows).rowcount)
 
-    def insert(self, connection: Connection, statement: Any, row: Row) -> Any:
-        """The key that the database gave the row of an `insert_or_ignore`, or None if there was one already."""
-        key = connection.execute(statement, row).inserted_primary_key
-        return None if key is None else key[0]
+    def insert(self, connection: Connection, statement: Any, row: Row) -> Callable[[], int | None]:
+        """Insert by an `insert_or_ignore`; what gives its key, also when the transaction has ended."""
+        return partial(self.key_of, self.prepared.run(driver_of(connection), statement, row))
 
     def number(self, connection: Connection, statement: Any, row: Row) -> int | None:
         """The number that a select finds, or None if it finds no row."""
-        found: int | None = connection.scalar(statement, row)
-        return found
+        found = self.prepared.run(driver_of(connection), statement, row).fetchone()
+        return None if found is None else found[0]
 
     def begin(self, connection: Connection, *, writing: bool, durable: bool) -> None:  # noqa: B027 - only one dialect needs it
         """Begin the transaction, where the driver does not do so by itself."""
 
     def commit(self, connection: Connection) -> None:
-        """End the transaction, and keep what it did."""
-        connection.commit()
+        """End the transaction, SQLAlchemy's too if it has begun one, and keep what it did."""
+        if connection.in_transaction():
+            connection.commit()
+        else:
+            driver_of(connection).commit()
+
+    @contextmanager
+    def writing(self, connection: Connection, *, durable: bool, at_once: bool) -> Iterator[None]:  # noqa: ARG002
+        """A transaction. `at_once`: nothing is asked for before its end, so that its statements may go all at once."""
+        self.begin(connection, writing=True, durable=durable)
+        yield
+        self.commit(connection)
+
+    def known_texts(self, _connection: Connection) -> set[str]:
+        """The hashes of texts that are there for certain; whoever writes one adds it."""
+        return set()
+
+    def forget_texts(self, connection: Connection) -> None:  # noqa: B027 - only one dialect needs it
+        """Know of no text any more, since some that were added or read may be gone."""
 
     def lock_work(self, connection: Connection, *key: str) -> None:  # noqa: B027 - only one dialect needs it
         """Until the transaction ends, let nobody else claim or save this piece of work."""
@@ -64,11 +86,17 @@ class Statements(ABC):
         return 0.0
 
 
+def driver_of(connection: Connection) -> Any:
+    """The driver's own connection: half of what a statement costs is SQLAlchemy."""
+    return connection.connection.driver_connection
+
+
 class Dialect(Statements):
     """One kind of database. `place` names it in messages, without a password."""
 
     name: str
     place: str
+    errors: tuple[type[Exception], ...] = (DBAPIError,)  # and what the driver itself raises
     one_writer = False  # whether `new_lock` lets one thread of a process write at a time
 
     def __init__(self, busy_timeout_seconds: float) -> None:

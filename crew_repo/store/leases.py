@@ -30,6 +30,8 @@ __all__ = [
     "heartbeat",
     "interrupt",
     "is_gone",
+    "lease_of",
+    "lease_row",
     "note_waiting",
     "reap",
     "run_is_gone",
@@ -79,15 +81,23 @@ _INTERRUPT = (
 )
 
 
+def lease_row(
+    tx: Transaction, work: tuple[str, str], run_id: str, task_name: str, position: int, owner: str
+) -> dict[str, Any]:
+    """The row of a lease that begins now."""
+    return {"workflow_id": work[0], "input_hash": work[1], "owner": owner, "run_id": run_id, "task_name": task_name,
+            "position": position, "acquired_at": tx.lease_now, "expires_at": _until(tx)}  # fmt: skip
+
+
 def claim(
-    tx: Transaction, work: tuple[str, str], run_id: str, task_name: str, position: int, owner: str,
-    *, take_finished: bool, shared: bool, definition_hash: str | None,
-) -> Claim:  # fmt: skip
+    tx: Transaction, row: Mapping[str, Any], *, take_finished: bool, shared: bool, definition_hash: str | None
+) -> Claim:
     """The record, if somebody finished this work; else the lease, if it is free; else who holds it.
 
     `shared`: whoever does the same work in another workflow counts as well, unless this task must be executed here.
     With the lease comes the answer that a person gave to what has this definition, if one is held.
     """
+    work, task_name = (row["workflow_id"], row["input_hash"]), row["task_name"]
     scope = Scope(work[0], task_name if shared else None)
     shared = shared_since(tx, scope) is not None
     tx.dialect.lock_work(tx.connection, work[1])
@@ -96,8 +106,6 @@ def claim(
     for held in tx.rows(_HELD_ELSEWHERE, {"w": work[0], "i": work[1]}).all() if shared else ():
         if _is_held(tx, held):
             return Claim(held_by=_holder(held))
-    row = {"workflow_id": work[0], "input_hash": work[1], "owner": owner, "run_id": run_id, "task_name": task_name,
-           "position": position, "acquired_at": tx.lease_now, "expires_at": _until(tx)}  # fmt: skip
     fence = tx.insert_if_new(tx.inserts.lease_if_free, row)
     if fence is None:
         held = tx.rows(_HELD, {"w": work[0], "i": work[1]}).one()
@@ -106,7 +114,12 @@ def claim(
         _bury(tx, [held])
         fence = tx.insert_if_new(tx.inserts.lease_if_free, row)
     held = None if definition_hash is None else held_at(tx, work[0], task_name, definition_hash)
-    return Claim(lease=Lease(*work, owner, fence, tx.lease_now), held=held)
+    return Claim(lease=lease_of(row, fence), held=held)
+
+
+def lease_of(row: Mapping[str, Any], fence: int) -> Lease:
+    """The lease of a row, by the number that it was given."""
+    return Lease(row["workflow_id"], row["input_hash"], row["owner"], fence, row["acquired_at"])
 
 
 def _holder(lease: Mapping[str, Any]) -> Holder:

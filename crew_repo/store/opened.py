@@ -27,15 +27,17 @@ class OpenedState:
         *,
         busy_timeout_seconds: float = 30.0,
         lease_seconds: float = 60.0,
+        synchronous: str = "FULL",
         clock: Callable[[], datetime] | None = None,
     ) -> None:
         self.url = url
         self._options: dict[str, Any] = {
-            "busy_timeout_seconds": busy_timeout_seconds, "lease_seconds": lease_seconds, "clock": clock
+            "busy_timeout_seconds": busy_timeout_seconds, "lease_seconds": lease_seconds, "synchronous": synchronous,
+            "clock": clock,
         }  # fmt: skip
         self._lease_seconds = lease_seconds
         self._clock = clock
-        self._database = Database(dialect_of(url, busy_timeout_seconds))
+        self._database = Database(dialect_of(url, busy_timeout_seconds, synchronous))
         self._inserts = Inserts.of(self._database.dialect)
 
     @property
@@ -66,9 +68,9 @@ class OpenedState:
 
     @contextmanager
     def _writing(
-        self, *, durable: bool = False, begins: bool = False, ends: bool = False
+        self, *, durable: bool = False, begins: bool = False, ends: bool = False, at_once: bool = False
     ) -> Iterator[Transaction]:
-        with self._database.writing(durable=durable, begins=begins, ends=ends) as connection:
+        with self._database.writing(durable=durable, begins=begins, ends=ends, at_once=at_once) as connection:
             yield self._transaction(connection)
 
     def _transaction(self, connection: Any) -> Transaction:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import selectors
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql.psycopg import dialect as psycopg_dialect
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 
 from crew_repo.errors import RunGoneError, StoreBusyError, StoreError, StoreFullError, StoreOpenError
-from crew_repo.store.dialect import VERSION_TABLE, Dialect
+from crew_repo.store.dialect import VERSION_TABLE, Dialect, driver_of
+from crew_repo.store.prepared import Prepared, Row
 
 __all__ = ["PostgreSQL"]
 
@@ -42,10 +46,44 @@ def _number(*key: str) -> int:
     return int.from_bytes(hashlib.sha256("\x1f".join(key).encode()).digest()[:8], "big", signed=True)
 
 
+_LONG_IDLE_SECONDS = 30.0
+
+
+def _note_idle(_: Any, record: Any) -> None:
+    record.info["idle_since"] = time.monotonic()
+
+
+def _replace_if_dropped(connection: Any, record: Any, _: Any) -> None:
+    """Have the pool replace a connection that is gone. Asking the server would be a round trip for each transaction.
+
+    A server, or what is between, that closes an idle connection is heard of by the socket; one that has been idle for
+    long may have been forgotten without a word, so that it is tried.
+    """
+    from psycopg import Error
+
+    idle = time.monotonic() - record.info.get("idle_since", time.monotonic())
+    try:
+        if connection.closed or _is_spoken_to(connection):
+            raise InvalidatePoolError
+        if idle > _LONG_IDLE_SECONDS:
+            connection.execute("SELECT 1")
+            connection.rollback()
+    except Error as error:
+        raise InvalidatePoolError from error
+
+
+def _is_spoken_to(connection: Any) -> bool:
+    """Whether the server has said something that nobody asked for: that it closes the connection, mostly."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection.fileno(), selectors.EVENT_READ)
+        return bool(selector.select(0))
+
+
 class PostgreSQL(Dialect):
     """The dialect for `postgresql+psycopg://...`."""
 
     name = "postgresql"
+    prepared = Prepared(psycopg_dialect(paramstyle="format"))  # type: ignore[no-untyped-call]
 
     def __init__(self, url: URL, busy_timeout_seconds: float) -> None:
         super().__init__(busy_timeout_seconds)
@@ -67,7 +105,12 @@ class PostgreSQL(Dialect):
 
     def engine(self) -> Engine:
         """A connection that the server has dropped is noticed and replaced before it is used."""
-        engine = create_engine(self._url, pool_pre_ping=True, pool_size=4, max_overflow=12, pool_timeout=60)
+        from psycopg import Error  # an extra, which `check` has found
+
+        self.errors = (DBAPIError, Error)
+        engine = create_engine(self._url, pool_size=4, max_overflow=12, pool_timeout=60)
+        event.listen(engine, "checkin", _note_idle)
+        event.listen(engine, "checkout", _replace_if_dropped)
         milliseconds = max(1, int(self.busy_timeout_seconds * 1000))  # 0 would mean: wait for ever
 
         @event.listens_for(engine, "connect")
@@ -82,6 +125,28 @@ class PostgreSQL(Dialect):
         """Several reads see one state; who writes sees, under its locks, what others have just committed."""
         if not writing:
             connection.execution_options(isolation_level="REPEATABLE READ")
+
+    @contextmanager
+    def writing(self, connection: Connection, *, durable: bool, at_once: bool) -> Iterator[None]:
+        """All at once in the driver's pipeline: one round trip. Its own BEGIN and COMMIT would each wait there."""
+        from psycopg import Pipeline
+
+        if not (at_once and Pipeline.is_supported()):
+            with super().writing(connection, durable=durable, at_once=at_once):
+                yield
+            return
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        driver = driver_of(connection)
+        with driver.pipeline():
+            driver.execute("BEGIN")
+            yield
+            driver.execute("COMMIT")
+
+    def run(self, connection: Connection, statement: Any, rows: Row | Sequence[Row]) -> int:
+        """Many rows one by one in a pipeline, since the driver would wait for them there; -1 then, not their number."""
+        if isinstance(rows, Mapping) or driver_of(connection).pgconn.pipeline_status == 0:
+            return super().run(connection, statement, rows)
+        return [super(PostgreSQL, self).run(connection, statement, row) for row in rows][-1]
 
     def version(self, connection: Connection) -> int | None:
         """The one row of the version table, if there is one."""
@@ -99,7 +164,7 @@ class PostgreSQL(Dialect):
 
     def lock_work(self, connection: Connection, *key: str) -> None:
         """An advisory lock that ends with the transaction."""
-        connection.execute(_LOCK, {"key": _number(*key)})
+        driver_of(connection).execute("SELECT pg_advisory_xact_lock(%s)", [_number(*key)])
 
     def lock_writers(self, connection: Connection) -> None:
         """Writers wait; readers go on. The order is that in which `save_finished` writes, else both would deadlock."""
@@ -112,8 +177,13 @@ class PostgreSQL(Dialect):
         return server - (before + time.time()) / 2
 
     def insert_or_ignore(self, table: Table) -> Any:
-        """INSERT ... ON CONFLICT DO NOTHING."""
-        return insert(table).on_conflict_do_nothing()
+        """INSERT ... ON CONFLICT DO NOTHING RETURNING its key."""
+        return insert(table).on_conflict_do_nothing().returning(*table.primary_key)
+
+    def key_of(self, inserted: Any) -> int | None:
+        """The key that it returned."""
+        row = inserted.fetchone()
+        return None if row is None else row[0]
 
     def insert_or_replace(self, table: Table, key: tuple[str, ...]) -> Any:
         """INSERT ... ON CONFLICT DO UPDATE, the serial number included."""
@@ -148,6 +218,5 @@ class PostgreSQL(Dialect):
             connection.execute(text('VACUUM ANALYZE run_entry, task_run, record, "text", lease'))
 
 
-_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 # Not to_regclass: it may answer from before another process created the table, while this one waited for the lock.
 _HAS_TABLE = text("SELECT 1 FROM pg_class WHERE relname = :name AND relkind = 'r' AND pg_table_is_visible(oid)")

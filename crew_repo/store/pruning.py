@@ -101,6 +101,7 @@ def delete_victims(tx: Transaction, victims: Victims, author: Author) -> None:
     _delete(tx, TASK_RUN.c.run_id, victims.runs)
     _delete(tx, RUN.c.run_id, victims.runs)
     _delete(tx, TEXT.c.sha256, victims.texts)
+    tx.dialect.forget_texts(tx.connection)
     _delete(tx, HELD_ANSWER.c.held_id, victims.held)
 
 

@@ -26,12 +26,14 @@ __all__ = [
     "live_record",
     "newest_ids",
     "overtaken",
+    "recorded",
     "records_by_id",
     "retire",
     "shared_since",
     "supersede",
     "take_out_of_force",
     "texts_by_hash",
+    "texts_of",
     "written_before",
 ]
 
@@ -195,19 +197,32 @@ def texts_by_hash(tx: Transaction, hashes: Collection[str]) -> dict[str, str]:
 
 def add_texts(tx: Transaction, texts: Mapping[str, str]) -> None:
     """Keep each text once. In the order of their hashes, so that two writers never wait for each other."""
-    if texts:
-        tx.run(tx.inserts.text, [{"sha256": sha256, "body": texts[sha256]} for sha256 in sorted(texts)])
+    known = tx.dialect.known_texts(tx.connection)
+    new = sorted(texts.keys() - known)
+    if new:
+        tx.run(tx.inserts.text, [{"sha256": sha256, "body": texts[sha256]} for sha256 in new])
+        known.update(new)
+
+
+def texts_of(new: NewRecord) -> dict[str, str]:
+    """The texts of the components of a record, by their hashes."""
+    return {component.sha256: component.text for component in new.components if component.text is not None}
 
 
 def add_record(tx: Transaction, new: NewRecord, *, fence: int | None = None, retired: str | None = None) -> Record:
     """Keep a finished task; one that may be served takes the place of the one before it."""
-    add_texts(tx, {c.sha256: c.text for c in new.components if c.text is not None})
+    add_texts(tx, texts_of(new))
     row = record_row(new)
     row.update(fence=fence, retired=retired, retired_at=tx.now if retired else None)
     record_id = tx.insert_if_new(tx.inserts.record_if_first, row)
     if record_id is None:
         supersede(tx, new.workflow_id, new.input_hash)
         record_id = tx.insert_if_new(tx.inserts.record_if_first, row)
+    return recorded(new, record_id, retired)
+
+
+def recorded(new: NewRecord, record_id: int, retired: str | None = None) -> Record:
+    """The record that was kept, under the number that it was given."""
     members = {name: getattr(new, name) for name in NewRecord.__slots__}
     return Record(**members, record_id=record_id, retired=retired)
 

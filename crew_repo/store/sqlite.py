@@ -8,17 +8,18 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, QueuePool, Table, create_engine
 from sqlalchemy.dialects.sqlite import insert, pysqlite
+from sqlalchemy.exc import DBAPIError
 
 from crew_repo.errors import StoreError, StoreOpenError
-from crew_repo.store.dialect import VERSION_TABLE, Dialect, Row, Statements, Turns
-from crew_repo.store.fast_sqlite import Prepared
+from crew_repo.store.dialect import VERSION_TABLE, Dialect, Statements, Turns, driver_of
+from crew_repo.store.prepared import Prepared
 from crew_repo.store.sqlite_words import explained
 from crew_repo.store.state_file import APPLICATION_ID, COPIED, StateFile, vacuumed
 
@@ -27,39 +28,39 @@ __all__ = ["APPLICATION_ID", "SQLite"]
 log = logging.getLogger("crew_repo")
 
 _FIRST_TABLES = {"run", "record", "text", "task_run", "lease"}
-_PREPARED = Prepared(pysqlite.dialect())
+_MOST_KNOWN = 10_000  # texts; a megabyte of hashes
 
 
 class SQLiteStatements(Statements):
-    """Statements on the driver's own cursor, where that is faster."""
+    """Statements as SQLite has them."""
+
+    prepared = Prepared(pysqlite.dialect())
+    synchronous = "FULL"
 
     def begin(self, connection: Connection, *, writing: bool, durable: bool) -> None:
-        """Begin: what was paid for survives a power cut (FULL); a lost claim or heartbeat costs nothing (NORMAL)."""
-        run = _driver(connection).execute
+        """Begin: what was paid for survives a power cut, if it may (FULL); a lost claim or heartbeat costs nothing."""
+        run = driver_of(connection).execute
         if writing:
-            run("PRAGMA synchronous=FULL" if durable else "PRAGMA synchronous=NORMAL")
+            run(f"PRAGMA synchronous={self.synchronous if durable else 'NORMAL'}")
         run("BEGIN IMMEDIATE" if writing else "BEGIN")
 
-    def commit(self, connection: Connection) -> None:
-        """Commit, SQLAlchemy's transaction too, if it has begun one."""
-        if connection.in_transaction():
-            connection.commit()
-        else:
-            _driver(connection).commit()
+    def key_of(self, inserted: Any) -> int | None:
+        """Its last key; that is one of an earlier insert where this one made no row."""
+        return inserted.lastrowid if inserted.rowcount else None
 
-    def run(self, connection: Connection, statement: Any, rows: Row | Sequence[Row]) -> int:
-        """On the driver's own cursor."""
-        return _PREPARED.run(_driver(connection), statement, rows).rowcount
+    def known_texts(self, connection: Connection) -> set[str]:
+        """Texts that this connection has written, unless another one has written since: a prune may delete them."""
+        version = driver_of(connection).execute("PRAGMA data_version").fetchone()
+        known: set[str]
+        seen, known = connection.info.get("texts", (None, set()))
+        if seen != version or len(known) > _MOST_KNOWN:
+            known = set()
+            connection.info["texts"] = version, known
+        return known
 
-    def insert(self, connection: Connection, statement: Any, row: Row) -> Any:
-        """On the driver's own cursor; its last key is that of an earlier insert where this one made no row."""
-        done = _PREPARED.run(_driver(connection), statement, row)
-        return done.lastrowid if done.rowcount else None
-
-    def number(self, connection: Connection, statement: Any, row: Row) -> int | None:
-        """On the driver's own cursor."""
-        found = _PREPARED.run(_driver(connection), statement, row).fetchone()
-        return None if found is None else found[0]
+    def forget_texts(self, connection: Connection) -> None:
+        """After a rollback, and where they are deleted."""
+        connection.info.pop("texts", None)
 
     def insert_or_ignore(self, table: Table) -> Any:
         """INSERT ... ON CONFLICT DO NOTHING."""
@@ -71,28 +72,24 @@ class SQLiteStatements(Statements):
 
     def checkpoint(self, connection: Connection) -> None:
         """PASSIVE: it waits for nobody, and leaves for the next time what a reader still needs in the -wal."""
-        _driver(connection).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        driver_of(connection).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def leave(self, connection: Connection) -> None:
         """SQLite itself leaves the -wal of a file that was moved where it is: it would ruin what takes its place."""
-        _driver(connection).execute("PRAGMA busy_timeout=0").fetchall()
-        _driver(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-
-def _driver(connection: Connection) -> sqlite3.Connection:
-    """The driver's own connection: half of what a statement costs is SQLAlchemy."""
-    driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
-    return driver
+        driver_of(connection).execute("PRAGMA busy_timeout=0").fetchall()
+        driver_of(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 class SQLite(SQLiteStatements, Dialect):
     """The dialect for `sqlite:///path`."""
 
     name = "sqlite"
+    errors = (DBAPIError, sqlite3.Error)
     one_writer = True
 
-    def __init__(self, path: str, busy_timeout_seconds: float) -> None:
+    def __init__(self, path: str, busy_timeout_seconds: float, synchronous: str = "FULL") -> None:
         super().__init__(busy_timeout_seconds)
+        self.synchronous = synchronous
         self._file = StateFile(path)
         self.path = self._file.path
         self.place = str(self.path)

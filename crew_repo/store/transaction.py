@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -63,9 +63,13 @@ class Transaction:
         """Run a statement, with one set of parameters or a list of them."""
         return self.connection.execute(statement, parameters)
 
+    def insert_later(self, statement: Any, row: Row) -> Callable[[], int | None]:
+        """Do as `insert_if_new`, and wait for nothing; what gives the key when the transaction has ended."""
+        return self.dialect.insert(self.connection, statement, row)
+
     def insert_if_new(self, statement: Any, row: Row) -> Any:
         """The key of the row that an insert of `Inserts` has made, or None if there was one already."""
-        return self.dialect.insert(self.connection, statement, row)
+        return self.dialect.insert(self.connection, statement, row)()
 
     @contextmanager
     def tried(self, only_tried: bool) -> Iterator[None]:
@@ -75,6 +79,7 @@ class Transaction:
         yield
         if only_tried:
             self.execute(text("ROLLBACK TO SAVEPOINT tried"))
+            self.dialect.forget_texts(self.connection)
 
     def rows(self, statement: Any, parameters: Any = None) -> Any:
         """The rows of a select, as mappings."""

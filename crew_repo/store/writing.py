@@ -18,7 +18,7 @@ from crew_repo.model import (
     RunStatus,
     TaskRun,
 )
-from crew_repo.store import changes, leases, runs
+from crew_repo.store import alone, changes, leases, records, runs
 from crew_repo.store.opened import OpenedState
 
 __all__ = ["WritingStore"]
@@ -74,12 +74,18 @@ class WritingStore(OpenedState):
         `shared`: whoever does the same work in another workflow counts as well. `definition_hash`: with the lease give
         the person's answer that is held for it.
         """
+        work = (workflow_id, input_hash)
+        if not shared:
+            with self._writing(at_once=True) as tx:
+                row = leases.lease_row(tx, work, run_id, task_name, position, owner)
+                fence_of = alone.claim(tx, row, definition_hash)
+            if (fence := fence_of()) is not None:
+                return Claim(lease=leases.lease_of(row, fence))
         with self._writing() as tx:
-            work = (workflow_id, input_hash)
+            row = leases.lease_row(tx, work, run_id, task_name, position, owner)
             return leases.claim(
-                tx, work, run_id, task_name, position, owner, take_finished=take_finished, shared=shared,
-                definition_hash=definition_hash,
-            )  # fmt: skip
+                tx, row, take_finished=take_finished, shared=shared, definition_hash=definition_hash
+            )
 
     def adopt(self, lease: Lease, held: HeldAnswer, new: NewRecord) -> Record | None:
         """Put an answer in force that was held, and give the lease back; None, and nothing, if it is held no longer."""
@@ -109,9 +115,15 @@ class WritingStore(OpenedState):
         That is the other's if this lease was taken over and the other finished first; ours is then kept as
         superseded. If the run was deleted meanwhile, the record is kept without it, and RunGoneError is raised.
         """
+        notes = [*buffered, task_run]
         try:
+            if lease is not None:
+                with self._writing(durable=True, at_once=True) as tx:
+                    kept = alone.save(tx, lease, new, notes)
+                if (record_id := kept()) is not None:
+                    return records.recorded(new, record_id)
             with self._writing(durable=True) as tx:
-                return runs.save_finished(tx, lease, new, [*buffered, task_run])
+                return runs.save_finished(tx, lease, new, notes)
         except RunGoneError:
             with self._writing(durable=True) as tx:
                 runs.save_finished(tx, lease, new, [])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crew_repo.model import NewRecord, Outcome
+from crew_repo.model import NewRecord, Outcome, TaskHead
 from crew_repo.store import Store
 from tests.benchmarks.by_hand import by_hand
 from tests.benchmarks.chains import ANSWER
@@ -54,17 +54,19 @@ def _cold(kit: Kit, records: Sequence[NewRecord]) -> None:
 
 
 def _warm(kit: Kit, records: Sequence[NewRecord]) -> None:
-    _begin(kit, "warm")
+    heads = _begin(kit, "warm")
     notes = []
     for new in records:
-        record = kit.store.find_record(new.input_hash, new.workflow_id)
+        record = heads[new.task_name].record
         assert record is not None
+        assert record.input_hash == new.input_hash
         notes.append(task_run(new, Outcome.REUSED, run_id="warm", record_id=record.record_id))
     kit.finish("warm", tasks=notes)
 
 
-def _begin(kit: Kit, run_id: str) -> None:
+def _begin(kit: Kit, run_id: str) -> Mapping[str, TaskHead]:
     """What a run reads before its first task."""
     kit.start(run_id=run_id)
-    kit.store.heads("claim-1")
+    heads = kit.store.heads("claim-1")
     kit.store.live_hashes("claim-1")
+    return heads

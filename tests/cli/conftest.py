@@ -31,7 +31,7 @@ def runner() -> CliRunner:
 def command(tmp_path, monkeypatch) -> Command:
     """Run `crew-repo` with these arguments; the folder is a temporary one, and no variable names a state."""
     monkeypatch.chdir(tmp_path)
-    for name in ("CREW_REPO_URL", "CREW_REPO_PRICES"):
+    for name in ("CREW_REPO_URL", "CREW_REPO_PRICES", "CREW_REPO_SYNCHRONOUS"):
         monkeypatch.delenv(name, raising=False)
 
     def run(*arguments: object, **options: Any) -> Result:

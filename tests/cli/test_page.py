@@ -51,7 +51,7 @@ def project(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     for name in ("crew", "offline_model", "offline_rules"):
         sys.modules.pop(name, None)
-    for name in ("OPENAI_API_KEY", "CREW_REPO_URL", "CREW_REPO_PRICES"):
+    for name in ("OPENAI_API_KEY", "CREW_REPO_URL", "CREW_REPO_PRICES", "CREW_REPO_SYNCHRONOUS"):
         monkeypatch.setenv(name, "")
     for name, value in {"OFFLINE_SECONDS": "0.01", "COLUMNS": "100"}.items():
         monkeypatch.setenv(name, value)

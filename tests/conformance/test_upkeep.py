@@ -12,7 +12,7 @@ import pytest
 
 from crew_repo.errors import StoreError
 from crew_repo.model import Outcome, RunStatus
-from crew_repo.store import Store, records
+from crew_repo.store import Store, alone
 from tests.conformance.kit import Clock, Kit, new_record, now, task_run
 
 
@@ -186,14 +186,14 @@ def test_pruning_and_saving_wait_for_each_other(url: str, monkeypatch: pytest.Mo
     with Store(url) as one, Store(url) as two, ThreadPoolExecutor(1) as pool:
         record = new_record(run_id=Kit(one).start())
         lease = Kit(one).lease(record)
-        add_texts, pruning = records.add_texts, []
+        add_texts, pruning = alone.add_texts, []
 
         def adds(*arguments: Any) -> None:
             add_texts(*arguments)
             pruning.append(pool.submit(two.prune, keep_last=0))
             wait(pruning, 0.3)  # time to take the locks that it can get
 
-        monkeypatch.setattr(records, "add_texts", adds)
+        monkeypatch.setattr(alone, "add_texts", adds)
         one.save_finished(lease, record, task_run(record))
         assert pruning[0].result().records == 0
         assert one.find_record(record.input_hash, "claim-1") is not None

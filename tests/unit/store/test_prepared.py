@@ -11,7 +11,7 @@ from sqlalchemy import Column, Integer, MetaData, StaticPool, Table, bindparam, 
 from sqlalchemy.dialects.sqlite import insert, pysqlite
 
 from crew_repo.store.columns import PlainText, UtcText
-from crew_repo.store.fast_sqlite import Prepared
+from crew_repo.store.prepared import Prepared
 
 _THING = Table(
     "thing", MetaData(),

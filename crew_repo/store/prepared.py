@@ -1,19 +1,19 @@
-"""Core statements on SQLite's own cursor: compiled once, their parameters converted by their own column types.
+"""Core statements on the driver's own cursor: compiled once, their parameters converted by their own column types.
 
 SQLAlchemy makes a context and a result for each execution. Where a statement runs for each task that costs more than
-SQLite does, and no result is wanted but a number. The statements stay those of SQLAlchemy Core.
+SQLite does, and makes PostgreSQL wait for each answer. No result is wanted but a number. The statements stay those of
+SQLAlchemy Core.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Dialect
 
-__all__ = ["Prepared"]
+__all__ = ["Prepared", "Row"]
 
 Row = Mapping[str, Any]
 Convert = Callable[[Any], Any]
@@ -39,13 +39,16 @@ class Prepared:
         self._dialect = dialect
         self._compiled: dict[tuple[Any, ...], _Compiled] = {}
 
-    def run(self, driver: sqlite3.Connection, statement: Any, rows: Row | Sequence[Row]) -> sqlite3.Cursor:
-        """Run a statement with one set of parameters, or an insert, update or delete with many."""
+    def run(self, driver: Any, statement: Any, rows: Row | Sequence[Row]) -> Any:
+        """The cursor of a statement with one set of parameters, or of an insert, update or delete with many."""
+        cursor = driver.cursor()
         if isinstance(rows, Mapping):
             compiled = self._of(statement, rows)
-            return driver.execute(compiled.sql, compiled.values(rows))
-        compiled = self._of(statement, rows[0])
-        return driver.executemany(compiled.sql, [compiled.values(row) for row in rows])
+            cursor.execute(compiled.sql, compiled.values(rows))
+        else:
+            compiled = self._of(statement, rows[0])
+            cursor.executemany(compiled.sql, [compiled.values(row) for row in rows])
+        return cursor
 
     def _of(self, statement: Any, row: Row) -> _Compiled:
         key = (statement, *row)
@@ -55,7 +58,8 @@ class Prepared:
         return found
 
     def _compile(self, statement: Any, names: list[str]) -> _Compiled:
-        made = statement.compile(dialect=self._dialect, column_keys=names if statement.is_insert else None)
+        columns = names if statement.is_insert and statement.select is None else None
+        made = statement.compile(dialect=self._dialect, column_keys=columns)
         if made.insert_prefetch:
             missing = ", ".join(column.name for column in made.insert_prefetch)
             raise ValueError(f"A row for {statement.table.name} lacks {missing}, and defaults are SQLAlchemy's to give")

@@ -1,0 +1,80 @@
+"""Claiming and saving where nobody else is at the same work: statements none of which waits for what another found.
+
+So they go to a server in one round trip. Where somebody has been there they write nothing, and the key that they give
+is None: then `leases.claim` and `runs.save_finished` do it step by step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Table, and_, bindparam, cast, delete, exists, select
+
+from crew_repo.model import Lease, NewRecord, TaskRun
+from crew_repo.store.records import add_texts, texts_of
+from crew_repo.store.rows import record_row, task_run_row
+from crew_repo.store.tables import HELD_ANSWER, LEASE, RECORD, TASK_RUN
+from crew_repo.store.transaction import Inserts, Transaction
+
+__all__ = ["claim", "save"]
+
+_IN_FORCE = and_(
+    RECORD.c.workflow_id == bindparam("workflow_id"), RECORD.c.input_hash == bindparam("input_hash"),
+    RECORD.c.retired.is_(None),
+)  # fmt: skip
+_HELD = and_(
+    HELD_ANSWER.c.workflow_id == bindparam("workflow_id"), HELD_ANSWER.c.task_name == bindparam("task_name"),
+    HELD_ANSWER.c.definition_hash == bindparam("definition_hash"), HELD_ANSWER.c.retired.is_(None),
+)  # fmt: skip
+_OURS = and_(LEASE.c.fence == bindparam("fence"), LEASE.c.owner == bindparam("owner"))
+_KEPT = and_(_IN_FORCE, RECORD.c.fence == bindparam("fence"))
+_GIVE_UP = delete(LEASE).where(_OURS, exists().where(_KEPT))
+
+
+def claim(tx: Transaction, row: Mapping[str, Any], definition_hash: str | None) -> Callable[[], int | None]:
+    """Take the lease of this row, unless it is held, or there is an answer, or a person's is held for the task."""
+    tx.dialect.lock_work(tx.connection, row["input_hash"])
+    return tx.insert_later(_claiming(tx.inserts), {**row, "definition_hash": definition_hash})
+
+
+def save(tx: Transaction, lease: Lease, new: NewRecord, notes: Sequence[TaskRun]) -> Callable[[], int | None]:
+    """Keep a finished task and notes, the last of them on it, if the lease is ours and there is no answer yet."""
+    ours = {"fence": lease.fence, "owner": lease.owner}
+    tx.dialect.lock_work(tx.connection, new.input_hash)
+    add_texts(tx, texts_of(new))
+    kept = tx.insert_later(_recording(tx.inserts), {**record_row(new), "retired": None, "retired_at": None, **ours})
+    if notes[:-1]:
+        tx.run(tx.inserts.task_run, [task_run_row(note) for note in notes[:-1]])
+    tx.run(_noting(tx.inserts), {**task_run_row(notes[-1]), "cleared_at": None, **ours})
+    tx.run(_GIVE_UP, {"workflow_id": new.workflow_id, "input_hash": new.input_hash, **ours})
+    return kept
+
+
+@cache
+def _claiming(inserts: Inserts) -> Any:
+    names, values = _given(LEASE)
+    free = (~exists().where(_IN_FORCE), ~exists().where(_HELD))
+    return inserts.lease_if_free.from_select(names, select(*values).where(*free))
+
+
+@cache
+def _recording(inserts: Inserts) -> Any:
+    names, values = _given(RECORD)
+    nobody_answered = ~exists().where(_IN_FORCE)
+    return inserts.record_if_first.from_select(names, select(*values).where(exists().where(_OURS), nobody_answered))
+
+
+@cache
+def _noting(inserts: Inserts) -> Any:
+    """The note on a record that is there since this transaction: after it, the lease is gone."""
+    names, values = _given(TASK_RUN, record_id=RECORD.c.record_id)
+    return inserts.task_run.from_select(names, select(*values).where(_KEPT, exists().where(_OURS)))
+
+
+def _given(table: Table, **instead: Any) -> tuple[list[str], list[Any]]:
+    """The columns of a row, but for its key, and where their values come from: parameters, if nothing else is said."""
+    names = [column.name for column in table.columns if not column.primary_key]
+    given = {name: cast(bindparam(name, type_=table.c[name].type), table.c[name].type) for name in names}
+    return names, [*{**given, **instead}.values()]
