@@ -183,8 +183,12 @@ def sources(crew: Crew, position: int, skipped: Container[int] = ()) -> list[int
         return list(range(position))
     found: list[int | Task] = []
     for named in context_tasks(task):
-        places = [at for at, each in enumerate(crew.tasks) if each is named]
-        found += [at for at in places if at < position and at not in skipped][-1:] if places else [named]
+        before = (at for at in range(position - 1, -1, -1) if crew.tasks[at] is named and at not in skipped)
+        place = next(before, None)
+        if place is not None:
+            found.append(place)
+        elif all(each is not named for each in crew.tasks):
+            found.append(named)
     return found
 
 

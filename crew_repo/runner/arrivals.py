@@ -34,6 +34,7 @@ class Arrivals:
 
     def __init__(self) -> None:
         self._at: dict[int, _Arrival] = {}
+        self._alike: dict[str, set[int]] = {}  # the positions of each definition
 
     def equal_before(
         self, current: Current, *, known: bool = True, certain: bool = True
@@ -44,7 +45,9 @@ class Arrivals:
         """
         here = _Arrival(current.definition_hash, current.context_hash if known else None, certain)
         self._at[current.position] = here
-        found = {at: each.precedes(here) for at, each in self._at.items() if at < current.position}
+        alike = self._alike.setdefault(here.definition_hash, set())
+        alike.add(current.position)
+        found = {at: self._at[at].precedes(here) for at in sorted(alike) if at < current.position}
         return {at: same for at, same in found.items() if same is not False}
 
     @property

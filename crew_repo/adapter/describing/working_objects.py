@@ -43,9 +43,12 @@ def all_handed_on(crew: Crew) -> list[HandedOn]:
     names, known = crew_shape.task_names(crew), _Exchanges()
     readers = [known.of(_readers(crew, task)) for task in crew.tasks]
     writers = [found + known.of(_callbacks(crew, task)) for task, found in zip(crew.tasks, readers, strict=True)]
+    writing = [(at, sources) for at, sources in enumerate(writers) if any(source.writes for _, source in sources)]
     found: list[HandedOn] = []
     for reader, sinks in enumerate(readers):
-        for writer, sources in enumerate(writers[:reader]):
+        for writer, sources in writing:
+            if writer >= reader:
+                break
             for whose, what, who in _between(sources, sinks):
                 text = f"{whose} of {names[writer]} hands {what} on to {who} of {names[reader]}"
                 found.append(HandedOn(writer, reader, what, text))
