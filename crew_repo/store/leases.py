@@ -24,6 +24,7 @@ from crew_repo.store.transaction import Transaction
 
 __all__ = [
     "COUNTED",
+    "HELD_HERE",
     "claim",
     "give_up",
     "gone_leases",
@@ -40,6 +41,8 @@ __all__ = [
 COUNTED = (Outcome.EXECUTED, Outcome.REUSED, Outcome.FAILED)
 """What a run's row has the numbers of, of its tasks: the planner is none."""
 
+HELD_HERE = select(LEASE).where(LEASE.c.workflow_id == bindparam("w"))
+"""All leases of a workflow."""
 _HELD = select(LEASE).where(LEASE.c.workflow_id == bindparam("w"), LEASE.c.input_hash == bindparam("i"))
 _HELD_ELSEWHERE = select(LEASE).where(LEASE.c.workflow_id != bindparam("w"), LEASE.c.input_hash == bindparam("i"))
 _DELETE = delete(LEASE).where(LEASE.c.fence == bindparam("f"))

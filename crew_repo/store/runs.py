@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -25,19 +25,29 @@ from crew_repo.model import (
     TaskState,
 )
 from crew_repo.store.changes import later_answer
-from crew_repo.store.from_rows import failure_of, interrupted_task, run_of, state_of, task_run_of, texts_of_run
-from crew_repo.store.leases import COUNTED, give_up, gone_leases, reap, run_is_gone
+from crew_repo.store.from_rows import (
+    ERROR,
+    failure_of,
+    interrupted_task,
+    record_or_damaged,
+    run_of,
+    state_of,
+    task_run_of,
+    texts_of_run,
+)
+from crew_repo.store.leases import COUNTED, HELD_HERE, give_up, gone_leases, is_gone, reap, run_is_gone
 from crew_repo.store.records import (
+    GIVEN,
+    NEWEST,
     add_record,
     add_texts,
-    given_by_people,
-    newest_ids,
     overtaken,
     records_by_id,
     texts_by_hash,
     written_before,
 )
 from crew_repo.store.rows import (
+    RECORD_COLUMNS,
     RUN_COLUMNS,
     STATE_COLUMNS,
     TASK_RUN_COLUMNS,
@@ -60,6 +70,7 @@ __all__ = [
     "start_run",
     "states",
     "task_names",
+    "with_texts",
     "workflow_ids",
 ]
 
@@ -87,11 +98,15 @@ _FINISH = update(RUN).where(RUN.c.run_id == bindparam("r"))
 _LEASES_OF_RUN = delete(LEASE).where(
     LEASE.c.run_id == bindparam("r"), LEASE.c.fence.not_in(bindparam("going_on", expanding=True))
 )
-_SHOWN = select(*TASK_RUN_COLUMNS).where(
-    TASK_RUN.c.task_run_id.in_(
-        select(func.max(TASK_RUN.c.task_run_id))
-        .where(TASK_RUN.c.workflow_id == bindparam("w"), TASK_RUN.c.cleared_at.is_(None))
-        .group_by(TASK_RUN.c.task_name)
+_NEWEST_NOTES_HERE = TASK_RUN.c.task_run_id.in_(
+    select(func.max(TASK_RUN.c.task_run_id))
+    .where(TASK_RUN.c.workflow_id == bindparam("w"), TASK_RUN.c.cleared_at.is_(None))
+    .group_by(TASK_RUN.c.task_name)
+)
+_SHOWN = select(*(TASK_RUN.c[name] for name in ("task_name", "record_id", "status", *ERROR))).where(_NEWEST_NOTES_HERE)
+_HEADS = select(*RECORD_COLUMNS).where(
+    RECORD.c.record_id.in_(
+        union(select(NEWEST.subquery().c.newest), select(TASK_RUN.c.record_id).where(_NEWEST_NOTES_HERE))
     )
 )
 
@@ -200,20 +215,47 @@ def run_count(tx: Transaction, workflow_id: str | None) -> int:
     return int(tx.connection.scalar(select(func.sum(RUN.c.ordinal)).where(RUN.c.number.in_(newest))) or 0)
 
 
-def heads(tx: Transaction, workflow_id: str, *, texts: bool) -> dict[str, TaskHead]:
-    """Per task name what is known of it: the record of its last run, else its newest one, and how that run went."""
-    newest = newest_ids(tx, workflow_id)
-    shown = {row["task_name"]: row for row in tx.rows(_SHOWN, {"w": workflow_id})}
-    lost = {lease["task_name"] for lease in gone_leases(tx, workflow_id)}
+def heads(tx: Transaction, workflow_id: str) -> Callable[[], dict[str, TaskHead]]:
+    """Per task name what is known of it: the record of its last run, else its newest one, and how that run went.
+
+    It waits for nothing; what gives them when the transaction has ended. Without the texts of components.
+    """
+    of_workflow = {"w": workflow_id}
+    newest, records, shown = tx.ask(NEWEST, of_workflow), tx.ask(_HEADS, of_workflow), tx.ask(_SHOWN, of_workflow)
+    leases, given = tx.ask(HELD_HERE, of_workflow), tx.ask(GIVEN, of_workflow)
+    return lambda: _heads(
+        {row["task_name"]: row["newest"] for row in newest()},
+        {row["record_id"]: record_or_damaged(row) for row in records()},
+        {row["task_name"]: row for row in shown()},
+        {row["task_name"] for row in leases() if is_gone(tx, row["owner"], row["expires_at"])},
+        {row["input_hash"]: record_or_damaged(row) for row in given()},
+    )
+
+
+def _heads(
+    newest: Mapping[str, int], records: Mapping[int, Record], shown: Mapping[str, Mapping[str, Any]],
+    lost: Set[str], given: Mapping[str, Record],
+) -> dict[str, TaskHead]:  # fmt: skip
     last = {name: row["record_id"] for name, row in shown.items() if row["record_id"] is not None}
-    records = records_by_id(tx, {*newest.values(), *last.values()}, texts=texts, damaged=True)
-    given = given_by_people(tx, workflow_id)
     found = {}
     for name in [*newest, *(name for name in {**shown, **dict.fromkeys(lost)} if name not in newest)]:
         record = records.get(last.get(name, 0)) or records.get(newest.get(name, 0))
         head = _head(name, record, shown.get(name), interrupted=name in lost)
         found[name] = replace(head, person=given.get(record.input_hash) if record is not None else None)
     return found
+
+
+def with_texts(tx: Transaction, found: Mapping[str, TaskHead]) -> dict[str, TaskHead]:
+    """Heads, with the texts of the components of their records."""
+    records = [head.record for head in found.values() if head.record is not None]
+    bodies = texts_by_hash(tx, {part.sha256 for record in records for part in record.components})
+    return {name: replace(head, record=_with_texts(head.record, bodies)) for name, head in found.items()}
+
+
+def _with_texts(record: Record | None, bodies: Mapping[str, str]) -> Record | None:
+    if record is None:
+        return None
+    return replace(record, components=tuple(replace(c, text=bodies.get(c.sha256)) for c in record.components))
 
 
 def _head(name: str, record: Record | None, shown: Mapping[str, Any] | None, *, interrupted: bool) -> TaskHead:
