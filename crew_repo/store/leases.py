@@ -7,7 +7,7 @@ fence is handed out by the database, each number once: who lost a lease can neve
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,6 +25,7 @@ from crew_repo.store.transaction import Transaction
 __all__ = [
     "COUNTED",
     "HELD_HERE",
+    "ask_gone",
     "claim",
     "give_up",
     "gone_leases",
@@ -45,6 +46,7 @@ HELD_HERE = select(LEASE).where(LEASE.c.workflow_id == bindparam("w"))
 """All leases of a workflow."""
 _HELD = select(LEASE).where(LEASE.c.workflow_id == bindparam("w"), LEASE.c.input_hash == bindparam("i"))
 _HELD_ELSEWHERE = select(LEASE).where(LEASE.c.workflow_id != bindparam("w"), LEASE.c.input_hash == bindparam("i"))
+_ALL_HELD = select(LEASE.c.owner, LEASE.c.expires_at)
 _DELETE = delete(LEASE).where(LEASE.c.fence == bindparam("f"))
 _GIVE_UP = delete(LEASE).where(LEASE.c.fence == bindparam("f"), LEASE.c.owner == bindparam("o"))
 _RENEW = (
@@ -159,6 +161,13 @@ def reap(tx: Transaction, workflow_id: str | None) -> int:
     _bury(tx, gone_leases(tx, workflow_id))
     interrupt(tx, [row["run_id"] for row in gone])
     return len(gone)
+
+
+def ask_gone(tx: Transaction) -> Callable[[], bool]:
+    """Whether there is anything to reap, which can be asked when the transaction has ended."""
+    runs, held = tx.ask(_RUNNING), tx.ask(_ALL_HELD)
+    return lambda: (any(is_gone(tx, row["owner"], _last_sign(row)) for row in runs())
+                    or any(is_gone(tx, row["owner"], row["expires_at"]) for row in held()))  # fmt: skip
 
 
 def interrupt(tx: Transaction, run_ids: Sequence[str]) -> None:

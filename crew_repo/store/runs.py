@@ -35,7 +35,7 @@ from crew_repo.store.from_rows import (
     task_run_of,
     texts_of_run,
 )
-from crew_repo.store.leases import COUNTED, HELD_HERE, give_up, gone_leases, is_gone, reap, run_is_gone
+from crew_repo.store.leases import COUNTED, HELD_HERE, ask_gone, give_up, gone_leases, is_gone, run_is_gone
 from crew_repo.store.records import (
     GIVEN,
     NEWEST,
@@ -52,6 +52,7 @@ from crew_repo.store.rows import (
     STATE_COLUMNS,
     TASK_RUN_COLUMNS,
     failure_row,
+    given,
     run_row,
     task_run_row,
 )
@@ -77,10 +78,11 @@ __all__ = [
 _NEXT_NUMBER = select(func.coalesce(func.max(RUN.c.number), 0) + 1).scalar_subquery()
 _LATEST = RUN.alias("latest")
 _NEXT_ORDINAL = 1 + func.coalesce(
-    select(_LATEST.c.ordinal).where(_LATEST.c.workflow_id == bindparam("of_workflow"))
+    select(_LATEST.c.ordinal).where(_LATEST.c.workflow_id == bindparam("workflow_id"))
     .order_by(_LATEST.c.number.desc()).limit(1).scalar_subquery(), 0
 )  # fmt: skip
-_INSERT_RUN = insert(RUN).values(number=_NEXT_NUMBER, ordinal=_NEXT_ORDINAL)
+_COLUMNS, _VALUES = given(RUN, number=_NEXT_NUMBER, ordinal=_NEXT_ORDINAL)
+_INSERT_RUN = insert(RUN).from_select(_COLUMNS, select(*_VALUES))
 _OF_RUN = select(*TASK_RUN_COLUMNS).where(TASK_RUN.c.run_id == bindparam("r"))
 _COUNT_OF_RUN = select(func.count()).where(TASK_RUN.c.run_id == bindparam("r"))
 _OF_RUNS = select(*TASK_RUN_COLUMNS).where(TASK_RUN.c.run_id.in_(bindparam("runs", expanding=True)))
@@ -111,14 +113,14 @@ _HEADS = select(*RECORD_COLUMNS).where(
 )
 
 
-def start_run(tx: Transaction, new: NewRun) -> None:
-    """Write a run down, and which of those before it were interrupted."""
-    tx.dialect.lock_work(tx.connection, "reap")
-    reap(tx, None)
+def start_run(tx: Transaction, new: NewRun) -> Callable[[], bool]:
+    """Write a run down; it waits for nothing. Whether there is anything to reap can be asked when that is done."""
+    tx.dialect.lock_work(tx.connection, "reap")  # also for the number, which two runs must not take
+    somebody_is_gone = ask_gone(tx)
     add_texts(tx, {each.sha256: each.text for each in new.inputs or () if each.sha256 and each.text is not None})
     row = run_row(new)
-    row |= {"heartbeat_at": tx.lease_now, "lease_seconds": tx.lease_seconds, "of_workflow": new.workflow_id}
-    tx.execute(_INSERT_RUN, row)
+    tx.run(_INSERT_RUN, {**row, "heartbeat_at": tx.lease_now, "lease_seconds": tx.lease_seconds})
+    return somebody_is_gone
 
 
 def save_finished(
@@ -222,26 +224,26 @@ def heads(tx: Transaction, workflow_id: str) -> Callable[[], dict[str, TaskHead]
     """
     of_workflow = {"w": workflow_id}
     newest, records, shown = tx.ask(NEWEST, of_workflow), tx.ask(_HEADS, of_workflow), tx.ask(_SHOWN, of_workflow)
-    leases, given = tx.ask(HELD_HERE, of_workflow), tx.ask(GIVEN, of_workflow)
+    leases, by_people = tx.ask(HELD_HERE, of_workflow), tx.ask(GIVEN, of_workflow)
     return lambda: _heads(
         {row["task_name"]: row["newest"] for row in newest()},
         {row["record_id"]: record_or_damaged(row) for row in records()},
         {row["task_name"]: row for row in shown()},
         {row["task_name"] for row in leases() if is_gone(tx, row["owner"], row["expires_at"])},
-        {row["input_hash"]: record_or_damaged(row) for row in given()},
+        {row["input_hash"]: record_or_damaged(row) for row in by_people()},
     )
 
 
 def _heads(
     newest: Mapping[str, int], records: Mapping[int, Record], shown: Mapping[str, Mapping[str, Any]],
-    lost: Set[str], given: Mapping[str, Record],
+    lost: Set[str], by_people: Mapping[str, Record],
 ) -> dict[str, TaskHead]:  # fmt: skip
     last = {name: row["record_id"] for name, row in shown.items() if row["record_id"] is not None}
     found = {}
     for name in [*newest, *(name for name in {**shown, **dict.fromkeys(lost)} if name not in newest)]:
         record = records.get(last.get(name, 0)) or records.get(newest.get(name, 0))
         head = _head(name, record, shown.get(name), interrupted=name in lost)
-        found[name] = replace(head, person=given.get(record.input_hash) if record is not None else None)
+        found[name] = replace(head, person=by_people.get(record.input_hash) if record is not None else None)
     return found
 
 
