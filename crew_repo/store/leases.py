@@ -25,6 +25,7 @@ from crew_repo.store.transaction import Transaction
 __all__ = [
     "COUNTED",
     "HELD_HERE",
+    "SUMS",
     "ask_gone",
     "claim",
     "give_up",
@@ -69,20 +70,20 @@ def _of_tasks(what: Any, *those: Any) -> Any:
 
 
 _WAITS = update(RUN).where(RUN.c.run_id == bindparam("r")).values(waits_for=bindparam("waits"))
+SUMS = {
+    "tokens_saved": _of_tasks(func.sum(TASK_RUN.c.tokens_saved)),
+    "seconds_saved": _of_tasks(func.sum(TASK_RUN.c.seconds_saved)),
+    **{
+        str(kind): _of_tasks(func.count(), TASK_RUN.c.status == str(kind), TASK_RUN.c.task_name != PLANNER)
+        for kind in COUNTED
+    },
+}
+"""What the notes on the tasks of a run sum up to, by the columns of its row."""
+_SPENT = _of_tasks(func.sum(TASK_RUN.c.total_tokens))
 _INTERRUPT = (
     update(RUN)
     .where(RUN.c.run_id == bindparam("r"))
-    .values(
-        status=str(RunStatus.INTERRUPTED),
-        waits_for=None,
-        tokens_spent=_of_tasks(func.sum(TASK_RUN.c.total_tokens)),
-        tokens_saved=_of_tasks(func.sum(TASK_RUN.c.tokens_saved)),
-        seconds_saved=_of_tasks(func.sum(TASK_RUN.c.seconds_saved)),
-        **{
-            str(kind): _of_tasks(func.count(), TASK_RUN.c.status == str(kind), TASK_RUN.c.task_name != PLANNER)
-            for kind in COUNTED
-        },
-    )
+    .values(status=str(RunStatus.INTERRUPTED), waits_for=None, tokens_spent=_SPENT, **SUMS)
 )
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, insert, select, union, update
+from sqlalchemy import and_, bindparam, delete, exists, func, insert, or_, select, union, update
 
-from crew_repo.errors import StoreError
+from crew_repo.errors import RunGoneError
 from crew_repo.model import (
-    PLANNER,
     Failure,
     Lease,
     NewRecord,
@@ -35,7 +35,7 @@ from crew_repo.store.from_rows import (
     task_run_of,
     texts_of_run,
 )
-from crew_repo.store.leases import COUNTED, HELD_HERE, ask_gone, give_up, gone_leases, is_gone, run_is_gone
+from crew_repo.store.leases import HELD_HERE, SUMS, ask_gone, give_up, gone_leases, is_gone, run_is_gone
 from crew_repo.store.records import (
     GIVEN,
     NEWEST,
@@ -57,7 +57,7 @@ from crew_repo.store.rows import (
     task_run_row,
 )
 from crew_repo.store.tables import LEASE, RECORD, RUN, TASK_RUN, TASK_STATE
-from crew_repo.store.transaction import Transaction, chunks
+from crew_repo.store.transaction import Inserts, Transaction, chunks
 
 __all__ = [
     "finish_run",
@@ -91,15 +91,22 @@ _NOTED = select(TASK_RUN.c.task_run_id).where(
     TASK_RUN.c.run_id == bindparam("r"), TASK_RUN.c.position == bindparam("p"), TASK_RUN.c.status == bindparam("s"),
     TASK_RUN.c.finished_at == bindparam("at"),
 )  # fmt: skip
-_ENDED = _RUN.where(RUN.c.finished_at == bindparam("at"))
 _OWN = RUN.alias("own")
 _BEGAN_BEFORE = select(func.min(RUN.c.started_at)).where(
     _OWN.c.run_id == bindparam("r"), RUN.c.number > _OWN.c.number, RUN.c.started_at < _OWN.c.started_at
 )
-_FINISH = update(RUN).where(RUN.c.run_id == bindparam("r"))
-_LEASES_OF_RUN = delete(LEASE).where(
-    LEASE.c.run_id == bindparam("r"), LEASE.c.fence.not_in(bindparam("going_on", expanding=True))
+_UNFINISHED = and_(
+    RUN.c.run_id == bindparam("r"), or_(RUN.c.finished_at.is_(None), RUN.c.finished_at != bindparam("at"))
 )
+_FINISH = (
+    update(RUN)
+    .where(_UNFINISHED)
+    .values(finished_at=bindparam("at"), waits_for=None, **SUMS)
+    .values({name: bindparam(f"the_{name}") for name in ("status", "tokens_spent", *ERROR)})
+)
+_LEASES_OF_RUN = delete(LEASE).where(LEASE.c.run_id == bindparam("r"))
+_OTHER_LEASES = _LEASES_OF_RUN.where(LEASE.c.fence.not_in(bindparam("going_on", expanding=True)))
+_OTHER_NOTES = _OF_RUN.where(_COUNT_OF_RUN.scalar_subquery() != bindparam("written"))
 _NEWEST_NOTES_HERE = TASK_RUN.c.task_run_id.in_(
     select(func.max(TASK_RUN.c.task_run_id))
     .where(TASK_RUN.c.workflow_id == bindparam("w"), TASK_RUN.c.cleared_at.is_(None))
@@ -156,30 +163,36 @@ def save_failed(tx: Transaction, lease: Lease | None, task_run: TaskRun, buffere
 def finish_run(
     tx: Transaction, run_id: str, status: RunStatus, finished_at: datetime, tasks: Sequence[TaskRun],
     tokens_spent: int, failure: Failure | None, going_on: Sequence[int] = (),
-) -> RunRecord:  # fmt: skip
-    """Write down how a run ended and what it did; the run as it is stored.
+) -> Callable[[], RunRecord]:  # fmt: skip
+    """Write down how a run ended and what it did; what gives the run as it is stored, when that is done.
 
     Its notes are not written again, since they would seem newer than those of the runs after it.
     """
-    ended = tx.rows(_ENDED, {"r": run_id, "at": finished_at}).first()
-    if ended is not None:
-        return run_of(ended, _noted(tx, run_id, ()))
-    _note(tx, tasks)
-    tx.execute(_LEASES_OF_RUN, {"r": run_id, "going_on": going_on})
-    noted = _noted(tx, run_id, tasks)
-    totals = {
-        "status": str(status),
-        "finished_at": finished_at,
-        "waits_for": None,
-        "tokens_spent": tokens_spent,
-        "tokens_saved": sum(task.tokens_saved for task in noted),
-        "seconds_saved": sum(task.seconds_saved for task in noted),
-        **{str(kind): sum(task.outcome is kind for task in noted if task.task_name != PLANNER) for kind in COUNTED},
-        **failure_row(failure),
-    }
-    if not tx.execute(_FINISH.values(totals), {"r": run_id}).rowcount:
-        raise StoreError(f"{tx.dialect.place} has no run {run_id}: it was deleted or replaced meanwhile; run again")
-    return run_of(tx.rows(_RUN, {"r": run_id}).one(), noted)
+    ended = {"r": run_id, "at": finished_at}
+    if tasks:
+        tx.run(_noting(tx.inserts), [{**task_run_row(task), "cleared_at": None, **ended} for task in tasks])
+    if going_on:
+        tx.execute(_OTHER_LEASES, {"r": run_id, "going_on": going_on})
+    else:
+        tx.run(_LEASES_OF_RUN, {"r": run_id})
+    how = {"status": str(status), "tokens_spent": tokens_spent, **failure_row(failure)}
+    tx.run(_FINISH, {**ended, **{f"the_{name}": value for name, value in how.items()}})
+    # Notes are read back only if there are others than these.
+    stored, noted = tx.ask(_RUN, {"r": run_id}), tx.ask(_OTHER_NOTES, {"r": run_id, "written": len(tasks)})
+
+    def finished() -> RunRecord:
+        for row in stored():
+            return run_of(row, [task_run_of(note) for note in noted()] or tasks)
+        raise RunGoneError(f"{tx.dialect.place} has no run {run_id}: it was deleted or replaced meanwhile; run again")
+
+    return finished
+
+
+@cache
+def _noting(inserts: Inserts) -> Any:
+    """A note of a run that has not ended yet."""
+    names, values = given(TASK_RUN)
+    return inserts.task_run.from_select(names, select(*values).where(exists().where(_UNFINISHED)))
 
 
 def get_runs(tx: Transaction, *, run_id: str | None = None, workflow_id: str | None = None,
@@ -327,13 +340,6 @@ def workflow_ids(tx: Transaction) -> list[str]:
 def _note(tx: Transaction, task_runs: Sequence[TaskRun]) -> None:
     if task_runs:
         tx.run(tx.inserts.task_run, [task_run_row(task_run) for task_run in task_runs])
-
-
-def _noted(tx: Transaction, run_id: str, tasks: Sequence[TaskRun]) -> Sequence[TaskRun]:
-    """Notes that are stored of a run's tasks; not read back if all of them have just been written."""
-    if tx.number(_COUNT_OF_RUN, {"r": run_id}) == len(tasks):
-        return tasks
-    return [task_run_of(row) for row in tx.rows(_OF_RUN, {"r": run_id})]
 
 
 def _tasks_of(tx: Transaction, run_ids: Sequence[str], gone: set[str]) -> dict[str, list[TaskRun]]:

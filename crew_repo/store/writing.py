@@ -55,8 +55,9 @@ class WritingStore(OpenedState):
 
         Its leases end with it, but for those with a fence in `going_on`, whose work nobody could stop.
         """
-        with self._writing(durable=True, ends=True) as tx:
-            return runs.finish_run(tx, run_id, status, finished_at, tasks, tokens_spent, failure, going_on)
+        with self._writing(durable=True, ends=True, at_once=not going_on) as tx:
+            finished = runs.finish_run(tx, run_id, status, finished_at, tasks, tokens_spent, failure, going_on)
+        return finished()
 
     def claim(
         self,
