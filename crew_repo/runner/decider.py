@@ -71,8 +71,7 @@ class Decider:
 
         What a kickoff fills before the first task is its work; what a callback sets before it is the user's.
         """
-        self._heads = self._store.heads(self._options.workflow_id, texts=False)
-        self._known = self._store.live_hashes(None if self._options.share else self._options.workflow_id)
+        self._heads, self._known = self._store.at_start(self._options.workflow_id, everywhere=self._options.share)
         if not self._crew.before_kickoff_callbacks:
             with self.work.hashing():
                 adapter.take_up(adapter.own_view(self._crew, self.names, {}, self._files), self.memo)
