@@ -61,9 +61,9 @@ def _claiming(inserts: Inserts) -> Any:
 
 @cache
 def _recording(inserts: Inserts) -> Any:
+    """The record, unless there is an answer already: there is one for each input hash."""
     names, values = given(RECORD)
-    nobody_answered = ~exists().where(_IN_FORCE)
-    return inserts.record_if_first.from_select(names, select(*values).where(exists().where(_OURS), nobody_answered))
+    return inserts.record_if_first.from_select(names, select(*values).where(exists().where(_OURS)))
 
 
 @cache
