@@ -72,8 +72,7 @@ class Decider:
 
         What a kickoff fills before the first task is its work; what a callback sets before it is the user's.
         """
-        self._heads = self._store.heads(self._options.workflow_id)
-        self._known = self._store.live_hashes(None if self._options.share else self._options.workflow_id)
+        self._heads, self._known = self._store.at_start(self._options.workflow_id, everywhere=self._options.share)
         if not self._crew.before_kickoff_callbacks:
             with self.work.hashing():
                 adapter.take_up(adapter.own_view(self._crew, self.names, {}, self._files), self.memo)
@@ -160,14 +159,22 @@ class Decider:
     ) -> Ticket:
         record = self._find(view.name, current)
         decision, output = self._settled(view, context, current, record, self._heads.get(view.name))
+        if not decision.fresh and self._all_fresh:
+            self._begin_to_explain()
+            decision, output = self._settled(view, context, current, record, self._heads.get(view.name))
         ticket = Ticket(view, agent, context, current, decision, texts, output)
         if not decision.fresh:
-            self._all_fresh = False
             said = adapter.said_to(self._crew, self.names, view.position)
             ticket.decision = name_upstreams(decision, said, self._heads)
             ticket.lacks = self._lacked(view.position)
         warn_of_opaque(current, self._told, self._ledger.about(view.name))
         return ticket
+
+    def _begin_to_explain(self) -> None:
+        """Read the texts of what there was: a run of fresh tasks needs none."""
+        self._all_fresh = False
+        if self._heads:
+            self._heads = self._store.heads(self._options.workflow_id)
 
     @staticmethod
     def _settled(

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Table, and_, bindparam, cast, delete, exists, select
+from sqlalchemy import and_, bindparam, delete, exists, select
 
 from crew_repo.model import Lease, NewRecord, TaskRun
 from crew_repo.store.records import add_texts, texts_of
-from crew_repo.store.rows import record_row, task_run_row
+from crew_repo.store.rows import given, record_row, task_run_row
 from crew_repo.store.tables import HELD_ANSWER, LEASE, RECORD, TASK_RUN
 from crew_repo.store.transaction import Inserts, Transaction
 
@@ -54,27 +54,20 @@ def save(tx: Transaction, lease: Lease, new: NewRecord, notes: Sequence[TaskRun]
 
 @cache
 def _claiming(inserts: Inserts) -> Any:
-    names, values = _given(LEASE)
+    names, values = given(LEASE)
     free = (~exists().where(_IN_FORCE), ~exists().where(_HELD))
     return inserts.lease_if_free.from_select(names, select(*values).where(*free))
 
 
 @cache
 def _recording(inserts: Inserts) -> Any:
-    names, values = _given(RECORD)
-    nobody_answered = ~exists().where(_IN_FORCE)
-    return inserts.record_if_first.from_select(names, select(*values).where(exists().where(_OURS), nobody_answered))
+    """The record, unless there is an answer already: there is one for each input hash."""
+    names, values = given(RECORD)
+    return inserts.record_if_first.from_select(names, select(*values).where(exists().where(_OURS)))
 
 
 @cache
 def _noting(inserts: Inserts) -> Any:
     """The note on a record that is there since this transaction: after it, the lease is gone."""
-    names, values = _given(TASK_RUN, record_id=RECORD.c.record_id)
+    names, values = given(TASK_RUN, record_id=RECORD.c.record_id)
     return inserts.task_run.from_select(names, select(*values).where(_KEPT, exists().where(_OURS)))
-
-
-def _given(table: Table, **instead: Any) -> tuple[list[str], list[Any]]:
-    """The columns of a row, but for its key, and where their values come from: parameters, if nothing else is said."""
-    names = [column.name for column in table.columns if not column.primary_key]
-    given = {name: cast(bindparam(name, type_=table.c[name].type), table.c[name].type) for name in names}
-    return names, [*{**given, **instead}.values()]

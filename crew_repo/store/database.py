@@ -68,12 +68,11 @@ class Database:
             self._open(writing=dialect.identity() is None)
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the database, and keeps no writer waiting."""
+    def reading(self, *, at_once: bool = False) -> Iterator[Connection]:
+        """A transaction that sees one state of the database, and keeps no writer waiting. at_once: as in `writing`."""
         with self._entered(), self._errors():
             engine = self._engine_for_reading()
-            with engine.connect() as connection:
-                self.dialect.begin(connection, writing=False, durable=False)
+            with engine.connect() as connection, self.dialect.reading(connection, at_once=at_once):
                 yield connection
 
     @contextmanager

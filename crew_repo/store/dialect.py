@@ -51,6 +51,11 @@ class Statements(ABC):
         found = self.prepared.run(driver_of(connection), statement, row).fetchone()
         return None if found is None else found[0]
 
+    def ask(self, connection: Connection, statement: Any, row: Row) -> Callable[[], list[Row]]:
+        """Select; what gives the rows, also when the transaction has ended."""
+        rows = self.prepared.rows(self.prepared.run(driver_of(connection), statement, row), statement)
+        return lambda: rows
+
     def begin(self, connection: Connection, *, writing: bool, durable: bool) -> None:  # noqa: B027 - only one dialect needs it
         """Begin the transaction, where the driver does not do so by itself."""
 
@@ -60,6 +65,12 @@ class Statements(ABC):
             connection.commit()
         else:
             driver_of(connection).commit()
+
+    @contextmanager
+    def reading(self, connection: Connection, *, at_once: bool) -> Iterator[None]:  # noqa: ARG002
+        """A transaction that writes nothing; `at_once` as in `writing`."""
+        self.begin(connection, writing=False, durable=False)
+        yield
 
     @contextmanager
     def writing(self, connection: Connection, *, durable: bool, at_once: bool) -> Iterator[None]:  # noqa: ARG002

@@ -7,7 +7,7 @@ fence is handed out by the database, each number once: who lost a lease can neve
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,6 +24,9 @@ from crew_repo.store.transaction import Transaction
 
 __all__ = [
     "COUNTED",
+    "HELD_HERE",
+    "SUMS",
+    "ask_gone",
     "claim",
     "give_up",
     "gone_leases",
@@ -40,8 +43,11 @@ __all__ = [
 COUNTED = (Outcome.EXECUTED, Outcome.REUSED, Outcome.FAILED)
 """What a run's row has the numbers of, of its tasks: the planner is none."""
 
+HELD_HERE = select(LEASE).where(LEASE.c.workflow_id == bindparam("w"))
+"""All leases of a workflow."""
 _HELD = select(LEASE).where(LEASE.c.workflow_id == bindparam("w"), LEASE.c.input_hash == bindparam("i"))
 _HELD_ELSEWHERE = select(LEASE).where(LEASE.c.workflow_id != bindparam("w"), LEASE.c.input_hash == bindparam("i"))
+_ALL_HELD = select(LEASE.c.owner, LEASE.c.expires_at)
 _DELETE = delete(LEASE).where(LEASE.c.fence == bindparam("f"))
 _GIVE_UP = delete(LEASE).where(LEASE.c.fence == bindparam("f"), LEASE.c.owner == bindparam("o"))
 _RENEW = (
@@ -64,20 +70,20 @@ def _of_tasks(what: Any, *those: Any) -> Any:
 
 
 _WAITS = update(RUN).where(RUN.c.run_id == bindparam("r")).values(waits_for=bindparam("waits"))
+SUMS = {
+    "tokens_saved": _of_tasks(func.sum(TASK_RUN.c.tokens_saved)),
+    "seconds_saved": _of_tasks(func.sum(TASK_RUN.c.seconds_saved)),
+    **{
+        str(kind): _of_tasks(func.count(), TASK_RUN.c.status == str(kind), TASK_RUN.c.task_name != PLANNER)
+        for kind in COUNTED
+    },
+}
+"""What the notes on the tasks of a run sum up to, by the columns of its row."""
+_SPENT = _of_tasks(func.sum(TASK_RUN.c.total_tokens))
 _INTERRUPT = (
     update(RUN)
     .where(RUN.c.run_id == bindparam("r"))
-    .values(
-        status=str(RunStatus.INTERRUPTED),
-        waits_for=None,
-        tokens_spent=_of_tasks(func.sum(TASK_RUN.c.total_tokens)),
-        tokens_saved=_of_tasks(func.sum(TASK_RUN.c.tokens_saved)),
-        seconds_saved=_of_tasks(func.sum(TASK_RUN.c.seconds_saved)),
-        **{
-            str(kind): _of_tasks(func.count(), TASK_RUN.c.status == str(kind), TASK_RUN.c.task_name != PLANNER)
-            for kind in COUNTED
-        },
-    )
+    .values(status=str(RunStatus.INTERRUPTED), waits_for=None, tokens_spent=_SPENT, **SUMS)
 )
 
 
@@ -156,6 +162,13 @@ def reap(tx: Transaction, workflow_id: str | None) -> int:
     _bury(tx, gone_leases(tx, workflow_id))
     interrupt(tx, [row["run_id"] for row in gone])
     return len(gone)
+
+
+def ask_gone(tx: Transaction) -> Callable[[], bool]:
+    """Whether there is anything to reap, which can be asked when the transaction has ended."""
+    runs, held = tx.ask(_RUNNING), tx.ask(_ALL_HELD)
+    return lambda: (any(is_gone(tx, row["owner"], _last_sign(row)) for row in runs())
+                    or any(is_gone(tx, row["owner"], row["expires_at"]) for row in held()))  # fmt: skip
 
 
 def interrupt(tx: Transaction, run_ids: Sequence[str]) -> None:

@@ -62,8 +62,8 @@ class OpenedState:
         self._database.close()
 
     @contextmanager
-    def _reading(self) -> Iterator[Transaction]:
-        with self._database.reading() as connection:
+    def _reading(self, *, at_once: bool = False) -> Iterator[Transaction]:
+        with self._database.reading(at_once=at_once) as connection:
             yield self._transaction(connection)
 
     @contextmanager

@@ -6,8 +6,9 @@ import hashlib
 import importlib.util
 import selectors
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, text
@@ -16,7 +17,7 @@ from sqlalchemy.dialects.postgresql.psycopg import dialect as psycopg_dialect
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 
 from crew_repo.errors import RunGoneError, StoreBusyError, StoreError, StoreFullError, StoreOpenError
-from crew_repo.store.dialect import VERSION_TABLE, Dialect, driver_of
+from crew_repo.store.dialect import VERSION_TABLE, Dialect, Statements, driver_of
 from crew_repo.store.prepared import Prepared, Row
 
 __all__ = ["PostgreSQL"]
@@ -47,6 +48,7 @@ def _number(*key: str) -> int:
 
 
 _LONG_IDLE_SECONDS = 30.0
+_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 def _note_idle(_: Any, record: Any) -> None:
@@ -79,11 +81,88 @@ def _is_spoken_to(connection: Any) -> bool:
         return bool(selector.select(0))
 
 
-class PostgreSQL(Dialect):
+@cache
+def _has_pipelines() -> bool:
+    """Whether the client library is new enough (libpq 14); with an older one each statement is a round trip."""
+    from psycopg import Pipeline
+
+    return Pipeline.is_supported()
+
+
+@contextmanager
+def _at_once(connection: Connection, begin: str) -> Iterator[None]:
+    """A transaction in a pipeline. The driver's own BEGIN and COMMIT would each wait there."""
+    connection.execution_options(isolation_level="AUTOCOMMIT")
+    driver = driver_of(connection)
+    with driver.pipeline() if _has_pipelines() else nullcontext():
+        driver.execute(begin)
+        yield
+        driver.execute("COMMIT")
+
+
+class PostgreSQLStatements(Statements):
+    """Statements as PostgreSQL has them."""
+
+    prepared = Prepared(psycopg_dialect(paramstyle="format"))  # type: ignore[no-untyped-call]
+
+    def ask(self, connection: Connection, statement: Any, row: Row) -> Callable[[], list[Row]]:
+        """Wait for the rows when they are wanted."""
+        return partial(self.prepared.rows, self.prepared.run(driver_of(connection), statement, row), statement)
+
+    @contextmanager
+    def reading(self, connection: Connection, *, at_once: bool) -> Iterator[None]:
+        """All at once in the driver's pipeline, as in `writing`."""
+        inner = _at_once(connection, _READ) if at_once else super().reading(connection, at_once=at_once)
+        with inner:
+            yield
+
+    @contextmanager
+    def writing(self, connection: Connection, *, durable: bool, at_once: bool) -> Iterator[None]:
+        """All at once in the driver's pipeline, where that can be: one round trip."""
+        whole = super().writing(connection, durable=durable, at_once=at_once)
+        with _at_once(connection, "BEGIN") if at_once else whole:
+            yield
+
+    def run(self, connection: Connection, statement: Any, rows: Row | Sequence[Row]) -> int:
+        """Many rows one by one in a pipeline, since the driver would wait for them there; -1 then, not their number."""
+        if isinstance(rows, Mapping) or driver_of(connection).pgconn.pipeline_status == 0:
+            return super().run(connection, statement, rows)
+        return [super(PostgreSQLStatements, self).run(connection, statement, row) for row in rows][-1]
+
+    def lock_work(self, connection: Connection, *key: str) -> None:
+        """An advisory lock that ends with the transaction."""
+        driver_of(connection).execute("SELECT pg_advisory_xact_lock(%s)", [_number(*key)])
+
+    def lock_writers(self, connection: Connection) -> None:
+        """Writers wait; readers go on. The order is that in which `save_finished` writes, else both would deadlock."""
+        connection.execute(text('LOCK TABLE "text", record, task_run, run_entry IN SHARE ROW EXCLUSIVE MODE'))
+
+    def clock_ahead_seconds(self, connection: Connection) -> float:
+        """Leases go by the server's clock, which all hosts share."""
+        before = time.time()
+        server = float(connection.scalar(text("SELECT EXTRACT(EPOCH FROM clock_timestamp())")) or 0.0)
+        return server - (before + time.time()) / 2
+
+    def insert_or_ignore(self, table: Table) -> Any:
+        """INSERT ... ON CONFLICT DO NOTHING RETURNING its key."""
+        return insert(table).on_conflict_do_nothing().returning(*table.primary_key)
+
+    def key_of(self, inserted: Any) -> int | None:
+        """The key that it returned."""
+        row = inserted.fetchone()
+        return None if row is None else row[0]
+
+    def insert_or_replace(self, table: Table, key: tuple[str, ...]) -> Any:
+        """INSERT ... ON CONFLICT DO UPDATE, the serial number included."""
+        new = insert(table)
+        columns = {column.name: new.excluded[column.name] for column in table.columns if column.name not in key}
+        return new.on_conflict_do_update(index_elements=list(key), set_=columns)
+
+
+class PostgreSQL(PostgreSQLStatements, Dialect):
     """The dialect for `postgresql+psycopg://...`."""
 
     name = "postgresql"
-    prepared = Prepared(psycopg_dialect(paramstyle="format"))  # type: ignore[no-untyped-call]
 
     def __init__(self, url: URL, busy_timeout_seconds: float) -> None:
         super().__init__(busy_timeout_seconds)
@@ -126,28 +205,6 @@ class PostgreSQL(Dialect):
         if not writing:
             connection.execution_options(isolation_level="REPEATABLE READ")
 
-    @contextmanager
-    def writing(self, connection: Connection, *, durable: bool, at_once: bool) -> Iterator[None]:
-        """All at once in the driver's pipeline: one round trip. Its own BEGIN and COMMIT would each wait there."""
-        from psycopg import Pipeline
-
-        if not (at_once and Pipeline.is_supported()):
-            with super().writing(connection, durable=durable, at_once=at_once):
-                yield
-            return
-        connection.execution_options(isolation_level="AUTOCOMMIT")
-        driver = driver_of(connection)
-        with driver.pipeline():
-            driver.execute("BEGIN")
-            yield
-            driver.execute("COMMIT")
-
-    def run(self, connection: Connection, statement: Any, rows: Row | Sequence[Row]) -> int:
-        """Many rows one by one in a pipeline, since the driver would wait for them there; -1 then, not their number."""
-        if isinstance(rows, Mapping) or driver_of(connection).pgconn.pipeline_status == 0:
-            return super().run(connection, statement, rows)
-        return [super(PostgreSQL, self).run(connection, statement, row) for row in rows][-1]
-
     def version(self, connection: Connection) -> int | None:
         """The one row of the version table, if there is one."""
         if connection.scalar(_HAS_TABLE, {"name": VERSION_TABLE}) is None:
@@ -161,35 +218,6 @@ class PostgreSQL(Dialect):
         with engine.begin() as connection:
             self.lock_work(connection, VERSION_TABLE)
             yield connection
-
-    def lock_work(self, connection: Connection, *key: str) -> None:
-        """An advisory lock that ends with the transaction."""
-        driver_of(connection).execute("SELECT pg_advisory_xact_lock(%s)", [_number(*key)])
-
-    def lock_writers(self, connection: Connection) -> None:
-        """Writers wait; readers go on. The order is that in which `save_finished` writes, else both would deadlock."""
-        connection.execute(text('LOCK TABLE "text", record, task_run, run_entry IN SHARE ROW EXCLUSIVE MODE'))
-
-    def clock_ahead_seconds(self, connection: Connection) -> float:
-        """Leases go by the server's clock, which all hosts share."""
-        before = time.time()
-        server = float(connection.scalar(text("SELECT EXTRACT(EPOCH FROM clock_timestamp())")) or 0.0)
-        return server - (before + time.time()) / 2
-
-    def insert_or_ignore(self, table: Table) -> Any:
-        """INSERT ... ON CONFLICT DO NOTHING RETURNING its key."""
-        return insert(table).on_conflict_do_nothing().returning(*table.primary_key)
-
-    def key_of(self, inserted: Any) -> int | None:
-        """The key that it returned."""
-        row = inserted.fetchone()
-        return None if row is None else row[0]
-
-    def insert_or_replace(self, table: Table, key: tuple[str, ...]) -> Any:
-        """INSERT ... ON CONFLICT DO UPDATE, the serial number included."""
-        new = insert(table)
-        columns = {column.name: new.excluded[column.name] for column in table.columns if column.name not in key}
-        return new.on_conflict_do_update(index_elements=list(key), set_=columns)
 
     def explain(self, error: Exception) -> StoreError:
         """By the SQLSTATE; an error without one, or of class 08 or 57P, is a lost connection."""

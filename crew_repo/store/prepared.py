@@ -1,8 +1,7 @@
 """Core statements on the driver's own cursor: compiled once, their parameters converted by their own column types.
 
 SQLAlchemy makes a context and a result for each execution. Where a statement runs for each task that costs more than
-SQLite does, and makes PostgreSQL wait for each answer. No result is wanted but a number. The statements stay those of
-SQLAlchemy Core.
+SQLite does, and makes PostgreSQL wait for each answer. The statements stay those of SQLAlchemy Core.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Dialect
+from sqlalchemy import Dialect, TypeDecorator
 
 __all__ = ["Prepared", "Row"]
 
@@ -38,6 +37,7 @@ class Prepared:
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
         self._compiled: dict[tuple[Any, ...], _Compiled] = {}
+        self._columns: dict[Any, tuple[list[str], list[Convert | None]]] = {}
 
     def run(self, driver: Any, statement: Any, rows: Row | Sequence[Row]) -> Any:
         """The cursor of a statement with one set of parameters, or of an insert, update or delete with many."""
@@ -49,6 +49,29 @@ class Prepared:
             compiled = self._of(statement, rows[0])
             cursor.executemany(compiled.sql, [compiled.values(row) for row in rows])
         return cursor
+
+    def rows(self, cursor: Any, statement: Any) -> list[Row]:
+        """The rows that a select has found, with the values that the types of its columns give."""
+        names, conversions = self._columns_of(statement)
+        return [
+            dict(zip(names, [value if convert is None else convert(value)
+                             for value, convert in zip(found, conversions, strict=True)], strict=True))
+            for found in cursor.fetchall()
+        ]  # fmt: skip
+
+    def _columns_of(self, statement: Any) -> tuple[list[str], list[Convert | None]]:
+        if statement not in self._columns:
+            columns = list(statement.selected_columns)
+            conversions = [self._read(column.type) for column in columns]
+            self._columns[statement] = [column.key for column in columns], conversions
+        return self._columns[statement]
+
+    def _read(self, kind: Any) -> Convert | None:
+        """Undo what a type of ours does; what the driver gives for the others is right."""
+        if not isinstance(kind, TypeDecorator):
+            return None
+        conversion: Convert | None = kind.dialect_impl(self._dialect).result_processor(self._dialect, None)
+        return conversion
 
     def _of(self, statement: Any, row: Row) -> _Compiled:
         key = (statement, *row)

@@ -44,15 +44,27 @@ class ReadingStore(OpenedState):
         with self._reading() as tx:
             return runs.proven_by(tx, run_id)
 
-    def live_hashes(self, workflow_id: str | None, *, limit: int = 5000) -> set[str] | None:
-        """The input hashes that have a record which may be served, or None if there are more than `limit`."""
-        with self._reading() as tx:
-            return records.live_hashes(tx, workflow_id, limit)
+    def at_start(
+        self, workflow_id: str, *, everywhere: bool, limit: int = 5000
+    ) -> tuple[dict[str, TaskHead], set[str] | None]:
+        """Read what a run goes by: the heads, without texts, and the input hashes with a record that may be served.
 
-    def heads(self, workflow_id: str, *, texts: bool = True) -> dict[str, TaskHead]:
+        `everywhere`: those of other workflows count as well. They are None if there are more than `limit`.
+        """
+        with self._reading(at_once=True) as tx:
+            found = runs.heads(tx, workflow_id)
+            hashes = records.live_hashes(tx, None if everywhere else workflow_id, limit)
+        return found(), hashes()
+
+    def heads(self, workflow_id: str) -> dict[str, TaskHead]:
         """Per task name what is known of it: the record of its last run, else its newest, and how that run went."""
+        with self._reading(at_once=True) as tx:
+            found = runs.heads(tx, workflow_id)
+        heads = found()
+        if not heads:
+            return heads
         with self._reading() as tx:
-            return runs.heads(tx, workflow_id, texts=texts)
+            return runs.with_texts(tx, heads)
 
     def has_definition(self, definition_hash: str, workflow_id: str | None, *, shared_as: str | None = None) -> bool:
         """Whether a record of this definition may be served, for some context; see `find_record`."""

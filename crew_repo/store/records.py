@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import and_, bindparam, case, exists, func, literal_column, or_, select, union, update
@@ -14,17 +14,17 @@ from crew_repo.store.tables import INVALIDATION, RECORD, RUN, TASK_RUN, TEXT
 from crew_repo.store.transaction import Transaction, chunks
 
 __all__ = [
+    "GIVEN",
+    "NEWEST",
     "add_record",
     "add_texts",
     "costs_elsewhere",
-    "given_by_people",
     "has_definition",
     "history",
     "invalidate_again",
     "is_finished",
     "live_hashes",
     "live_record",
-    "newest_ids",
     "overtaken",
     "recorded",
     "records_by_id",
@@ -50,9 +50,15 @@ _BY_INPUT_SINCE = (
     .order_by(_OWN_FIRST, RECORD.c.record_id.desc())
     .limit(1)
 )
-_GIVEN = select(*RECORD_COLUMNS).where(_OF_WORKFLOW, _BY_PERSON, _LIVE)
+GIVEN = select(*RECORD_COLUMNS).where(_OF_WORKFLOW, _BY_PERSON, _LIVE)
+"""The answers of people that may be served."""
 _BY_IDS = select(*RECORD_COLUMNS).where(RECORD.c.record_id.in_(bindparam("ids", expanding=True)))
-_NEWEST = select(RECORD.c.task_name, func.max(RECORD.c.record_id)).where(_OF_WORKFLOW).group_by(RECORD.c.task_name)
+NEWEST = (
+    select(RECORD.c.task_name, func.max(RECORD.c.record_id).label("newest"))
+    .where(_OF_WORKFLOW)
+    .group_by(RECORD.c.task_name)
+)
+"""Per task name the number of its newest record, retired or not."""
 _TEXTS = select(TEXT.c.sha256, TEXT.c.body).where(TEXT.c.sha256.in_(bindparam("hashes", expanding=True)))
 _SUPERSEDE = (
     update(RECORD)
@@ -75,6 +81,8 @@ _INVALIDATED = select(INVALIDATION.c.record_id).where(
 _EXECUTED_SINCE = select(RECORD.c.record_id).where(
     _OF_WORKFLOW, RECORD.c.task_name == bindparam("t"), RECORD.c.record_id > bindparam("since")
 ).limit(1)  # fmt: skip
+_LIVE_HASHES = select(RECORD.c.input_hash).where(_LIVE).limit(bindparam("most"))
+_LIVE_HASHES_HERE = _LIVE_HASHES.where(_OF_WORKFLOW)
 _NEWEST_OF_ALL = select(func.coalesce(func.max(RECORD.c.record_id), 0))
 _WRITTEN = select(RECORD.c.record_id).where(
     _OF_WORKFLOW, RECORD.c.task_name == bindparam("t"), RECORD.c.run_id == bindparam("r"),
@@ -121,13 +129,16 @@ def shared_since(tx: Transaction, scope: Scope) -> int | None:
     return since if tx.number(_EXECUTED_SINCE, {**asked, "since": since}) is not None else None
 
 
-def live_hashes(tx: Transaction, workflow_id: str | None, limit: int) -> set[str] | None:
-    """The input hashes of the records that may be served, or None if there are more than `limit`."""
-    wanted = select(RECORD.c.input_hash).where(_LIVE).limit(limit + 1)
-    if workflow_id is not None:
-        wanted = wanted.where(RECORD.c.workflow_id == workflow_id)
-    found = set(tx.connection.scalars(wanted))
-    return found if len(found) <= limit else None
+def live_hashes(tx: Transaction, workflow_id: str | None, limit: int) -> Callable[[], set[str] | None]:
+    """A function that gives the input hashes of what may be served, or None if there are more than `limit`."""
+    wanted = _LIVE_HASHES if workflow_id is None else _LIVE_HASHES_HERE
+    rows = tx.ask(wanted, {"w": workflow_id, "most": limit + 1})
+
+    def found() -> set[str] | None:
+        hashes = {row["input_hash"] for row in rows()}
+        return hashes if len(hashes) <= limit else None
+
+    return found
 
 
 def costs_elsewhere(tx: Transaction, workflow_id: str, crew_name: str) -> dict[str, tuple[Usage, float]]:
@@ -151,16 +162,6 @@ def records_by_id(
     bodies = _texts_of(tx, rows) if texts else {}
     read = record_or_damaged if damaged else record_of
     return {row["record_id"]: read(row, texts=bodies) for row in rows}
-
-
-def newest_ids(tx: Transaction, workflow_id: str) -> dict[str, int]:
-    """Per task name the number of its newest record, retired or not."""
-    return dict(tuple(row) for row in tx.execute(_NEWEST, {"w": workflow_id}))
-
-
-def given_by_people(tx: Transaction, workflow_id: str) -> dict[str, Record]:
-    """The answers of people that may be served, by input hash; without texts."""
-    return {row["input_hash"]: record_or_damaged(row) for row in tx.rows(_GIVEN, {"w": workflow_id})}
 
 
 def history(tx: Transaction, task_name: str, workflow_id: str | None) -> list[Record]:

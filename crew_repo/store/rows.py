@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Table, bindparam, cast, func, select
 
 from crew_repo.model import Failure, InputKind, NewRecord, NewRun, RunInput, RunStatus, TaskRun, TaskState, Usage
 from crew_repo.model.usage import by_model_to_json
@@ -22,6 +22,7 @@ __all__ = [
     "STATE_COLUMNS",
     "TASK_RUN_COLUMNS",
     "failure_row",
+    "given",
     "record_row",
     "run_row",
     "task_run_row",
@@ -47,6 +48,16 @@ NEWEST_NOTES = TASK_RUN.c.task_run_id.in_(
 )
 
 
+def given(table: Table, **instead: Any) -> tuple[list[str], list[Any]]:
+    """Columns of a row, but for a key that the database gives, and where their values come from.
+
+    They are parameters, with the names of the columns, if nothing else is said.
+    """
+    names = [column.name for column in table.columns if column is not table.autoincrement_column]
+    values = {name: cast(bindparam(name, type_=table.c[name].type), table.c[name].type) for name in names}
+    return names, [*{**values, **instead}.values()]
+
+
 def record_row(record: NewRecord) -> dict[str, Any]:
     """The row of a record that may be served."""
     row = {name: getattr(record, name) for name in PLAIN}
@@ -70,6 +81,7 @@ def run_row(new: NewRun) -> dict[str, Any]:
     """The row of a run that begins."""
     kept = None if new.inputs is None else {each.name: _kept(each) for each in new.inputs}
     return {
+        **_NO_RUN,
         "run_id": new.run_id,
         "workflow_id": new.workflow_id,
         "crew_name": new.crew_name,
@@ -83,6 +95,9 @@ def run_row(new: NewRun) -> dict[str, Any]:
         "input_hashes": None if kept is None else _json(kept),
         "source": new.source,
     }
+
+
+_NO_RUN = {column.name: None if column.default is None else column.default.arg for column in RUN.columns}  # type: ignore[attr-defined]
 
 
 def _kept(given: RunInput) -> list[str | None]:

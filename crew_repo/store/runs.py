@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, insert, select, union, update
+from sqlalchemy import and_, bindparam, delete, exists, func, insert, or_, select, union, update
 
-from crew_repo.errors import StoreError
+from crew_repo.errors import RunGoneError
 from crew_repo.model import (
-    PLANNER,
     Failure,
     Lease,
     NewRecord,
@@ -25,28 +25,39 @@ from crew_repo.model import (
     TaskState,
 )
 from crew_repo.store.changes import later_answer
-from crew_repo.store.from_rows import failure_of, interrupted_task, run_of, state_of, task_run_of, texts_of_run
-from crew_repo.store.leases import COUNTED, give_up, gone_leases, reap, run_is_gone
+from crew_repo.store.from_rows import (
+    ERROR,
+    failure_of,
+    interrupted_task,
+    record_or_damaged,
+    run_of,
+    state_of,
+    task_run_of,
+    texts_of_run,
+)
+from crew_repo.store.leases import HELD_HERE, SUMS, ask_gone, give_up, gone_leases, is_gone, run_is_gone
 from crew_repo.store.records import (
+    GIVEN,
+    NEWEST,
     add_record,
     add_texts,
-    given_by_people,
-    newest_ids,
     overtaken,
     records_by_id,
     texts_by_hash,
     written_before,
 )
 from crew_repo.store.rows import (
+    RECORD_COLUMNS,
     RUN_COLUMNS,
     STATE_COLUMNS,
     TASK_RUN_COLUMNS,
     failure_row,
+    given,
     run_row,
     task_run_row,
 )
 from crew_repo.store.tables import LEASE, RECORD, RUN, TASK_RUN, TASK_STATE
-from crew_repo.store.transaction import Transaction, chunks
+from crew_repo.store.transaction import Inserts, Transaction, chunks
 
 __all__ = [
     "finish_run",
@@ -60,16 +71,18 @@ __all__ = [
     "start_run",
     "states",
     "task_names",
+    "with_texts",
     "workflow_ids",
 ]
 
 _NEXT_NUMBER = select(func.coalesce(func.max(RUN.c.number), 0) + 1).scalar_subquery()
 _LATEST = RUN.alias("latest")
 _NEXT_ORDINAL = 1 + func.coalesce(
-    select(_LATEST.c.ordinal).where(_LATEST.c.workflow_id == bindparam("of_workflow"))
+    select(_LATEST.c.ordinal).where(_LATEST.c.workflow_id == bindparam("workflow_id"))
     .order_by(_LATEST.c.number.desc()).limit(1).scalar_subquery(), 0
 )  # fmt: skip
-_INSERT_RUN = insert(RUN).values(number=_NEXT_NUMBER, ordinal=_NEXT_ORDINAL)
+_COLUMNS, _VALUES = given(RUN, number=_NEXT_NUMBER, ordinal=_NEXT_ORDINAL)
+_INSERT_RUN = insert(RUN).from_select(_COLUMNS, select(*_VALUES))
 _OF_RUN = select(*TASK_RUN_COLUMNS).where(TASK_RUN.c.run_id == bindparam("r"))
 _COUNT_OF_RUN = select(func.count()).where(TASK_RUN.c.run_id == bindparam("r"))
 _OF_RUNS = select(*TASK_RUN_COLUMNS).where(TASK_RUN.c.run_id.in_(bindparam("runs", expanding=True)))
@@ -78,32 +91,43 @@ _NOTED = select(TASK_RUN.c.task_run_id).where(
     TASK_RUN.c.run_id == bindparam("r"), TASK_RUN.c.position == bindparam("p"), TASK_RUN.c.status == bindparam("s"),
     TASK_RUN.c.finished_at == bindparam("at"),
 )  # fmt: skip
-_ENDED = _RUN.where(RUN.c.finished_at == bindparam("at"))
 _OWN = RUN.alias("own")
 _BEGAN_BEFORE = select(func.min(RUN.c.started_at)).where(
     _OWN.c.run_id == bindparam("r"), RUN.c.number > _OWN.c.number, RUN.c.started_at < _OWN.c.started_at
 )
-_FINISH = update(RUN).where(RUN.c.run_id == bindparam("r"))
-_LEASES_OF_RUN = delete(LEASE).where(
-    LEASE.c.run_id == bindparam("r"), LEASE.c.fence.not_in(bindparam("going_on", expanding=True))
+_UNFINISHED = and_(
+    RUN.c.run_id == bindparam("r"), or_(RUN.c.finished_at.is_(None), RUN.c.finished_at != bindparam("at"))
 )
-_SHOWN = select(*TASK_RUN_COLUMNS).where(
-    TASK_RUN.c.task_run_id.in_(
-        select(func.max(TASK_RUN.c.task_run_id))
-        .where(TASK_RUN.c.workflow_id == bindparam("w"), TASK_RUN.c.cleared_at.is_(None))
-        .group_by(TASK_RUN.c.task_name)
+_FINISH = (
+    update(RUN)
+    .where(_UNFINISHED)
+    .values(finished_at=bindparam("at"), waits_for=None, **SUMS)
+    .values({name: bindparam(f"the_{name}") for name in ("status", "tokens_spent", *ERROR)})
+)
+_LEASES_OF_RUN = delete(LEASE).where(LEASE.c.run_id == bindparam("r"))
+_OTHER_LEASES = _LEASES_OF_RUN.where(LEASE.c.fence.not_in(bindparam("going_on", expanding=True)))
+_OTHER_NOTES = _OF_RUN.where(_COUNT_OF_RUN.scalar_subquery() != bindparam("written"))
+_NEWEST_NOTES_HERE = TASK_RUN.c.task_run_id.in_(
+    select(func.max(TASK_RUN.c.task_run_id))
+    .where(TASK_RUN.c.workflow_id == bindparam("w"), TASK_RUN.c.cleared_at.is_(None))
+    .group_by(TASK_RUN.c.task_name)
+)
+_SHOWN = select(*(TASK_RUN.c[name] for name in ("task_name", "record_id", "status", *ERROR))).where(_NEWEST_NOTES_HERE)
+_HEADS = select(*RECORD_COLUMNS).where(
+    RECORD.c.record_id.in_(
+        union(select(NEWEST.subquery().c.newest), select(TASK_RUN.c.record_id).where(_NEWEST_NOTES_HERE))
     )
 )
 
 
-def start_run(tx: Transaction, new: NewRun) -> None:
-    """Write a run down, and which of those before it were interrupted."""
-    tx.dialect.lock_work(tx.connection, "reap")
-    reap(tx, None)
+def start_run(tx: Transaction, new: NewRun) -> Callable[[], bool]:
+    """Write a run down; it waits for nothing. Whether there is anything to reap can be asked when that is done."""
+    tx.dialect.lock_work(tx.connection, "reap")  # also for the number, which two runs must not take
+    somebody_is_gone = ask_gone(tx)
     add_texts(tx, {each.sha256: each.text for each in new.inputs or () if each.sha256 and each.text is not None})
     row = run_row(new)
-    row |= {"heartbeat_at": tx.lease_now, "lease_seconds": tx.lease_seconds, "of_workflow": new.workflow_id}
-    tx.execute(_INSERT_RUN, row)
+    tx.run(_INSERT_RUN, {**row, "heartbeat_at": tx.lease_now, "lease_seconds": tx.lease_seconds})
+    return somebody_is_gone
 
 
 def save_finished(
@@ -139,30 +163,36 @@ def save_failed(tx: Transaction, lease: Lease | None, task_run: TaskRun, buffere
 def finish_run(
     tx: Transaction, run_id: str, status: RunStatus, finished_at: datetime, tasks: Sequence[TaskRun],
     tokens_spent: int, failure: Failure | None, going_on: Sequence[int] = (),
-) -> RunRecord:  # fmt: skip
-    """Write down how a run ended and what it did; the run as it is stored.
+) -> Callable[[], RunRecord]:  # fmt: skip
+    """Write down how a run ended and what it did; what gives the run as it is stored, when that is done.
 
     Its notes are not written again, since they would seem newer than those of the runs after it.
     """
-    ended = tx.rows(_ENDED, {"r": run_id, "at": finished_at}).first()
-    if ended is not None:
-        return run_of(ended, _noted(tx, run_id, ()))
-    _note(tx, tasks)
-    tx.execute(_LEASES_OF_RUN, {"r": run_id, "going_on": going_on})
-    noted = _noted(tx, run_id, tasks)
-    totals = {
-        "status": str(status),
-        "finished_at": finished_at,
-        "waits_for": None,
-        "tokens_spent": tokens_spent,
-        "tokens_saved": sum(task.tokens_saved for task in noted),
-        "seconds_saved": sum(task.seconds_saved for task in noted),
-        **{str(kind): sum(task.outcome is kind for task in noted if task.task_name != PLANNER) for kind in COUNTED},
-        **failure_row(failure),
-    }
-    if not tx.execute(_FINISH.values(totals), {"r": run_id}).rowcount:
-        raise StoreError(f"{tx.dialect.place} has no run {run_id}: it was deleted or replaced meanwhile; run again")
-    return run_of(tx.rows(_RUN, {"r": run_id}).one(), noted)
+    ended = {"r": run_id, "at": finished_at}
+    if tasks:
+        tx.run(_noting(tx.inserts), [{**task_run_row(task), "cleared_at": None, **ended} for task in tasks])
+    if going_on:
+        tx.execute(_OTHER_LEASES, {"r": run_id, "going_on": going_on})
+    else:
+        tx.run(_LEASES_OF_RUN, {"r": run_id})
+    how = {"status": str(status), "tokens_spent": tokens_spent, **failure_row(failure)}
+    tx.run(_FINISH, {**ended, **{f"the_{name}": value for name, value in how.items()}})
+    # Notes are read back only if there are others than these.
+    stored, noted = tx.ask(_RUN, {"r": run_id}), tx.ask(_OTHER_NOTES, {"r": run_id, "written": len(tasks)})
+
+    def finished() -> RunRecord:
+        for row in stored():
+            return run_of(row, [task_run_of(note) for note in noted()] or tasks)
+        raise RunGoneError(f"{tx.dialect.place} has no run {run_id}: it was deleted or replaced meanwhile; run again")
+
+    return finished
+
+
+@cache
+def _noting(inserts: Inserts) -> Any:
+    """A note of a run that has not ended yet."""
+    names, values = given(TASK_RUN)
+    return inserts.task_run.from_select(names, select(*values).where(exists().where(_UNFINISHED)))
 
 
 def get_runs(tx: Transaction, *, run_id: str | None = None, workflow_id: str | None = None,
@@ -200,20 +230,47 @@ def run_count(tx: Transaction, workflow_id: str | None) -> int:
     return int(tx.connection.scalar(select(func.sum(RUN.c.ordinal)).where(RUN.c.number.in_(newest))) or 0)
 
 
-def heads(tx: Transaction, workflow_id: str, *, texts: bool) -> dict[str, TaskHead]:
-    """Per task name what is known of it: the record of its last run, else its newest one, and how that run went."""
-    newest = newest_ids(tx, workflow_id)
-    shown = {row["task_name"]: row for row in tx.rows(_SHOWN, {"w": workflow_id})}
-    lost = {lease["task_name"] for lease in gone_leases(tx, workflow_id)}
+def heads(tx: Transaction, workflow_id: str) -> Callable[[], dict[str, TaskHead]]:
+    """Per task name what is known of it: the record of its last run, else its newest one, and how that run went.
+
+    It waits for nothing; what gives them when the transaction has ended. Without the texts of components.
+    """
+    of_workflow = {"w": workflow_id}
+    newest, records, shown = tx.ask(NEWEST, of_workflow), tx.ask(_HEADS, of_workflow), tx.ask(_SHOWN, of_workflow)
+    leases, by_people = tx.ask(HELD_HERE, of_workflow), tx.ask(GIVEN, of_workflow)
+    return lambda: _heads(
+        {row["task_name"]: row["newest"] for row in newest()},
+        {row["record_id"]: record_or_damaged(row) for row in records()},
+        {row["task_name"]: row for row in shown()},
+        {row["task_name"] for row in leases() if is_gone(tx, row["owner"], row["expires_at"])},
+        {row["input_hash"]: record_or_damaged(row) for row in by_people()},
+    )
+
+
+def _heads(
+    newest: Mapping[str, int], records: Mapping[int, Record], shown: Mapping[str, Mapping[str, Any]],
+    lost: Set[str], by_people: Mapping[str, Record],
+) -> dict[str, TaskHead]:  # fmt: skip
     last = {name: row["record_id"] for name, row in shown.items() if row["record_id"] is not None}
-    records = records_by_id(tx, {*newest.values(), *last.values()}, texts=texts, damaged=True)
-    given = given_by_people(tx, workflow_id)
     found = {}
     for name in [*newest, *(name for name in {**shown, **dict.fromkeys(lost)} if name not in newest)]:
         record = records.get(last.get(name, 0)) or records.get(newest.get(name, 0))
         head = _head(name, record, shown.get(name), interrupted=name in lost)
-        found[name] = replace(head, person=given.get(record.input_hash) if record is not None else None)
+        found[name] = replace(head, person=by_people.get(record.input_hash) if record is not None else None)
     return found
+
+
+def with_texts(tx: Transaction, found: Mapping[str, TaskHead]) -> dict[str, TaskHead]:
+    """Heads, with the texts of the components of their records."""
+    records = [head.record for head in found.values() if head.record is not None]
+    bodies = texts_by_hash(tx, {part.sha256 for record in records for part in record.components})
+    return {name: replace(head, record=_with_texts(head.record, bodies)) for name, head in found.items()}
+
+
+def _with_texts(record: Record | None, bodies: Mapping[str, str]) -> Record | None:
+    if record is None:
+        return None
+    return replace(record, components=tuple(replace(c, text=bodies.get(c.sha256)) for c in record.components))
 
 
 def _head(name: str, record: Record | None, shown: Mapping[str, Any] | None, *, interrupted: bool) -> TaskHead:
@@ -283,13 +340,6 @@ def workflow_ids(tx: Transaction) -> list[str]:
 def _note(tx: Transaction, task_runs: Sequence[TaskRun]) -> None:
     if task_runs:
         tx.run(tx.inserts.task_run, [task_run_row(task_run) for task_run in task_runs])
-
-
-def _noted(tx: Transaction, run_id: str, tasks: Sequence[TaskRun]) -> Sequence[TaskRun]:
-    """Notes that are stored of a run's tasks; not read back if all of them have just been written."""
-    if tx.number(_COUNT_OF_RUN, {"r": run_id}) == len(tasks):
-        return tasks
-    return [task_run_of(row) for row in tx.rows(_OF_RUN, {"r": run_id})]
 
 
 def _tasks_of(tx: Transaction, run_ids: Sequence[str], gone: set[str]) -> dict[str, list[TaskRun]]:

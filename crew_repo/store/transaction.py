@@ -59,6 +59,10 @@ class Transaction:
         """The number that a select finds, or None if it finds no row."""
         return self.dialect.number(self.connection, statement, row)
 
+    def ask(self, statement: Any, row: Row | None = None) -> Callable[[], list[Row]]:
+        """Select, and wait for nothing; what gives the rows, also when the transaction has ended."""
+        return self.dialect.ask(self.connection, statement, row or {})
+
     def execute(self, statement: Any, parameters: Any = None) -> Any:
         """Run a statement, with one set of parameters or a list of them."""
         return self.connection.execute(statement, parameters)

@@ -29,8 +29,10 @@ class WritingStore(OpenedState):
 
     def start_run(self, new: NewRun) -> None:
         """Write a run down, and which of those before it were interrupted."""
-        with self._writing(begins=True) as tx:
-            runs.start_run(tx, new)
+        with self._writing(begins=True, at_once=True) as tx:
+            somebody_is_gone = runs.start_run(tx, new)
+        if somebody_is_gone():
+            self.reap()
 
     def heartbeat(self, run_ids: Sequence[str], leases_held: Sequence[Lease]) -> None:
         """Renew runs and leases, as far as they are still ours; the clock that they go by is compared anew."""
@@ -53,8 +55,9 @@ class WritingStore(OpenedState):
 
         Its leases end with it, but for those with a fence in `going_on`, whose work nobody could stop.
         """
-        with self._writing(durable=True, ends=True) as tx:
-            return runs.finish_run(tx, run_id, status, finished_at, tasks, tokens_spent, failure, going_on)
+        with self._writing(durable=True, ends=True, at_once=not going_on) as tx:
+            finished = runs.finish_run(tx, run_id, status, finished_at, tasks, tokens_spent, failure, going_on)
+        return finished()
 
     def claim(
         self,

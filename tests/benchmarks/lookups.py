@@ -24,7 +24,7 @@ def _asked(repo: StateRepository) -> dict[str, Callable[[], Any]]:
     return {
         "record by its hash": lambda: store.find_record(present, ONE),
         "heads": lambda: store.heads(ONE),
-        "live_hashes": lambda: store.live_hashes(ONE),
+        "at_start": lambda: store.at_start(ONE, everywhere=False),
         "get_output": lambda: repo.get_output("draft", ONE),
         "history": lambda: repo.history("draft", ONE),
         "tasks": lambda: repo.tasks(ONE),

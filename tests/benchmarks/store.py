@@ -67,6 +67,4 @@ def _warm(kit: Kit, records: Sequence[NewRecord]) -> None:
 def _begin(kit: Kit, run_id: str) -> Mapping[str, TaskHead]:
     """What a run reads before its first task."""
     kit.start(run_id=run_id)
-    heads = kit.store.heads("claim-1")
-    kit.store.live_hashes("claim-1")
-    return heads
+    return kit.store.at_start("claim-1", everywhere=False)[0]

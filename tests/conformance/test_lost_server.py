@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from crew_repo.errors import StoreError
@@ -33,4 +35,22 @@ def test_connections_that_the_server_closed_are_replaced(store: Store) -> None:
     if store.url.startswith("postgresql"):
         with pytest.raises(StoreError, match="lost"), store._writing() as tx:
             tx.connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+    assert len(store.states()) == 1
+
+
+def test_idle_connections_that_the_server_closed_are_heard_of(store: Store, sql: Any) -> None:
+    """No round trip asks for that: what is written next goes by a new connection."""
+    kit = Kit(store)
+    run_id = kit.start()
+    if store.url.startswith("postgresql"):
+        sql("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()")  # fmt: skip
+    kit.execute(new_record(run_id=run_id))
+    assert kit.finish(run_id).executed == ["extract"]
+
+
+def test_connections_that_were_idle_for_long_are_tried(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is between may have forgotten them without a word; those that still work are used."""
+    monkeypatch.setattr("crew_repo.store.postgresql._LONG_IDLE_SECONDS", -1.0)
+    Kit(store).run(new_record())
     assert len(store.states()) == 1

@@ -116,7 +116,7 @@ def test_a_run_that_cannot_begin_has_ended(repo, model, monkeypatch):
         raise StoreError("the disk is gone")
 
     with monkeypatch.context() as patched, pytest.raises(StoreError, match="the disk is gone"):
-        patched.setattr(repo._store, "live_hashes", unreadable)
+        patched.setattr(repo._store, "at_start", unreadable)
         repo.run(one_task(model))
     assert [run.status for run in repo.runs()] == [RunStatus.FAILED]
     assert repo.run(one_task(model)).run.executed == ["look"]
