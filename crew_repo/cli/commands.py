@@ -49,7 +49,7 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Name the nearest command for one that is not there."""
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            from crew_repo.cli.current import did_you_mean
+            from crew_repo.store.current import did_you_mean
 
             meant = did_you_mean(args[0], list(_COMMANDS), "commands")
             raise click.UsageError(f"There is no command {args[0]!r}. {meant}")
