@@ -24,7 +24,7 @@ _COMMANDS = {
     "history": "reading", "diff": "comparing", "changes": "changes", "override": "correcting",
     "mark-complete": "correcting", "adopt": "correcting", "undo": "correcting", "redo": "correcting",
     "invalidate": "upkeep", "verify": "upkeep", "prune": "upkeep", "export": "upkeep", "import": "upkeep",
-    "init": "upkeep",
+    "init": "upkeep", "report": "reporting",
 }  # fmt: skip
 USAGE, TROUBLE, INTERRUPTED = 2, 3, 130
 
