@@ -5,7 +5,6 @@
 | `selection` | which runs it is about |
 | `gathering` | reading them, all of one moment |
 | `summary` | what was spent and saved |
-| `timeline` | what ran beside what |
 | `cards` | each task with all that is known of it |
 | `making` | the page, as large as may be, and its file |
 """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from crew_repo.errors import UnknownRunError
@@ -14,6 +13,7 @@ from crew_repo.report.selection import Selection
 from crew_repo.store.current import check_workflow, current_runs, current_tasks, did_you_mean
 from crew_repo.store.from_rows import plain_row
 from crew_repo.store.plain_models import changes_of, records_by_number, records_in, run_with_tasks
+from crew_repo.store.stored_values import storable
 
 if TYPE_CHECKING:
     from crew_repo.store.current import Query, Row
@@ -70,11 +70,12 @@ def gathered(query: Query, selection: Selection, prices: Prices | None) -> Gathe
 
     Raises InputError for an unknown workflow, UnknownRunError for an unknown run.
     """
+    query = _taking_any_text(query)
     check_workflow(query, selection.workflow_id)
     runs = _runs(query, selection)
     tasks: dict[str, list[Row]] = {}
-    for row in current_tasks(query, selection.workflow_id):
-        tasks.setdefault(row["workflow_id"], []).append(plain_row(row))
+    for row in map(plain_row, current_tasks(query, selection.workflow_id)):
+        tasks.setdefault(row["workflow_id"], []).append(row)
     by_workflow: dict[str, list[Row]] = {}
     for run in runs:
         by_workflow.setdefault(run["workflow_id"], []).append(run)
@@ -83,6 +84,16 @@ def gathered(query: Query, selection: Selection, prices: Prices | None) -> Gathe
     whole = [_in_full(query, each, selection, prices) for each in kept[:IN_FULL]]
     done = _done(query, {run["run_id"] for run in runs})
     return Gathered([*whole, *kept[IN_FULL:]], runs, done, _spent(query, done) if prices else {})
+
+
+def _taking_any_text(query: Query) -> Query:
+    """The query, which takes as a value whatever was read from a row."""
+
+    def asked(select: str, **values: Any) -> list[Row]:
+        return query(select, **{name: storable(value) if isinstance(value, str) else value
+                                for name, value in values.items()})  # fmt: skip
+
+    return asked
 
 
 def _runs(query: Query, selection: Selection) -> list[Row]:
@@ -146,8 +157,3 @@ def _newest_of(query: Query, task: Row) -> Iterator[Record]:
         crew=task["crew_name"], task=task["task_name"],
     )  # fmt: skip
     yield from records_in(query, rows).values()
-
-
-def latest(rows: Sequence[Row]) -> datetime | None:
-    """When the newest of these runs began."""
-    return max((row["started_at"] for row in rows), default=None)

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from crew_repo.errors import InputError, StoreOpenError
 from crew_repo.export_files import write_private
 from crew_repo.model import RunRecord
+from crew_repo.model.timeline import chains
 from crew_repo.page import rendered
 from crew_repo.page.graph import drawn
 from crew_repo.pricing import Prices
@@ -22,7 +23,6 @@ from crew_repo.report.cards import Card, cards
 from crew_repo.report.gathering import Gathered, Kept, gathered
 from crew_repo.report.selection import Selection
 from crew_repo.report.summary import summed
-from crew_repo.report.timeline import chains
 
 if TYPE_CHECKING:
     from crew_repo.store.current import Query, Row

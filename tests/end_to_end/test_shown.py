@@ -203,7 +203,7 @@ def test_a_notebook_shows_a_table(repo, crew, ask):
         "plan": lambda: repo.plan(crew, NEW_NOTES, workflow_id="<CLM>"),
     }
     html = asked[ask]()._repr_html_()
-    assert "<table><tr><th>" in html
+    assert "<table><thead><tr><th" in html
     assert "draft" in html
     assert ("<CLM>" in html, "<b>" in html) == (False, False)
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from crew_repo.model import Outcome, RunRecord, RunStatus, TaskRun
 from crew_repo.page.rendering import duration
+
+if TYPE_CHECKING:
+    from crew_repo.model.run import RunRecord, TaskRun
 
 __all__ = ["Bar", "Chain", "Lane", "chains"]
 
@@ -67,7 +70,7 @@ def chains(runs: Sequence[RunRecord], now: datetime) -> list[Chain]:
 
 
 def _goes_on(run: RunRecord) -> bool:
-    return run.status in (RunStatus.INTERRUPTED, RunStatus.FAILED)
+    return str(run.status) in ("interrupted", "failed")
 
 
 def _chain(runs: Sequence[RunRecord], now: datetime) -> Chain:
@@ -88,7 +91,7 @@ def _end(run: RunRecord, now: datetime) -> datetime:
     """When a run ended; of one that was killed, the last that is known of it."""
     if run.finished_at is not None:
         return run.finished_at
-    if run.status is RunStatus.RUNNING:
+    if str(run.status) == "running":
         return now
     known = [time for task in run.tasks for time in (task.started_at, task.finished_at) if time is not None]
     last = max([run.started_at, *known])
@@ -119,7 +122,7 @@ def _state(task: TaskRun) -> str:
 
 def _waited(task: TaskRun) -> float | None:
     """How long a reused task has waited for the run that executed it; None if it has not."""
-    if task.outcome is not Outcome.REUSED or task.started_at is None or task.finished_at is None:
+    if str(task.outcome) != "reused" or task.started_at is None or task.finished_at is None:
         return None
     seconds = (task.finished_at - task.started_at) / timedelta(seconds=1)
     return seconds if seconds >= _WAITED_SECONDS else None
