@@ -88,6 +88,10 @@ def _rows_of(above: Sequence[Sequence[int]]) -> list[int]:
     layer: list[int] = []
     for sources in above:
         layer.append(1 + max((layer[source] for source in sources), default=-1))
+    for at in range(len(above)):  # what reads nothing stands just above its first reader
+        readers = [layer[reader] for reader, sources in enumerate(above) if at in sources]
+        if readers and not above[at]:
+            layer[at] = min(readers) - 1
     row_of, first = [0] * len(above), 0
     for each in range(max(layer, default=-1) + 1):
         members = [at for at, found in enumerate(layer) if found == each]
@@ -166,10 +170,12 @@ def _crossings(rows: Rows, links: Sequence[tuple[Spot, Spot]]) -> int:
 def _middles(rows: Rows, links: Sequence[tuple[Spot, Spot]]) -> dict[Spot, float]:
     """The middle of each spot, near to the middle of what it is linked to, without touching its neighbours."""
     middle = {spot: x for row in rows for spot, x in zip(row, _packed(row, [0.0] * len(row)), strict=True)}
+    most = max((abs(x) for x in middle.values()), default=0.0)  # all rows have their middle at 0 by now
     for sweep in range(_SWEEPS):
         beside = _linked(links, sweep % 2 == 0)
         for row in rows if sweep % 2 == 0 else reversed(rows):
-            wanted = [_mean([middle[other] for other in beside.get(spot, ())], middle[spot]) for spot in row]
+            means = [_mean([middle[other] for other in beside.get(spot, ())], middle[spot]) for spot in row]
+            wanted = [min(max(mean, -most), most) for mean in means]
             middle.update(zip(row, _packed(row, wanted), strict=True))
     return _in_line(rows, middle)
 

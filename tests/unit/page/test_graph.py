@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import combinations, pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crew_repo.page.graph import HEIGHT, WIDTH, drawn
@@ -16,6 +16,7 @@ GRAPHS = NAMES.flatmap(
 )
 
 
+@settings(deadline=None)
 @given(GRAPHS)
 def test_no_two_nodes_overlap(reads):
     """Each task has a place of its own, inside the drawing."""
@@ -26,6 +27,7 @@ def test_no_two_nodes_overlap(reads):
     assert all(node.x >= 0 <= node.y and node.x + WIDTH <= found.width and node.y + HEIGHT <= found.height for node in found.nodes)
 
 
+@settings(deadline=None)
 @given(GRAPHS)
 def test_every_arrow_goes_down(reads):
     """An arrow leads to a lower row, and to what really reads the task that it comes from."""
@@ -35,13 +37,15 @@ def test_every_arrow_goes_down(reads):
     assert all(arrow.source in reads[arrow.target] for arrow in found.arrows)
 
 
+@settings(deadline=None)
 @given(GRAPHS)
 def test_what_is_read_is_connected(reads):
     """A way of arrows leads from each task to each that reads it and comes after it, also where some are left out."""
     names = list(reads)
     reached = {name: {name} for name in names}
+    arrows = drawn(reads).arrows
     for name in names:
-        for arrow in drawn(reads).arrows:
+        for arrow in arrows:
             if arrow.target == name:
                 reached[name] |= reached[arrow.source]
     for at, name in enumerate(names):
