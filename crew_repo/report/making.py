@@ -31,6 +31,7 @@ __all__ = ["Page", "check_file", "page_of", "write_page"]
 
 _ENOUGH = 1_200_000  # bytes of sections, after which workflows are only in the index
 _INDEX = 4_000  # workflows that it lists
+_TASKS = 150  # of a workflow
 _STANDS = ("failed", "interrupted", "running", "invalidated")  # the first that any task is in
 _BEGINNING = b"<!DOCTYPE html>\n<!-- a report of crew_repo -->"
 
@@ -101,10 +102,12 @@ def _sections(found: Gathered, selection: Selection, now: datetime) -> list[str]
 
 def _values(number: int, kept: Kept, selection: Selection, now: datetime) -> dict[str, Any]:
     """The values that the template of a workflow shows."""
-    shown = cards(kept, selection)
+    found = cards(kept, selection)
+    shown = found[:_TASKS]
     runs = {row["run_id"] for row in kept.run_rows}
     return {
-        "number": number, "line": _line(number, kept), "cards": shown, "graph": _graph(shown), "kept": kept,
+        "number": number, "line": _line(number, kept), "cards": shown, "more_tasks": len(found) - len(shown),
+        "graph": _graph(shown), "kept": kept,
         "cards_by_name": {card.task_name: card for card in shown}, "texts": selection.texts,
         "chains": chains([run for run in kept.runs if run.run_id in runs], now),
         "given_before": _given_before(kept.runs),

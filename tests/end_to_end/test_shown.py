@@ -208,6 +208,15 @@ def test_a_notebook_shows_a_table(repo, crew, ask):
     assert ("<CLM>" in html, "<b>" in html) == (False, False)
 
 
+def test_a_notebook_shows_what_a_report_shows(repo, crew):
+    """A plan has the graph, a run the timeline, a difference the words that changed; states have marks."""
+    one = repo.run(crew, NOTES).run
+    repo.run(crew, NEW_NOTES)
+    plan, run, diff = (shown._repr_html_() for shown in (repo.plan(crew, NOTES), one, repo.diff()))
+    assert ('class="graph"' in plan, 'class="lanes"' in run, "<ins>" in diff) == (True, True, True)
+    assert all('<svg class="mark"' in html for html in (plan, run, diff))
+
+
 def test_printed_lists_are_tables(repo, crew):
     """`print(repo.runs())` has a header and a line for each; an empty one says so."""
     assert str(repo.runs()) == "(none)"
