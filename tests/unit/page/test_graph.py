@@ -16,7 +16,7 @@ GRAPHS = NAMES.flatmap(
 )
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(GRAPHS)
 def test_no_two_nodes_overlap(reads):
     """Each task has a place of its own, inside the drawing."""
@@ -27,7 +27,7 @@ def test_no_two_nodes_overlap(reads):
     assert all(node.x >= 0 <= node.y and node.x + WIDTH <= found.width and node.y + HEIGHT <= found.height for node in found.nodes)
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(GRAPHS)
 def test_every_arrow_goes_down(reads):
     """An arrow leads to a lower row, and to what really reads the task that it comes from."""
@@ -37,7 +37,7 @@ def test_every_arrow_goes_down(reads):
     assert all(arrow.source in reads[arrow.target] for arrow in found.arrows)
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(GRAPHS)
 def test_what_is_read_is_connected(reads):
     """A way of arrows leads from each task to each that reads it and comes after it, also where some are left out."""

@@ -33,7 +33,7 @@ class Seen(HTMLParser):
         self.texts += data
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(TEXTS)
 def test_a_text_is_a_text(text):
     """In an element and in an attribute there is the text, and no tag more."""
@@ -42,7 +42,7 @@ def test_a_text_is_a_text(text):
     assert (seen.texts, seen.values) == (clean(text), [clean(text)])
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(TEXTS)
 def test_a_clean_text_can_be_written(text):
     """It is UTF-8, holds nothing that a browser refuses or that turns the direction, and is clean already."""
@@ -59,7 +59,7 @@ def test_foreign_texts_stay(text):
     assert clean(text) == text
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(TEXTS, st.integers(1, 50))
 def test_what_is_left_out_is_counted(text, most):
     """Of a long text there is the beginning, and how much is left out."""
@@ -69,7 +69,7 @@ def test_what_is_left_out_is_counted(text, most):
     assert len(part.text) <= most + most // 5
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(TEXTS, st.integers(1, 50))
 def test_a_label_fits(text, most):
     """It is one line, and no longer than there is room for."""
