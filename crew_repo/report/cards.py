@@ -16,6 +16,7 @@ from crew_repo.model import (
     Cost,
     Failure,
     Outcome,
+    Reason,
     ReasonKind,
     Record,
     RunRecord,
@@ -153,7 +154,7 @@ def _reasons(state: str, did: TaskRun | None, record: Record | None, *, texts: b
     if did is not None and did.failure is not None and state in ("failed", "interrupted"):
         yield str(did.failure) if texts else did.failure.type
     elif did is not None and did.reasons and state not in ("reused", "person"):
-        said = did.causes if texts else dict.fromkeys(reason.what for reason in did.reasons)
+        said = did.causes if texts else dict.fromkeys(map(_plainly, did.reasons))
         yield from (_FIRST if cause == str(ReasonKind.NEVER_RAN) else cause for cause in said)
     elif state == "reused" and record is not None:
         yield "nothing changed"
@@ -164,6 +165,11 @@ def _reasons(state: str, did: TaskRun | None, record: Record | None, *, texts: b
         yield "its condition said no"
     elif state == "invalidated":
         yield "the next run executes it"
+
+
+def _plainly(reason: Reason) -> str:
+    """The change alone: neither its texts nor its detail, which may be the message of an error."""
+    return f"{reason.component} {reason.kind}" if reason.component else str(reason.kind)
 
 
 def _reads(name: str, record: Record | None, kept: Kept) -> tuple[str, ...] | None:

@@ -9,7 +9,7 @@ import pytest
 
 from crew_repo import StateRepository
 from crew_repo.errors import InputError, StoreError, UnknownRunError
-from crew_repo.model import Failure, InputKind, ModelTokens, Outcome, RunInput, RunStatus, Usage
+from crew_repo.model import Failure, InputKind, ModelTokens, Outcome, Reason, ReasonKind, RunInput, RunStatus, Usage
 from crew_repo.pricing import Price, Prices
 from crew_repo.report import Page, Selection, page_of
 from tests.conformance.kit import DEAD, Kit, new_record, now, task_run
@@ -89,9 +89,15 @@ def test_what_is_not_there_is_refused(store, told):
         page(store, run_id="third")
 
 
-def test_without_texts(store, told):
+def test_without_texts(store, kit, told):
     """Neither what was asked and answered is in it, nor what may quote it; states and hashes are."""
+    kit.begin("later", "claim-1")
+    reason = Reason(ReasonKind.NOT_RESTORABLE, detail="policy 43 said", old_text="policy 42 said", new_text="policy 43 said")
+    record = new_record("check", "policy 42 said", run_id="later", position=2, template="Check")
+    kit.store.save_finished(kit.lease(record), record, task_run(record, reasons=(reason,)))
+    kit.finish("later")
     html = page(store, texts=False).html
+    assert "not restorable" in html
     assert [text for text in SECRET_TEXTS if text in html] == []
     assert "OSError" in html
     assert "failed" in html
@@ -172,6 +178,7 @@ def test_an_answer_by_a_person(store, kit, url):
     texts = Seen(page(store).html).texts
     assert "by Ada Lind" in texts
     assert "a misprint" in texts
+    assert "a misprint" not in page(store, texts=False).html
 
 
 def test_damage(store, kit, told, sql):
