@@ -28,7 +28,7 @@ from crew_repo.model import (
 from crew_repo.model.record import OF_CLASS
 from crew_repo.model.text_changes import json_of, text_change, value_changes
 
-__all__ = ["compare", "compared_records"]
+__all__ = ["compare", "compared_records", "output_change", "typed_output"]
 
 
 def compared_records(*runs: RunRecord) -> set[int]:
@@ -66,7 +66,7 @@ def _task(
     old, new = was.record, is_now.record
     if old is None or new is None or old.damage or new.damage or old.record_id == new.record_id:
         return TaskDiff(name, was, is_now)
-    return TaskDiff(name, was, is_now, parts=_parts(name, old, new, one, other), output=_output(old, new))
+    return TaskDiff(name, was, is_now, parts=_parts(name, old, new, one, other), output=output_change(old, new))
 
 
 def _absent(run: RunRecord) -> str:
@@ -88,16 +88,16 @@ def _parts(
     return name_upstreams(Decision(name, Status.STALE, found), said, heads).reasons
 
 
-def _output(old: Record, new: Record) -> TextChange | None:
+def output_change(old: Record, new: Record) -> TextChange | None:
     """The change of the answer, by its values if it is typed in both; None if it is the same."""
     was, is_now = old.result.raw, new.result.raw
-    values = value_changes(_typed(old), _typed(new))
+    values = value_changes(typed_output(old), typed_output(new))
     if values:
         return TextChange(was, is_now, values=values)
     return None if was == is_now else text_change(was, is_now)
 
 
-def _typed(record: Record) -> object:
+def typed_output(record: Record) -> object:
     """The object or list of a typed output; None for a text."""
     found = json_of(record.result.pydantic_json or record.result.json_dict_json or "")
     wrapped = isinstance(found, list) and len(found) == 2 and found[0] == OF_CLASS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,6 +146,47 @@ class RecordedState:
         It is the `ordinal` of the newest run: "run #3 of CLM-0117".
         """
         return self._store.run_count(checked_workflow(workflow_id))
+
+    def report(
+        self,
+        file: str | os.PathLike[str] = "crew_report.html",
+        *,
+        workflow_id: str | None = None,
+        run: str | RunRecord | None = None,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        outputs: bool = True,
+    ) -> Path:
+        """Write one HTML page for people: what was saved, where each task stands and why, what was asked and answered.
+
+        It runs no script and asks no network, prints, and is made from the state alone. Only you may read it (mode
+        600); an older report of that name is written over. Returns its path. Of many workflows the newest are shown in
+        full. With `prices` it has costs too.
+
+        - `workflow_id`, `run`: only that workflow; only that run, with its tasks as it has left them.
+        - `since`, `until`: only runs that began then, as a datetime or a text, in UTC. Tasks are shown as they stand.
+        - `outputs=False` leaves out what was asked and answered, and all that may quote it.
+
+        Raises InputError for an unknown workflow or run, and for a file that is there and is no report; StoreError if
+        it cannot be written.
+        """
+        from crew_repo.report import Selection, check_file, moment_of, page_of, write_page
+
+        selection = Selection(
+            workflow_id=checked_workflow(workflow_id),
+            run_id=run.run_id if isinstance(run, RunRecord) else run,
+            since=moment_of("since", since),
+            until=moment_of("until", until),
+            texts=outputs,
+        )
+        target = Path(file).expanduser().absolute()
+        place = self._store.display_url
+        state = None if "://" in place else Path(place)
+        title = place.rpartition("/")[2] if state is None else state.name
+        page = self._store.asked(lambda query: page_of(query, selection, self._engine.settings.prices, title))
+        check_file(target, state)
+        write_page(target, page.html)
+        return target
 
     def verify(self) -> list[Problem]:
         """Find damaged records: they are no longer what was written. An empty list says that all is well."""

@@ -24,7 +24,7 @@ _COMMANDS = {
     "history": "reading", "diff": "comparing", "changes": "changes", "override": "correcting",
     "mark-complete": "correcting", "adopt": "correcting", "undo": "correcting", "redo": "correcting",
     "invalidate": "upkeep", "verify": "upkeep", "prune": "upkeep", "export": "upkeep", "import": "upkeep",
-    "init": "upkeep",
+    "init": "upkeep", "report": "reporting",
 }  # fmt: skip
 USAGE, TROUBLE, INTERRUPTED = 2, 3, 130
 
@@ -49,7 +49,7 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Name the nearest command for one that is not there."""
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            from crew_repo.cli.current import did_you_mean
+            from crew_repo.store.current import did_you_mean
 
             meant = did_you_mean(args[0], list(_COMMANDS), "commands")
             raise click.UsageError(f"There is no command {args[0]!r}. {meant}")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crew_repo.cli.costs import prices_of
-from crew_repo.cli.current import among, current_runs
 from crew_repo.cli.options import Asked, common, complete_runs, of_a_workflow, with_prices
 from crew_repo.cli.printing import Answer, Table, printable
 from crew_repo.cli.reader import read
@@ -15,23 +14,14 @@ from crew_repo.cli.reading import stored_reads, the_run
 from crew_repo.cli.selecting import Reads, select
 from crew_repo.compare import compare, compared_records
 from crew_repo.errors import UnknownRunError
-from crew_repo.model import Diff, Record, RunRecord, RunStatus, TaskDiff
+from crew_repo.model import Diff, RunRecord, TaskDiff
 from crew_repo.pricing import priced_run
-from crew_repo.store.from_rows import (
-    hashes_in,
-    interrupted_task,
-    plain_row,
-    record_or_damaged,
-    run_of,
-    task_run_of,
-    texts_of_run,
-)
+from crew_repo.store.current import current_runs
+from crew_repo.store.plain_models import records_by_number, run_with_tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from crew_repo.cli.reader import Query
     from crew_repo.pricing import Prices
+    from crew_repo.store.current import Query
 
 __all__ = ["diff_command"]
 
@@ -65,7 +55,7 @@ def diff_command(
     def ask(query: Query) -> tuple[Diff, Reads]:
         before, after = _two_runs(query, [run for run in (run_a, run_b) if run is not None], asked.workflow, prices)
         reads = stored_reads(query) if any("+" in selector for selector in selectors) else {}
-        return compare(before, after, _records(query, compared_records(before, after))), reads
+        return compare(before, after, records_by_number(query, compared_records(before, after))), reads
 
     found, reads = read(asked.db, ask)
     tasks = [row["task"] for row in select(selectors, [_row(found, task) for task in found.tasks], reads)]
@@ -104,7 +94,7 @@ def _two_runs(
     rows = [the_run(query, each, workflow_id) for each in given] or [the_run(query, None, workflow_id)]
     if len(rows) < 2:
         rows = [_run_before(query, rows[0]), *rows]
-    before, after = (priced_run(_run(query, row), prices) for row in rows)
+    before, after = (priced_run(run_with_tasks(query, row), prices) for row in rows)
     return before, after
 
 
@@ -119,30 +109,3 @@ def _run_before(query: Query, run: Row) -> Row:
             "lists them"
         )
     return current_runs(query, run_id=earlier[0]["run_id"])[0]
-
-
-def _run(query: Query, current: Row) -> RunRecord:
-    """A run with its tasks; one whose process is gone is interrupted, and so is what that was at."""
-    run_id = current["run_id"]
-    (row,) = _rows(query, "SELECT * FROM run_entry WHERE run_id = :run", run=run_id)
-    tasks = [task_run_of(note) for note in _rows(query, "SELECT * FROM task_run WHERE run_id = :run", run=run_id)]
-    gone = row["status"] == "running" and current["status"] == "interrupted"
-    for lease in _rows(query, "SELECT * FROM lease WHERE run_id = :run", run=run_id) if gone else ():
-        if all(task.position != lease["position"] for task in tasks):
-            tasks.append(interrupted_task(lease))
-    return run_of(row, tasks, RunStatus.INTERRUPTED if gone else None, _texts(query, texts_of_run(row)))
-
-
-def _records(query: Query, numbers: Collection[int]) -> dict[int, Record]:
-    rows = [plain_row(row) for row in among(query, "SELECT * FROM record WHERE record_id IN", sorted(numbers))]
-    texts = _texts(query, {sha256 for row in rows for sha256 in hashes_in(row)})
-    return {row["record_id"]: record_or_damaged(row, texts=texts) for row in rows}
-
-
-def _texts(query: Query, hashes: Collection[str]) -> dict[str, str]:
-    found = among(query, 'SELECT sha256, body FROM "text" WHERE sha256 IN', sorted(hashes))
-    return {row["sha256"]: row["body"] for row in map(plain_row, found)}
-
-
-def _rows(query: Query, statement: str, **values: Any) -> list[Row]:
-    return [plain_row(row) for row in query(statement, **values)]

@@ -9,7 +9,6 @@ import click
 
 from crew_repo.cli.acting import crew_and_inputs, of_a_crew
 from crew_repo.cli.changes import entry_of
-from crew_repo.cli.current import check_workflow
 from crew_repo.cli.inputs import given_text
 from crew_repo.cli.options import (
     Asked,
@@ -25,11 +24,12 @@ from crew_repo.cli.reader import read
 from crew_repo.cli.reading import check_task
 from crew_repo.cli.upkeep import repository
 from crew_repo.errors import InputError
+from crew_repo.store.current import check_workflow
 
 if TYPE_CHECKING:
-    from crew_repo.cli.reader import Query
     from crew_repo.model import Change
     from crew_repo.repository import StateRepository
+    from crew_repo.store.current import Query
 
 __all__ = ["adopt_command", "mark_complete_command", "override_command", "redo_command", "undo_command"]
 

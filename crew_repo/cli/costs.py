@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from crew_repo.cli.current import among
 from crew_repo.settings import PRICES_VARIABLE, from_environment
+from crew_repo.store.current import among
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from crew_repo.cli.options import Asked
-    from crew_repo.cli.reader import Query
     from crew_repo.model import Cost, Usage
     from crew_repo.pricing import Prices
+    from crew_repo.store.current import Query
 
 __all__ = ["by_model", "prices_of", "run_costs", "task_cost"]
 

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from crew_repo.cli.current import current_runs, is_alive
 from crew_repo.cli.printing import moment, whole
+from crew_repo.store.current import current_runs, is_alive
 
 if TYPE_CHECKING:
-    from crew_repo.cli.reader import Query
+    from crew_repo.store.current import Query
 
 __all__ = ["GoingOn", "began", "ended", "executing", "going_on", "named", "run_so_far", "waiting"]
 

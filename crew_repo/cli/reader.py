@@ -22,10 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any, TypeVar
 
-    from crew_repo.store import Store
+    from crew_repo.store.current import Query
 
     T = TypeVar("T")
-    Query = Callable[..., list[dict[str, Any]]]
 
 __all__ = ["path_of", "read", "read_again", "refuse_missing"]
 
@@ -69,7 +68,7 @@ def read_again(target: str | None, ask: Callable[[Query], T], interval_seconds: 
 
         with Store(url) as store:
             while True:
-                yield ask(_query_on(store))
+                yield store.asked(ask)
                 sleep(interval_seconds)
     file, read_at = StateFile(str(path)), 0.0
     seen: list[Any] | None = None
@@ -100,11 +99,7 @@ def _read_server(url: str, ask: Callable[[Query], T]) -> T:
     from crew_repo.store import Store
 
     with Store(url) as store:
-        return ask(_query_on(store))
-
-
-def _query_on(store: Store) -> Query:
-    return lambda select, **values: store.rows(select, values)
+        return store.asked(ask)
 
 
 def _read_file(file: StateFile, ask: Callable[[Query], T]) -> T:

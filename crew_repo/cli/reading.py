@@ -9,25 +9,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crew_repo.cli.costs import by_model, prices_of, run_costs, task_cost
-from crew_repo.cli.current import (
-    beginning,
-    by_person,
-    check_workflow,
-    current_runs,
-    current_tasks,
-    did_you_mean,
-    status_of,
-)
+from crew_repo.cli.current import beginning, by_person, status_of
 from crew_repo.cli.options import Asked, common, complete_runs, complete_tasks, of_a_workflow, with_prices
 from crew_repo.cli.printing import Answer, Table, moment, printable, seconds, whole
 from crew_repo.cli.reader import read
 from crew_repo.cli.selecting import Reads, select
 from crew_repo.errors import InputError, UnknownRunError, UnknownTaskError
+from crew_repo.store.current import check_workflow, current_runs, current_tasks, did_you_mean
 
 if TYPE_CHECKING:
-    from crew_repo.cli.reader import Query
     from crew_repo.model import Cost
     from crew_repo.pricing import Prices
+    from crew_repo.store.current import Query
 
 __all__ = [
     "check_task",

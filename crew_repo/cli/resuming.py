@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crew_repo.cli.acting import CrewFailed, answer_of_plan, answer_of_run, run_crew
-from crew_repo.cli.current import check_workflow, current_runs
 from crew_repo.cli.inputs import given_inputs
 from crew_repo.cli.options import Asked, common, complete_workflows, with_prices
 from crew_repo.cli.printing import Answer, Table, whole
 from crew_repo.cli.reader import read
 from crew_repo.cli.upkeep import repository
 from crew_repo.errors import CrewRepoError, InputError
+from crew_repo.store.current import check_workflow, current_runs
 
 if TYPE_CHECKING:
     from crew_repo import StateRepository
-    from crew_repo.cli.reader import Query
+    from crew_repo.store.current import Query
 
 __all__ = ["resume_command"]
 

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crew_repo.cli.current import beginning, check_workflow, current_runs, current_tasks, status_of
+from crew_repo.cli.current import beginning, status_of
 from crew_repo.cli.going_on import GoingOn, began, ended, executing, going_on, named, run_so_far, waiting
 from crew_repo.cli.printing import Answer, live, moment, on_a_line, say, seconds, whole
 from crew_repo.cli.reader import read_again
 from crew_repo.errors import InputError
+from crew_repo.store.current import check_workflow, current_runs, current_tasks
 
 if TYPE_CHECKING:
     from crew_repo.cli.options import Asked
-    from crew_repo.cli.reader import Query
+    from crew_repo.store.current import Query
 
 __all__ = ["follow_runs", "watch_status"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from crew_repo.model.record import NewRecord
 from crew_repo.model.text import TextEnum
-from crew_repo.model.wording import change_on_one_line, html_table, listed, shortened
+from crew_repo.model.wording import change_on_one_line, listed, notebook_html, shortened
 
 __all__ = ["HELD", "PERSON", "Author", "Change", "ChangeKind", "Given", "HeldAnswer", "ToHold"]
 
@@ -161,4 +161,4 @@ class Change:
                 "would_run": list(self.would_run), "may_run": list(self.may_run)}  # fmt: skip
 
     def _repr_html_(self) -> str:
-        return html_table(list(row := self.as_row()), [list(row.values())])
+        return notebook_html("list", [self.as_row()])

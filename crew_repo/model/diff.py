@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
-from html import escape
 from typing import Any
 
 from crew_repo.model.change import PERSON
@@ -14,7 +13,7 @@ from crew_repo.model.record import Record
 from crew_repo.model.run import Outcome, RunRecord, RunStatus, TaskRun
 from crew_repo.model.text_changes import TextChange
 from crew_repo.model.usage import Usage
-from crew_repo.model.wording import change_between, html_table, marked, marked_html, plural, shortened, text_table
+from crew_repo.model.wording import change_between, marked, notebook_html, plural, shortened, text_table
 
 __all__ = ["Diff", "TaskDiff", "TaskInRun"]
 
@@ -274,12 +273,10 @@ class Diff:
         return [list(rows[0]), *(list(row.values()) for row in rows)] if rows else []
 
     def _repr_html_(self) -> str:
-        rows = self._rows()
-        above = [escape(line) for line in (self.head, *map(str, self.inputs))]
-        said = [f"{escape(task.task_name)}: {marked_html(task.output)}" for task in self.tasks if task.output]
-        under = [*said, *map(escape, self._under())]
-        table = html_table(rows[0], rows[1:]) if rows else ""
-        return "".join(f"<p>{line}</p>" for line in above) + table + "".join(f"<p>{line}</p>" for line in under)
+        return notebook_html(
+            "diff", [task.as_row() for task in self.tasks], above=[self.head, *map(str, self.inputs)],
+            changes=[(task.task_name, task.output) for task in self.tasks if task.output], under=self._under(),
+        )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol, SupportsIndex, TypeVar, overload
 
-from crew_repo.model.wording import html_table, text_table
+from crew_repo.model.wording import notebook_html, text_table
 
 __all__ = ["Listing", "Tabled"]
 
@@ -28,8 +28,7 @@ class Listing(list[T]):
         return "\n".join(text_table(rows)) if rows else "(none)"
 
     def _repr_html_(self) -> str:
-        header, *rows = self._rows() or [["none"]]
-        return html_table(header, rows)
+        return notebook_html("list", [item.as_row() for item in self])
 
     @overload
     def __getitem__(self, at: SupportsIndex) -> T: ...

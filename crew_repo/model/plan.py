@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 from crew_repo.model.cost import cost_members
 from crew_repo.model.decision import Decision, Status
 from crew_repo.model.estimate import Estimated
-from crew_repo.model.wording import html_table, listed, shortened, text_table
+from crew_repo.model.wording import listed, notebook_html, shortened, text_table
 
 __all__ = ["Plan"]
 
@@ -99,9 +98,16 @@ class Plan(Estimated):
         return Group(table, self.estimate, *self._marked_notes())
 
     def _repr_html_(self) -> str:
+        from crew_repo.page.graph import drawn
+
         header, *rows = self._rows()
-        under = [self.estimate, *self._marked_notes()]
-        return html_table(header, rows) + "".join(f"<p>{escape(line)}</p>" for line in under)
+        nodes = {each.task_name: {"state": str(each.status), "word": str(each.status), "reasons": each.causes}
+                 for each in self.decisions}  # fmt: skip
+        graph = drawn({each.task_name: each.reads for each in self.decisions}) if len(self.decisions) > 1 else None
+        return notebook_html(
+            "plan", [dict(zip(header, row, strict=True)) for row in rows], graph=graph, nodes=nodes,
+            under=[self.estimate, *self._marked_notes()],
+        )  # fmt: skip
 
     def _rows(self) -> list[list[str]]:
         priced = self.currency is not None

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from crew_repo.model.definition import Component
 from crew_repo.model.usage import Usage
-from crew_repo.model.wording import html_table, shortened
+from crew_repo.model.wording import notebook_html, shortened
 
 __all__ = ["OF_CLASS", "Failure", "NewRecord", "Record", "StoredResult", "json_of_class"]
 
@@ -127,4 +127,4 @@ class Record(NewRecord):
         }
 
     def _repr_html_(self) -> str:
-        return html_table(list(row := self.as_row()), [list(row.values())])
+        return notebook_html("list", [self.as_row()])

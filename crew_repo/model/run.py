@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field
-from datetime import datetime
-from html import escape
+from datetime import datetime, timezone
 
 from crew_repo.model.asked import RunInput
 from crew_repo.model.cost import Cost, cost_cell
@@ -12,7 +11,7 @@ from crew_repo.model.decision import Decision, Reason, Status
 from crew_repo.model.record import Failure, Record
 from crew_repo.model.text import TextEnum
 from crew_repo.model.usage import Usage
-from crew_repo.model.wording import html_table, listed, shortened
+from crew_repo.model.wording import listed, notebook_html, shortened
 
 __all__ = ["Outcome", "RunRecord", "RunStatus", "TaskHead", "TaskRun", "TaskState"]
 
@@ -140,9 +139,10 @@ class RunRecord:
     def _repr_html_(self) -> str:
         planner = [self.planner] if self.planner is not None else []
         rows = [task.as_row() for task in [*planner, *self.tasks]]
-        table = html_table(list(rows[0]), [list(row.values()) for row in rows]) if rows else ""
-        failed = f"<p>{escape(str(self.failure))}</p>" if self.failure else ""
-        return f"<p>{escape(str(self))}</p>{table}{failed}"
+        from crew_repo.model.timeline import chains
+
+        (chain,) = chains([self], datetime.now(timezone.utc))
+        return notebook_html("run", rows, above=str(self), chain=chain, failure=self.failure)
 
     def _names(self, outcome: Outcome) -> list[str]:
         return [t.task_name for t in sorted(self.tasks, key=lambda t: t.position) if t.outcome is outcome]
@@ -223,7 +223,7 @@ class TaskState:
         }
 
     def _repr_html_(self) -> str:
-        return html_table(list(row := self.as_row()), [list(row.values())])
+        return notebook_html("list", [self.as_row()])
 
 
 @dataclass(frozen=True, slots=True)

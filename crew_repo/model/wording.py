@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crew_repo.model.text_changes import (
@@ -23,10 +22,9 @@ __all__ = [
     "change_between",
     "change_in_full",
     "change_on_one_line",
-    "html_table",
     "listed",
     "marked",
-    "marked_html",
+    "notebook_html",
     "on_one_line",
     "plural",
     "shortened",
@@ -40,7 +38,6 @@ _SHOWN = 8  # differences of an answer that are shown
 _LONG = 200  # characters of a difference that are shown
 _MARKS = {Edit.SAME: "{}", Edit.REMOVED: "[-{}-]", Edit.ADDED: "{{+{}+}}"}
 _SIGNS = {Edit.SAME: " ", Edit.REMOVED: "-", Edit.ADDED: "+"}
-_TAGS = {Edit.SAME: "{}", Edit.REMOVED: "<del>{}</del>", Edit.ADDED: "<ins>{}</ins>"}
 
 
 def shortened(text: str, most: int = _WIDEST) -> str:
@@ -98,14 +95,6 @@ def marked(change: TextChange, *, full: bool = False) -> list[str]:
     pieces = change.pieces if full else _nearby(change.pieces)
     text = "".join(_MARKS[piece.edit].format(piece.text if full else _in_short(piece)) for piece in pieces)
     return [*(text.splitlines() if full else [" ".join(text.split())]), *_too_long(change)]
-
-
-def marked_html(change: TextChange) -> str:
-    """The line that `marked` shows, as HTML with `<del>` and `<ins>`."""
-    if change.values:
-        return escape(" ".join(marked(change)))
-    shown = "".join(_TAGS[piece.edit].format(escape(_in_short(piece))) for piece in _nearby(change.pieces))
-    return shown + escape("".join(f" {line}" for line in _too_long(change)))
 
 
 def _nearby(pieces: Sequence[Piece]) -> list[Piece]:
@@ -216,8 +205,9 @@ def text_table(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(row).rstrip() for row in cells]
 
 
-def html_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table for a notebook."""
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = ("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><tr>{head}</tr>{''.join(body)}</table>"
+def notebook_html(kind: str, found: Sequence[Mapping[str, str]], **values: Any) -> str:
+    """HTML for a notebook: of a "list", "plan", "run" or "diff", with the looks of a report. `found`: its rows."""
+    from crew_repo.page import rendered
+
+    header, rows = list(found[0]) if found else [], [list(row.values()) for row in found]
+    return rendered("notebook.html", kind=kind, header=header, rows=rows, **values)

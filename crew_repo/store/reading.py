@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import text
 
@@ -21,7 +21,12 @@ from crew_repo.model import (
 from crew_repo.store import changes, held, records, runs
 from crew_repo.store.opened import OpenedState
 
+if TYPE_CHECKING:
+    from crew_repo.store.current import Query
+
 __all__ = ["ReadingStore"]
+
+T = TypeVar("T")
 
 
 class ReadingStore(OpenedState):
@@ -146,10 +151,14 @@ class ReadingStore(OpenedState):
         with self._reading() as tx:
             return runs.task_names(tx, workflow_id)
 
-    def rows(self, select: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """The rows of a SELECT on the tables and views, with `:name` for each value."""
+    def asked(self, ask: Callable[[Query], T]) -> T:
+        """Give what `ask` makes of the rows, by any number of queries in one transaction: see `store.current`."""
         with self._reading() as tx:
-            return [dict(row) for row in tx.connection.execute(text(select), dict(values or {})).mappings()]
+            return ask(
+                lambda select, **values: [
+                    dict(row) for row in tx.connection.execute(text(select), values).mappings()
+                ]
+            )
 
     def workflow_ids(self) -> list[str]:
         """Every workflow that the state knows."""

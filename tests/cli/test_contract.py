@@ -16,13 +16,13 @@ from tests.models import PromptModel
 CORRECTING = ["override", "mark-complete", "adopt", "undo", "redo"]
 COMMANDS = [
     "run", "plan", "resume", "status", "runs", "show", "history", "diff", "changes", *CORRECTING, "invalidate", "verify",
-    "prune", "export", "import", "init",
+    "prune", "export", "import", "init", "report",
 ]  # fmt: skip
 OF_A_WORKFLOW = [
     "run", "plan", "status", "runs", "show", "history", "diff", "changes", "override", "mark-complete", "adopt",
-    "invalidate",
+    "invalidate", "report",
 ]  # fmt: skip
-WRITING = ["run", "resume", *CORRECTING, "invalidate", "prune", "export", "import", "init"]
+WRITING = ["run", "resume", *CORRECTING, "invalidate", "prune", "export", "import", "init", "report"]
 BY_A_PERSON = [*CORRECTING, "invalidate", "prune"]
 
 TASK = (
@@ -146,6 +146,7 @@ def test_the_members_of_what_is_done(command, recorded_in, tmp_path):
     are(asked("export", "all.jsonl"), "file lines dry_run")
     are(asked("import", "all.jsonl"), "new_records dry_run")
     are(asked("init"), "state new dry_run")
+    are(asked("report", tmp_path / "report.html"), "file bytes workflows in_full runs dry_run")
     are(asked("--version"), "version")
 
 

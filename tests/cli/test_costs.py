@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from crew_repo import StateRepository
-from crew_repo.cli import current
-from crew_repo.store import Store
+from crew_repo.store import Store, current
 from tests.cli.conftest import answered, refused
 from tests.cli.test_contract import CREW, PROJECT, recorded_in
 from tests.cli.test_start import imported

@@ -15,7 +15,8 @@ from crew_repo.cli.reader import read
 from tests.cli.conftest import answered, contents, refused
 
 VERSION_4 = Path(__file__).parents[1] / "conformance" / "version_4.sql"
-READING = [["status"], ["runs"], ["show"], ["history", "draft"], ["diff", "--select", "other"], ["changes"]]
+READING = [["status"], ["runs"], ["show"], ["history", "draft"], ["diff", "--select", "other"], ["changes"],
+           ["report", "--dry-run"]]  # fmt: skip
 OVERRIDE = ["override", "draft", "--workflow", "crew", "--output", "hail"]
 LOOKING = [*READING, ["verify"], ["export"], ["prune", "--retired", "--dry-run"], ["invalidate", "draft", "--dry-run"],
            [*OVERRIDE, "--dry-run"]]  # fmt: skip

@@ -48,7 +48,7 @@ def test_a_plain_status_imports_next_to_nothing(state):
 @pytest.mark.parametrize(
     "arguments",
     [("status", "draft"), ("status", "--watch"), ("runs",), ("show",), ("history", "draft"),
-     ("diff", "--select", "other"), ("changes",)],
+     ("diff", "--select", "other"), ("changes",), ("report", "--dry-run")],
 )  # fmt: skip
 def test_a_command_that_reads_imports_no_crewai_and_no_database_library(state, arguments):
     """Asking a SQLite file imports neither crewai nor sqlmodel, nor rich where there is no terminal."""

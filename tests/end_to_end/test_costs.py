@@ -89,8 +89,8 @@ def test_a_run_says_what_it_cost(priced: StateRepository, model: PromptModel) ->
     assert sum(task.cost.amount for task in result.tasks) == amount
     assert f"{usage.total_tokens:,} tokens spent ({amount:.4f} USD), 0 saved" in str(result)
     assert f"{amount:.4f} USD" in str(priced.runs())
-    assert "<th>cost</th>" in priced.runs()._repr_html_()
-    assert "<th>cost</th>" in result._repr_html_()
+    assert ">cost</th>" in priced.runs()._repr_html_()
+    assert ">cost</th>" in result._repr_html_()
     again = priced.run(crews.context_list(model), NOTES).run
     assert (again.cost.amount, again.cost.unpriced_tokens) == (0, 0)
 
@@ -107,7 +107,7 @@ def test_a_plan_says_what_it_would_cost_and_save(priced: StateRepository, model:
     assert plan.to_dict()["cost_to_spend"] == plan.cost_to_spend.to_dict()
     assert json.loads(json.dumps(plan.to_dict()))["decisions"][0]["cost"]["currency"] == "USD"
     assert str(plan).split("\n")[0].split() == ["task", "status", "cost", "why"]
-    assert "<th>cost</th>" in plan._repr_html_()
+    assert ">cost</th>" in plan._repr_html_()
 
 
 def test_a_crew_that_never_ran_has_no_cost(priced: StateRepository, model: PromptModel) -> None:

@@ -203,9 +203,18 @@ def test_a_notebook_shows_a_table(repo, crew, ask):
         "plan": lambda: repo.plan(crew, NEW_NOTES, workflow_id="<CLM>"),
     }
     html = asked[ask]()._repr_html_()
-    assert "<table><tr><th>" in html
+    assert "<table><thead><tr><th" in html
     assert "draft" in html
     assert ("<CLM>" in html, "<b>" in html) == (False, False)
+
+
+def test_a_notebook_shows_what_a_report_shows(repo, crew):
+    """A plan has the graph, a run the timeline, a difference the words that changed; states have marks."""
+    one = repo.run(crew, NOTES).run
+    repo.run(crew, NEW_NOTES)
+    plan, run, diff = (shown._repr_html_() for shown in (repo.plan(crew, NOTES), one, repo.diff()))
+    assert ('class="graph"' in plan, 'class="lanes"' in run, "<ins>" in diff) == (True, True, True)
+    assert all('<svg class="mark"' in html for html in (plan, run, diff))
 
 
 def test_printed_lists_are_tables(repo, crew):

@@ -20,6 +20,7 @@ with StateRepository(sys.argv[1]) as repo:
     assert repo.show(run.run_id).executed == ["analyze", "draft"]
     assert repo.get_output("draft").raw == repo.history("draft")[0].result.raw
     assert [state.task_name for state in repo.tasks()] == ["analyze", "draft"]
+    assert "draft" in repo.report(sys.argv[1] + ".html").read_text(encoding="utf-8")
     assert repo.invalidate("draft") == 1 and repo.verify() == []
 assert "crewai" not in sys.modules
 """
