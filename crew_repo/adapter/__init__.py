@@ -20,6 +20,7 @@ try:
         upstreams,
     )
     from crew_repo.adapter.describing import nested_objects as nested_objects
+    from crew_repo.adapter.describing.called import hash_of_model, hash_of_schema, hash_of_tool, look_of
     from crew_repo.adapter.describing.components import Memo
     from crew_repo.adapter.describing.files import changed_file
     from crew_repo.adapter.describing.patterns import unmatched_patterns
@@ -42,6 +43,8 @@ try:
     from crew_repo.adapter.private import crew_inputs
     from crew_repo.adapter.running.answers import is_typed, stored_answer
     from crew_repo.adapter.running.boundary import Handler, overridden
+    from crew_repo.adapter.running.calls import journaled
+    from crew_repo.adapter.running.conversations import Keeper, Question, tool_call_key
     from crew_repo.adapter.running.crew_copy import copy_crew, output_of
     from crew_repo.adapter.running.events import (
         TaskEvent,
@@ -80,8 +83,10 @@ __all__ = [
     "Describer",
     "HandedOn",
     "Handler",
+    "Keeper",
     "Memo",
     "Planner",
+    "Question",
     "TaskEvent",
     "TaskFailed",
     "TaskLook",
@@ -110,15 +115,20 @@ __all__ = [
     "files_in",
     "fire_callbacks",
     "has_memory",
+    "hash_of_model",
+    "hash_of_schema",
+    "hash_of_tool",
     "hints_about",
     "is_conditional",
     "is_crew_output",
     "is_typed",
     "joined",
+    "journaled",
     "kept_inputs",
     "kickoff",
     "live_task",
     "live_view",
+    "look_of",
     "looks_of",
     "model_name",
     "output_file",
@@ -147,6 +157,7 @@ __all__ = [
     "stored_answer",
     "take_up",
     "task_names",
+    "tool_call_key",
     "unmatched_patterns",
     "upstreams",
     "uses_tools",

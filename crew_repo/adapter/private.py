@@ -21,6 +21,7 @@ __all__ = [
     "async_model_client",
     "cached_apart",
     "check_names",
+    "conversation_state",
     "crew_inputs",
     "crew_memory",
     "events_are_lost",
@@ -38,6 +39,7 @@ __all__ = [
     "refuses_a_second_use",
     "renew_guardrails",
     "save_output_file",
+    "set_conversation_state",
     "usage_tracker",
 ]
 
@@ -50,6 +52,9 @@ _NEEDED: tuple[tuple[type, str], ...] = (
     (Task, "execute_async"),
     (Task, "aexecute_sync"),
 )
+
+
+_REMEMBERED = ("_last_response_id", "_last_reasoning_items", "_previous_thinking_blocks")
 
 
 def check_names() -> None:
@@ -98,6 +103,20 @@ def model_client(llm: BaseLLM) -> object | None:
 def async_model_client(llm: BaseLLM) -> object | None:
     """The client through which an LLM of CrewAI's asks in native async runs, if it has made one."""
     return getattr(llm, "_async_client", None)
+
+
+def conversation_state(llm: BaseLLM) -> dict[str, Any]:
+    """Give what an LLM of CrewAI's remembers of its last answer, and sends along with the next request."""
+    return {name: value for name in _REMEMBERED if (value := getattr(llm, name, None))}
+
+
+def set_conversation_state(llm: BaseLLM, state: dict[str, Any]) -> None:
+    """Let an LLM remember what it had remembered after an answer."""
+    for name in _REMEMBERED:
+        if name in state:
+            setattr(llm, name, state[name])
+        elif getattr(llm, name, None):
+            setattr(llm, name, type(getattr(llm, name))() if name == "_previous_thinking_blocks" else None)
 
 
 def made_model_client(llm: BaseLLM) -> object | None:

@@ -24,6 +24,7 @@ from crew_repo.model import (
     TaskRun,
     TaskState,
 )
+from crew_repo.store.calls import drop_calls
 from crew_repo.store.changes import later_answer
 from crew_repo.store.from_rows import failure_of, interrupted_task, run_of, state_of, task_run_of, texts_of_run
 from crew_repo.store.leases import COUNTED, give_up, gone_leases, reap, run_is_gone
@@ -122,6 +123,7 @@ def save_finished(
     theirs = theirs or later_answer(tx, new)
     fence = None if lease is None else lease.fence
     record = add_record(tx, new, fence=fence, retired=None if theirs is None else "superseded")
+    drop_calls(tx, new.workflow_id, new.task_name, new.input_hash if lease is None else lease.input_hash)
     answer = theirs or record
     _note(tx, [*notes[:-1], *(replace(note, record_id=answer.record_id) for note in notes[-1:])])
     return answer

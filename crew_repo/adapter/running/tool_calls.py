@@ -1,0 +1,125 @@
+"""Calls of tools inside a task: each is known by the answer that asked for it, its tool and its arguments."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial, wraps
+from typing import Any
+
+from crewai.tools.base_tool import BaseTool
+
+from crew_repo.adapter.running.call_values import Unkept, error_from, error_text, json_text, kept_text, value_from
+from crew_repo.adapter.running.conversations import HERE, IN_MODEL_CALL, TOOL_CALL, Conversation, Question
+from crew_repo.canonical import seal
+from crew_repo.model import CallKind, KeptCall, Usage
+
+__all__ = ["met_tool"]
+
+
+def met_tool(tool: BaseTool, original: Any, home: Conversation) -> Any:
+    """Give `_run` of a tool, or its like, with the journal around it."""
+    if inspect.iscoroutinefunction(original):
+
+        @wraps(original)
+        async def arun(*args: Any, **kwargs: Any) -> Any:
+            call = _ToolCall.of(tool, home, args, kwargs)
+            if call is None:
+                return await original(*args, **kwargs)
+            return call.result() if call.kept is not None else await call.awaited(original(*args, **kwargs))
+
+        return arun
+
+    @wraps(original)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        call = _ToolCall.of(tool, home, args, kwargs)
+        if call is None:
+            return original(*args, **kwargs)
+        if call.kept is not None:
+            return call.result()
+        with call.made() as give:
+            result = original(*args, **kwargs)
+            return give(result) if not asyncio.iscoroutine(result) else call.awaited(result)
+
+    return run
+
+
+class _ToolCall:
+    """One call of a tool that an answer has asked for."""
+
+    def __init__(self, tool: BaseTool, conversation: Conversation, question: Question) -> None:
+        self._keeper, self._question = conversation.keeper, question
+        schema = getattr(tool, "result_schema", None)
+        self._classes = [schema] if isinstance(schema, type) else []
+        self.kept = self._keeper.kept(question)
+        self._result: Any = None
+        if self.kept is not None:
+            try:
+                self._result = self._value(self.kept)
+            except (Unkept, ValueError, TypeError):
+                self.kept = None
+
+    @classmethod
+    def of(cls, tool: BaseTool, home: Conversation, args: Any, kwargs: Any) -> _ToolCall | None:
+        """The call, if there is a journal for it, and it is known who asks for it."""
+        conversation = HERE.get() or home
+        keeper = conversation.keeper
+        if IN_MODEL_CALL.get() or not keeper.is_open or (asking := conversation.asking(tool)) is None:
+            return None
+        code = keeper.hash_of_tool(tool)
+        try:
+            asked = json_text([args, kwargs])
+        except Unkept:
+            return None
+        if code is None:
+            return None
+        key = seal("tool call", [conversation.path, asking.sha256, tool.name, code, asked])
+        return cls(tool, conversation, conversation.question(CallKind.TOOL, key))
+
+    def _value(self, kept: KeptCall) -> Any:
+        return error_from(kept.value) if kept.kind is CallKind.ERROR else value_from(kept.value, self._classes)
+
+    def result(self) -> Any:
+        """The kept result; a kept exception is raised."""
+        assert self.kept is not None  # noqa: S101 - who asks has looked
+        self._keeper.replayed(self._question, self.kept)
+        if self.kept.kind is CallKind.ERROR:
+            raise self._result
+        return self._result
+
+    async def awaited(self, coroutine: Any) -> Any:
+        """Await a result that comes later."""
+        with self.made() as give:
+            return give(await coroutine)
+
+    @contextmanager
+    def made(self) -> Iterator[Callable[[Any], Any]]:
+        """Around a call that is made; gives the function that takes its result. Without one, it comes later."""
+
+        def give(result: Any) -> Any:
+            given.append(result)
+            return result
+
+        given: list[Any] = []
+        inside = HERE.set(Conversation(self._keeper, self._question.path))
+        named = TOOL_CALL.set(self._keeper.identity(self._question))
+        try:
+            yield give
+        except Exception as error:
+            self._keep(CallKind.ERROR, partial(error_text, error))
+            self._keeper.raised(CallKind.TOOL)
+            raise
+        finally:
+            HERE.reset(inside)
+            TOOL_CALL.reset(named)
+        for result in given:
+            self._keep(CallKind.TOOL, partial(kept_text, result, self._classes))
+
+    def _keep(self, kind: CallKind, text: Callable[[], str]) -> None:
+        try:
+            value: str | None = text()
+        except Unkept:
+            value = None
+        self._keeper.made(self._question, kind, value, Usage())

@@ -1,0 +1,138 @@
+"""Resuming inside a task: what a model has answered and a tool has given is given again, and not paid for twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crewai import Agent, Crew, Task
+from crewai.llms.base_llm import BaseLLM
+from crewai.tools import BaseTool, tool
+
+from crew_repo import StateRepository, TaskPolicy
+
+STEPS = 4
+
+
+def log(name: str) -> list[str]:
+    """The lines of a file that models and tools write, as what is outside of the process that is killed."""
+    file = Path(os.environ["CLERK_LOG"]) / name
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def note(name: str, line: str) -> int:
+    """Write a line there; how many there are by now."""
+    with (Path(os.environ["CLERK_LOG"]) / name).open("a") as file:
+        file.write(f"{line}\n")
+    return len(log(name))
+
+
+class Clerk(BaseLLM):
+    """Asks for a tool, step by step, then answers; each answer is numbered, so that one that is bought again shows."""
+
+    def call(self, messages: Any, *_: Any, **__: Any) -> str:
+        if len(log("asked")) + 1 == int(os.environ.get("CLERK_DIES", "0")):
+            raise KeyboardInterrupt
+        text = json.dumps(messages)
+        number, step = note("asked", "."), len(set(re.findall(r"did \d+ of (\d+)", text)))
+        self._track_token_usage_internal({"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10})
+        if step < STEPS:
+            return f'Thought: {number}\nAction: act\nAction Input: {{"step": {step}}}'
+        return f"Thought: done\nFinal Answer: answer {number}"
+
+    def supports_function_calling(self) -> bool:
+        return False
+
+
+def done(step: int) -> str:
+    """The effect of the tools."""
+    return f"did {note('done', str(step))} of {step}"
+
+
+class Act(BaseTool):
+    name: str = "act"
+    description: str = "Acts"
+
+    def _run(self, step: int) -> str:
+        return done(step)
+
+
+@tool("act")
+def act(step: int) -> str:
+    """Acts"""
+    return done(step)
+
+
+@tool("act")
+async def act_later(step: int) -> str:
+    """Acts"""
+    return done(step)
+
+
+@pytest.fixture(autouse=True)
+def _log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CLERK_LOG", str(tmp_path))
+
+
+def crew(given: Any = None, *, description: str = "Do it", **of_agent: Any) -> Crew:
+    """A crew as a program that starts again makes it."""
+    clerk = Agent(role="Clerk", goal="Act", backstory="Long", llm=Clerk(model="clerk"), tools=[given or Act()], **of_agent)
+    return Crew(name="c", agents=[clerk], tasks=[Task(name="t", description=description, expected_output="One", agent=clerk)])
+
+
+def killed(repo: StateRepository, at: int, made: Crew, **options: Any) -> None:
+    """A run whose process ends at its model call of this number."""
+    os.environ["CLERK_DIES"] = str(len(log("asked")) + at)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            repo.run(made, **options)
+    finally:
+        del os.environ["CLERK_DIES"]
+
+
+TOOLS = [pytest.param(Act, id="class"), pytest.param(lambda: act, id="function"), pytest.param(lambda: act_later, id="async")]
+
+
+@pytest.mark.parametrize("make", TOOLS)
+def test_a_task_goes_on_where_it_was_killed(repo, make):
+    """No answered request is sent again, and no effect of a tool is repeated."""
+    killed(repo, 3, crew(make()))
+    result = repo.run(crew(make()))
+    assert (len(log("asked")), log("done")) == (STEPS + 1, ["0", "1", "2", "3"])
+    assert result.raw == f"answer {STEPS + 1}"
+
+
+def test_a_run_counts_what_it_paid_and_the_record_what_the_answer_cost(repo):
+    """Tokens of answers that were given again are saved by the run, and are a part of what the record cost."""
+    killed(repo, 3, crew())
+    run = repo.run(crew()).run
+    assert (run.tokens_spent, run.tokens_saved) == (30, 20)
+    assert repo.history("t")[0].usage.total_tokens == 50
+
+
+def test_nothing_is_kept_of_a_task_that_has_its_record(repo):
+    """The journal of a task is dropped with the transaction that writes its record."""
+    killed(repo, 3, crew())
+    assert repo._store.resumable("c")["t"].model_calls == 2
+    repo.run(crew())
+    assert repo._store.rows("SELECT * FROM kept_call") == []
+
+
+def test_an_edited_prompt_is_answered_anew(repo):
+    """Nothing is given again that was asked otherwise."""
+    killed(repo, 3, crew())
+    repo.run(crew(description="Do it well"))
+    assert (len(log("asked")), len(log("done"))) == (2 + STEPS + 1, 2 + STEPS)
+
+
+def test_a_task_without_a_journal_begins_anew(repo):
+    """`TaskPolicy(journal=False)` keeps nothing, and gives nothing again."""
+    policies = {"t": TaskPolicy(journal=False)}
+    killed(repo, 3, crew(), policies=policies)
+    assert repo._store.rows("SELECT * FROM kept_call") == []
+    repo.run(crew(), policies=policies)
+    assert len(log("asked")) == 2 + STEPS + 1
