@@ -51,24 +51,24 @@ class Step(BaseTool):
     description: str = "Does one step."
     address: str
 
-    def _run(self, number: int, token: str) -> str:
-        return act(self.address, "step", number=number, token=token)
+    def _run(self, number: int, mark: str) -> str:
+        return act(self.address, "step", number=number, mark=mark)
 
 
 class AsyncStep(Step):
     """The same as a coroutine."""
 
-    async def _run(self, number: int, token: str) -> str:
-        return await asyncio.to_thread(act, self.address, "step", number=number, token=token)
+    async def _run(self, number: int, mark: str) -> str:
+        return await asyncio.to_thread(act, self.address, "step", number=number, mark=mark)
 
 
 def step_function(address: str) -> Any:
     """The same as a function."""
 
     @tool("step")
-    def step(number: int, token: str) -> str:
+    def step(number: int, mark: str) -> str:
         """Does one step."""
-        return act(address, "step", number=number, token=token)
+        return act(address, "step", number=number, mark=mark)
 
     return step
 
@@ -168,8 +168,8 @@ class NamedStep(Step):
 
     whose: str
 
-    def _run(self, number: int, token: str) -> str:
-        return act(self.address, f"step of {self.whose}", number=number, token=token)
+    def _run(self, number: int, mark: str) -> str:
+        return act(self.address, f"step of {self.whose}", number=number, mark=mark)
 
 
 def planned(address: str) -> Crew:

@@ -203,7 +203,7 @@ def _mixed(messages: Sequence[Mapping[str, Any]], given: Mapping[str, Asked], do
         for mark in _marks(message) if message["role"] in ("assistant", "tool") else ():
             if mark in given and message["role"] == "assistant" and _plain(given[mark].messages) != _plain(messages[:at]):
                 yield mark
-            if mark in done and done[mark].arguments["token"] not in _marks(messages[: at + 1]):
+            if mark in done and done[mark].arguments["mark"] not in _marks(messages[: at + 1]):
                 yield mark
 
 

@@ -19,7 +19,7 @@ def steps(rounds: int, *, width: int = 1, ids: bool = True) -> Script:
     def say(asked: Asked, mark: str) -> Said:
         if not asked.tools or asked.rounds >= rounds:
             return f"Final {mark}"
-        calls = [("step", {"number": asked.rounds * width + at, "token": mark}) for at in range(width)]
+        calls = [("step", {"number": asked.rounds * width + at, "mark": mark}) for at in range(width)]
         return Calls(calls, ids)
 
     return say
@@ -31,7 +31,7 @@ def reacts(rounds: int) -> Script:
     def say(asked: Asked, mark: str) -> Said:
         if asked.rounds >= rounds:
             return f"Thought: I know.\nFinal Answer: Final {mark}"
-        arguments = json.dumps({"number": asked.rounds, "token": mark})
+        arguments = json.dumps({"number": asked.rounds, "mark": mark})
         return f"Thought: go on\nAction: step\nAction Input: {arguments}"
 
     return say
@@ -46,7 +46,7 @@ def sums_up(rounds: int) -> Script:
             return f"<summary>{', '.join(done)}, {mark}</summary>"
         if len(done) >= rounds:
             return f"Thought: I know.\nFinal Answer: Final {mark}"
-        arguments = json.dumps({"number": len(done), "token": mark})
+        arguments = json.dumps({"number": len(done), "mark": mark})
         return f"Thought: go on\nAction: step\nAction Input: {arguments}"
 
     return say

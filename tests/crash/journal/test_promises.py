@@ -64,15 +64,15 @@ def steps(world: World, *, llm: Mapping[str, Any] | None = None, **members: Any)
 class OtherStep(Step):
     """The step tool with other code."""
 
-    def _run(self, number: int, token: str) -> str:
-        return act(self.address, "step", number=number, token=token).strip()
+    def _run(self, number: int, mark: str) -> str:
+        return act(self.address, "step", number=number, mark=mark).strip()
 
 
 class WiderStep(Step):
     """The step tool with one argument more."""
 
-    def _run(self, number: int, token: str, note: str = "") -> str:
-        return act(self.address, "step", number=number, token=token)
+    def _run(self, number: int, mark: str, note: str = "") -> str:
+        return act(self.address, "step", number=number, mark=mark)
 
 
 NOT_SERVED: dict[str, Callable[[World], Any]] = {
@@ -330,10 +330,10 @@ def test_a_secret_that_is_answered_is_in_no_file(world: World, sql: Any) -> None
 
     def say(asked: Asked, mark: str) -> Said:
         if asked.rounds == 1:
-            return Calls([("step", {"number": 1, "token": key})])
+            return Calls([("step", {"number": 1, "mark": key})])
         return scripts.steps(STEPS)(asked, mark)
 
-    world.use(say, effect=lambda name, arguments, mark: f"{mark} {arguments['token'] if arguments['number'] else ''}")
+    world.use(say, effect=lambda name, arguments, mark: f"{mark} {arguments['mark'] if arguments['number'] else ''}")
     world.fails(steps(world, llm={"api_key": key}), after=3)
     values = " ".join(row[0] for row in sql("SELECT value FROM kept_call"))
     assert values
