@@ -30,6 +30,9 @@ class Keeper(Protocol):
     def hash_of_tool(self, tool: BaseTool) -> str | None:
         """The hash of a tool, or None where it cannot be kept."""
 
+    def reruns(self, tool: BaseTool) -> bool:
+        """Whether a tool is to be called anew, whatever is kept: its effect ends with the process."""
+
     def hash_of_schema(self, model: Any) -> str | None:
         """The hash of the class that an answer is read as."""
 
