@@ -74,6 +74,7 @@ class _ToolCall:
         self._reruns = self._keeper.reruns(tool)
         self.kept = None if self._reruns else self._keeper.kept(question)
         self._result: Any = None
+        self._raises = False
         if self.kept is not None:
             try:
                 self._result = self._value(self.kept)
@@ -100,13 +101,14 @@ class _ToolCall:
         return cls(tool, conversation, conversation.question(CallKind.TOOL, key))
 
     def _value(self, kept: KeptCall) -> Any:
-        return error_from(kept.value) if kept.kind is CallKind.ERROR else value_from(kept.value, self._classes)
+        self._raises = kept.kind is CallKind.ERROR and kept.value.startswith("[")
+        return error_from(kept.value) if self._raises else value_from(kept.value, self._classes)
 
     def result(self) -> Any:
         """The kept result; a kept exception is raised."""
         assert self.kept is not None  # noqa: S101 - who asks has looked
         self._keeper.replayed(self._question, self.kept)
-        if self.kept.kind is CallKind.ERROR:
+        if self._raises:
             raise self._result
         return self._result
 
@@ -136,7 +138,8 @@ class _ToolCall:
             HERE.reset(inside)
             TOOL_CALL.reset(named)
         for result in given:
-            self._keep(CallKind.TOOL, partial(kept_text, result, self._classes))
+            kind = CallKind.ERROR if type(result).__name__ == "ToolFailure" else CallKind.TOOL
+            self._keep(kind, partial(kept_text, result, self._classes))
 
     def _keep(self, kind: CallKind, text: Callable[[], str]) -> None:
         try:
