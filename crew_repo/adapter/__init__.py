@@ -27,7 +27,7 @@ try:
     from crew_repo.adapter.describing.servers import connects, resolved_tools
     from crew_repo.adapter.describing.task import Describer, take_up
     from crew_repo.adapter.describing.tool import uses_tools
-    from crew_repo.adapter.describing.working_objects import HandedOn, all_handed_on
+    from crew_repo.adapter.describing.working_objects import HandedOn, all_handed_on, leaving_state
     from crew_repo.adapter.hints import TaskLook, hints_about, looks_of
     from crew_repo.adapter.interpolation import (
         CrewView,
@@ -74,6 +74,7 @@ try:
     from crew_repo.adapter.running.outputs import restore_output, store_output, store_text
     from crew_repo.adapter.running.planner import Planner, plan_texts
     from crew_repo.adapter.running.reuse import file_text, fire_callbacks, output_file, restore_file, says, serve
+    from crew_repo.adapter.running.tool_calls import is_named
     from crew_repo.adapter.running.usage import UsageTracker
 except ImportError as lacking:
     raise unsupported(lacking) from lacking
@@ -121,11 +122,13 @@ __all__ = [
     "hints_about",
     "is_conditional",
     "is_crew_output",
+    "is_named",
     "is_typed",
     "joined",
     "journaled",
     "kept_inputs",
     "kickoff",
+    "leaving_state",
     "live_task",
     "live_view",
     "look_of",

@@ -6,7 +6,9 @@ tests/unit/adapter/test_private.py says, for each, what breaks when CrewAI chang
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +26,7 @@ __all__ = [
     "conversation_state",
     "crew_inputs",
     "crew_memory",
+    "draw_ids_from",
     "events_are_lost",
     "forget_tool_results",
     "keeps_conversation",
@@ -117,6 +120,25 @@ def set_conversation_state(llm: BaseLLM, state: dict[str, Any]) -> None:
             setattr(llm, name, state[name])
         elif getattr(llm, name, None):
             setattr(llm, name, type(getattr(llm, name))() if name == "_previous_thinking_blocks" else None)
+
+
+@contextmanager
+def draw_ids_from(draw: Callable[[], str | None]) -> Iterator[None]:
+    """Have CrewAI name large tool results by what this gives, in place of at random; None for one at random.
+
+    It does so since 1.15, and tells the model that name.
+    """
+    try:
+        home: Any = import_module("crewai.utilities.tool_result_artifacts")
+        at_random = home.token_urlsafe
+    except (ImportError, AttributeError):
+        yield
+        return
+    home.token_urlsafe = lambda *bytes_: draw() or at_random(*bytes_)
+    try:
+        yield
+    finally:
+        home.token_urlsafe = at_random
 
 
 def made_model_client(llm: BaseLLM) -> object | None:

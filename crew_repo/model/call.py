@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 
+from crew_repo.model.decision import Reason, ReasonKind
 from crew_repo.model.text import TextEnum
 from crew_repo.model.usage import Usage
+from crew_repo.model.wording import plural
 
 __all__ = ["CallKind", "KeptCall", "KeptCalls"]
 
@@ -43,16 +46,26 @@ class KeptCall:
 class KeptCalls:
     """How much is kept of a task that has not finished. `last_at` is the time of the last call."""
 
-    task_name: str
     model_calls: int
     tool_calls: int
     total_tokens: int
     last_at: datetime
 
     def __str__(self) -> str:
-        calls = f"{_counted(self.model_calls, 'model call')} and {_counted(self.tool_calls, 'tool call')}"
-        return f"resumes: {calls} of {self.last_at:%Y-%m-%d %H:%M} are kept, about {self.total_tokens:,} tokens"
+        calls = f"{plural(self.model_calls, 'model call')} and {plural(self.tool_calls, 'tool call')}"
+        return f"{calls} of {self.last_at:%Y-%m-%d %H:%M} are kept, about {self.total_tokens:,} tokens"
 
+    @property
+    def reason(self) -> Reason:
+        """The note that a task goes on from them."""
+        return Reason(ReasonKind.RESUMES, detail=str(self))
 
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    @classmethod
+    def of(cls, calls: Sequence[KeptCall]) -> KeptCalls | None:
+        """Sum calls up; None if there are none."""
+        if not calls:
+            return None
+        models = [call for call in calls if call.kind is CallKind.MODEL]
+        tokens = sum(call.usage.total_tokens for call in models)
+        return cls(len(models), len(calls) - len(models), tokens, max(call.called_at for call in calls))
+

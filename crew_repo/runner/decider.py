@@ -115,6 +115,10 @@ class Decider:
             self.memo.look_again()
         return self._decided(view, agent, context, self._current(view, context, tools), texts)
 
+    def leaving_state(self, position: int) -> set[int]:
+        """The ids of the tools of a task that leave something in memory which it goes on from."""
+        return adapter.leaving_state(self._crew, self._crew.tasks[position])
+
     def take(self, ticket: Ticket, record: Record) -> bool:
         """Decide anew, with a record that somebody else has just finished; whether it serves."""
         record = believed(self._store, record, ticket.current.policy)

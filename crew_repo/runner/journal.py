@@ -6,14 +6,14 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 from crew_repo import adapter
 from crew_repo.canonical import seal
 from crew_repo.errors import StoreError
-from crew_repo.model import PLANNER, CallKind, KeptCall, Lease, Usage
+from crew_repo.model import PLANNER, CallKind, KeptCall, KeptCalls, Lease, Usage
 from crew_repo.runner.decider import Decider
 from crew_repo.runner.ledger import Ledger
 from crew_repo.runner.options import utc_now
@@ -30,6 +30,13 @@ class Journal:
 
     def __init__(self, store: Store, decider: Decider, ledger: Ledger) -> None:
         self._store, self._decider, self._ledger = store, decider, ledger
+        self._used = False
+
+    def end(self) -> None:
+        """At the end of the run: what it kept, and has dropped, is gone for good."""
+        if self._used:
+            with suppress(StoreError):  # the next run does it
+                self._store.wipe()
 
     @contextmanager
     def execution(self, ticket: Ticket) -> Iterator[Execution]:
@@ -43,6 +50,7 @@ class Journal:
                 yield execution
             finally:
                 execution.is_open = False
+                self._used = self._used or execution.has_kept
 
 
 class Execution:
@@ -50,7 +58,7 @@ class Execution:
 
     def __init__(self, store: Store, decider: Decider, ledger: Ledger, ticket: Ticket) -> None:
         self.root = seal("calls", [ticket.current.policy.salt, _declared(ticket)])
-        self.is_open, self.saved = False, Usage()
+        self.is_open, self.has_kept, self.saved = False, False, Usage()
         self._store, self._decider, self._ledger, self._ticket = store, decider, ledger, ticket
         self._lock = threading.Lock()
         self._kept: dict[tuple[str, int], KeptCall] = {}
@@ -58,6 +66,7 @@ class Execution:
         self._last: tuple[str, int] | None = None  # the last model call that was answered
         self._given, self._made, self._outside = 0, 0, False
         self._began = ledger.run_id
+        self._leaving: set[int] | None = None
         self._warned = False
 
     @property
@@ -68,7 +77,7 @@ class Execution:
     def open(self) -> None:
         """Take up what is kept. A task that is to be asked anew forgets it first."""
         self.is_open = True
-        if self._ticket.executes_whatever_is_stored:
+        if self._ticket.decision.begins_anew:
             self._try("forgotten", lambda: self._store.drop_calls(self._lease, self._ticket.name))
             return
         found = self._try("read", self._stored) or []
@@ -79,8 +88,10 @@ class Execution:
                 continue  # the agent has not gone on from it, so that the tool may work by now
             if known is None or known.input_hash != self._lease.input_hash:
                 self._kept[call.key, call.occurrence] = call
-        if found:
-            self._began = found[0].run_id
+        resumed = KeptCalls.of([call for call in found if call.input_hash == self._lease.input_hash])
+        if resumed is not None:
+            self._began, self.has_kept = found[0].run_id, True
+            self._ticket.decision = self._ticket.decision.noting(resumed.reason)
 
     def _stored(self) -> list[KeptCall]:
         age = self._ticket.current.policy.max_age
@@ -98,6 +109,13 @@ class Execution:
         """The hash of a tool, made once."""
         definition = self._ticket.current.definition_hash
         return self._hash(id(tool), tool, lambda: adapter.hash_of_tool(self._decider.memo, tool, definition))
+
+    def reruns(self, tool: Any) -> bool:
+        """Whether a tool is named to be called anew, or leaves in memory what this task goes on from."""
+        if self._leaving is None:
+            self._leaving = self._decider.leaving_state(self._ticket.position)
+        named = self._ticket.current.policy.rerun_tools
+        return id(tool) in self._leaving or adapter.is_named(tool, named)
 
     def hash_of_schema(self, model: Any) -> str | None:
         """The hash of the class that an answer is read as, made once."""
@@ -141,6 +159,7 @@ class Execution:
                         input_hash=self._lease.input_hash, called_at=utc_now(), usage=usage)  # fmt: skip
         if self._try("kept", lambda: self._store.keep_call(self._lease, self._ticket.name, call)):
             self._kept[question.key, question.occurrence] = call
+            self.has_kept = True
 
     def _has_secrets(self, text: str) -> bool:
         said = json.loads(text)

@@ -129,6 +129,7 @@ class Session:
             failure=self._recorder.failure_of_run(error) if error is not None else None,
             going_on=[ticket.lease.fence for ticket in list(self._open) if ticket.lease is not None],
         )
+        self._journal.end()
         record = priced_run(ended, self._options.prices)
         self._audience.finished(record)
         return record
@@ -218,7 +219,6 @@ class Session:
     @contextmanager
     def execution(self, ticket: Ticket) -> Iterator[tuple[Callable[[Any], Any], Any]]:
         """Around one execution: measures it, records what it gives, and records a failure as it was."""
-        self._audience.executing(ticket.decision)
         ticket.started_at, began = utc_now(), time.perf_counter()
         here = executing(self.run_id, ticket.position)
         with here, self._kept_open(ticket), self._journal.execution(ticket) as calls, self._usage.measure() as meter:
@@ -228,6 +228,7 @@ class Session:
                 saved.append(True)
                 return kept
 
+            self._audience.executing(ticket.decision)
             saved: list[bool] = []
             try:
                 ticket.view.original.output = None  # so that an output found after an exception is this execution's

@@ -7,6 +7,7 @@ work writes them, so that a process that lost it, or a thread that nobody could 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, bindparam, case, delete, exists, func, not_, or_, select, update
@@ -15,16 +16,29 @@ from crew_repo.model import CallKind, KeptCall, KeptCalls, Lease
 from crew_repo.store.from_rows import usage_of
 from crew_repo.store.leases import gone_leases
 from crew_repo.store.rows import kept_call_row
-from crew_repo.store.tables import KEPT_CALL, LEASE
+from crew_repo.store.tables import KEPT_CALL, LEASE, RECORD
 from crew_repo.store.transaction import Transaction
 
-__all__ = ["drop_calls", "drop_calls_from", "forget_calls", "keep_call", "kept_calls", "summed_up", "take_over_calls"]
+__all__ = [
+    "drop_calls",
+    "drop_calls_from",
+    "forget_calls",
+    "keep_call",
+    "kept_calls",
+    "left_calls",
+    "summed_up",
+    "take_over_calls",
+]
 
 _OF_TASK = and_(KEPT_CALL.c.workflow_id == bindparam("w"), KEPT_CALL.c.task_name == bindparam("t"))
 _OF_WORK = KEPT_CALL.c.input_hash == bindparam("i")
 _BEING_EXECUTED = exists().where(
     LEASE.c.workflow_id == KEPT_CALL.c.workflow_id, LEASE.c.input_hash == KEPT_CALL.c.input_hash,
     LEASE.c.fence.not_in(bindparam("gone", expanding=True)),
+)  # fmt: skip
+_RECORDED_SINCE = exists().where(
+    RECORD.c.workflow_id == KEPT_CALL.c.workflow_id, RECORD.c.task_name == KEPT_CALL.c.task_name,
+    RECORD.c.completed_at > KEPT_CALL.c.called_at,
 )  # fmt: skip
 _OURS_OR_FREE = or_(_OF_WORK, not_(_BEING_EXECUTED))
 _KEPT = select(KEPT_CALL).where(_OF_TASK, _OURS_OR_FREE).order_by(KEPT_CALL.c.call_id)
@@ -40,11 +54,14 @@ _TAKE_OVER = (
 _IS_MODELS = KEPT_CALL.c.kind == str(CallKind.MODEL)
 _SUMS = select(
     KEPT_CALL.c.task_name,
+    KEPT_CALL.c.input_hash,
     func.sum(case((_IS_MODELS, 1), else_=0)).label("model_calls"),
     func.sum(case((_IS_MODELS, 0), else_=1)).label("tool_calls"),
     func.sum(KEPT_CALL.c.total_tokens).label("total_tokens"),
     func.max(KEPT_CALL.c.called_at).label("last_at"),
-).where(KEPT_CALL.c.workflow_id == bindparam("w"), not_(_BEING_EXECUTED)).group_by(KEPT_CALL.c.task_name)  # fmt: skip
+)
+_SUMS = _SUMS.where(KEPT_CALL.c.workflow_id == bindparam("w"), not_(_BEING_EXECUTED))
+_SUMS = _SUMS.group_by(KEPT_CALL.c.task_name, KEPT_CALL.c.input_hash)
 
 
 def kept_calls(tx: Transaction, workflow_id: str, task_name: str, work: str) -> list[KeptCall]:
@@ -76,15 +93,22 @@ def drop_calls_from(tx: Transaction, lease: Lease, task_name: str, first: int) -
     tx.run(_DROP_FROM, {"w": lease.workflow_id, "t": task_name, "i": lease.input_hash, "first": first})
 
 
-def forget_calls(tx: Transaction, lease: Lease, task_name: str) -> None:
-    """Delete what is kept of a task that is to be asked anew, but for what others are executing with other inputs."""
-    tx.execute(_DROP_FREE, _asked(tx, lease.workflow_id, task_name, lease.input_hash))
+def forget_calls(tx: Transaction, workflow_id: str, task_name: str, work: str = "") -> None:
+    """Delete what is kept of a task that is to be asked anew, but for what others are executing."""
+    tx.execute(_DROP_FREE, _asked(tx, workflow_id, task_name, work))
 
 
-def summed_up(tx: Transaction, workflow_id: str) -> dict[str, KeptCalls]:
-    """How much is kept of each task of a workflow that nobody is executing, by its name."""
+def summed_up(tx: Transaction, workflow_id: str) -> dict[tuple[str, str], KeptCalls]:
+    """How much is kept of each task of a workflow that nobody is executing, by its name and the hash of its work."""
     found = tx.rows(_SUMS, {"w": workflow_id, "gone": _gone(tx, workflow_id)})
-    return {row["task_name"]: KeptCalls(**row) for row in found}
+    return {(row["task_name"], row["input_hash"]): KeptCalls(*list(row.values())[2:]) for row in found}
+
+
+def left_calls(tx: Transaction, before: datetime | None) -> list[int]:
+    """The numbers of calls that nobody is executing: those from before then, else those before a record of the task."""
+    old = KEPT_CALL.c.called_at < before if before is not None else _RECORDED_SINCE
+    gone = [lease["fence"] for lease in gone_leases(tx, None)]
+    return list(tx.execute(select(KEPT_CALL.c.call_id).where(old, not_(_BEING_EXECUTED)), {"gone": gone}).scalars())
 
 
 def _asked(tx: Transaction, workflow_id: str, task_name: str, work: str) -> dict[str, Any]:

@@ -53,6 +53,9 @@ class Statements(ABC):
         """End the transaction, and keep what it did."""
         connection.commit()
 
+    def wipe(self, connection: Connection) -> None:  # noqa: B027 - only one dialect needs it
+        """Leave nothing behind of what was deleted, as far as that costs nobody anything."""
+
     def lock_work(self, connection: Connection, *key: str) -> None:  # noqa: B027 - only one dialect needs it
         """Until the transaction ends, let nobody else claim or save this piece of work."""
 

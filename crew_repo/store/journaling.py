@@ -29,16 +29,20 @@ class JournalStore(OpenedState):
         """Forget what is kept of a task; with `first`, of this work alone, the call with that number and all after."""
         with self._writing() as tx:
             if first is None:
-                calls.forget_calls(tx, lease, task_name)
+                calls.forget_calls(tx, lease.workflow_id, task_name, lease.input_hash)
             else:
                 calls.drop_calls_from(tx, lease, task_name, first)
+
+    def wipe(self) -> None:
+        """Leave nothing behind of what was dropped, beside the file too."""
+        self._database.wipe()
 
     def kept_calls(self, workflow_id: str, task_name: str, work: str) -> list[KeptCall]:
         """Find the answers inside a task that has not finished, but for those of what others are executing."""
         with self._reading() as tx:
             return calls.kept_calls(tx, workflow_id, task_name, work)
 
-    def resumable(self, workflow_id: str) -> dict[str, KeptCalls]:
-        """How much is kept of each task of a workflow that nobody is executing, by its name."""
+    def resumable(self, workflow_id: str) -> dict[tuple[str, str], KeptCalls]:
+        """How much is kept of each task of a workflow that nobody is executing, by name and hash of the work."""
         with self._reading() as tx:
             return calls.summed_up(tx, workflow_id)

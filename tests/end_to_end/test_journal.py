@@ -61,6 +61,11 @@ class Act(BaseTool):
         return done(step)
 
 
+class Same(Act):
+    def _run(self, step: int) -> str:
+        return done(step)[:3] + f" 1 of {step}"
+
+
 @tool("act")
 def act(step: int) -> str:
     """Acts"""
@@ -117,7 +122,7 @@ def test_a_run_counts_what_it_paid_and_the_record_what_the_answer_cost(repo):
 def test_nothing_is_kept_of_a_task_that_has_its_record(repo):
     """The journal of a task is dropped with the transaction that writes its record."""
     killed(repo, 3, crew())
-    assert repo._store.resumable("c")["t"].model_calls == 2
+    assert [kept.model_calls for kept in repo._store.resumable("c").values()] == [2]
     repo.run(crew())
     assert repo._store.rows("SELECT * FROM kept_call") == []
 
@@ -136,3 +141,34 @@ def test_a_task_without_a_journal_begins_anew(repo):
     assert repo._store.rows("SELECT * FROM kept_call") == []
     repo.run(crew(), policies=policies)
     assert len(log("asked")) == 2 + STEPS + 1
+
+
+def test_a_plan_and_the_run_say_that_a_task_resumes(repo):
+    """Both say how much is kept, in the reasons for the execution."""
+    killed(repo, 3, crew())
+    (said,) = [reason for reason in repo.plan(crew())["t"].reasons if reason.kind == "resumes"]
+    assert re.fullmatch(r"resumes: 2 model calls and 2 tool calls of [-0-9]+ [0-9:]+ are kept, about 20 tokens", str(said))
+    assert said in repo.run(crew()).run.tasks[0].reasons
+
+
+def test_a_forced_task_begins_anew(repo):
+    """`force` drops what is kept."""
+    killed(repo, 3, crew())
+    repo.run(crew(), force=["t"])
+    assert len(log("asked")) == 2 + STEPS + 1
+
+
+def test_an_invalidated_task_begins_anew(repo):
+    """`invalidate` drops what is kept of a task that has not finished."""
+    killed(repo, 3, crew())
+    repo.invalidate("t")
+    repo.run(crew())
+    assert len(log("asked")) == 2 + STEPS + 1
+
+
+def test_a_tool_that_is_named_is_called_again(repo):
+    """`rerun_tools` are called anew; where they give the same, the answers of the model still stand."""
+    policies = {"t": TaskPolicy(rerun_tools="act")}
+    killed(repo, 3, crew(Same()), policies=policies)
+    repo.run(crew(Same()), policies=policies)
+    assert (log("done"), len(log("asked"))) == (["0", "1", "0", "1", "2", "3"], STEPS + 1)

@@ -12,10 +12,11 @@ from crewai.tools.agent_tools.base_agent_tools import BaseAgentTool
 from crewai.tools.base_tool import BaseTool
 from pydantic import BaseModel
 
-from crew_repo.adapter.describing.components import Memo, Parts, is_crewais
+from crew_repo.adapter.describing.components import Memo, Parts, crewais_names, is_crewais
 from crew_repo.adapter.describing.llm import add_llm
 from crew_repo.adapter.describing.tool import add_tools
-from crew_repo.code import handed_on
+from crew_repo.adapter.describing.working_objects import goes_on_from_itself
+from crew_repo.code import written_at_work
 from crew_repo.hashing import definition_hash, exchange
 
 __all__ = ["hash_of_model", "hash_of_schema", "hash_of_tool", "look_of"]
@@ -28,7 +29,7 @@ def hash_of_model(memo: Memo, llm: BaseLLM) -> str | None:
 
     None also for a class of the user's whose answers hang on what earlier calls have left in it, such as a script.
     """
-    if not is_crewais(type(llm)) and (kept := exchange(llm)) and handed_on(kept, kept) is not None:
+    if not is_crewais(type(llm)) and goes_on_from_itself(llm, exchange(llm)):
         return None
     parts = Parts(memo)
     add_llm(parts, "llm", llm)
@@ -53,7 +54,9 @@ def hash_of_schema(memo: Memo, model: type[BaseModel]) -> str | None:
 
 def look_of(llm: BaseLLM) -> Any:
     """A value that differs when a plain parameter of a model has been changed, without hashing it."""
-    return type(llm), tuple((name, _look(value)) for name, value in list(vars(llm).items()))
+    cls = type(llm)
+    noted = () if is_crewais(cls) else written_at_work(cls) - crewais_names(cls)
+    return cls, tuple((name, _look(value)) for name, value in list(vars(llm).items()) if name not in noted)
 
 
 def _look(value: object) -> Any:

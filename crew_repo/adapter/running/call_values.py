@@ -20,6 +20,7 @@ __all__ = ["Unkept", "error_from", "error_text", "json_text", "kept_text", "valu
 
 _CLASS, _MEMBERS = "crew_repo:class", "members"
 _PROVIDERS = ("anthropic", "google", "litellm", "openai")
+_ALSO = "crewai.tools.tool_failure"  # what a tool may give in place of an exception
 _MADE_UP = re.compile(r'"call_\d+"')
 _SCALARS = (bool, int, float, str, type(None))
 
@@ -121,12 +122,16 @@ def _name(cls: type) -> str:
 
 
 def _is_providers(cls: type) -> bool:
-    return cls.__module__.partition(".")[0] in _PROVIDERS
+    return _is_known(cls.__module__)
+
+
+def _is_known(module: str) -> bool:
+    return module.partition(".")[0] in _PROVIDERS or module == _ALSO
 
 
 def _providers_class(name: str) -> Any:
     module, _, path = name.partition(":")
-    if module.partition(".")[0] not in _PROVIDERS:
+    if not _is_known(module):
         raise Unkept
     try:
         found: Any = importlib.import_module(module)

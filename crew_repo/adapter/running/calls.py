@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from crewai.llms.base_llm import BaseLLM
 from crewai.tools.base_tool import BaseTool
 
-from crew_repo.adapter.running.conversations import HERE, Conversation, Keeper
+from crew_repo.adapter import private
+from crew_repo.adapter.running.conversations import HERE, Conversation, Keeper, drawn_id
 from crew_repo.adapter.running.model_calls import met_model
 from crew_repo.adapter.running.tool_calls import met_tool
 
@@ -44,7 +45,7 @@ class _Meeting:
     """The two base classes give methods with the journal around them while any execution is open."""
 
     def __init__(self) -> None:
-        self._lock, self._open = threading.Lock(), 0
+        self._lock, self._open, self._ids = threading.Lock(), 0, ExitStack()
 
     def __enter__(self) -> None:
         with self._lock:
@@ -52,6 +53,7 @@ class _Meeting:
             if self._open == 1:
                 _meet(BaseLLM, _MODEL_CALLS, met_model)
                 _meet(BaseTool, _TOOL_CALLS, met_tool)
+                self._ids.enter_context(private.draw_ids_from(drawn_id))
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
@@ -59,6 +61,7 @@ class _Meeting:
             if not self._open:
                 for cls in (BaseLLM, BaseTool):
                     del cls.__getattribute__
+                self._ids.close()
 
 
 _meeting = _Meeting()

@@ -15,7 +15,7 @@ from crewai.utilities.string_utils import sanitize_tool_name
 from crew_repo.canonical import seal
 from crew_repo.model import CallKind, KeptCall, Usage
 
-__all__ = ["HERE", "IN_MODEL_CALL", "TOOL_CALL", "Conversation", "Keeper", "Question", "tool_call_key"]
+__all__ = ["HERE", "IN_MODEL_CALL", "TOOL_CALL", "Conversation", "Keeper", "Question", "drawn_id", "tool_call_key"]
 
 
 class Keeper(Protocol):
@@ -29,6 +29,9 @@ class Keeper(Protocol):
 
     def hash_of_tool(self, tool: BaseTool) -> str | None:
         """The hash of a tool, or None where it cannot be kept."""
+
+    def reruns(self, tool: BaseTool) -> bool:
+        """Whether a tool is to be called anew, whatever is kept: its effect ends with the process."""
 
     def hash_of_schema(self, model: Any) -> str | None:
         """The hash of the class that an answer is read as."""
@@ -117,6 +120,14 @@ IN_MODEL_CALL: ContextVar[bool] = ContextVar("crew_repo_in_model_call", default=
 TOOL_CALL: ContextVar[str | None] = ContextVar("crew_repo_tool_call", default=None)
 """The key of the tool call that is being made."""
 _asked: ContextVar[tuple[Conversation, int, Answer | None] | None] = ContextVar("crew_repo_asked", default=None)
+
+
+def drawn_id() -> str | None:
+    """A name for a large tool result, equal when the task goes on: models are told it, and so it is in requests."""
+    conversation = HERE.get()
+    if conversation is None or conversation.last is None:
+        return None
+    return conversation.question(CallKind.TOOL, seal("large result", [conversation.last.sha256])).path[:22]
 
 
 def tool_call_key() -> str | None:

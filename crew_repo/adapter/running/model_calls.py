@@ -66,8 +66,8 @@ class _ModelCall:
     @classmethod
     def of(cls, llm: BaseLLM, home: Conversation, args: Any, kwargs: Any) -> _ModelCall | None:
         """The call, if there is a journal for it."""
-        conversation = HERE.get() or home
-        if IN_MODEL_CALL.get() or not conversation.keeper.is_open:
+        conversation = HERE.get(home)
+        if conversation is None or IN_MODEL_CALL.get() or not conversation.keeper.is_open:
             return None
         return cls(llm, conversation, {**dict(zip(_PARAMETERS, args, strict=False)), **kwargs})
 

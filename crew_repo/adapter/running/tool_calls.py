@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial, wraps
 from typing import Any
 
 from crewai.tools.base_tool import BaseTool
+from crewai.utilities.string_utils import sanitize_tool_name
 
 from crew_repo.adapter.running.call_values import Unkept, error_from, error_text, json_text, kept_text, value_from
 from crew_repo.adapter.running.conversations import HERE, IN_MODEL_CALL, TOOL_CALL, Conversation, Question
 from crew_repo.canonical import seal
 from crew_repo.model import CallKind, KeptCall, Usage
 
-__all__ = ["met_tool"]
+__all__ = ["is_named", "met_tool"]
 
 
 def met_tool(tool: BaseTool, original: Any, home: Conversation) -> Any:
@@ -27,7 +28,8 @@ def met_tool(tool: BaseTool, original: Any, home: Conversation) -> Any:
         async def arun(*args: Any, **kwargs: Any) -> Any:
             call = _ToolCall.of(tool, home, args, kwargs)
             if call is None:
-                return await original(*args, **kwargs)
+                with _apart():
+                    return await original(*args, **kwargs)
             return call.result() if call.kept is not None else await call.awaited(original(*args, **kwargs))
 
         return arun
@@ -36,7 +38,8 @@ def met_tool(tool: BaseTool, original: Any, home: Conversation) -> Any:
     def run(*args: Any, **kwargs: Any) -> Any:
         call = _ToolCall.of(tool, home, args, kwargs)
         if call is None:
-            return original(*args, **kwargs)
+            with _apart():
+                return original(*args, **kwargs)
         if call.kept is not None:
             return call.result()
         with call.made() as give:
@@ -46,6 +49,21 @@ def met_tool(tool: BaseTool, original: Any, home: Conversation) -> Any:
     return run
 
 
+def is_named(tool: BaseTool, names: Collection[str]) -> bool:
+    """Whether a tool has one of these names, as it is written or as models are told it."""
+    return tool.name in names or sanitize_tool_name(tool.name) in names
+
+
+@contextmanager
+def _apart() -> Iterator[None]:
+    """Around a call that cannot be told from others: what it calls itself is not kept either."""
+    token = HERE.set(None)
+    try:
+        yield
+    finally:
+        HERE.reset(token)
+
+
 class _ToolCall:
     """One call of a tool that an answer has asked for."""
 
@@ -53,8 +71,10 @@ class _ToolCall:
         self._keeper, self._question = conversation.keeper, question
         schema = getattr(tool, "result_schema", None)
         self._classes = [schema] if isinstance(schema, type) else []
-        self.kept = self._keeper.kept(question)
+        self._reruns = self._keeper.reruns(tool)
+        self.kept = None if self._reruns else self._keeper.kept(question)
         self._result: Any = None
+        self._raises = False
         if self.kept is not None:
             try:
                 self._result = self._value(self.kept)
@@ -64,9 +84,11 @@ class _ToolCall:
     @classmethod
     def of(cls, tool: BaseTool, home: Conversation, args: Any, kwargs: Any) -> _ToolCall | None:
         """The call, if there is a journal for it, and it is known who asks for it."""
-        conversation = HERE.get() or home
-        keeper = conversation.keeper
-        if IN_MODEL_CALL.get() or not keeper.is_open or (asking := conversation.asking(tool)) is None:
+        conversation = HERE.get(home)
+        if conversation is None or IN_MODEL_CALL.get() or not conversation.keeper.is_open:
+            return None
+        keeper, asking = conversation.keeper, conversation.asking(tool)
+        if asking is None:
             return None
         code = keeper.hash_of_tool(tool)
         try:
@@ -79,13 +101,14 @@ class _ToolCall:
         return cls(tool, conversation, conversation.question(CallKind.TOOL, key))
 
     def _value(self, kept: KeptCall) -> Any:
-        return error_from(kept.value) if kept.kind is CallKind.ERROR else value_from(kept.value, self._classes)
+        self._raises = kept.kind is CallKind.ERROR and kept.value.startswith("[")
+        return error_from(kept.value) if self._raises else value_from(kept.value, self._classes)
 
     def result(self) -> Any:
         """The kept result; a kept exception is raised."""
         assert self.kept is not None  # noqa: S101 - who asks has looked
         self._keeper.replayed(self._question, self.kept)
-        if self.kept.kind is CallKind.ERROR:
+        if self._raises:
             raise self._result
         return self._result
 
@@ -115,11 +138,12 @@ class _ToolCall:
             HERE.reset(inside)
             TOOL_CALL.reset(named)
         for result in given:
-            self._keep(CallKind.TOOL, partial(kept_text, result, self._classes))
+            kind = CallKind.ERROR if type(result).__name__ == "ToolFailure" else CallKind.TOOL
+            self._keep(kind, partial(kept_text, result, self._classes))
 
     def _keep(self, kind: CallKind, text: Callable[[], str]) -> None:
         try:
-            value: str | None = text()
+            value = None if self._reruns else text()
         except Unkept:
             value = None
         self._keeper.made(self._question, kind, value, Usage())
