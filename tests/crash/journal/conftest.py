@@ -11,9 +11,9 @@ from sqlalchemy import create_engine, text
 from tests.crash.journal.model_server import Server, serving
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def server() -> Iterator[Server]:
-    """A model server for the session; each test gives it a model."""
+    """A model server; each test gives it a model."""
     with serving() as begun:
         yield begun
 

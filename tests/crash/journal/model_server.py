@@ -123,6 +123,7 @@ class Model:
     together: Callable[[str, str], int] = _alone
     fates: Fates = field(default_factory=dict)
     until: float = math.inf
+    new_mark: Callable[[], str] = lambda: f"mark-{uuid4().hex[:12]}"
     asked: list[Asked] = field(default_factory=list)
     answered: list[Answer] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
@@ -139,7 +140,7 @@ class Model:
     def answer(self, asked: Asked, pid: int) -> tuple[Said, str]:
         """What the model says, and its mark."""
         def say() -> tuple[Said, str]:
-            mark = f"mark-{uuid4().hex[:12]}"
+            mark = self.new_mark()
             said = self.script(asked, mark) if len(self.answered) < self.until else Broken()
             with self.lock:
                 self.asked.append(asked)
@@ -154,7 +155,7 @@ class Model:
         what = f"{name} {json.dumps(arguments, sort_keys=True)}"
 
         def do() -> str | Broken:
-            mark = f"mark-{uuid4().hex[:12]}"
+            mark = self.new_mark()
             done = self.effect(name, arguments, mark)
             with self.lock:
                 self.effects.append(Effect(name, arguments, mark))

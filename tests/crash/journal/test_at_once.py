@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from crew_repo import StateRepository
-from crew_repo.store import Store
 from tests.crash.journal import scripts
 from tests.crash.journal.cases import build_steps
 from tests.crash.journal.model_server import Asked, Model, Said, Server
@@ -45,11 +44,11 @@ def door(server: Server) -> Iterator[Door]:
     door.opened.set()
 
 
-class Tomorrow(StateRepository):
+def tomorrow(url: str) -> StateRepository:
     """A repository that sees every lease run out."""
-
-    def _open(self) -> Store:
-        return Store(self.url, clock=lambda: datetime.now(timezone.utc) + timedelta(days=1))
+    repo = StateRepository(url, verbose=False)
+    repo._engine.store._clock = lambda: datetime.now(timezone.utc) + timedelta(days=1)
+    return repo
 
 
 def begin(work: Callable[[], Any]) -> Future[Any]:
@@ -59,7 +58,7 @@ def begin(work: Callable[[], Any]) -> Future[Any]:
 
 def test_whoever_takes_over_goes_on_and_whoever_lost_mixes_nothing_in(server: Server, door: Door, url: str, sql: Any) -> None:
     """A lease is lost in the middle of a task: the next worker is served what was kept, and has a record of its own."""
-    with StateRepository(url, verbose=False) as first, Tomorrow(url, verbose=False) as second:
+    with StateRepository(url, verbose=False) as first, tomorrow(url) as second:
         slow = begin(lambda: first.run(build_steps(server.address)))
         door.reached.wait()
         taken = second.run(build_steps(server.address))
