@@ -16,6 +16,7 @@ from crew_repo.cli.current import (
     current_runs,
     current_tasks,
     did_you_mean,
+    resumes,
     status_of,
 )
 from crew_repo.cli.options import Asked, common, complete_runs, complete_tasks, of_a_workflow, with_prices
@@ -257,8 +258,8 @@ def _tasks_of(query: Query, run_id: str, workflow_id: str) -> list[Row]:
         task["reasons"] = _parsed(task["reasons"])
         task["causes"] = _causes(task)
     going_on = [
-        {**dict.fromkeys((*_NOTE, *_OF_ANSWER)), "reasons": [], "causes": [], **{name: task[name] for name in
-         ("task_name", "position", "status", "started_at", "input_hash")}}
+        {**dict.fromkeys((*_NOTE, *_OF_ANSWER)), "reasons": [], "causes": [said] if (said := resumes(task)) else [],
+         **{name: task[name] for name in ("task_name", "position", "status", "started_at", "input_hash")}}
         for task in current_tasks(query, workflow_id)
         if task["run_id"] == run_id and task["status"] in ("running", "interrupted")
         and all(task["position"] != other["position"] for other in noted)

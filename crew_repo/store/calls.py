@@ -101,7 +101,12 @@ def forget_calls(tx: Transaction, workflow_id: str, task_name: str, work: str = 
 def summed_up(tx: Transaction, workflow_id: str) -> dict[tuple[str, str], KeptCalls]:
     """How much is kept of each task of a workflow that nobody is executing, by its name and the hash of its work."""
     found = tx.rows(_SUMS, {"w": workflow_id, "gone": _gone(tx, workflow_id)})
-    return {(row["task_name"], row["input_hash"]): KeptCalls(*list(row.values())[2:]) for row in found}
+    return {
+        (row["task_name"], row["input_hash"]): KeptCalls(
+            int(row["model_calls"]), int(row["tool_calls"]), int(row["total_tokens"]), row["last_at"]
+        )
+        for row in found
+    }
 
 
 def left_calls(tx: Transaction, before: datetime | None) -> list[int]:

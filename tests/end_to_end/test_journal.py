@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from crewai import Agent, Crew, Task
 from crewai.llms.base_llm import BaseLLM
 from crewai.tools import BaseTool, tool
 
-from crew_repo import StateRepository, TaskPolicy
+from crew_repo import StateRepository, TaskPolicy, tool_call_key
 
 STEPS = 4
 
@@ -172,3 +173,107 @@ def test_a_tool_that_is_named_is_called_again(repo):
     killed(repo, 3, crew(Same()), policies=policies)
     repo.run(crew(Same()), policies=policies)
     assert (log("done"), len(log("asked"))) == (["0", "1", "0", "1", "2", "3"], STEPS + 1)
+
+
+class Numbering(BaseTool):
+    name: str = "act"
+    description: str = "Acts"
+    last: int = 0
+
+    def _run(self, step: int) -> str:
+        self.last += 1
+        note("done", str(step))
+        return f"did {self.last} of {step}"
+
+
+def test_a_tool_that_goes_on_from_what_it_left_in_memory_is_called_again(repo):
+    """Nothing else would bring back what it had noted when its process was killed."""
+    killed(repo, 3, crew(Numbering()))
+    repo.run(crew(Numbering()))
+    assert (log("done"), len(log("asked"))) == (["0", "1", "0", "1", "2", "3"], STEPS + 1)
+
+
+class Sending(Act):
+    def _run(self, step: int) -> str:
+        note("keys", str(tool_call_key()))
+        if step == 1 and log("loses") == ["yes"]:
+            note("loses", "no more")
+            raise KeyboardInterrupt
+        return done(step)
+
+
+def test_a_tool_call_keeps_its_key(repo):
+    """A call in which the process was killed has the same key when it is made again; each other call has its own."""
+    note("loses", "yes")
+    with pytest.raises(KeyboardInterrupt):
+        repo.run(crew(Sending()))
+    repo.run(crew(Sending()))
+    keys = log("keys")
+    assert (len(keys), len(set(keys)), keys[1]) == (STEPS + 1, STEPS, keys[2])
+    assert tool_call_key() is None
+
+
+def test_a_task_that_is_executed_anew_has_other_keys(repo):
+    """A service that takes the keys does not mistake a forced execution for one that goes on."""
+    repo.run(crew(Sending()))
+    repo.run(crew(Sending()), force=True)
+    assert len(set(log("keys"))) == 2 * STEPS
+
+
+def test_an_old_answer_inside_a_task_is_asked_for_again(repo):
+    """`max_age` holds for what is kept inside a task, too."""
+    killed(repo, 3, crew())
+    repo.run(crew(), policies={"t": TaskPolicy(max_age=timedelta(0))})
+    assert len(log("asked")) == 2 + STEPS + 1
+
+
+def test_a_secret_is_not_kept(repo, monkeypatch):
+    """A result that has a secret in it is not kept, and its tool is called again."""
+    monkeypatch.setenv("CLERK_API_KEY", "sk-very-secret-value-4711")
+    killed(repo, 3, crew(Telling()))
+    assert "sk-very-secret" not in str(repo._store.rows("SELECT value FROM kept_call"))
+    repo.run(crew(Telling()))
+    assert log("done") == ["0", "1", "0", "1", "2", "3"]
+
+
+class Telling(Act):
+    def _run(self, step: int) -> str:
+        done(step)
+        return f"did 1 of {step} with {os.environ['CLERK_API_KEY']}"
+
+
+def test_a_guardrail_that_was_mended_goes_on_from_what_was_answered(repo):
+    """The requests prove themselves: what only reads the guardrail does not count, and nothing is left of it."""
+
+    def made(guardrail: Any) -> Crew:
+        whole = crew()
+        whole.tasks[0].guardrail, whole.tasks[0].guardrail_max_retries = guardrail, 0
+        return whole
+
+    with pytest.raises(Exception, match="guardrail"):
+        repo.run(made(refuses))
+    repo.run(made(accepts))
+    assert (log("done"), len(log("asked"))) == (["0", "1", "2", "3"], STEPS + 2)  # the last answer is asked for again
+    assert repo._store.rows("SELECT * FROM kept_call") == []
+
+
+def refuses(output: Any) -> tuple[bool, str]:
+    return False, "no"
+
+
+def accepts(output: Any) -> tuple[bool, str]:
+    return True, output.raw
+
+
+def test_models_and_tools_are_left_as_they_were(repo):
+    """After a run that was killed nothing of the journal is on tools, models or CrewAI's classes."""
+    made = crew()
+    before = hanging(made)
+    killed(repo, 3, made)
+    assert hanging(made) == before
+
+
+def hanging(made: Crew) -> list[set[str]]:
+    """The names on a tool and a model, and on the classes that they derive from."""
+    agent = made.agents[0]
+    return [set(vars(each)) for each in (agent.tools[0], agent.llm, Act, Clerk, BaseTool, BaseLLM)]

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 __all__ = ["Unkept", "error_from", "error_text", "json_text", "kept_text", "value_from"]
 
@@ -114,7 +114,10 @@ def _object(value: Any, classes: dict[str, type]) -> Any:
     if _CLASS not in value:
         return {key: _object(item, classes) for key, item in value.items()}
     cls: Any = classes.get(value[_CLASS]) or _providers_class(value[_CLASS])
-    return cls.model_validate_json(json.dumps(value[_MEMBERS]))
+    try:
+        return cls.model_validate_json(json.dumps(value[_MEMBERS]))
+    except ValidationError:  # a provider's client believes what it is sent, such as a tool call without an ID
+        return cls.model_construct(**value[_MEMBERS])
 
 
 def _name(cls: type) -> str:
