@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
-import crew_repo.adapter.running.kickoff
-import crew_repo.runner.engine
-import crew_repo.runner.running
-import crew_repo.store.store  # noqa: F401
+import gc
+from contextlib import suppress
+from importlib import import_module
+
+NAMES = (
+    "crewai.hooks.contexts",
+    "crewai.llms.cache",
+    "crewai.llms.providers.openai.completion",
+    "crewai.skills.tool",
+    "httpcore",
+    "openai.resources.beta",
+    "openai.resources.chat",
+    "crew_repo.adapter.running.kickoff",
+    "crew_repo.runner.attaching",
+    "crew_repo.runner.engine",
+    "crew_repo.runner.running",
+    "crew_repo.runner.taken_workflow",
+    "crew_repo.store.store",
+    "tests.crash.journal.lives",
+)
+
+for name in NAMES:
+    with suppress(ModuleNotFoundError):  # not every CrewAI has all of them
+        import_module(name)
+gc.freeze()  # a child that collects garbage copies every page of it
