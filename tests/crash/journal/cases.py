@@ -235,6 +235,8 @@ CASES: dict[str, Case] = {
     "output_pydantic": Case(partial(build_steps, task={"output_pydantic": Report}), scripts.converts(2)),
     "reasoning": Case(partial(build_steps, reasoning=True), scripts.plans(2, 0)),
     "PlanningConfig": Case(planned, scripts.plans(1, 2), since=(1, 14)),
+    "parallel plan steps": Case(planned, scripts.plans(1, 2, at_once=True), since=(1, 14),
+                                together=lambda kind, text: 2 if kind == "effect" or "## Current Step" in text else 1),
     "max_iter": Case(partial(build_steps, max_iter=3), scripts.steps(9)),
     "max_usage_count": Case(lambda address: build_steps(address, tools=[Step(address=address, max_usage_count=2)]), scripts.steps(4)),
     "two async tasks, one LLM": Case(two_at_once, scripts.steps(1),

@@ -33,7 +33,7 @@ def kill_everywhere(name: str, url: str, server: Server, folder: Path) -> Row:
     server.model = plain = model_of(name)
     assert lived(server, folder, live_plainly, url, name, server.address) is not None
     server.model = model = model_of(name, fates=case.fates)
-    most = 1 + sum(len(case.fates[kind]) * len(had) for kind, had in (("request", plain.answered), ("effect", plain.effects)))
+    most = 1 + sum(len(fates) * plain.met.count(kind) for kind, fates in case.fates.items())
     for _ in range(most):
         answered = len(model.answered)
         last = lived(server, folder, live, url, name, server.address)
@@ -48,12 +48,11 @@ def kill_everywhere(name: str, url: str, server: Server, folder: Path) -> Row:
     reused = lived(server, folder, live, url, name, server.address)
     assert reused is not None
     assert len(model.answered) == asked, "a finished task asked a model"
-    cut_answers, cut_effects = (sum(moment.startswith(kind) and moment.endswith(" after") for moment in model.struck)
-                                for kind in ("request", "effect"))  # fmt: skip
     return Row(
         name, len(plain.answered), len(plain.effects), kills,
-        asked - len(plain.answered) - cut_answers, len(model.effects) - len(plain.effects) - cut_effects,
-        cut_answers + cut_effects, last, reused,
+        again=asked - len(plain.answered) - model.cut_off.count("request"),
+        repeated=len(model.effects) - len(plain.effects) - model.cut_off.count("effect"),
+        cut=len(model.cut_off), last=last, reused=reused,
     )  # fmt: skip
 
 

@@ -128,6 +128,8 @@ class Model:
     answered: list[Answer] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
     struck: list[str] = field(default_factory=list)
+    met: list[str] = field(default_factory=list)  # the kind of each message
+    cut_off: list[str] = field(default_factory=list)  # answers and effects that never came to whoever asked
 
     def __post_init__(self) -> None:
         self.lock = threading.Lock()
@@ -158,7 +160,7 @@ class Model:
             mark = self.new_mark()
             done = self.effect(name, arguments, mark)
             with self.lock:
-                self.effects.append(Effect(name, arguments, mark))
+                self.effects += [] if isinstance(done, Broken) else [Effect(name, arguments, mark)]
             return done
 
         return self._meet("effect", what, what, pid, do)
@@ -172,6 +174,8 @@ class Model:
 
     def _meet(self, kind: str, text: str, identity: str, pid: int, do: Callable[[], Any]) -> Any:
         moments = [f"{kind} {identity} {fate}" for fate in self.fates.get(kind, ())]
+        with self.lock:
+            self.met.append(kind)
         due = self._wait(self.together(kind, text), moments)
         if due not in moments and due:
             raise _Gone
@@ -179,6 +183,7 @@ class Model:
             _kill(pid)
         done = do()
         if due.endswith(" after"):
+            self.cut_off += [] if isinstance(done, Broken) else [kind]
             _kill(pid)
         return done
 
@@ -244,6 +249,7 @@ def serving() -> Iterator[Server]:
     """A server in a thread of this process; those who ask are other processes."""
     server = Server()
     with in_thread(type("Handler", (_Handler,), {"serves": server})) as http:
+        http.handle_error = lambda *_: None  # type: ignore[method-assign] - who was killed has not hung up
         server.address = f"{address_of(http)}/v1"
         yield server
 

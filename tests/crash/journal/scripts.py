@@ -92,15 +92,15 @@ def converts(rounds: int) -> Script:
     return say
 
 
-def plans(rounds: int, planned: int) -> Script:
-    """A plan of so many steps, then the work."""
+def plans(rounds: int, planned: int, *, at_once: bool = False) -> Script:
+    """A plan of so many steps, each after the one before or all at once, then the work."""
     work = steps(rounds)
 
     def say(asked: Asked, mark: str) -> Said:
         if "create_reasoning_plan" not in asked.tools:
             return work(asked, mark)
-        todo = [{"step_number": at + 1, "description": f"part {at}", "tool_to_use": "step", "depends_on": []}
-                for at in range(planned)]  # fmt: skip
+        todo = [{"step_number": at + 1, "description": f"part {at}", "tool_to_use": "step",
+                 "depends_on": [] if at_once or not at else [at]} for at in range(planned)]  # fmt: skip
         return Calls([("create_reasoning_plan", {"plan": f"do it, {mark}", "steps": todo, "ready": True})])
 
     return say
