@@ -23,7 +23,7 @@ try:
     from crew_repo.adapter.describing.called import hash_of_model, hash_of_schema, hash_of_tool, look_of
     from crew_repo.adapter.describing.components import Memo
     from crew_repo.adapter.describing.files import changed_file
-    from crew_repo.adapter.describing.patterns import unmatched_patterns
+    from crew_repo.adapter.describing.patterns import unknown_tools, unmatched_patterns
     from crew_repo.adapter.describing.servers import connects, resolved_tools
     from crew_repo.adapter.describing.task import Describer, take_up
     from crew_repo.adapter.describing.tool import uses_tools
@@ -161,6 +161,7 @@ __all__ = [
     "take_up",
     "task_names",
     "tool_call_key",
+    "unknown_tools",
     "unmatched_patterns",
     "upstreams",
     "uses_tools",
