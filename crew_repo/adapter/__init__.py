@@ -74,7 +74,7 @@ try:
     from crew_repo.adapter.running.outputs import restore_output, store_output, store_text
     from crew_repo.adapter.running.planner import Planner, plan_texts
     from crew_repo.adapter.running.reuse import file_text, fire_callbacks, output_file, restore_file, says, serve
-    from crew_repo.adapter.running.tool_calls import is_named
+    from crew_repo.adapter.running.tool_calls import is_named, is_remembered
     from crew_repo.adapter.running.usage import UsageTracker
 except ImportError as lacking:
     raise unsupported(lacking) from lacking
@@ -123,6 +123,7 @@ __all__ = [
     "is_conditional",
     "is_crew_output",
     "is_named",
+    "is_remembered",
     "is_typed",
     "joined",
     "journaled",
