@@ -23,7 +23,7 @@ try:
     from crew_repo.adapter.describing.called import hash_of_model, hash_of_schema, hash_of_tool, look_of
     from crew_repo.adapter.describing.components import Memo
     from crew_repo.adapter.describing.files import changed_file
-    from crew_repo.adapter.describing.patterns import unmatched_patterns
+    from crew_repo.adapter.describing.patterns import unknown_tools, unmatched_patterns
     from crew_repo.adapter.describing.servers import connects, resolved_tools
     from crew_repo.adapter.describing.task import Describer, take_up
     from crew_repo.adapter.describing.tool import uses_tools
@@ -74,7 +74,7 @@ try:
     from crew_repo.adapter.running.outputs import restore_output, store_output, store_text
     from crew_repo.adapter.running.planner import Planner, plan_texts
     from crew_repo.adapter.running.reuse import file_text, fire_callbacks, output_file, restore_file, says, serve
-    from crew_repo.adapter.running.tool_calls import is_named
+    from crew_repo.adapter.running.tool_calls import is_named, is_remembered
     from crew_repo.adapter.running.usage import UsageTracker
 except ImportError as lacking:
     raise unsupported(lacking) from lacking
@@ -123,6 +123,7 @@ __all__ = [
     "is_conditional",
     "is_crew_output",
     "is_named",
+    "is_remembered",
     "is_typed",
     "joined",
     "journaled",
@@ -161,6 +162,7 @@ __all__ = [
     "take_up",
     "task_names",
     "tool_call_key",
+    "unknown_tools",
     "unmatched_patterns",
     "upstreams",
     "uses_tools",

@@ -111,11 +111,14 @@ class Execution:
         return self._hash(id(tool), tool, lambda: adapter.hash_of_tool(self._decider.memo, tool, definition))
 
     def reruns(self, tool: Any) -> bool:
-        """Whether a tool is named to be called anew, or leaves in memory what this task goes on from."""
+        """Whether a tool is named to be called anew, or leaves in memory what this task goes on from.
+
+        What it asks of models itself is given again all the same.
+        """
         if self._leaving is None:
             self._leaving = self._decider.leaving_state(self._ticket.position)
         named = self._ticket.current.policy.rerun_tools
-        return id(tool) in self._leaving or adapter.is_named(tool, named)
+        return id(tool) in self._leaving or adapter.is_named(tool, named) or adapter.is_remembered(tool)
 
     def hash_of_schema(self, model: Any) -> str | None:
         """The hash of the class that an answer is read as, made once."""

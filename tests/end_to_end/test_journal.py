@@ -277,3 +277,12 @@ def hanging(made: Crew) -> list[set[str]]:
     """The names on a tool and a model, and on the classes that they derive from."""
     agent = made.agents[0]
     return [set(vars(each)) for each in (agent.tools[0], agent.llm, Act, Clerk, BaseTool, BaseLLM)]
+
+
+def test_a_name_that_no_tool_has_is_told(repo):
+    """A plan says which of `rerun_tools` are no tools of the task."""
+    notes = repo.plan(crew(), policies={"t": TaskPolicy(rerun_tools=("act", "acts"))}).notes
+    assert [note for note in notes if "rerun_tools" in note] == [
+        "rerun_tools has 'acts' in the policy for 't', the name of no tool there, so it has no effect. "
+        "The nearest names are: 'act'."
+    ]

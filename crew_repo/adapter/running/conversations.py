@@ -108,8 +108,8 @@ class Conversation:
 
 
 def _asks_for(tool: BaseTool, text: str) -> bool:
-    """Whether an answer, as JSON, names a tool: in a list of tool calls, or in a line that begins with `Action:`."""
-    named = text.lower() if not text.startswith('"') else text.lower().partition("action:")[2]
+    """Whether an answer, as it is kept, names a tool: in a list of tool calls, or in a line that begins `Action:`."""
+    named = text.lower() if not text.startswith('["') else text.lower().partition("action:")[2]
     return any(name.lower() in named for name in (tool.name, sanitize_tool_name(tool.name)))
 
 

@@ -96,7 +96,7 @@ class _ModelCall:
             return
         self.known = True
         private.set_conversation_state(self._llm, state)
-        self._conversation.answered(self._question, _text_of(self.answer))
+        self._conversation.answered(self._question, kept.value)
         self._keeper.replayed(self._question, kept)
 
     @contextmanager
@@ -123,23 +123,16 @@ class _ModelCall:
     def _keep(self, answer: Any, usage: Usage) -> None:
         if not answer:  # CrewAI takes it for a failed call
             self._conversation.begin_anew()
-        text = _text_of(answer) if answer else None
+        text = self._value(answer) if answer and self._question is not None else None
         self._conversation.answered(self._question, text)
         if self._question is not None:
-            self._keeper.made(self._question, CallKind.MODEL, self._value(answer) if answer else None, usage)
+            self._keeper.made(self._question, CallKind.MODEL, text, usage)
 
     def _value(self, answer: Any) -> str | None:
         try:
             return kept_text([answer, private.conversation_state(self._llm)], self._classes)
         except Unkept:
             return None
-
-
-def _text_of(answer: Any) -> str | None:
-    try:
-        return kept_text(answer, [type(answer)])
-    except Unkept:
-        return None
 
 
 def _is_crewais(function: Any) -> bool:

@@ -9,15 +9,17 @@ from contextlib import contextmanager
 from functools import partial, wraps
 from typing import Any
 
+from crewai.tools.agent_tools.base_agent_tools import BaseAgentTool
 from crewai.tools.base_tool import BaseTool
 from crewai.utilities.string_utils import sanitize_tool_name
 
+from crew_repo.adapter import private
 from crew_repo.adapter.running.call_values import Unkept, error_from, error_text, json_text, kept_text, value_from
 from crew_repo.adapter.running.conversations import HERE, IN_MODEL_CALL, TOOL_CALL, Conversation, Question
 from crew_repo.canonical import seal
 from crew_repo.model import CallKind, KeptCall, Usage
 
-__all__ = ["is_named", "met_tool"]
+__all__ = ["is_named", "is_remembered", "met_tool"]
 
 
 def met_tool(tool: BaseTool, original: Any, home: Conversation) -> Any:
@@ -52,6 +54,13 @@ def met_tool(tool: BaseTool, original: Any, home: Conversation) -> Any:
 def is_named(tool: BaseTool, names: Collection[str]) -> bool:
     """Whether a tool has one of these names, as it is written or as models are told it."""
     return tool.name in names or sanitize_tool_name(tool.name) in names
+
+
+def is_remembered(tool: BaseTool) -> bool:
+    """Whether a tool asks agents that remember, within a task, what they were asked before, as in CrewAI 1.13."""
+    asked = tool.agents if isinstance(tool, BaseAgentTool) else ()
+    classes = (getattr(agent, "executor_class", None) for agent in asked)
+    return any(cls is not None and not private.refuses_a_second_use(cls) for cls in classes)
 
 
 @contextmanager
