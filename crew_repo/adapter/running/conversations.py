@@ -74,11 +74,12 @@ class Answer(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Conversation:
-    """A sequence of calls: that of a task, or what happens inside one tool call."""
+    """A sequence of calls: that of a task, or what happens inside one tool call. `failed`: its last model call did."""
 
     keeper: Keeper
     path: str
     last: Answer | None = None
+    failed: bool = False
     _counted: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -92,12 +93,14 @@ class Conversation:
         """After a failed model call: CrewAI starts at the top again, and is answered up to there."""
         with self._lock:
             self._counted.clear()
+            self.failed = True
 
     def answered(self, question: Question | None, text: str | None) -> None:
         """Note who may ask for tools next, in this thread, and else in this conversation."""
         self.last = None
         if question is not None and text is not None:
             self.last = Answer(seal("answer", [question.path, text]), text)
+            self.failed = False
         _asked.set((self, threading.get_ident(), self.last))
 
     def asking(self, tool: BaseTool) -> Answer | None:

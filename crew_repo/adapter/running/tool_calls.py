@@ -135,7 +135,8 @@ class _ToolCall:
             return result
 
         given: list[Any] = []
-        inside = HERE.set(Conversation(self._keeper, self._question.path))
+        inner = Conversation(self._keeper, self._question.path)
+        inside = HERE.set(inner)
         named = TOOL_CALL.set(self._keeper.identity(self._question))
         try:
             yield give
@@ -147,7 +148,8 @@ class _ToolCall:
             HERE.reset(inside)
             TOOL_CALL.reset(named)
         for result in given:
-            kind = CallKind.ERROR if type(result).__name__ == "ToolFailure" else CallKind.TOOL
+            failed = inner.failed or type(result).__name__ == "ToolFailure"  # a delegation tells its failure as a text
+            kind = CallKind.ERROR if failed else CallKind.TOOL
             self._keep(kind, partial(kept_text, result, self._classes))
 
     def _keep(self, kind: CallKind, text: Callable[[], str]) -> None:

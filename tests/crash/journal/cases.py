@@ -16,12 +16,14 @@ from crewai.llms.base_llm import BaseLLM
 from crewai.tools import BaseTool, tool
 from pydantic import BaseModel
 
+from crew_repo import tool_call_key
 from tests.crash.journal import scripts
 from tests.crash.journal.model_server import Broken, act, key_of_this_process
 from tests.crash.journal.scripts import Script
 
-__all__ = ["CASES", "Case", "build_steps", "case_names", "model", "one_task"]
+__all__ = ["CASES", "KEYED", "Case", "build_steps", "case_names", "model", "one_task"]
 
+KEYED = "a key for each call"
 CREWAI = tuple(int(part) for part in version("crewai").split(".")[:2])
 
 
@@ -53,6 +55,13 @@ class Step(BaseTool):
 
     def _run(self, number: int, mark: str) -> str:
         return act(self.address, "step", number=number, mark=mark)
+
+
+class KeyedStep(Step):
+    """One that tells the world the key of its call."""
+
+    def _run(self, number: int, mark: str) -> str:
+        return act(self.address, "step", number=number, mark=mark, key=tool_call_key())
 
 
 class AsyncStep(Step):
@@ -217,6 +226,7 @@ CASES: dict[str, Case] = {
     "one tool call": Case(build_steps, scripts.steps(1), fates=ALWAYS),
     "native tool calls": Case(build_steps, scripts.steps(3), fates=ALWAYS),
     "@tool function": Case(lambda address: build_steps(address, tools=[step_function(address)]), scripts.steps(2)),
+    KEYED: Case(lambda address: build_steps(address, tools=[KeyedStep(address=address)]), scripts.steps(3)),
     "async def _run": Case(lambda address: build_steps(address, tools=[AsyncStep(address=address)]), scripts.steps(2)),
     "max_execution_time": Case(partial(build_steps, max_execution_time=60), scripts.steps(2)),
     "llm.stream": Case(lambda address: build_steps(address, llm=model(address, stream=True)), scripts.steps(2)),

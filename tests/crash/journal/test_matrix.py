@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.journal.cases import CASES, CREWAI
+from tests.crash.journal.cases import CASES, CREWAI, KEYED
 from tests.crash.journal.matrix import kill_everywhere
 from tests.crash.journal.model_server import TOKENS, Server
 
@@ -34,3 +34,13 @@ def test_nothing_is_bought_again_in_whatever_way_a_task_works(name: str, url: st
     if CASES[name].since > CREWAI:
         pytest.skip("this CrewAI has no such thing")
     check(name, url, server, tmp_path)
+
+
+@pytest.mark.siege
+def test_a_tool_that_is_called_again_has_the_key_that_it_had(server: Server, tmp_path: Path) -> None:
+    """What a killed tool did, and does again, has one key; every other call has another."""
+    row = kill_everywhere(KEYED, f"sqlite:///{tmp_path / 'state.db'}", server, tmp_path)
+    keys = [effect.arguments["key"] for effect in server.model.effects]
+    assert all(keys)
+    assert len(keys) == row.effects + row.cut
+    assert len(set(keys)) == row.effects
