@@ -12,6 +12,7 @@ NAMES = (
     "crewai.llms.providers.openai.completion",
     "crewai.skills.tool",
     "httpcore",
+    "litellm",
     "openai.resources.beta",
     "openai.resources.chat",
     "crew_repo.adapter.running.kickoff",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -29,7 +30,7 @@ CREWAI = tuple(int(part) for part in version("crewai").split(".")[:2])
 
 @dataclass(frozen=True)
 class Case:
-    """One way. `together` says how many messages come at once."""
+    """One way. `together` says how many messages come at once, `needs` a package that not everybody has."""
 
     build: Callable[[str], Crew]
     script: Script
@@ -37,7 +38,13 @@ class Case:
     together: Callable[[str, str], int] = lambda kind, text: 1
     effect: Callable[..., Any] | None = None
     since: tuple[int, int] = (1, 13)
+    needs: str = ""
     fates: Mapping[str, Sequence[str]] = field(default_factory=lambda: {"request": ("before",), "effect": ("before", "after")})
+
+    @property
+    def is_there(self) -> bool:
+        """Whether this CrewAI, here, has such a thing."""
+        return self.since <= CREWAI and (not self.needs or find_spec(self.needs) is not None)
 
 
 def model(address: str, **members: Any) -> Any:
@@ -120,6 +127,11 @@ class OwnModel(BaseLLM):
 
     def supports_function_calling(self) -> bool:
         return False
+
+
+def unknown_model(address: str) -> Any:
+    """A model of which LiteLLM does not know whether it calls tools."""
+    return build_steps(address, llm=model(address, model="openai/unheard-of", is_litellm=True))
 
 
 class SmallModel(OwnModel):
@@ -234,6 +246,8 @@ CASES: dict[str, Case] = {
     "arun": Case(build_steps, scripts.steps(2), run=arun),
     "attached akickoff": Case(build_steps, scripts.steps(2), run=attached),
     "ReAct, a user's BaseLLM": Case(own_model, scripts.reacts(2)),
+    "LiteLLM": Case(lambda address: build_steps(address, llm=model(address, is_litellm=True)), scripts.steps(2), needs="litellm"),
+    "ReAct through LiteLLM": Case(unknown_model, scripts.reacts(2), needs="litellm"),
     "no tool-call ids": Case(build_steps, scripts.steps(2, ids=False)),
     "three parallel tools": Case(build_steps, scripts.steps(1, width=3),
                                  together=lambda kind, _: 3 if kind == "effect" else 1),
@@ -259,4 +273,4 @@ CASES: dict[str, Case] = {
 
 def case_names() -> list[str]:
     """The cases that this CrewAI has."""
-    return [name for name, case in CASES.items() if case.since <= CREWAI]
+    return [name for name, case in CASES.items() if case.is_there]
