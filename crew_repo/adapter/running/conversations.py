@@ -74,11 +74,12 @@ class Answer(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Conversation:
-    """A sequence of calls: that of a task, or what happens inside one tool call."""
+    """A sequence of calls: that of a task, or what happens inside one tool call. `failed`: a model fault ends it."""
 
     keeper: Keeper
     path: str
     last: Answer | None = None
+    failed: bool = False
     _counted: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -92,10 +93,11 @@ class Conversation:
         """After a failed model call: CrewAI starts at the top again, and is answered up to there."""
         with self._lock:
             self._counted.clear()
+            self.failed = True
 
     def answered(self, question: Question | None, text: str | None) -> None:
         """Note who may ask for tools next, in this thread, and else in this conversation."""
-        self.last = None
+        self.last, self.failed = None, text is None and self.failed
         if question is not None and text is not None:
             self.last = Answer(seal("answer", [question.path, text]), text)
         _asked.set((self, threading.get_ident(), self.last))

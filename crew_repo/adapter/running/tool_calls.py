@@ -135,7 +135,8 @@ class _ToolCall:
             return result
 
         given: list[Any] = []
-        inside = HERE.set(Conversation(self._keeper, self._question.path))
+        conversation = Conversation(self._keeper, self._question.path)
+        inside = HERE.set(conversation)
         named = TOOL_CALL.set(self._keeper.identity(self._question))
         try:
             yield give
@@ -147,8 +148,14 @@ class _ToolCall:
             HERE.reset(inside)
             TOOL_CALL.reset(named)
         for result in given:
-            kind = CallKind.ERROR if type(result).__name__ == "ToolFailure" else CallKind.TOOL
-            self._keep(kind, partial(kept_text, result, self._classes))
+            failed = conversation.failed or type(result).__name__ == "ToolFailure"
+            self._keep(CallKind.ERROR if failed else CallKind.TOOL, partial(self._text, result, failed=failed))
+
+    def _text(self, result: Any, *, failed: bool) -> str:
+        """The JSON of a result; that of a failure is an object or a text, since a list says what was raised."""
+        if failed and isinstance(result, list):
+            raise Unkept
+        return kept_text(result, self._classes)
 
     def _keep(self, kind: CallKind, text: Callable[[], str]) -> None:
         try:
