@@ -74,7 +74,7 @@ class Answer(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Conversation:
-    """A sequence of calls: that of a task, or what happens inside one tool call. `failed`: a model fault ends it."""
+    """A sequence of calls: that of a task, or what happens inside one tool call. `failed`: its last model call did."""
 
     keeper: Keeper
     path: str
@@ -97,9 +97,10 @@ class Conversation:
 
     def answered(self, question: Question | None, text: str | None) -> None:
         """Note who may ask for tools next, in this thread, and else in this conversation."""
-        self.last, self.failed = None, text is None and self.failed
+        self.last = None
         if question is not None and text is not None:
             self.last = Answer(seal("answer", [question.path, text]), text)
+            self.failed = False
         _asked.set((self, threading.get_ident(), self.last))
 
     def asking(self, tool: BaseTool) -> Answer | None:

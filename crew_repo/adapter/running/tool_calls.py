@@ -14,7 +14,15 @@ from crewai.tools.base_tool import BaseTool
 from crewai.utilities.string_utils import sanitize_tool_name
 
 from crew_repo.adapter import private
-from crew_repo.adapter.running.call_values import Unkept, error_from, error_text, json_text, kept_text, value_from
+from crew_repo.adapter.running.call_values import (
+    Unkept,
+    error_from,
+    error_text,
+    json_text,
+    kept_text,
+    value_from,
+    was_raised,
+)
 from crew_repo.adapter.running.conversations import HERE, IN_MODEL_CALL, TOOL_CALL, Conversation, Question
 from crew_repo.canonical import seal
 from crew_repo.model import CallKind, KeptCall, Usage
@@ -110,7 +118,7 @@ class _ToolCall:
         return cls(tool, conversation, conversation.question(CallKind.TOOL, key))
 
     def _value(self, kept: KeptCall) -> Any:
-        self._raises = kept.kind is CallKind.ERROR and kept.value.startswith("[")
+        self._raises = was_raised(kept.value)
         return error_from(kept.value) if self._raises else value_from(kept.value, self._classes)
 
     def result(self) -> Any:
@@ -135,8 +143,8 @@ class _ToolCall:
             return result
 
         given: list[Any] = []
-        conversation = Conversation(self._keeper, self._question.path)
-        inside = HERE.set(conversation)
+        inner = Conversation(self._keeper, self._question.path)
+        inside = HERE.set(inner)
         named = TOOL_CALL.set(self._keeper.identity(self._question))
         try:
             yield give
@@ -148,14 +156,9 @@ class _ToolCall:
             HERE.reset(inside)
             TOOL_CALL.reset(named)
         for result in given:
-            failed = conversation.failed or type(result).__name__ == "ToolFailure"
-            self._keep(CallKind.ERROR if failed else CallKind.TOOL, partial(self._text, result, failed=failed))
-
-    def _text(self, result: Any, *, failed: bool) -> str:
-        """The JSON of a result; that of a failure is an object or a text, since a list says what was raised."""
-        if failed and isinstance(result, list):
-            raise Unkept
-        return kept_text(result, self._classes)
+            failed = inner.failed or type(result).__name__ == "ToolFailure"  # a delegation tells its failure as a text
+            kind = CallKind.ERROR if failed else CallKind.TOOL
+            self._keep(kind, partial(kept_text, result, self._classes))
 
     def _keep(self, kind: CallKind, text: Callable[[], str]) -> None:
         try:
