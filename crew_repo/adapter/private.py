@@ -57,6 +57,7 @@ _NEEDED: tuple[tuple[type, str], ...] = (
 )
 
 
+_INNER = "_responses_delegate"  # through which Azure's LLM asks OpenAI's Responses API
 _REMEMBERED = ("_last_response_id", "_last_reasoning_items", "_previous_thinking_blocks")
 
 
@@ -110,11 +111,16 @@ def async_model_client(llm: BaseLLM) -> object | None:
 
 def conversation_state(llm: BaseLLM) -> dict[str, Any]:
     """Give what an LLM of CrewAI's remembers of its last answer, and sends along with the next request."""
-    return {name: value for name in _REMEMBERED if (value := getattr(llm, name, None))}
+    found = {name: value for name in _REMEMBERED if (value := getattr(llm, name, None))}
+    inner = getattr(llm, _INNER, None)
+    return {**found, _INNER: state} if inner is not None and (state := conversation_state(inner)) else found
 
 
 def set_conversation_state(llm: BaseLLM, state: dict[str, Any]) -> None:
     """Let an LLM remember what it had remembered after an answer."""
+    inner = getattr(llm, _INNER, None)
+    if inner is not None:
+        set_conversation_state(inner, state.get(_INNER, {}))
     for name in _REMEMBERED:
         if name in state:
             setattr(llm, name, state[name])

@@ -127,9 +127,16 @@ class Execution:
     def _hash(self, key: object, owner: object, make: Callable[[], str | None]) -> str | None:
         found = self._hashes.get(key)
         if found is None:
-            with self._decider.work.hashing():
-                found = self._hashes[key] = (owner, make())
+            found = self._hashes[key] = (owner, self._made_hash(make))
         return found[1]
+
+    def _made_hash(self, make: Callable[[], str | None]) -> str | None:
+        try:
+            with self._decider.work.hashing():
+                return make()
+        except Exception as error:  # noqa: BLE001 - objects made in mid-task raise what they like: it is asked anew
+            log.debug("run %s: a call inside task %s is not kept: %s", self._ledger.run_id, self._ticket.name, error)
+            return None
 
     def kept(self, question: adapter.Question) -> KeptCall | None:
         """The call that is kept of this request."""

@@ -81,19 +81,15 @@ _OPTION = re.compile(r"(?<!\S)(--[A-Za-z][\w-]{1,60})([ =])([^\s'\"-][^\s'\"]{2,
 
 
 def masked(text: str) -> str:
-    """The text with `[secret]` for each secret that its form gives away."""
-    for whole in _WHOLE:
-        text = whole.sub(MASK, text)
-    text = _AUTHORIZATION.sub(_authorization, text)
-    text = _SCHEME.sub(lambda found: found[0] if _plain(found[2]) else found[1] + MASK, text)
-    text = _USER_ALONE.sub(MASK, _USER_INFO.sub(rf"\1:{MASK}", text))
-    text = _BARE_USER.sub(rf"\1{MASK}", text)
-    text = _PARAMETER.sub(_parameter, text)
-    text = _SAID.sub(lambda found: found[0] if _plain(found[3]) else found[1] + found[2] + MASK, text)
-    text = _QUOTED.sub(_quoted, text)
-    text = _EQUALS.sub(_named(lambda value: "(" in value), text)
-    text = _OPTION.sub(_named(lambda _: False), text)
-    return _COLON.sub(_named(_plain), text)
+    """The text with `[secret]` for each secret that its form gives away.
+
+    What cannot match, since the text has none of the words that it needs, is not tried: that is most of it, in prose.
+    """
+    said = text.casefold()
+    for needed, form, instead in _FORMS:
+        if any(word in said for word in needed):
+            text = form.sub(instead, text)
+    return text
 
 
 def is_key(text: str) -> bool:
@@ -154,3 +150,30 @@ def _named(spared: Callable[[str], bool]) -> Callable[[re.Match[str]], str]:
         return f"{name}{between}{MASK}"
 
     return replace
+
+
+_FORMS: list[tuple[tuple[str, ...], re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
+    (("-----begin",), _WHOLE[0], MASK),
+    (("eyj",), _WHOLE[1], MASK),
+    (("",), _WHOLE[2], MASK),
+    (("hooks.slack", "webhook"), _WHOLE[3], MASK),
+    (("authorization", "cookie"), _AUTHORIZATION, _authorization),
+    (
+        ("bearer", "basic", "token", "apikey", "api-key", "digest", "negotiate", "bot"),
+        _SCHEME,
+        lambda found: found[0] if _plain(found[2]) else found[1] + MASK,
+    ),
+    (("://",), _USER_INFO, rf"\1:{MASK}"),
+    (("://",), _USER_ALONE, MASK),
+    (("@",), _BARE_USER, rf"\1{MASK}"),
+    (("=",), _PARAMETER, _parameter),
+    (
+        ("password", "passphrase", "secret", "token", "api", "credential"),
+        _SAID,
+        lambda found: found[0] if _plain(found[3]) else found[1] + found[2] + MASK,
+    ),
+    (("'", '"'), _QUOTED, _quoted),
+    (("=",), _EQUALS, _named(lambda value: "(" in value)),
+    (("--",), _OPTION, _named(lambda _: False)),
+    ((":", "is", "provided"), _COLON, _named(_plain)),
+]

@@ -16,9 +16,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-__all__ = ["Unkept", "error_from", "error_text", "json_text", "kept_text", "value_from"]
+__all__ = ["Unkept", "error_from", "error_text", "json_text", "kept_text", "value_from", "was_raised"]
 
-_CLASS, _MEMBERS = "crew_repo:class", "members"
+_CLASS, _MEMBERS, _RAISED = "crew_repo:class", "members", "crew_repo:raised"
 _PROVIDERS = ("anthropic", "google", "litellm", "openai")
 _ALSO = "crewai.tools.tool_failure"  # what a tool may give in place of an exception
 _MADE_UP = re.compile(r'"call_\d+"')
@@ -74,15 +74,21 @@ def error_text(error: Exception) -> str:
     if cls.__module__.partition(".")[0] == "crewai" or not isinstance(error, Exception):
         raise Unkept
     mine = getattr(builtins, cls.__name__, None) is cls and all(type(each) in _SCALARS for each in error.args)
-    text = json.dumps([cls.__module__, cls.__qualname__, list(error.args) if mine else [str(error)], mine])
+    said = [cls.__module__, cls.__qualname__, list(error.args) if mine else [str(error)], mine]
+    text = json.dumps({_RAISED: said})
     if str(error_from(text)) != str(error):
         raise Unkept
     return text
 
 
+def was_raised(text: str) -> bool:
+    """Whether a kept text is an exception, and no result."""
+    return text.startswith(f'{{"{_RAISED}"')
+
+
 def error_from(text: str) -> Exception:
     """The exception that was raised, if it is Python's own; else one with its name and its text."""
-    module, name, arguments, is_builtin = json.loads(text)
+    module, name, arguments, is_builtin = json.loads(text)[_RAISED]
     if is_builtin:
         found = getattr(builtins, name, None)
         if not (isinstance(found, type) and issubclass(found, Exception)):
@@ -98,7 +104,7 @@ def _plain(value: object) -> Any:
         return value
     if type(value) is list:
         return [_plain(item) for item in value]
-    if type(value) is dict and _CLASS not in value and all(type(key) is str for key in value):
+    if type(value) is dict and not {_CLASS, _RAISED} & value.keys() and all(type(key) is str for key in value):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, BaseModel):
         members = json.loads(value.model_dump_json(by_alias=True, round_trip=True, warnings=False))

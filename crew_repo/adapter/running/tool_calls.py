@@ -14,7 +14,15 @@ from crewai.tools.base_tool import BaseTool
 from crewai.utilities.string_utils import sanitize_tool_name
 
 from crew_repo.adapter import private
-from crew_repo.adapter.running.call_values import Unkept, error_from, error_text, json_text, kept_text, value_from
+from crew_repo.adapter.running.call_values import (
+    Unkept,
+    error_from,
+    error_text,
+    json_text,
+    kept_text,
+    value_from,
+    was_raised,
+)
 from crew_repo.adapter.running.conversations import HERE, IN_MODEL_CALL, TOOL_CALL, Conversation, Question
 from crew_repo.canonical import seal
 from crew_repo.model import CallKind, KeptCall, Usage
@@ -110,7 +118,7 @@ class _ToolCall:
         return cls(tool, conversation, conversation.question(CallKind.TOOL, key))
 
     def _value(self, kept: KeptCall) -> Any:
-        self._raises = kept.kind is CallKind.ERROR and kept.value.startswith("[")
+        self._raises = was_raised(kept.value)
         return error_from(kept.value) if self._raises else value_from(kept.value, self._classes)
 
     def result(self) -> Any:

@@ -38,7 +38,7 @@ def test_a_value_comes_back_equal(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [
-    (1, 2), {1: "a"}, {1, 2}, object(), float("nan"), b"bytes", [object()], Report(number=1), {"crew_repo:class": "x"},
+    (1, 2), {1: "a"}, {1, 2}, object(), float("nan"), b"bytes", [object()], Report(number=1), {"crew_repo:class": "x"}, {"crew_repo:raised": []},
 ])  # fmt: skip
 def test_what_would_not_come_back_is_not_kept(value: Any) -> None:
     """A value that JSON changes, and an object of anybody else's class, is refused."""
