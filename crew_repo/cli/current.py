@@ -53,7 +53,8 @@ _RUNS = f"""SELECT {', '.join(f'run.{name}' for name in _RUN)}, run.owner, run_e
               FROM run JOIN run_entry ON run_entry.run_id = run.run_id"""  # noqa: S608
 _KEPT = """SELECT workflow_id, task_name, CAST(SUM(CASE kind WHEN 'model' THEN 1 ELSE 0 END) AS BIGINT) AS model_calls,
                   CAST(SUM(CASE kind WHEN 'model' THEN 0 ELSE 1 END) AS BIGINT) AS tool_calls,
-                  CAST(SUM(total_tokens) AS BIGINT) AS total_tokens, MAX(called_at) AS last_at
+                  CAST(SUM(CASE kind WHEN 'model' THEN total_tokens ELSE 0 END) AS BIGINT) AS total_tokens,
+                  MAX(called_at) AS last_at
              FROM kept_call GROUP BY workflow_id, task_name"""
 _WHICH_RUNS = {"workflow": "run.workflow_id = :workflow", "run": "run.run_id = :run", "after": "run.number > :after"}
 _IN_WORKFLOW = [f"SELECT 1 FROM {table} WHERE workflow_id = :workflow LIMIT 1" for table in ("run_entry", "record")]  # noqa: S608

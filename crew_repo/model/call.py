@@ -27,7 +27,8 @@ class KeptCall:
     """One answer of a model, or result of a tool, that is kept until its task is recorded.
 
     `key` is the hash of the request, which is not kept itself. `occurrence` counts equal requests from 1 on. `value` is
-    JSON. `run_id` and `input_hash` say which run made it, and of which work.
+    JSON. `run_id` and `input_hash` say which run made it, and of which work. The `usage` of a tool is what models cost
+    inside it.
     """
 
     kind: CallKind

@@ -65,6 +65,7 @@ class Execution:
         self._hashes: dict[object, tuple[object, str | None]] = {}
         self._last: tuple[str, int] | None = None  # the last model call that was answered
         self._given, self._made, self._outside = 0, 0, False
+        self._counted: set[adapter.Question] = set()
         self._began = ledger.run_id
         self._leaving: set[int] | None = None
         self._warned = False
@@ -147,7 +148,9 @@ class Execution:
         with self._lock:
             self._note(question, call.kind)
             self._given += call.kind is CallKind.MODEL
-            self.saved += call.usage
+            if question not in self._counted and call.run_id != self._ledger.run_id:  # CrewAI may begin again
+                self.saved += call.usage
+            self._counted.add(question)
             theirs = call.input_hash != self._lease.input_hash
             if theirs:
                 self._take_over(call.input_hash)

@@ -57,7 +57,7 @@ _SUMS = select(
     KEPT_CALL.c.input_hash,
     func.sum(case((_IS_MODELS, 1), else_=0)).label("model_calls"),
     func.sum(case((_IS_MODELS, 0), else_=1)).label("tool_calls"),
-    func.sum(KEPT_CALL.c.total_tokens).label("total_tokens"),
+    func.sum(case((_IS_MODELS, KEPT_CALL.c.total_tokens), else_=0)).label("total_tokens"),  # a tool's are these too
     func.max(KEPT_CALL.c.called_at).label("last_at"),
 )
 _SUMS = _SUMS.where(KEPT_CALL.c.workflow_id == bindparam("w"), not_(_BEING_EXECUTED))

@@ -80,6 +80,7 @@ class Conversation:
     path: str
     last: Answer | None = None
     failed: bool = False
+    _costs: dict[Question | None, Usage] = field(default_factory=dict)
     _counted: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -94,6 +95,18 @@ class Conversation:
         with self._lock:
             self._counted.clear()
             self.failed = True
+
+    def cost(self, question: Question | None, usage: Usage) -> None:
+        """Note what an answer cost, in this run or in an earlier one; an answer that is given twice cost it once."""
+        with self._lock:
+            known = self._costs.get(question) if question is None else None
+            self._costs[question] = usage if known is None else known + usage
+
+    @property
+    def spent(self) -> Usage:
+        """The cost of all answers in it, also of those in the tool calls that it made."""
+        with self._lock:
+            return sum(self._costs.values(), Usage())
 
     def answered(self, question: Question | None, text: str | None) -> None:
         """Note who may ask for tools next, in this thread, and else in this conversation."""

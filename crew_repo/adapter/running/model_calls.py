@@ -97,6 +97,7 @@ class _ModelCall:
         self.known = True
         private.set_conversation_state(self._llm, state)
         self._conversation.answered(self._question, kept.value)
+        self._conversation.cost(self._question, kept.usage)
         self._keeper.replayed(self._question, kept)
 
     @contextmanager
@@ -125,6 +126,7 @@ class _ModelCall:
             self._conversation.begin_anew()
         text = self._value(answer) if answer and self._question is not None else None
         self._conversation.answered(self._question, text)
+        self._conversation.cost(self._question, usage)
         if self._question is not None:
             self._keeper.made(self._question, CallKind.MODEL, text, usage)
 

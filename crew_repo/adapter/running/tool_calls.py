@@ -85,7 +85,7 @@ class _ToolCall:
     """One call of a tool that an answer has asked for."""
 
     def __init__(self, tool: BaseTool, conversation: Conversation, question: Question) -> None:
-        self._keeper, self._question = conversation.keeper, question
+        self._keeper, self._conversation, self._question = conversation.keeper, conversation, question
         schema = getattr(tool, "result_schema", None)
         self._classes = [schema] if isinstance(schema, type) else []
         self._reruns = self._keeper.reruns(tool)
@@ -125,6 +125,7 @@ class _ToolCall:
         """The kept result; a kept exception is raised."""
         assert self.kept is not None  # noqa: S101 - who asks has looked
         self._keeper.replayed(self._question, self.kept)
+        self._conversation.cost(self._question, self.kept.usage)
         if self._raises:
             raise self._result
         return self._result
@@ -149,7 +150,7 @@ class _ToolCall:
         try:
             yield give
         except Exception as error:
-            self._keep(CallKind.ERROR, partial(error_text, error))
+            self._keep(CallKind.ERROR, partial(error_text, error), inner.spent)
             self._keeper.raised(CallKind.TOOL)
             raise
         finally:
@@ -158,11 +159,12 @@ class _ToolCall:
         for result in given:
             failed = inner.failed or type(result).__name__ == "ToolFailure"  # a delegation tells its failure as a text
             kind = CallKind.ERROR if failed else CallKind.TOOL
-            self._keep(kind, partial(kept_text, result, self._classes))
+            self._keep(kind, partial(kept_text, result, self._classes), inner.spent)
 
-    def _keep(self, kind: CallKind, text: Callable[[], str]) -> None:
+    def _keep(self, kind: CallKind, text: Callable[[], str], usage: Usage) -> None:
         try:
             value = None if self._reruns else text()
         except Unkept:
             value = None
-        self._keeper.made(self._question, kind, value, Usage())
+        self._conversation.cost(self._question, usage)
+        self._keeper.made(self._question, kind, value, usage)

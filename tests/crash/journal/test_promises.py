@@ -375,8 +375,22 @@ def test_a_record_says_what_its_answer_cost_and_a_run_what_it_paid(world: World)
 
 
 @pytest.mark.siege
-@pytest.mark.parametrize("crew", [{"stream": True}, {}])
-def test_what_is_served_again_is_not_streamed_again(world: World, crew: dict[str, Any]) -> None:
+def test_what_crewais_retries_are_served_again_is_counted_once(local: World) -> None:
+    """The model goes down once more, and CrewAI begins at the top: the record has the cost of each answer once."""
+    local.fails(steps(local), after=2)
+    broken = iter([True, False])
+
+    def goes_down_once(asked: Asked, mark: str) -> Said:
+        return Broken() if asked.rounds == STEPS and next(broken) else scripts.steps(STEPS)(asked, mark)
+
+    local.model.script = goes_down_once
+    local.run(steps(local))
+    with StateRepository(local.url) as repo:
+        assert repo.history("work")[0].usage.total_tokens == TOKENS * (STEPS + 1)
+
+
+@pytest.mark.siege
+def test_what_is_served_again_is_not_streamed_again(world: World) -> None:
     """Chunks come only of what is asked; the text is whole."""
     world.fails(steps(world), after=2)
     stream = world_stream(world, steps(world, crew={"stream": True}))
