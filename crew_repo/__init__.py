@@ -16,6 +16,7 @@ TYPE_CHECKING = False  # typing itself takes a third of the time that a command 
 if TYPE_CHECKING:
     from typing import Any
 
+    from crew_repo.adapter import tool_call_key
     from crew_repo.errors import (
         AttachError,
         BadInputValueError,
@@ -128,6 +129,7 @@ __all__ = [
     "Usage",
     "ValueChange",
     "register_hasher",
+    "tool_call_key",
 ]
 
 _ELSEWHERE = {
@@ -136,6 +138,7 @@ _ELSEWHERE = {
     "StoredOutput": "recorded_state",
     "TaskPolicy": "policy",
     "register_hasher": "hashing",
+    "tool_call_key": "adapter",
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from fnmatch import fnmatchcase
@@ -35,6 +35,10 @@ class TaskPolicy:
     - `memory`: crew_repo cannot see what CrewAI's memory recalls. `"ignore"` reuses the answer all the same. `"always"`
       executes a task with a memory in every run.
     - `dates`: whether the date that `inject_date` puts into the prompt counts (`"daily"`) or not (`"ignore"`).
+    - `journal`: keep what models answer and tools give inside the task until it has finished, so that a task that was
+      killed goes on where it was.
+    - `rerun_tools`: names of tools that are called anew when such a task goes on. Name those whose effect ends with the
+      process: a temporary file, a browser, a clock.
     - `human_input`: what to do with a task that asks a person. `"reuse"` reuses the answer. `"always"` asks again.
     """
 
@@ -47,18 +51,22 @@ class TaskPolicy:
     memory: Literal["ignore", "always"] = "ignore"
     dates: Literal["daily", "ignore"] = "daily"
     human_input: Literal["reuse", "always"] = "reuse"
+    journal: bool = True
+    rerun_tools: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ignore", (self.ignore,) if isinstance(self.ignore, str) else tuple(self.ignore))
         object.__setattr__(self, "files", None if self.files is None else _paths(self.files))
+        object.__setattr__(self, "rerun_tools", _names(self.rerun_tools))
         if self.max_age is not None and not isinstance(self.max_age, timedelta):
             raise PolicyError(f"max_age is {self.max_age!r}; give a datetime.timedelta, such as timedelta(hours=6)")
         self._check("missing_files", ("error", "allow"))
         self._check("memory", ("ignore", "always"))
         self._check("dates", ("daily", "ignore"))
         self._check("human_input", ("reuse", "always"))
+        self._check("journal", (True, False))
 
-    def _check(self, name: str, allowed: tuple[str, ...]) -> None:
+    def _check(self, name: str, allowed: tuple[object, ...]) -> None:
         if getattr(self, name) not in allowed:
             raise PolicyError(f"{name} is {getattr(self, name)!r}; it can be {' or '.join(map(repr, allowed))}")
 
@@ -87,6 +95,13 @@ def _paths(given: Any) -> tuple[str | PathLike[str], ...]:
         if not isinstance(text, str) or not text.strip() or "\0" in text:
             raise PolicyError(f"files has {path!r}; give paths of files or folders, or patterns: text or pathlib.Path")
     return paths
+
+
+def _names(given: Any) -> tuple[str, ...]:
+    names = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, Iterable) else (given,)
+    if not all(isinstance(name, str) and name.strip() for name in names):
+        raise PolicyError(f"rerun_tools is {given!r}; give the names of tools, such as ('now', 'job_state')")
+    return names
 
 
 def _is_at_or_in(path: str, outer: str) -> bool:

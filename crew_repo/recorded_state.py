@@ -238,7 +238,10 @@ class RecordedState:
         return target
 
     def export_json(self, file: str | os.PathLike[str] | None = None) -> str:
-        """Return all records and runs as JSON lines. If `file` is given, write them there too (mode 600)."""
+        """Return all records and runs as JSON lines. If `file` is given, write them there too (mode 600).
+
+        What is kept inside tasks that have not finished stays here; `backup` copies that too.
+        """
         from crew_repo.export_files import write_private
 
         text = "".join(self._store.export_json())

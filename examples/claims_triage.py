@@ -171,6 +171,7 @@ def build_crew(model: BaseLLM) -> Crew:
 # The show
 
 CLAIM, OTHER_CLAIM = "CLM-2025-0117", "CLM-2025-0122"
+LONGEST = "coverage_check"
 
 STATES = """select task_name, status, total_tokens,
    substr(replace(output, char(10), ' / '), 1, 50) as output from task_state
@@ -204,8 +205,10 @@ def main() -> None:
         print("   and with another adjuster:")
         show_run(repo, crew, {**after, "adjuster": "Leo Castellan"}, CLAIM)
 
-        heading(4, "Another claim, in a process that is killed (SIGKILL) in the middle")
+        heading(4, "Another claim, in a process that is killed (SIGKILL) in the middle of its longest task")
         crash(options.db)
+        longest = repo.plan(crew, second_claim(), workflow_id=OTHER_CLAIM)[LONGEST]
+        print(f"   {LONGEST} {longest.causes[-1]}")
         show_run(repo, crew, second_claim(), OTHER_CLAIM)
 
     heading(5, "What is in the file")
@@ -261,10 +264,10 @@ def show_run(repo: StateRepository, crew: Crew, inputs: dict[str, str], claim: s
 
 
 def crash(db: Path) -> None:
-    """Start the other claim in another process, and kill that in a task, as soon as three others are recorded."""
+    """Start the other claim in another process, and kill that when the longest task has called its tool."""
     child = multiprocessing.get_context("spawn").Process(target=run_second_claim, args=(db,))
     child.start()
-    while child.is_alive() and not (len(finished(db)) >= 3 and under_way(db)):
+    while child.is_alive() and len(under_way(db)) < 2:
         time.sleep(0.02)
     child.kill()
     child.join()
@@ -285,8 +288,8 @@ def finished(db: Path) -> list[str]:
 
 
 def under_way(db: Path) -> list[str]:
-    """The tasks of the other claim that are being executed: a process holds a lease on each."""
-    return names_in(db, "select task_name from lease where workflow_id = ?")
+    """The calls inside the longest task that have been answered: it is not finished yet."""
+    return names_in(db, "select kind from kept_call where workflow_id = ? and task_name = 'coverage_check'")
 
 
 def names_in(db: Path, sql: str) -> list[str]:

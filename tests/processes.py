@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 
 os.environ["PYTHONPATH"] = str(ROOT)
 forkserver = multiprocessing.get_context("forkserver")
-forkserver.set_forkserver_preload([__name__, "crewai"])
+forkserver.set_forkserver_preload([__name__, "crewai", "tests.preloaded"])
 
 
 def begin(report: Path, work: Callable[..., Any], *arguments: Any, installed: Schema = schema.CURRENT) -> Any:

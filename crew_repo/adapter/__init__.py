@@ -21,13 +21,14 @@ try:
         upstreams,
     )
     from crew_repo.adapter.describing import nested_objects as nested_objects
+    from crew_repo.adapter.describing.called import hash_of_model, hash_of_schema, hash_of_tool, look_of
     from crew_repo.adapter.describing.components import Memo
     from crew_repo.adapter.describing.files import changed_file
-    from crew_repo.adapter.describing.patterns import unmatched_patterns
+    from crew_repo.adapter.describing.patterns import unknown_tools, unmatched_patterns
     from crew_repo.adapter.describing.servers import connects, resolved_tools
     from crew_repo.adapter.describing.task import Describer, take_up
     from crew_repo.adapter.describing.tool import uses_tools
-    from crew_repo.adapter.describing.working_objects import HandedOn, all_handed_on
+    from crew_repo.adapter.describing.working_objects import HandedOn, all_handed_on, leaving_state
     from crew_repo.adapter.hints import TaskLook, hints_about, looks_of
     from crew_repo.adapter.interpolation import (
         CrewView,
@@ -43,6 +44,8 @@ try:
     from crew_repo.adapter.private import crew_inputs
     from crew_repo.adapter.running.answers import is_typed, stored_answer
     from crew_repo.adapter.running.boundary import Handler, overridden
+    from crew_repo.adapter.running.calls import journaled
+    from crew_repo.adapter.running.conversations import Keeper, Question, tool_call_key
     from crew_repo.adapter.running.crew_copy import copy_crew, output_of
     from crew_repo.adapter.running.events import (
         TaskEvent,
@@ -72,6 +75,7 @@ try:
     from crew_repo.adapter.running.outputs import restore_output, store_output, store_text
     from crew_repo.adapter.running.planner import Planner, plan_texts
     from crew_repo.adapter.running.reuse import file_text, fire_callbacks, output_file, restore_file, says, serve
+    from crew_repo.adapter.running.tool_calls import is_named, is_remembered
     from crew_repo.adapter.running.usage import UsageTracker
 except ImportError as lacking:
     raise unsupported(lacking) from lacking
@@ -81,8 +85,10 @@ __all__ = [
     "Describer",
     "HandedOn",
     "Handler",
+    "Keeper",
     "Memo",
     "Planner",
+    "Question",
     "TaskEvent",
     "TaskFailed",
     "TaskLook",
@@ -112,15 +118,23 @@ __all__ = [
     "files_in",
     "fire_callbacks",
     "has_memory",
+    "hash_of_model",
+    "hash_of_schema",
+    "hash_of_tool",
     "hints_about",
     "is_conditional",
     "is_crew_output",
+    "is_named",
+    "is_remembered",
     "is_typed",
     "joined",
+    "journaled",
     "kept_inputs",
     "kickoff",
+    "leaving_state",
     "live_task",
     "live_view",
+    "look_of",
     "looks_of",
     "model_name",
     "output_file",
@@ -149,6 +163,8 @@ __all__ = [
     "stored_answer",
     "take_up",
     "task_names",
+    "tool_call_key",
+    "unknown_tools",
     "unmatched_patterns",
     "upstreams",
     "uses_tools",

@@ -6,7 +6,9 @@ tests/unit/adapter/test_private.py says, for each, what breaks when CrewAI chang
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,9 +27,11 @@ __all__ = [
     "async_model_client",
     "cached_apart",
     "check_names",
+    "conversation_state",
     "crew_inputs",
     "crew_memory",
     "crew_output",
+    "draw_ids_from",
     "events_are_lost",
     "forget_tool_results",
     "keeps_conversation",
@@ -47,6 +51,7 @@ __all__ = [
     "refuses_a_second_use",
     "renew_guardrails",
     "save_output_file",
+    "set_conversation_state",
     "usage_tracker",
 ]
 
@@ -63,6 +68,10 @@ _NEEDED: tuple[tuple[type, str], ...] = (
     (Task, "execute_async"),
     (Task, "aexecute_sync"),
 )
+
+
+_INNER = "_responses_delegate"  # through which Azure's LLM asks OpenAI's Responses API
+_REMEMBERED = ("_last_response_id", "_last_reasoning_items", "_previous_thinking_blocks")
 
 
 def check_names() -> None:
@@ -111,6 +120,44 @@ def model_client(llm: BaseLLM) -> object | None:
 def async_model_client(llm: BaseLLM) -> object | None:
     """The client through which an LLM of CrewAI's asks in native async runs, if it has made one."""
     return getattr(llm, "_async_client", None)
+
+
+def conversation_state(llm: BaseLLM) -> dict[str, Any]:
+    """Give what an LLM of CrewAI's remembers of its last answer, and sends along with the next request."""
+    found = {name: value for name in _REMEMBERED if (value := getattr(llm, name, None))}
+    inner = getattr(llm, _INNER, None)
+    return {**found, _INNER: state} if inner is not None and (state := conversation_state(inner)) else found
+
+
+def set_conversation_state(llm: BaseLLM, state: dict[str, Any]) -> None:
+    """Let an LLM remember what it had remembered after an answer."""
+    inner = getattr(llm, _INNER, None)
+    if inner is not None:
+        set_conversation_state(inner, state.get(_INNER, {}))
+    for name in _REMEMBERED:
+        if name in state:
+            setattr(llm, name, state[name])
+        elif getattr(llm, name, None):
+            setattr(llm, name, type(getattr(llm, name))() if name == "_previous_thinking_blocks" else None)
+
+
+@contextmanager
+def draw_ids_from(draw: Callable[[], str | None]) -> Iterator[None]:
+    """Have CrewAI name large tool results by what this gives, in place of at random; None for one at random.
+
+    It does so since 1.15, and tells the model that name.
+    """
+    try:
+        home: Any = import_module("crewai.utilities.tool_result_artifacts")
+        at_random = home.token_urlsafe
+    except (ImportError, AttributeError):
+        yield
+        return
+    home.token_urlsafe = lambda *bytes_: draw() or at_random(*bytes_)
+    try:
+        yield
+    finally:
+        home.token_urlsafe = at_random
 
 
 def made_model_client(llm: BaseLLM) -> object | None:

@@ -19,6 +19,7 @@ __all__ = [
     "TO_DO",
     "beginning",
     "by_person",
+    "resumes",
     "status",
     "status_of",
 ]
@@ -47,7 +48,19 @@ def status_of(tasks: Sequence[Row]) -> Answer:
         beginning(task["error"] if task["status"] == "failed" else task["output"]),
     ) for task in tasks]  # fmt: skip
     shown = Table(columns, rows, ("tokens", "seconds")) if tasks else "No task is recorded yet."
-    return Answer({"tasks": list(tasks)}, shown, exit_code=int(to_do))
+    resuming = [f"{task['task_name']} of {task['workflow_id']} {resumes(task)}" for task in tasks if resumes(task)]
+    return Answer({"tasks": list(tasks)}, shown, *resuming, exit_code=int(to_do))
+
+
+def resumes(task: Row) -> str:
+    """How much is kept of a task that has not finished; nothing if it would begin anew."""
+    if not task.get("resumes"):
+        return ""
+    from crew_repo.model import KeptCalls
+    from crew_repo.store.stored_values import time_read
+
+    kept = {**task["resumes"], "last_at": time_read(task["resumes"]["last_at"])}
+    return str(KeptCalls(**kept).reason)
 
 
 def _marked(task: Row) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crew_repo.cli.costs import by_model, prices_of, run_costs, task_cost
-from crew_repo.cli.current import beginning, by_person, status_of
+from crew_repo.cli.current import beginning, by_person, resumes, status_of
 from crew_repo.cli.options import Asked, common, complete_runs, complete_tasks, of_a_workflow, with_prices
 from crew_repo.cli.printing import Answer, Table, moment, printable, seconds, whole
 from crew_repo.cli.reader import read
@@ -250,8 +250,8 @@ def _tasks_of(query: Query, run_id: str, workflow_id: str) -> list[Row]:
         task["reasons"] = _parsed(task["reasons"])
         task["causes"] = _causes(task)
     going_on = [
-        {**dict.fromkeys((*_NOTE, *_OF_ANSWER)), "reasons": [], "causes": [], **{name: task[name] for name in
-         ("task_name", "position", "status", "started_at", "input_hash")}}
+        {**dict.fromkeys((*_NOTE, *_OF_ANSWER)), "reasons": [], "causes": [said] if (said := resumes(task)) else [],
+         **{name: task[name] for name in ("task_name", "position", "status", "started_at", "input_hash")}}
         for task in current_tasks(query, workflow_id)
         if task["run_id"] == run_id and task["status"] in ("running", "interrupted")
         and all(task["position"] != other["position"] for other in noted)

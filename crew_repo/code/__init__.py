@@ -18,7 +18,7 @@
 """
 
 from crew_repo.code.changed_at_work import Marks, are_in_force, marked, written_at_work
-from crew_repo.code.exchanges import Exchange, exchange, handed_on
+from crew_repo.code.exchanges import Exchange, counted_on, exchange, handed_on
 from crew_repo.code.failing_branches import only_failing
 from crew_repo.code.members import first_argument, function_of, live_tree_of, names_used, weakly_cached
 from crew_repo.code.ownership import is_own_class, is_own_function
@@ -29,6 +29,7 @@ __all__ = [
     "Libraries",
     "Marks",
     "are_in_force",
+    "counted_on",
     "exchange",
     "first_argument",
     "function_of",

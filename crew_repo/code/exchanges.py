@@ -38,7 +38,7 @@ from crew_repo.code.reach import (
     resolve,
 )
 
-__all__ = ["Exchange", "ends", "exchange", "handed_on"]
+__all__ = ["Exchange", "counted_on", "ends", "exchange", "handed_on"]
 
 _CONTAINERS = (list, dict, set, deque, bytearray, ContextVar, Queue, SimpleQueue, StringIO, BytesIO, Event)
 _DEEPEST = 4  # calls through which a parameter is followed
@@ -111,6 +111,13 @@ def _scratch(found: Found, reach: Reach) -> Iterator[tuple[Spot, str]]:
 def handed_on(writer: Exchange, reader: Exchange) -> str | None:
     """The name of what the one's work writes and the other's reads, if there is anything."""
     return min((name for spot, name in writer.writes.items() if _is_read(spot, reader.reads)), default=None)
+
+
+def counted_on(found: Exchange) -> set[str]:
+    """The names of what work counts, or makes when it first needs it, and reads: only a look can tell which it is."""
+    made = {spot: name for spot, name in found.writes.items() if spot[0].startswith("made ")}
+    plain = {(spot[0].removeprefix("made "), spot[1], spot[2]): name for spot, name in made.items()}
+    return {name for spot, name in plain.items() if spot in found.reads}
 
 
 def _is_read(spot: Spot, reads: Mapping[Spot, str]) -> bool:

@@ -7,6 +7,7 @@ Times are `datetime` objects in UTC. Durations are seconds. Hashes are 64 lowerc
 from __future__ import annotations
 
 from crew_repo.model.asked import InputKind, NewRun, RunInput
+from crew_repo.model.call import CallKind, KeptCall, KeptCalls
 from crew_repo.model.change import HELD, PERSON, Author, Change, ChangeKind, Given, HeldAnswer, ToHold
 from crew_repo.model.cost import Cost, cost_members
 from crew_repo.model.decision import Decision, Reason, ReasonKind, Status
@@ -29,6 +30,7 @@ __all__ = [
     "PLANNER_POSITION",
     "RESOLVED",
     "Author",
+    "CallKind",
     "Change",
     "ChangeKind",
     "Claim",
@@ -44,6 +46,8 @@ __all__ = [
     "HeldAnswer",
     "Holder",
     "InputKind",
+    "KeptCall",
+    "KeptCalls",
     "Lease",
     "Listing",
     "ModelTokens",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any
 
 from crew_repo.model.cost import Cost, cost_members
@@ -43,6 +43,7 @@ class ReasonKind(TextEnum):
     - CONDITION: the condition of a conditional task says no, so CrewAI skips it.
     - HANDED_ON: it shares values in memory with a task that runs, so both run.
     - HELD: a person's answer is held, and adopted when this is asked. NOT_HELD: it is held for something else.
+    - RESUMES: what it was answered before it was killed, or failed, is kept; it goes on from there.
     - BY_PERSON: it is fresh, and a person gave the answer. NOT_BY_PERSON: such an answer no longer applies.
     """
 
@@ -68,8 +69,10 @@ class ReasonKind(TextEnum):
     NOT_HELD = "a held answer does not fit"
     BY_PERSON = "a person's answer"
     NOT_BY_PERSON = "a person's answer no longer applies"
+    RESUMES = "resumes"
 
 
+_ANEW = {ReasonKind.FORCED, ReasonKind.ALWAYS, ReasonKind.HANDED_ON}
 _ANYWAY = {ReasonKind.FORCED, ReasonKind.ALWAYS, ReasonKind.NOT_HASHABLE, ReasonKind.HANDED_ON}
 _SAID_BY_PEOPLE = (ReasonKind.HELD, ReasonKind.NOT_HELD, ReasonKind.NOT_BY_PERSON)
 
@@ -111,6 +114,8 @@ class Reason:
         if self.kind is ReasonKind.UPSTREAM and self.component:
             text = f"{self.component} {'' if self.detail == Status.MAY_RERUN else 'is '}{self.detail}"
             return f"{text} ({self.root})" if self.root else text
+        if self.kind is ReasonKind.RESUMES:
+            return f"{self.kind}: {self.detail}"
         text = f"{self.component} {self.kind}" if self.component else str(self.kind)
         return f"{text} ({self.detail})" if self.detail and self.detail != str(self.kind) else text
 
@@ -176,6 +181,11 @@ class Decision:
         return any(reason.kind in _ANYWAY for reason in self.reasons)
 
     @property
+    def begins_anew(self) -> bool:
+        """Whether not even what is kept of an attempt that did not finish is used."""
+        return any(reason.kind in _ANEW for reason in self.reasons)
+
+    @property
     def tokens(self) -> int | None:
         """How many tokens the task took when it last ran, or None if that is not known."""
         return None if self.usage is None else self.usage.total_tokens
@@ -203,6 +213,10 @@ class Decision:
             names = ", ".join(str(reason.component) for reason in upstreams)
             found.append(f"{names} ({root})" if len(upstreams) > 1 else str(upstreams[0]))
         return found
+
+    def noting(self, reason: Reason) -> Decision:
+        """The decision with one more reason."""
+        return replace(self, reasons=(*self.reasons, reason))
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict."""

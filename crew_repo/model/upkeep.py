@@ -34,6 +34,7 @@ class Problem:
 class PruneReport:
     """The report of `prune`: how many records, runs, texts and held answers were deleted; the size before and after.
 
+    `calls`: answers inside tasks that were killed, which nobody goes on from.
     With `dry_run` nothing was deleted: these are the numbers that would be.
     """
 
@@ -44,9 +45,10 @@ class PruneReport:
     bytes_after: int
     dry_run: bool = False
     held: int = 0
+    calls: int = 0
 
     def __str__(self) -> str:
-        what = counted(self.records, self.runs, self.texts, self.held)
+        what = counted(self.records, self.runs, self.texts, self.held, self.calls)
         if self.dry_run:
             return f"would delete {what}; nothing was deleted"
         return f"deleted {what}; {max(0, self.bytes_before - self.bytes_after):,} bytes were given back"
@@ -55,7 +57,8 @@ class PruneReport:
         return f"<PruneReport {self}>"
 
 
-def counted(records: int, runs: int, texts: int, held: int = 0) -> str:
+def counted(records: int, runs: int, texts: int, held: int = 0, calls: int = 0) -> str:
     """Numbers of what goes together, in words."""
     also = f", and {plural(held, 'held answer')}" if held else ""
+    also += f", and {plural(calls, 'kept call')}" if calls else ""
     return f"{plural(records, 'record')}, {plural(runs, 'run')} and {plural(texts, 'text')}{also}"

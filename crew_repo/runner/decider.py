@@ -131,6 +131,9 @@ class Decider:
         (current, context), (decision, output) = walk.asked[view.position], walk.answers()[view.position]
         texts = adapter.Texts(self._crew, view.original)
         return Ticket(view, adapter.acting_agent(self._crew, view.original), context, current, decision, texts, output)
+    def leaving_state(self, position: int) -> set[int]:
+        """The ids of the tools of a task that leave something in memory which it goes on from."""
+        return adapter.leaving_state(self._crew, self._crew.tasks[position])
 
     def take(self, ticket: Ticket, record: Record) -> bool:
         """Decide anew, with a record that somebody else has just finished; whether it serves."""

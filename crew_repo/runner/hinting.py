@@ -41,7 +41,7 @@ class Hinting:
         policies = request.options.policies
         yield from self._taken(request)
         yield from adapter.hints_about(request.crew, request.inputs, policies)
-        if any(policy.ignore for policy in policies.by_name.values()):
+        if any(policy.ignore or policy.rerun_tools for policy in policies.by_name.values()):
             yield from self._unmatched(view, policies)
 
     def about_inputs(self, request: Request, view: CrewView) -> None:
@@ -77,7 +77,8 @@ class Hinting:
 
     def _about_patterns(self, view: CrewView, policies: Policies) -> None:
         """Log once which patterns match nothing; to look at them, the tasks are described, so it is done once too."""
-        given = {(name, pattern) for name, policy in policies.by_name.items() for pattern in policy.ignore}
+        given = {(name, each) for name, policy in policies.by_name.items()
+                 for each in (*policy.ignore, *policy.rerun_tools)}  # fmt: skip
         if not given <= self._looked_at:
             self._looked_at |= given
             for sentence in self._unmatched(view, policies):
@@ -92,6 +93,12 @@ class Hinting:
             yield (
                 f"ignore={found.pattern!r} in the policy for {found.task_name!r} matches no part of {whose}, so it has "
                 f"no effect. The nearest parts are: {nearest(found.pattern, found.paths)}."
+            )
+
+        for found in adapter.unknown_tools(view, policies):
+            yield (
+                f"rerun_tools has {found.pattern!r} in the policy for {found.task_name!r}, the name of no tool there, "
+                f"so it has no effect. The nearest names are: {nearest(found.pattern, found.paths)}."
             )
 
     def _taken(self, request: Request) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from crew_repo import adapter
 from crew_repo.errors import RunGoneError
-from crew_repo.model import Failure, NewRecord, NewRun, Outcome, Record, RunInput, RunRecord, RunStatus, TaskRun
+from crew_repo.model import Failure, NewRecord, NewRun, Outcome, Record, RunInput, RunRecord, RunStatus, TaskRun, Usage
 from crew_repo.runner.audience import Audience
 from crew_repo.runner.heartbeat import Heartbeat
 from crew_repo.runner.options import utc_now
@@ -120,18 +120,19 @@ class Ledger:
             if position not in self._task_runs:
                 self._note(self.note_of(name, position, Outcome.SKIPPED), buffer=True)
 
-    def save(self, ticket: Ticket, make: Callable[[bool], NewRecord]) -> tuple[NewRecord, Record]:
+    def save(self, ticket: Ticket, make: Callable[[bool], NewRecord], spent: Usage) -> tuple[NewRecord, Record]:
         """Write a finished task in one transaction; what was made, and what the store goes on with.
 
-        `make` gives the record, with False one of the answer's text alone (`Finished`).
+        `make` gives the record, with False one of the answer's text alone (`Finished`). `spent`: by this execution;
+        what its record cost beyond that was in the journal, and is saved.
         """
         buffered = tuple(self._buffered)
         finished = Finished(
-            make, lambda new: self._store.save_finished(ticket.lease, new, self._executed(ticket, new), buffered)
+            make, lambda new: self._store.save_finished(ticket.lease, new, self._executed(ticket, new, spent), buffered)
         )
         new, kept = self._write(f"task {ticket.name} of run {self.run_id}, which is paid for,", finished, ticket)
         self._forget(buffered)
-        self._note(replace(self._executed(ticket, new), record_id=kept.record_id), kept, buffer=False)
+        self._note(replace(self._executed(ticket, new, spent), record_id=kept.record_id), kept, buffer=False)
         return new, kept
 
     def save_failed(self, ticket: Ticket, note: TaskRun) -> None:
@@ -155,7 +156,7 @@ class Ledger:
         """A note on one task of this run."""
         return TaskRun(self.run_id, self.workflow_id, name, position, outcome)
 
-    def _executed(self, ticket: Ticket, new: NewRecord) -> TaskRun:
+    def _executed(self, ticket: Ticket, new: NewRecord, spent: Usage) -> TaskRun:
         return replace(
             self.note_of(new.task_name, new.position, Outcome.EXECUTED),
             reasons=ticket.decision.reasons,
@@ -163,7 +164,8 @@ class Ledger:
             started_at=new.started_at,
             finished_at=new.completed_at,
             duration_seconds=new.duration_seconds,
-            usage=new.usage,
+            usage=spent,
+            tokens_saved=new.usage.total_tokens - spent.total_tokens,
             model=new.model,
         )
 

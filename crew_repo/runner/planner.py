@@ -50,9 +50,22 @@ def make_plan(store: Store, view: adapter.CrewView, options: RunOptions) -> Plan
     if any(decision.usage is None and not decision.fresh for decision in decisions):
         elsewhere = store.costs_elsewhere(options.workflow_id, str(view.crew.name or "crew"))
         decisions = tuple(_with_cost(decision, elsewhere) for decision in decisions)
+    decisions = tuple(_resuming(store, walk, options, decisions))
     known = (decision for decision in decisions if decision.position in walk.asked)
     notes = tuple(_to_adopt(decision, old) for decision in known if (old := old_answer(decision)) is not None)
     return Plan(options.workflow_id, decisions, notes, walk.planner)
+
+
+def _resuming(
+    store: Store, walk: Walk, options: RunOptions, decisions: Sequence[Decision]
+) -> Iterator[Decision]:
+    """The decisions; those about tasks that would go on where they were killed say so."""
+    kept = {} if all(decision.fresh for decision in decisions) else store.resumable(options.workflow_id)
+    for decision in decisions:
+        asked = walk.asked.get(decision.position)
+        found = None if asked is None else kept.get((decision.task_name, asked[0].input_hash))
+        goes_on = options.policies.of(decision.task_name).journal and not (decision.fresh or decision.begins_anew)
+        yield decision.noting(found.reason) if found is not None and goes_on else decision
 
 
 def old_answer(decision: Decision) -> Reason | None:

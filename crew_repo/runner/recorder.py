@@ -30,8 +30,11 @@ class Recorder:
         self._failed: tuple[BaseException | None, str] = (None, "")
         self._used_tools: set[int] = set()
 
-    def finished(self, ticket: Ticket, output: Any, seconds: float, usage: Usage) -> Any:
-        """Record a finished task; the output to go on with (another's, if that came first)."""
+    def finished(self, ticket: Ticket, output: Any, seconds: float, usage: Usage, saved: Usage) -> Any:
+        """Record a finished task; the output to go on with (another's, if that came first).
+
+        `usage` is what this execution has spent, `saved` what the answers cost that it found in the journal.
+        """
         if adapter.uses_tools(ticket.current.definition):
             self._used_tools.add(ticket.position)
         log.info("run %s: task %s executed in %.1f s, %d tokens; saving", self._ledger.run_id, ticket.name, seconds,
@@ -39,7 +42,9 @@ class Recorder:
                  extra=self._ledger.about(ticket.name, Outcome.EXECUTED, tokens_spent=usage.total_tokens))  # fmt: skip
         completed = utc_now()
         new, kept = self._ledger.save(
-            ticket, lambda whole: self._new_record(ticket, output, seconds, usage, completed_at=completed, whole=whole)
+            ticket,
+            lambda whole: self._new_record(ticket, output, seconds, usage + saved, completed_at=completed, whole=whole),
+            self._without_secrets(usage),
         )
         if new.not_restorable:
             log.warning("the answer of task %s is stored, but cannot be reused: %s", ticket.name, new.not_restorable,
@@ -56,15 +61,15 @@ class Recorder:
         """
         return sorted(self._used_tools.intersection(positions())) if self._used_tools else []
 
-    def raised(self, ticket: Ticket, error: BaseException, seconds: float, usage: Usage) -> None:
+    def raised(self, ticket: Ticket, error: BaseException, seconds: float, usage: Usage, saved: Usage) -> None:
         """Record what came of a task that has raised; that error is on its way, and stays what the user sees."""
         try:
-            self._settle(ticket, error, seconds, usage)
+            self._settle(ticket, error, seconds, usage, saved)
         except StoreError as failed:
             log.warning("run %s: the end of task %s could not be written: %s", self._ledger.run_id, ticket.name,
                         failed, extra=self._ledger.about(ticket.name))  # fmt: skip
 
-    def _settle(self, ticket: Ticket, error: BaseException, seconds: float, usage: Usage) -> None:
+    def _settle(self, ticket: Ticket, error: BaseException, seconds: float, usage: Usage, saved: Usage) -> None:
         """After an exception: a task that has its output is paid for and recorded all the same."""
         output = ticket.view.original.output
         if output is not None:
@@ -72,7 +77,7 @@ class Recorder:
                         "the next run reuses it without its callbacks. To call them again, pass fire_callbacks=True.",
                         self._ledger.run_id, ticket.name, type(error).__name__,
                         extra=self._ledger.about(ticket.name, Outcome.EXECUTED))  # fmt: skip
-            self.finished(ticket, output, seconds, usage)
+            self.finished(ticket, output, seconds, usage, saved)
             return
         outcome = Outcome.FAILED if isinstance(error, Exception) else Outcome.INTERRUPTED
         note = replace(
@@ -83,6 +88,7 @@ class Recorder:
             finished_at=utc_now(),
             duration_seconds=seconds,
             usage=self._without_secrets(usage),
+            tokens_saved=saved.total_tokens,
             failure=self._failure(error),
             model=self._model(ticket),
         )

@@ -21,6 +21,7 @@ from crew_repo.runner.audience import Audience
 from crew_repo.runner.decider import Decider
 from crew_repo.runner.display import Display
 from crew_repo.runner.heartbeat import Heartbeat
+from crew_repo.runner.journal import Journal
 from crew_repo.runner.ledger import Ledger
 from crew_repo.runner.nesting import executing
 from crew_repo.runner.options import utc_now
@@ -76,6 +77,7 @@ class Session:
         )
         self._decider = Decider(store, crew, options, self._ledger, request.files)
         self._recorder = Recorder(self._ledger, self._decider.memo)
+        self._journal = Journal(store, self._decider, self._ledger)
         self._flight = SingleFlight(store, heartbeat, unwritten, self._ledger, share=options.share)
         self._open: set[Ticket] = set()
 
@@ -127,6 +129,7 @@ class Session:
             failure=self._recorder.failure_of_run(error) if error is not None else None,
             going_on=[ticket.lease.fence for ticket in list(self._open) if ticket.lease is not None],
         )
+        self._journal.end()
         record = priced_run(ended, self._options.prices)
         self._audience.finished(record)
         return record
@@ -221,16 +224,16 @@ class Session:
     @contextmanager
     def execution(self, ticket: Ticket) -> Iterator[tuple[Callable[[Any], Any], Any]]:
         """Around one execution: measures it, records what it gives, and records a failure as it was."""
-        self._audience.executing(ticket.decision)
         ticket.started_at, began = utc_now(), time.perf_counter()
         here = executing(self.run_id, ticket.position)
-        with here, self._kept_open(ticket), self._usage.measure() as meter:
+        with here, self._kept_open(ticket), self._journal.execution(ticket) as calls, self._usage.measure() as meter:
 
             def record(output: Any) -> Any:
-                kept = self._recorder.finished(ticket, output, time.perf_counter() - began, meter.so_far())
+                kept = self._recorder.finished(ticket, output, time.perf_counter() - began, meter.so_far(), calls.saved)
                 saved.append(True)
                 return kept
 
+            self._audience.executing(ticket.decision)
             saved: list[bool] = []
             try:
                 ticket.view.original.output = None  # so that an output found after an exception is this execution's
@@ -238,7 +241,8 @@ class Session:
                     yield record, worker
             except BaseException as error:
                 if not ticket.written:
-                    self._recorder.raised(ticket, error, time.perf_counter() - began, meter.so_far())
+                    calls.failed(error)
+                    self._recorder.raised(ticket, error, time.perf_counter() - began, meter.so_far(), calls.saved)
                 elif isinstance(error, Exception) and not isinstance(error, StoreError):
                     self._unwritten.pay()  # a time limit, say: the process may not live to write it later
                 raise

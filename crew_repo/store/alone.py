@@ -15,7 +15,7 @@ from sqlalchemy import and_, bindparam, delete, exists, select
 from crew_repo.model import Lease, NewRecord, TaskRun
 from crew_repo.store.records import add_texts, texts_of
 from crew_repo.store.rows import given, record_row, task_run_row
-from crew_repo.store.tables import HELD_ANSWER, LEASE, RECORD, TASK_RUN
+from crew_repo.store.tables import HELD_ANSWER, KEPT_CALL, LEASE, RECORD, TASK_RUN
 from crew_repo.store.transaction import Inserts, Transaction
 
 __all__ = ["claim", "save"]
@@ -30,6 +30,10 @@ _HELD = and_(
 )  # fmt: skip
 _OURS = and_(LEASE.c.fence == bindparam("fence"), LEASE.c.owner == bindparam("owner"))
 _KEPT = and_(_IN_FORCE, RECORD.c.fence == bindparam("fence"))
+_DROP_CALLS = delete(KEPT_CALL).where(
+    KEPT_CALL.c.workflow_id == bindparam("workflow_id"), KEPT_CALL.c.task_name == bindparam("task_name"),
+    KEPT_CALL.c.input_hash == bindparam("asked"), exists().where(_KEPT),
+)  # fmt: skip
 _GIVE_UP = delete(LEASE).where(_OURS, exists().where(_KEPT))
 
 
@@ -48,7 +52,9 @@ def save(tx: Transaction, lease: Lease, new: NewRecord, notes: Sequence[TaskRun]
     if notes[:-1]:
         tx.run(tx.inserts.task_run, [task_run_row(note) for note in notes[:-1]])
     tx.run(_noting(tx.inserts), {**task_run_row(notes[-1]), "cleared_at": None, **ours})
-    tx.run(_GIVE_UP, {"workflow_id": new.workflow_id, "input_hash": new.input_hash, **ours})
+    work = {"workflow_id": new.workflow_id, "input_hash": new.input_hash, **ours}
+    tx.run(_DROP_CALLS, {"task_name": new.task_name, "asked": lease.input_hash, **work})
+    tx.run(_GIVE_UP, work)
     return kept
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import bindparam, delete, exists, func, insert, select, update
 from crew_repo.errors import ConflictError, InputError, UnknownChangeError
 from crew_repo.hashing import held_hash
 from crew_repo.model import HELD, PERSON, Author, Change, ChangeKind, Given, HeldAnswer, NewRecord, Record, ToHold
+from crew_repo.store.calls import forget_calls
 from crew_repo.store.held import end_held, held_at, held_tasks, revive_held, row_of_change
 from crew_repo.store.records import add_record, invalidate_again, records_by_id, retire, take_out_of_force
 from crew_repo.store.tables import CHANGE, HELD_ANSWER, INVALIDATION, RECORD
@@ -51,6 +52,7 @@ def give(tx: Transaction, new: NewRecord, kind: ChangeKind, author: Author, *, i
     if found != instead_of:
         raise ConflictError(_overtaken(tx, new.workflow_id, new.task_name, found))
     record = add_record(tx, new)
+    forget_calls(tx, new.workflow_id, new.task_name, new.input_hash)
     records = [] if found is None else [found]
     return add_entry(tx, kind, author, new.workflow_id, new.task_name, before=shown, after=record.record_id,
                      records=records, detail=detail)  # fmt: skip
@@ -95,6 +97,7 @@ def adopt(tx: Transaction, held: HeldAnswer, new: NewRecord) -> Record:
     tx.dialect.lock_work(tx.connection, new.input_hash)
     found = tx.number(_IN_FORCE, {"w": new.workflow_id, "i": new.input_hash})
     record = add_record(tx, new)
+    forget_calls(tx, new.workflow_id, new.task_name, new.input_hash)
     entry = add_entry(tx, ChangeKind.ADOPT, held.author, new.workflow_id, new.task_name, before=found,
                       after=record.record_id, records=[] if found is None else [found])  # fmt: skip
     if not end_held(tx, _ADOPTED, entry, HELD_ANSWER.c.held_id == held.held_id):
@@ -118,6 +121,7 @@ def invalidate(tx: Transaction, task_names: Sequence[str], workflow_id: str | No
         for here, ids in sorted(retired.items()):
             entry = add_entry(tx, ChangeKind.INVALIDATE, author, here, name, before=max(ids, default=None), records=ids)
             end_held(tx, _OUT_OF_FORCE[ChangeKind.INVALIDATE], entry, *_held_for(here, name))
+            forget_calls(tx, here, name)
             total += len(ids)
     return total
 

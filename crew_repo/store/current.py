@@ -43,6 +43,11 @@ _RUN = (
 _TASKS = f"SELECT {', '.join(_TASK)} FROM task_state WHERE position >= 0"  # noqa: S608 - -1 is the planner
 _RUNS = f"""SELECT {', '.join(f'run.{name}' for name in _RUN)}, run.owner, run_entry.status AS written
               FROM run JOIN run_entry ON run_entry.run_id = run.run_id"""  # noqa: S608
+_KEPT = """SELECT workflow_id, task_name, CAST(SUM(CASE kind WHEN 'model' THEN 1 ELSE 0 END) AS BIGINT) AS model_calls,
+                  CAST(SUM(CASE kind WHEN 'model' THEN 0 ELSE 1 END) AS BIGINT) AS tool_calls,
+                  CAST(SUM(CASE kind WHEN 'model' THEN total_tokens ELSE 0 END) AS BIGINT) AS total_tokens,
+                  MAX(called_at) AS last_at
+             FROM kept_call GROUP BY workflow_id, task_name"""
 _WHICH_RUNS = {"workflow": "run.workflow_id = :workflow", "run": "run.run_id = :run", "after": "run.number > :after"}
 _GOING_ON = "run_entry.status = 'running'"
 _IN_WORKFLOW = [f"SELECT 1 FROM {table} WHERE workflow_id = :workflow LIMIT 1" for table in ("run_entry", "record")]  # noqa: S608
@@ -59,7 +64,17 @@ def current_tasks(query: Query, workflow_id: str | None = None) -> list[Row]:
                  for lease in query("SELECT run_id, position, owner FROM lease")}  # fmt: skip
         for task in found:
             _correct(task, alive.get((task["run_id"], task["position"])))
+    _add_kept(query, [task for task in found if task["status"] in ("failed", "interrupted")])
     return found
+
+
+def _add_kept(query: Query, unfinished: Sequence[Row]) -> None:
+    """Add how much is kept inside of these tasks, as `resumes`, to those that would go on from it."""
+    kept = query(_KEPT) if unfinished else []
+    by_task = {(row.pop("workflow_id"), row.pop("task_name")): row for row in kept}
+    for task in unfinished:
+        if (found := by_task.get((task["workflow_id"], task["task_name"]))) is not None:
+            task["resumes"] = found
 
 
 def _correct(task: Row, alive: bool | None) -> None:

@@ -101,6 +101,11 @@ class Database:
         with self._entered(), self._lock, self._errors():
             self.dialect.compact(self._engine_for_writing(begins=False))
 
+    def wipe(self) -> None:
+        """Leave nothing behind of what was deleted."""
+        with self._entered(), self._lock, self._errors(), self._writer(begins=False) as connection:
+            self.dialect.wipe(connection)
+
     def copy(self, target: Path) -> None:
         """Copy what is committed into a new file, while others go on."""
         with self._entered(), self._errors():

@@ -86,6 +86,9 @@ class Statements(ABC):
     def forget_texts(self, connection: Connection) -> None:  # noqa: B027 - only one dialect needs it
         """Know of no text any more, since some that were added or read may be gone."""
 
+    def wipe(self, connection: Connection) -> None:  # noqa: B027 - only one dialect needs it
+        """Leave nothing behind of what was deleted, as far as that costs nobody anything."""
+
     def lock_work(self, connection: Connection, *key: str) -> None:  # noqa: B027 - only one dialect needs it
         """Until the transaction ends, let nobody else claim or save this piece of work."""
 

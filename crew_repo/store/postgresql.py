@@ -238,12 +238,13 @@ class PostgreSQL(PostgreSQLStatements, Dialect):
     def bytes_used(self, connection: Connection) -> int:
         """Tables with their indexes and large values."""
         sizes = "SELECT SUM(pg_total_relation_size(to_regclass(name))) FROM unnest(CAST(:names AS text[])) AS name"
-        return int(connection.scalar(text(sizes), {"names": ["run_entry", "task_run", "record", "text", "lease"]}) or 0)
+        names = ["run_entry", "task_run", "record", "text", "lease", "kept_call"]
+        return int(connection.scalar(text(sizes), {"names": names}) or 0)
 
     def compact(self, engine: Engine) -> None:
         """A plain VACUUM: nobody has to wait, and PostgreSQL uses the space again."""
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text('VACUUM ANALYZE run_entry, task_run, record, "text", lease'))
+            connection.execute(text('VACUUM ANALYZE run_entry, task_run, record, "text", lease, kept_call'))
 
 
 # Not to_regclass: it may answer from before another process created the table, while this one waited for the lock.

@@ -8,6 +8,7 @@ Which records go:
 The record that `task_state` shows goes only by older_than alone. Runs go by the same two options, unless they are
 running, or something of theirs still is (a thread that nobody could stop), or `task_state` shows something of theirs
 that stays. Texts go with the last record or run that needs them.
+What is kept inside tasks that were killed goes when they have a newer record, or by older_than.
 Held answers go like records that are not shown: those that are held no longer, and by older_than alone the others too.
 """
 
@@ -22,11 +23,12 @@ from typing import Any
 from sqlalchemy import and_, bindparam, delete, func, select, tuple_, update
 
 from crew_repo.model import PERSON, Author, ChangeKind, RunStatus, counted
+from crew_repo.store.calls import left_calls
 from crew_repo.store.changes import add_entry
 from crew_repo.store.from_rows import hashes_in, texts_of_run
 from crew_repo.store.held import old_held
 from crew_repo.store.rows import NEWEST_NOTES
-from crew_repo.store.tables import HELD_ANSWER, LEASE, RECORD, RUN, TASK_RUN, TEXT
+from crew_repo.store.tables import HELD_ANSWER, KEPT_CALL, LEASE, RECORD, RUN, TASK_RUN, TEXT
 from crew_repo.store.transaction import Transaction, chunks
 
 __all__ = ["Victims", "delete_victims", "find_victims"]
@@ -60,11 +62,12 @@ class Victims:
     texts: list[str]
     tasks: list[tuple[str, str]]
     held: list[int]
+    calls: list[int]
 
     @property
     def counted(self) -> str:
         """How much that is."""
-        return counted(len(self.records), len(self.runs), len(self.texts), len(self.held))
+        return counted(len(self.records), len(self.runs), len(self.texts), len(self.held), len(self.calls))
 
 
 def find_victims(tx: Transaction, keep_last: int | None, older_than: timedelta | None) -> Victims:
@@ -84,12 +87,12 @@ def find_victims(tx: Transaction, keep_last: int | None, older_than: timedelta |
     runs = [run_id for run_id in _old_runs(tx, keep_last, before) if run_id not in anchors]
     tasks = [(row["workflow_id"], row["task_name"]) for row in shown if row["record_id"] in gone]
     held = old_held(tx, before, live_too=before is not None and keep_last is None)
-    return Victims(records, runs, _orphans(tx, gone, set(runs)), tasks, held)
+    return Victims(records, runs, _orphans(tx, gone, set(runs)), tasks, held, left_calls(tx, before))
 
 
 def delete_victims(tx: Transaction, victims: Victims, author: Author) -> None:
     """Delete it, with an entry if there is anything. A task whose present record goes has no state left."""
-    if victims.records or victims.runs or victims.texts or victims.held:
+    if victims.records or victims.runs or victims.texts or victims.held or victims.calls:
         add_entry(tx, ChangeKind.PRUNE, author, detail=victims.counted)
     of_task = tuple_(TASK_RUN.c.workflow_id, TASK_RUN.c.task_name)
     shown = update(TASK_RUN).where(TASK_RUN.c.cleared_at.is_(None))
@@ -103,6 +106,7 @@ def delete_victims(tx: Transaction, victims: Victims, author: Author) -> None:
     _delete(tx, TEXT.c.sha256, victims.texts)
     tx.dialect.forget_texts(tx.connection)
     _delete(tx, HELD_ANSWER.c.held_id, victims.held)
+    _delete(tx, KEPT_CALL.c.call_id, victims.calls)
 
 
 def _old_records(tx: Transaction, keep_last: int | None, before: datetime | None) -> Iterable[int]:

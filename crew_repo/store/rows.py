@@ -9,7 +9,18 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Table, bindparam, cast, func, select
 
-from crew_repo.model import Failure, InputKind, NewRecord, NewRun, RunInput, RunStatus, TaskRun, TaskState, Usage
+from crew_repo.model import (
+    Failure,
+    InputKind,
+    KeptCall,
+    NewRecord,
+    NewRun,
+    RunInput,
+    RunStatus,
+    TaskRun,
+    TaskState,
+    Usage,
+)
 from crew_repo.model.usage import by_model_to_json
 from crew_repo.store.from_rows import COUNTS, ERROR, NOTE, PLAIN, RESULT, USAGE
 from crew_repo.store.process_identity import pid_of
@@ -23,6 +34,7 @@ __all__ = [
     "TASK_RUN_COLUMNS",
     "failure_row",
     "given",
+    "kept_call_row",
     "record_row",
     "run_row",
     "task_run_row",
@@ -75,6 +87,13 @@ def task_run_row(task_run: TaskRun) -> dict[str, Any]:
     row["reasons"] = _json([reason.to_dict() for reason in task_run.reasons]) if task_run.reasons else "[]"
     row.update(failure_row(task_run.failure))
     return row
+
+
+def kept_call_row(call: KeptCall) -> dict[str, Any]:
+    """The row of a call inside a task, but for the task that it belongs to."""
+    named = ("run_id", "input_hash", "occurrence", "called_at", "value")
+    row = {name: getattr(call, name) for name in named}
+    return {**row, "kind": str(call.kind), "call_key": call.key, **_usage_row(call.usage)}
 
 
 def run_row(new: NewRun) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from crew_repo.model import (
     TaskRun,
     TaskState,
 )
+from crew_repo.store.calls import drop_calls
 from crew_repo.store.changes import later_answer
 from crew_repo.store.from_rows import (
     ERROR,
@@ -146,6 +147,7 @@ def save_finished(
     theirs = theirs or later_answer(tx, new)
     fence = None if lease is None else lease.fence
     record = add_record(tx, new, fence=fence, retired=None if theirs is None else "superseded")
+    drop_calls(tx, new.workflow_id, new.task_name, new.input_hash if lease is None else lease.input_hash)
     answer = theirs or record
     _note(tx, [*notes[:-1], *(replace(note, record_id=answer.record_id) for note in notes[-1:])])
     return answer

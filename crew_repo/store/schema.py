@@ -11,6 +11,7 @@
 | 5       | 0.1.0 | `run_entry.input_hashes`, `.source`, `.waits_for`; `task_run.model`;        |
 |         |       | `usage_by_model` of `record` and `task_run`;                                |
 |         |       | `held_answer`: answers of people to what is not known yet                   |
+| 6       | 0.1.0 | `kept_call`: what was answered inside tasks that have not finished          |
 """
 
 from __future__ import annotations

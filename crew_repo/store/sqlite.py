@@ -74,6 +74,14 @@ class SQLiteStatements(Statements):
         """PASSIVE: it waits for nobody, and leaves for the next time what a reader still needs in the -wal."""
         driver_of(connection).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
+    def wipe(self, connection: Connection) -> None:
+        """TRUNCATE, without waiting: what was deleted is in no page any more (`secure_delete`), and not in the -wal."""
+        run = driver_of(connection).execute
+        (milliseconds,) = run("PRAGMA busy_timeout").fetchone()
+        run("PRAGMA busy_timeout=0").fetchall()
+        run("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        run(f"PRAGMA busy_timeout={milliseconds:d}").fetchall()
+
     def leave(self, connection: Connection) -> None:
         """SQLite itself leaves the -wal of a file that was moved where it is: it would ruin what takes its place."""
         driver_of(connection).execute("PRAGMA busy_timeout=0").fetchall()
@@ -125,6 +133,7 @@ class SQLite(SQLiteStatements, Dialect):
             check_same_thread=False,
         )
         connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten
         return connection
 
     def version(self, connection: Connection) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from crew_repo.store.journaling import JournalStore
 from crew_repo.store.reading import ReadingStore
 from crew_repo.store.upkeep import KeptStore
 from crew_repo.store.writing import WritingStore
@@ -9,7 +10,7 @@ from crew_repo.store.writing import WritingStore
 __all__ = ["Store"]
 
 
-class Store(WritingStore, ReadingStore, KeptStore):
+class Store(WritingStore, ReadingStore, JournalStore, KeptStore):
     """One state file or database.
 
     Safe to use from many threads; after a fork, parent and child open connections of their own; a copy that is

@@ -19,6 +19,7 @@ __all__ = [
     "CHANGE",
     "HELD_ANSWER",
     "INVALIDATION",
+    "KEPT_CALL",
     "LEASE",
     "METADATA",
     "RECORD",
@@ -311,6 +312,37 @@ class HeldAnswer(_Base, table=True):
     retired_by: int | None = Field(default=None, sa_type=cast(Any, Identity))
 
 
+class KeptCall(_Base, table=True):
+    """An answer of a model, or a result of a tool, inside a task that has not finished; gone when it has a record.
+
+    `kind` is model, tool or error (a tool has raised). `call_key` is the hash of the request, of which nothing else is
+    kept. `occurrence` numbers equal requests from 1 on. `run_id` is the run that paid for it, `input_hash` its work.
+    """
+
+    __tablename__ = "kept_call"
+    __table_args__ = (
+        Index("kept_call_place", "workflow_id", "task_name", "input_hash", "call_key", "occurrence", unique=True),
+        {"sqlite_autoincrement": True},
+    )
+
+    call_id: int | None = _serial()
+    workflow_id: str = _text()
+    task_name: str = _text()
+    input_hash: str = _text()
+    run_id: str = _text()
+    kind: str = _text()
+    call_key: str = _text()
+    occurrence: int
+    called_at: datetime = _time()
+    total_tokens: int = _count()
+    prompt_tokens: int = _count()
+    completion_tokens: int = _count()
+    cached_prompt_tokens: int = _count()
+    successful_requests: int = _count()
+    usage_by_model: str | None = _text()
+    value: str = _text()
+
+
 class TaskState(_View, table=True):
     """The view `task_state`: the current state of each task of each workflow. See views.py."""
 
@@ -352,4 +384,5 @@ LEASE = _table(Lease)
 INVALIDATION = _table(Invalidation)
 CHANGE = _table(Change)
 HELD_ANSWER = _table(HeldAnswer)
+KEPT_CALL = _table(KeptCall)
 TASK_STATE = _table(TaskState)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from sqlalchemy import Connection, text
 
 from crew_repo.store.dialect import Dialect, Row
-from crew_repo.store.tables import INVALIDATION, LEASE, RECORD, TASK_RUN, TEXT
+from crew_repo.store.tables import INVALIDATION, KEPT_CALL, LEASE, RECORD, TASK_RUN, TEXT
 
 __all__ = ["Inserts", "Transaction", "chunks"]
 
@@ -37,6 +37,9 @@ class Inserts:
         self.record_if_first: Any = dialect.insert_or_ignore(RECORD)
         self.task_run: Any = dialect.insert_or_replace(TASK_RUN, ("run_id", "position"))
         self.invalidation: Any = dialect.insert_or_replace(INVALIDATION, ("workflow_id", "task_name"))
+        self.kept_call: Any = dialect.insert_or_replace(
+            KEPT_CALL, ("workflow_id", "task_name", "input_hash", "call_key", "occurrence")
+        )
         self.task_run_if_new: Any = dialect.insert_or_ignore(TASK_RUN)
 
 

@@ -90,7 +90,7 @@ class KeptStore(OpenedState):
                 pruning.delete_victims(tx, victims, author or Author())
         after = before if dry_run else self._compact()
         return PruneReport(len(victims.records), len(victims.runs), len(victims.texts), before, after, dry_run,
-                           len(victims.held))  # fmt: skip
+                           len(victims.held), len(victims.calls))  # fmt: skip
 
     def copy(self, target: Path) -> None:
         """Copy the state file, as it is at one moment, into a new file that only this user may read."""

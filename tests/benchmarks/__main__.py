@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tests.benchmarks.measuring import QUICK, Row, Sizes
 
-NAMES = ("imports", "store", "runner", "runs", "tools", "batches", "lookups", "commands", "sizes_on_disk", "memory",
+NAMES = ("imports", "store", "runner", "runs", "tools", "journal", "batches", "lookups", "commands", "sizes_on_disk", "memory",
          "postgresql")  # fmt: skip
 HEADINGS = ("", "median", "cpu", "", "ratio", "cpu ratio", "to", "at most")
 

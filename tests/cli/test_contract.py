@@ -142,7 +142,7 @@ def test_the_members_of_what_is_done(command, recorded_in, tmp_path):
     assert (made["kind"], made["before"], made["undone"]) == ("undo", "hail", False)
     assert [each["kind"] for each in asked("changes", "--workflow", "crew", "status:undone")["changes"]] == ["override"]
     are(asked("verify"), "problems")
-    are(asked("prune", "--retired"), "records runs texts bytes_before bytes_after dry_run held")
+    are(asked("prune", "--retired"), "records runs texts bytes_before bytes_after dry_run held calls")
     are(asked("export", "all.jsonl"), "file lines dry_run")
     are(asked("import", "all.jsonl"), "new_records dry_run")
     are(asked("init"), "state new dry_run")

@@ -214,20 +214,17 @@ def test_a_truncated_file_never_gives_a_wrong_answer(sound: Path, tmp_path: Path
     assert try_damaged(file, ledger) == ("right" if part == 0.0 else "error")
 
 
-class Jumping(StateRepository):
+def jumping(url: str) -> StateRepository:
     """A repository whose clock jumps by up to a day, either way, each time it is looked at."""
-
-    def _open(self) -> Store:
-        chance = random.Random(5)
-        return Store(
-            self.url, lease_seconds=2, clock=lambda: datetime.now(timezone.utc) + timedelta(hours=chance.uniform(-24, 24))
-        )
+    chance, repo = random.Random(5), StateRepository(url, lease_seconds=2)
+    repo._engine.store._clock = lambda: datetime.now(timezone.utc) + timedelta(hours=chance.uniform(-24, 24))
+    return repo
 
 
 def test_a_clock_that_jumps_costs_at_most_a_re_execution(url: str, ledger: Ledger) -> None:
     """Leases run out at once or not at all: the answers are right, the records whole, and the next batch is free."""
     claims = ["one"] * 4 + ["two"] * 4
-    with Jumping(url, lease_seconds=2) as repo:
+    with jumping(url) as repo:
         results = repo.run_for_each(partial(build, ledger.base_url), inputs_of(claims), max_workers=4)
         assert [result.raw for result in results] == expected(claims)
         assert repo.verify() == []

@@ -1,19 +1,23 @@
-"""The patterns in `TaskPolicy(ignore=...)` that match no part of any task. Most are typing errors, and get a hint."""
+"""Names in policies that stand for nothing: patterns of `ignore`, tools. Most are typing errors, and get a hint."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from crewai.utilities.string_utils import sanitize_tool_name
+
 from crew_repo.adapter.describing import field_table
 from crew_repo.adapter.describing.components import Memo
 from crew_repo.adapter.describing.field_table import Kind
+from crew_repo.adapter.describing.servers import connects
 from crew_repo.adapter.describing.task import Describer
+from crew_repo.adapter.describing.working_objects import tools_of
 from crew_repo.adapter.interpolation import CrewView
 from crew_repo.model import PLANNER, RESOLVED, Definition
 from crew_repo.policy import Policies, TaskPolicy
 
-__all__ = ["UnmatchedPattern", "unmatched_patterns"]
+__all__ = ["UnmatchedPattern", "unknown_tools", "unmatched_patterns"]
 
 _TABLES: Mapping[str, Mapping[str, Kind]] = {
     "task": field_table.TASK,
@@ -30,6 +34,9 @@ _MAY_COME = {f"{RESOLVED}tools", f"{RESOLVED}context", "task.plan", "context", "
     for name, kind in table.items()
     if kind in (Kind.TEXT, Kind.VALUE)
 }
+
+
+_OF_CREWAI = {"delegate_work_to_coworker", "ask_question_to_coworker"}  # tools that it gives to agents itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,18 @@ def unmatched_patterns(view: CrewView, policies: Policies) -> Iterator[Unmatched
             unread = pattern.startswith(RESOLVED) or (pattern.startswith("input:") and not view.inputs)
             if not unread and not any(map(alone.ignores, paths | _MAY_COME)):
                 yield UnmatchedPattern(name, pattern, tuple(sorted(paths)))
+
+
+def unknown_tools(view: CrewView, policies: Policies) -> Iterator[UnmatchedPattern]:
+    """The `rerun_tools` that are no tools of the tasks which their policy is for; servers may give any."""
+    for name, policy in policies.by_name.items():
+        tasks = [task for task in view.tasks if policies.of(task.name) is policy]
+        known = {tool.name for task in tasks for tool in tools_of(view.crew, task.original)}
+        alike = {sanitize_tool_name(tool) for tool in known} | _OF_CREWAI
+        if tasks and not any(connects(view.crew, task.worker) for task in tasks):
+            for tool in policy.rerun_tools:
+                if tool not in known and sanitize_tool_name(tool) not in alike:
+                    yield UnmatchedPattern(name, tool, tuple(sorted(known)))
 
 
 def _paths(describer: Describer, view: CrewView, name: str, policies: Policies) -> set[str]:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from crew_repo.adapter.describing import field_table
 from crew_repo.adapter.describing.components import Parts, is_crewais, numbered
 from crew_repo.hashing import model_state
-from crew_repo.introspection import code_name
+from crew_repo.introspection import code_name, own_dict
 from crew_repo.model import Definition
 
 __all__ = ["add_tools", "schema_of", "uses_tools"]
@@ -58,14 +58,14 @@ def _add_code(parts: Parts, path: str, tool: BaseTool) -> None:
     if getattr(tool, "result_schema", None) is not None:
         _add_schema_source(parts, f"{path}.result_schema", tool.result_schema)
     if isinstance(tool, _WRAPPERS):
-        parts.callable(f"{path}.source", tool.func)
+        parts.callable(f"{path}.source", own_dict(tool)["func"])
     if not isinstance(tool, _WRAPPERS) or not is_crewais(type(tool)):
         parts.cls(f"{path}.source", type(tool))
 
 
 def _add_print(parts: Parts, path: str, tool: BaseTool) -> None:
     """Add the rest that a printed tool shows: the names of its code, and what it says of environment variables."""
-    shown = (tool.args_schema, getattr(tool, "result_schema", None), tool.cache_function, getattr(tool, "func", None))
+    shown = (tool.args_schema, getattr(tool, "result_schema", None), tool.cache_function, own_dict(tool).get("func"))
     parts.json(f"{path}.names", [code_name(each) for each in (type(tool), *shown) if each is not None], keep=True)
     if variables := getattr(tool, "env_vars", None):
         parts.member(f"{path}.env_vars", variables, tool, printed=True)

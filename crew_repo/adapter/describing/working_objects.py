@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -9,10 +10,10 @@ from crewai import Crew, Task
 
 from crew_repo.adapter import crew_shape
 from crew_repo.adapter.describing.knowledge import given_sources
-from crew_repo.code import Exchange, Marks, handed_on
+from crew_repo.code import Exchange, Marks, counted_on, handed_on
 from crew_repo.hashing import changed_at_work, exchange, model_state
 
-__all__ = ["HandedOn", "all_handed_on", "marks_of", "tools_of"]
+__all__ = ["HandedOn", "all_handed_on", "goes_on_from_itself", "leaving_state", "marks_of", "tools_of"]
 
 
 class HandedOn(NamedTuple):
@@ -54,6 +55,39 @@ def all_handed_on(crew: Crew) -> list[HandedOn]:
                 found.append(HandedOn(writer, reader, what, text))
                 break
     return found
+
+
+def leaving_state(crew: Crew, task: Task) -> set[int]:
+    """The ids of tools that leave something in memory which they, or others at work in the same task, go on from.
+
+    Who resumes the task in another process has to call them again: nothing else brings that back.
+    """
+    known, tools = _Exchanges(), tools_of(crew, task)
+    readers = [found for _, found in known.of([*_readers(crew, task), *_callbacks(crew, task)])]
+    found = zip(tools, (each for _, each in known.of((tool.name, tool) for tool in tools)), strict=True)
+    return {
+        id(tool)
+        for tool, own in found
+        if goes_on_from_itself(tool, own) or any(handed_on(own, other) is not None for other in readers)
+    }
+
+
+def goes_on_from_itself(worker: Any, found: Exchange) -> bool:
+    """Whether what an object's work does hangs on what its work before has left: a script, a count, a notebook.
+
+    A client that is made when it is first needed is no such thing, and neither is a count that nothing reads.
+    """
+    values = {**vars(sys.modules.get(type(worker).__module__, object)), **model_state(worker)}
+    counted = (values.get(name, _UNKNOWN) for name in counted_on(found))
+    return handed_on(found, found) is not None or any(isinstance(value, _COUNTS) for value in counted)
+
+
+class _Unknown(int):
+    """A value that was not found."""
+
+
+_UNKNOWN = _Unknown()
+_COUNTS = (bool, int, float, str)
 
 
 class _Exchanges:

@@ -26,7 +26,7 @@ from crewai.types.usage_metrics import UsageMetrics
 from crew_repo.adapter import crew_shape, private
 from crew_repo.model import ModelTokens, Usage
 
-__all__ = ["Meter", "UsageTracker"]
+__all__ = ["Meter", "UsageTracker", "counted"]
 
 _current: contextvars.ContextVar[Meter | None] = contextvars.ContextVar("crew_repo_meter", default=None)
 _lock = threading.RLock()
@@ -66,6 +66,17 @@ class Meter:
             if not all(watch.was_alone(self) for watch in self._watches):
                 return self.credited
             return self.credited + sum((watch.elsewhere() for watch in self._watches), Usage()) - self._elsewhere
+
+
+@contextmanager
+def counted() -> Iterator[Meter]:
+    """Count what is spent inside by itself, and for whoever counts around it."""
+    meter = Meter((), _current.get())
+    token = _current.set(meter)
+    try:
+        yield meter
+    finally:
+        _current.reset(token)
 
 
 class _Watch:

@@ -258,3 +258,24 @@ def test_the_skills_of_a_crew_can_be_loaded_as_its_kickoff_does(tmp_path):
     crew.skills = [tmp_path]
     crew.kickoff({"notes": "n", "adjuster": "a"})
     assert crew.agents[0].skills == [loaded]
+
+
+def test_large_results_of_tools_are_named_at_random():
+    """Without `tool_result_artifacts.token_urlsafe`, a task with a large result would go on only up to there."""
+    artifacts = pytest.importorskip("crewai.utilities.tool_result_artifacts")
+    store = artifacts.ToolResultArtifactStore()
+    drawn = ["one", None]
+    with private.draw_ids_from(lambda: drawn.pop(0)):
+        names = [store.store("text", 1).artifact_id for _ in range(2)]
+    store.cleanup()
+    assert (names[0], len(names[1])) == ("tool-result-one", len("tool-result-") + 22)
+
+
+def test_models_remember_what_they_send_along():
+    """Without these names an answer that was chained to the one before would be given to another chain."""
+    llm = OpenAICompletion(model="gpt-4o-mini", api_key="x", api="responses")
+    assert {"_last_response_id", "_last_reasoning_items"} <= set(OpenAICompletion.__private_attributes__)
+    private.set_conversation_state(llm, {"_last_response_id": "resp_1"})
+    assert private.conversation_state(llm) == {"_last_response_id": "resp_1"}
+    private.set_conversation_state(llm, {})
+    assert private.conversation_state(llm) == {}

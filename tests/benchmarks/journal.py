@@ -1,0 +1,92 @@
+"""What the journal inside a task costs a call: a task that calls its model and a tool in turns, with and without it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from crewai import Crew
+from crewai.tools import BaseTool
+from pydantic import PrivateAttr
+
+from crew_repo import StateRepository, TaskPolicy
+from tests.benchmarks.measuring import Row, Sizes, interleaved
+from tests.crews import agent, task
+from tests.models import PromptModel
+
+__all__ = ["rows"]
+
+logging.getLogger("crewai.flow.runtime").setLevel(logging.CRITICAL)  # it says of a model that it is down
+
+ROUNDS = (12, 100)
+RESULT = "x" * 1_024
+UNKEPT = {"*": TaskPolicy(journal=False)}
+
+
+class Turns(PromptModel):
+    """Calls the tool so many times, then answers; breaks down once before its answer, if it is told to."""
+
+    rounds: int
+    _breaks: bool = PrivateAttr(default=False)
+
+    def answer(self, prompt: str) -> str:
+        self.forget()
+        done = prompt.count("Action: look_up")
+        if done < self.rounds:
+            return f'Thought: go on\nAction: look_up\nAction Input: {{"number": {done}}}'
+        if self._breaks:
+            self._breaks = False
+            raise ConnectionError("the model is down")
+        return "Final Answer: done"
+
+    def get_context_window_size(self) -> int:
+        """Large enough for all of it: CrewAI makes no summaries."""
+        return 1_000_000
+
+
+class LookUp(BaseTool):
+    """Gives 1 KB."""
+
+    name: str = "look_up"
+    description: str = "Looks a number up."
+
+    def _run(self, number: int) -> str:
+        return f"{number} {RESULT}"
+
+
+def rows(sizes: Sizes, rounds: int) -> Iterator[Row]:
+    """What a call costs, of the model or of the tool; in `goes on` all answers but the last are there already."""
+    for turns in ROUNDS if len(sizes.tasks) > 1 else ROUNDS[:1]:
+        times = interleaved(rounds, lambda folder, _: _round(folder, turns))  # noqa: B023
+        calls = 2 * turns + 1
+        for name in times.of:
+            yield times.row(name, to="journal=False", each=calls, unit="ms a call").named(f"{name}, {calls} calls")
+        above = times.above("journal", "journal=False")
+        yield Row(f"of the journal, {calls} calls", above.value / calls, "ms a call", (above.cpu or 0) / calls, target="0.5")
+
+
+def _round(folder: Path, turns: int) -> Iterator[tuple[str, Any]]:
+    with StateRepository(folder / "state.db", verbose=False) as repo:
+        repo.run(_crew(2), workflow_id="another")
+        crews = [_crew(turns) for _ in range(4)]
+        yield "plain kickoff", lambda: crews[0].kickoff()
+        yield "journal=False", lambda: repo.run(crews[1], policies=UNKEPT, workflow_id="one")
+        yield "journal", lambda: repo.run(crews[2], workflow_id="two")
+        _broken(repo, crews[3])
+        yield "goes on", lambda: repo.run(crews[3], workflow_id="three")
+
+
+def _crew(turns: int) -> Any:
+    worker = agent(Turns(model="turns", rounds=turns), tools=[LookUp()], max_iter=3 * turns, max_retry_limit=0)
+    return Crew(name="turns", agents=[worker], tasks=[task("work", "go on", worker)])
+
+
+def _broken(repo: StateRepository, crew: Any) -> None:
+    crew.agents[0].llm._breaks = True
+    try:
+        repo.run(crew, workflow_id="three")
+    except ConnectionError:
+        return
+    raise AssertionError("the run did not fail")
