@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from crew_repo import adapter
-from crew_repo.model import NewRun, Outcome, RunStatus, TaskRun
+from crew_repo.model import NewRun, Outcome, TaskRun
 from crew_repo.pricing import priced_run
 from crew_repo.runner.audience import Audience
 from crew_repo.runner.display import Display
@@ -53,8 +53,7 @@ def serve_all(store: Store, view: adapter.CrewView, request: Request) -> Any | N
         inputs=adapter.kept_inputs(request.given, request.files, adapter.secrets_of(crew)),
         source=request.source,
     )
-    store.start_run(new)
-    finished = store.finish_run(run_id, RunStatus.COMPLETED, utc_now(), tasks=notes, tokens_spent=0)
+    finished = store.fresh_run(new, notes, utc_now())
     record = priced_run(replace(finished, inputs=new.inputs), options.prices)
     audience = Audience(Display.silent(), crew, run_id=run_id, workflow_id=options.workflow_id)
     for note, decision in zip(notes, settled, strict=True):

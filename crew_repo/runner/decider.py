@@ -45,13 +45,13 @@ log = logging.getLogger("crew_repo")
 class Decider:
     """Knows the crew of one run as it was meant, and makes a ticket of each arrival.
 
-    `memo` has what was hashed in the run, `plans` the planner's texts by id of the task.
+    `memo` has what was hashed in the run of `crew`, `plans` the planner's texts by id of the task.
     """
 
     def __init__(
         self, store: Store, crew: Any, options: RunOptions, ledger: Ledger, files: Mapping[str, Any]
     ) -> None:
-        self._store, self._crew, self._options, self._ledger, self._files = store, crew, options, ledger, files
+        self._store, self.crew, self._options, self._ledger, self._files = store, crew, options, ledger, files
         self.names = adapter.task_names(crew)
         self.memo = adapter.Memo(hidden=adapter.secrets_of(crew))
         self.work = Work()
@@ -73,33 +73,33 @@ class Decider:
         What a kickoff fills before the first task is its work; what a callback sets before it is the user's.
         """
         self._heads, self._known = self._store.at_start(self._options.workflow_id, everywhere=self._options.share)
-        if not self._crew.before_kickoff_callbacks:
+        if not self.crew.before_kickoff_callbacks:
             with self.work.hashing():
-                adapter.take_up(adapter.own_view(self._crew, self.names, {}, self._files), self.memo)
+                adapter.take_up(adapter.own_view(self.crew, self.names, {}, self._files), self.memo)
             self.memo.forget_texts()
 
     def notice_new_tasks(self) -> None:
         """Take the names anew if a callback has changed the list of tasks; only those of before are met here."""
-        tasks = list(map(id, self._crew.tasks))
+        tasks = list(map(id, self.crew.tasks))
         if tasks != self._tasks:
             if set(tasks) - set(self._tasks):
                 log.warning("run %s: tasks were added to the crew after the run had begun; they are executed in every "
                             "run, and not recorded. Add them before run is called.", self._ledger.run_id,
                             extra=self._ledger.about())  # fmt: skip
-            self._tasks, self.names = tasks, adapter.task_names(self._crew)
+            self._tasks, self.names = tasks, adapter.task_names(self.crew)
 
     def planner_arrives(self, planner: adapter.Planner) -> Ticket:
         """Decide about CrewAI's planner, which has a record of its own, like a task."""
         self.notice_new_tasks()
         self._check_files()
-        live = adapter.live_view(self._crew, self.names, self._files)
-        tasks = [adapter.live_task(task, self.names[at], at, {}) for at, task in enumerate(self._crew.tasks)]
+        live = adapter.live_view(self.crew, self.names, self._files)
+        tasks = [adapter.live_task(task, self.names[at], at, {}) for at, task in enumerate(self.crew.tasks)]
         policy = self._options.policies.of(PLANNER)
         with self.work.hashing():
             definition = adapter.Describer(live, self.memo).describe_planner(tasks, policy)
         forced = self._options.forces(PLANNER)
         current = current_state(PLANNER, PLANNER_POSITION, definition, "", policy, forced=forced)
-        return self._decided(planner.view, None, "", current, adapter.Texts(self._crew, planner.view.task))
+        return self._decided(planner.view, None, "", current, adapter.Texts(self.crew, planner.view.task))
 
     def task_arrives(self, task: Any, agent: Any, context: str, tools: Any, *, busy: bool) -> Ticket:
         """Hash what CrewAI is about to send, look the record up by that hash, and decide.
@@ -108,7 +108,7 @@ class Decider:
         """
         self.notice_new_tasks()
         self._check_files()
-        texts = adapter.Texts(self._crew, task)
+        texts = adapter.Texts(self.crew, task)
         self._settle_together()
         position = self._position(task)
         view = adapter.live_task(task, self.names[position], position, self.plans)
@@ -120,7 +120,7 @@ class Decider:
         """A ticket for each task, if all are fresh; else None, and each is decided about when it arrives."""
         self.notice_new_tasks()
         self._check_files()
-        view = adapter.own_view(self._crew, self.names, self.plans, self._files)
+        view = adapter.own_view(self.crew, self.names, self.plans, self._files)
         with self.work.hashing():
             walk = fresh_walk(
                 self._store, view, self._options, handed=self._handed_on, memo=self.memo, heads=self._heads
@@ -129,12 +129,8 @@ class Decider:
 
     def _served_ticket(self, view: adapter.TaskView, walk: Walk) -> Ticket:
         (current, context), (decision, output) = walk.asked[view.position], walk.answers()[view.position]
-        texts = adapter.Texts(self._crew, view.original)
-        return Ticket(view, adapter.acting_agent(self._crew, view.original), context, current, decision, texts, output)
-    def leaving_state(self, position: int) -> set[int]:
-        """The ids of the tools of a task that leave something in memory which it goes on from."""
-        return adapter.leaving_state(self._crew, self._crew.tasks[position])
-
+        texts = adapter.Texts(self.crew, view.original)
+        return Ticket(view, adapter.acting_agent(self.crew, view.original), context, current, decision, texts, output)
     def take(self, ticket: Ticket, record: Record) -> bool:
         """Decide anew, with a record that somebody else has just finished; whether it serves."""
         record = believed(self._store, record, ticket.current.policy)
@@ -143,7 +139,7 @@ class Decider:
 
     def adopt(self, ticket: Ticket, lease: Lease, held: HeldAnswer) -> Record | None:
         """Make the record of a person's answer that was held for this task; None if it would not be served."""
-        asked = asked_of(ticket.current, self._options.workflow_id, self._crew)
+        asked = asked_of(ticket.current, self._options.workflow_id, self.crew)
         try:
             result = adapter.stored_answer(ticket.view, held.output, ticket.context, self.memo.hidden)
         except InputError as refused:
@@ -167,7 +163,7 @@ class Decider:
             decision, output = self._settled(view, context, current, record, self._heads.get(view.name))
         ticket = Ticket(view, agent, context, current, decision, texts, output)
         if not decision.fresh:
-            said = adapter.said_to(self._crew, self.names, view.position)
+            said = adapter.said_to(self.crew, self.names, view.position)
             ticket.decision = name_upstreams(decision, said, self._heads)
             ticket.lacks = self._lacked(view.position)
         warn_of_opaque(current, self._told, self._ledger.about(view.name))
@@ -199,7 +195,7 @@ class Decider:
 
     def _current(self, view: adapter.TaskView, context: str, tools: Any) -> Current:
         policy = self._options.policies.of(view.name)
-        live = adapter.live_view(self._crew, self.names, self._files)
+        live = adapter.live_view(self.crew, self.names, self._files)
         with self.work.hashing():
             definition = adapter.Describer(live, self.memo).describe(view, policy)
         current = current_state(
@@ -211,8 +207,8 @@ class Decider:
             plan=view.plan,
             forced=self._options.forces(view.name),
             human_input=bool(view.original.human_input),
-            has_memory=adapter.has_memory(self._crew, view.worker),
-            resolved=adapter.resolved_tools(self._crew, view, tools),
+            has_memory=adapter.has_memory(self.crew, view.worker),
+            resolved=adapter.resolved_tools(self.crew, view, tools),
             together=self._beside(view.position),
         )
         sources = [each for each in self._handed or () if each.reader == view.position and each.writer in self._inputs]
@@ -224,13 +220,13 @@ class Decider:
 
     def _position(self, task: Any) -> int:
         """One task object may stand in a crew twice: the first place after all that have been reached is meant."""
-        places = [at for at, each in enumerate(self._crew.tasks) if each is task]
+        places = [at for at, each in enumerate(self.crew.tasks) if each is task]
         return next((at for at in places if at > self._arrivals.furthest), places[-1])
 
     def _check_files(self) -> None:
         """Which files the tasks write is known before the run, unless a callback has made the inputs."""
-        if self._crew.before_kickoff_callbacks and self._arrivals.furthest < 0:
-            check_files(self._crew, zip(self.names, self._crew.tasks, strict=True), self._options.policies)
+        if self.crew.before_kickoff_callbacks and self._arrivals.furthest < 0:
+            check_files(self.crew, zip(self.names, self.crew.tasks, strict=True), self._options.policies)
 
     # State that tasks hand on in memory.
 
@@ -240,14 +236,14 @@ class Decider:
             if self._handed is None:
                 self._handed = self._handed_on
                 if self._handed:
-                    view = adapter.own_view(self._crew, self.names, self.plans, self._files)
+                    view = adapter.own_view(self.crew, self.names, self.plans, self._files)
                     with self.work.hashing():
                         walk, _ = settled_walk(self._store, view, self._options, memo=self.memo)
                     self._together = walk.together
 
     @cached_property
     def _handed_on(self) -> Handed:
-        return handed_in(self._crew, self.names, self._options)
+        return handed_in(self.crew, self.names, self._options)
 
     def _beside(self, position: int) -> Reason | None:
         return self._together.get(position) or beside(self._handed or (), position, self._ledger.executed())

@@ -117,7 +117,7 @@ class Execution:
         What it asks of models itself is given again all the same.
         """
         if self._leaving is None:
-            self._leaving = self._decider.leaving_state(self._ticket.position)
+            self._leaving = adapter.leaving_state(self._decider.crew, self._ticket.view.original)
         named = self._ticket.current.policy.rerun_tools
         return id(tool) in self._leaving or adapter.is_named(tool, named) or adapter.is_remembered(tool)
 

@@ -6,8 +6,9 @@ work writes them, so that a process that lost it, or a thread that nobody could 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import and_, bindparam, case, delete, exists, func, not_, or_, select, update
@@ -15,9 +16,9 @@ from sqlalchemy import and_, bindparam, case, delete, exists, func, not_, or_, s
 from crew_repo.model import CallKind, KeptCall, KeptCalls, Lease
 from crew_repo.store.from_rows import usage_of
 from crew_repo.store.leases import gone_leases
-from crew_repo.store.rows import kept_call_row
+from crew_repo.store.rows import given, kept_call_row
 from crew_repo.store.tables import KEPT_CALL, LEASE, RECORD
-from crew_repo.store.transaction import Transaction
+from crew_repo.store.transaction import Inserts, Transaction
 
 __all__ = [
     "drop_calls",
@@ -42,7 +43,7 @@ _RECORDED_SINCE = exists().where(
 )  # fmt: skip
 _OURS_OR_FREE = or_(_OF_WORK, not_(_BEING_EXECUTED))
 _KEPT = select(KEPT_CALL).where(_OF_TASK, _OURS_OR_FREE).order_by(KEPT_CALL.c.call_id)
-_HOLDS = select(LEASE.c.fence).where(LEASE.c.fence == bindparam("f"), LEASE.c.owner == bindparam("o"))
+_OURS = and_(LEASE.c.fence == bindparam("fence"), LEASE.c.owner == bindparam("owner"))
 _DROP = delete(KEPT_CALL).where(_OF_TASK, _OF_WORK)
 _DROP_FREE = delete(KEPT_CALL).where(_OF_TASK, _OURS_OR_FREE)
 _DROP_FROM = _DROP.where(KEPT_CALL.c.call_id >= bindparam("first"))
@@ -69,12 +70,16 @@ def kept_calls(tx: Transaction, workflow_id: str, task_name: str, work: str) -> 
     return [_call(row) for row in tx.rows(_KEPT, _asked(tx, workflow_id, task_name, work))]
 
 
-def keep_call(tx: Transaction, lease: Lease, task_name: str, call: KeptCall) -> bool:
-    """Keep a call as long as the lease is held; whether it is kept."""
-    if tx.number(_HOLDS, {"f": lease.fence, "o": lease.owner}) is None:
-        return False
-    tx.run(tx.inserts.kept_call, {"workflow_id": lease.workflow_id, "task_name": task_name, **kept_call_row(call)})
-    return True
+def keep_call(tx: Transaction, lease: Lease, task_name: str, call: KeptCall) -> Callable[[], int | None]:
+    """Keep a call as long as the lease is held; its number then, when the transaction has ended, else None."""
+    row = {"workflow_id": lease.workflow_id, "task_name": task_name, **kept_call_row(call)}
+    return tx.insert_later(_keeping(tx.inserts), {**row, "fence": lease.fence, "owner": lease.owner})
+
+
+@cache
+def _keeping(inserts: Inserts) -> Any:
+    names, values = given(KEPT_CALL)
+    return inserts.kept_call.from_select(names, select(*values).where(exists().where(_OURS)))
 
 
 def take_over_calls(tx: Transaction, lease: Lease, task_name: str, work: str) -> None:

@@ -17,8 +17,9 @@ class JournalStore(OpenedState):
 
         A power cut may cost it, which costs the same call again; a kill does not.
         """
-        with self._writing() as tx:
-            return calls.keep_call(tx, lease, task_name, call)
+        with self._writing(at_once=True) as tx:
+            kept = calls.keep_call(tx, lease, task_name, call)
+        return kept() is not None
 
     def take_over_calls(self, lease: Lease, task_name: str, work: str) -> None:
         """Go on with what is kept of another work of this task: it is dropped with this one's."""

@@ -164,7 +164,7 @@ def save_failed(tx: Transaction, lease: Lease | None, task_run: TaskRun, buffere
 
 def finish_run(
     tx: Transaction, run_id: str, status: RunStatus, finished_at: datetime, tasks: Sequence[TaskRun],
-    tokens_spent: int, failure: Failure | None, going_on: Sequence[int] = (),
+    tokens_spent: int, failure: Failure | None = None, going_on: Sequence[int] = (),
 ) -> Callable[[], RunRecord]:  # fmt: skip
     """Write down how a run ended and what it did; what gives the run as it is stored, when that is done.
 

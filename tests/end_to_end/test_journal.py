@@ -90,6 +90,11 @@ def crew(given: Any = None, *, description: str = "Do it", **of_agent: Any) -> C
     return Crew(name="c", agents=[clerk], tasks=[Task(name="t", description=description, expected_output="One", agent=clerk)])
 
 
+def kept(repo: StateRepository) -> list[dict[str, Any]]:
+    """The rows of the journal."""
+    return repo._store.asked(lambda query: query("SELECT * FROM kept_call"))
+
+
 def killed(repo: StateRepository, at: int, made: Crew, **options: Any) -> None:
     """A run whose process ends at its model call of this number."""
     os.environ["CLERK_DIES"] = str(len(log("asked")) + at)
@@ -125,7 +130,7 @@ def test_nothing_is_kept_of_a_task_that_has_its_record(repo):
     killed(repo, 3, crew())
     assert [kept.model_calls for kept in repo._store.resumable("c").values()] == [2]
     repo.run(crew())
-    assert repo._store.rows("SELECT * FROM kept_call") == []
+    assert kept(repo) == []
 
 
 def test_an_edited_prompt_is_answered_anew(repo):
@@ -139,7 +144,7 @@ def test_a_task_without_a_journal_begins_anew(repo):
     """`TaskPolicy(journal=False)` keeps nothing, and gives nothing again."""
     policies = {"t": TaskPolicy(journal=False)}
     killed(repo, 3, crew(), policies=policies)
-    assert repo._store.rows("SELECT * FROM kept_call") == []
+    assert kept(repo) == []
     repo.run(crew(), policies=policies)
     assert len(log("asked")) == 2 + STEPS + 1
 
@@ -231,7 +236,7 @@ def test_a_secret_is_not_kept(repo, monkeypatch):
     """A result that has a secret in it is not kept, and its tool is called again."""
     monkeypatch.setenv("CLERK_API_KEY", "sk-very-secret-value-4711")
     killed(repo, 3, crew(Telling()))
-    assert "sk-very-secret" not in str(repo._store.rows("SELECT value FROM kept_call"))
+    assert "sk-very-secret" not in str(kept(repo))
     repo.run(crew(Telling()))
     assert log("done") == ["0", "1", "0", "1", "2", "3"]
 
@@ -254,7 +259,7 @@ def test_a_guardrail_that_was_mended_goes_on_from_what_was_answered(repo):
         repo.run(made(refuses))
     repo.run(made(accepts))
     assert (log("done"), len(log("asked"))) == (["0", "1", "2", "3"], STEPS + 2)  # the last answer is asked for again
-    assert repo._store.rows("SELECT * FROM kept_call") == []
+    assert kept(repo) == []
 
 
 def refuses(output: Any) -> tuple[bool, str]:
