@@ -153,10 +153,10 @@ class PostgreSQLStatements(Statements):
         return None if row is None else row[0]
 
     def insert_or_replace(self, table: Table, key: tuple[str, ...]) -> Any:
-        """INSERT ... ON CONFLICT DO UPDATE, the serial number included."""
+        """INSERT ... ON CONFLICT DO UPDATE RETURNING its key; the serial number is new too."""
         new = insert(table)
         columns = {column.name: new.excluded[column.name] for column in table.columns if column.name not in key}
-        return new.on_conflict_do_update(index_elements=list(key), set_=columns)
+        return new.on_conflict_do_update(index_elements=list(key), set_=columns).returning(*table.primary_key)
 
 
 class PostgreSQL(PostgreSQLStatements, Dialect):
