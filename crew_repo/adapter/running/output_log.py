@@ -52,7 +52,7 @@ class _Rows:
 
     def __init__(self, crew: Crew, file: str) -> None:
         self._crew, self._file = crew, file
-        self._lock = threading.Lock()
+        self._lock, self._writing = threading.Lock(), threading.Lock()
         self._waiting: list[dict[str, Any]] = []
         self._timer: threading.Timer | None = None
 
@@ -76,11 +76,8 @@ class _Rows:
 
     def write(self) -> None:
         """Write what waits. A log that cannot be written is no reason to lose a run: it is told, and left out."""
-        with self._lock:
-            rows, self._waiting = self._waiting, []
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+        with self._writing:  # so that who writes last finds all of it written; nobody who adds waits for it
+            rows = self._taken()
             if not rows:
                 return
             try:
@@ -94,6 +91,15 @@ class _Rows:
                 log.warning("CrewAI's log of outputs, %s, could not be written (%s): `crewai replay` and `crewai "
                             "log-tasks-outputs` lack %d tasks. The run goes on, and its records are whole.",
                             self._file, error, len(rows))  # fmt: skip
+
+
+    def _taken(self) -> list[dict[str, Any]]:
+        with self._lock:
+            rows, self._waiting = self._waiting, []
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+        return rows
 
 
 def _as_json(value: dict[str, Any]) -> str:
