@@ -50,10 +50,11 @@ class Claim:
     """The answer to a process that wants to execute a task.
 
     A lease: execute it, unless a person's answer is `held` for it. A record: another process has finished it, so reuse
-    that. A holder: wait for it.
+    that. A holder: wait for it. `has_calls`: whether anything may be kept inside the task.
     """
 
     lease: Lease | None = None
     record: Record | None = None
     held_by: Holder | None = None
     held: HeldAnswer | None = None
+    has_calls: bool = True

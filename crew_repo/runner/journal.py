@@ -78,6 +78,8 @@ class Execution:
     def open(self) -> None:
         """Take up what is kept. A task that is to be asked anew forgets it first."""
         self.is_open = True
+        if not self._ticket.has_calls:
+            return
         if self._ticket.decision.begins_anew:
             self._try("forgotten", lambda: self._store.drop_calls(self._lease, self._ticket.name))
             return

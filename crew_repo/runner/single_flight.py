@@ -78,7 +78,7 @@ class SingleFlight:
             adopted = adopt(claim.lease, claim.held)
             if adopted is not None:
                 return take(adopted)  # if it does not serve after all, the next try executes
-        ticket.lease, ticket.held_by = claim.lease, claim.held_by
+        ticket.lease, ticket.held_by, ticket.has_calls = claim.lease, claim.held_by, claim.has_calls
         if claim.lease is None:
             return False
         self._heartbeat.hold(claim.lease)

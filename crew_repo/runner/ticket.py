@@ -26,6 +26,7 @@ class Ticket:
     texts: adapter.Texts
     output: Any = None
     lease: Lease | None = None
+    has_calls: bool = True  # something may be kept inside the task
     held_by: Holder | None = None
     started_at: datetime = field(default_factory=utc_now)
     written: bool = False  # the record or the failure is stored, or owed

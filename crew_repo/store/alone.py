@@ -1,6 +1,6 @@
 """Claiming and saving where nobody else is at the same work: statements none of which waits for what another found.
 
-So they go to a server in one round trip. Where somebody has been there they write nothing, and the key that they give
+So they go to a server in one round trip. Where somebody has been there they write nothing, and what they give
 is None: then `leases.claim` and `runs.save_finished` do it step by step.
 """
 
@@ -12,7 +12,8 @@ from typing import Any
 
 from sqlalchemy import and_, bindparam, delete, exists, select
 
-from crew_repo.model import Lease, NewRecord, TaskRun
+from crew_repo.model import Claim, Lease, NewRecord, TaskRun
+from crew_repo.store.leases import lease_of
 from crew_repo.store.records import add_texts, texts_of
 from crew_repo.store.rows import given, record_row, task_run_row
 from crew_repo.store.tables import HELD_ANSWER, KEPT_CALL, LEASE, RECORD, TASK_RUN
@@ -30,17 +31,25 @@ _HELD = and_(
 )  # fmt: skip
 _OURS = and_(LEASE.c.fence == bindparam("fence"), LEASE.c.owner == bindparam("owner"))
 _KEPT = and_(_IN_FORCE, RECORD.c.fence == bindparam("fence"))
-_DROP_CALLS = delete(KEPT_CALL).where(
-    KEPT_CALL.c.workflow_id == bindparam("workflow_id"), KEPT_CALL.c.task_name == bindparam("task_name"),
-    KEPT_CALL.c.input_hash == bindparam("asked"), exists().where(_KEPT),
-)  # fmt: skip
+_OF_TASK = and_(
+    KEPT_CALL.c.workflow_id == bindparam("workflow_id"), KEPT_CALL.c.task_name == bindparam("task_name")
+)
+_ANY_CALL = select(KEPT_CALL.c.call_id).where(_OF_TASK).limit(1)
+_DROP_CALLS = delete(KEPT_CALL).where(_OF_TASK, KEPT_CALL.c.input_hash == bindparam("asked"), exists().where(_KEPT))
 _GIVE_UP = delete(LEASE).where(_OURS, exists().where(_KEPT))
 
 
-def claim(tx: Transaction, row: Mapping[str, Any], definition_hash: str | None) -> Callable[[], int | None]:
+def claim(tx: Transaction, row: Mapping[str, Any], definition_hash: str | None) -> Callable[[], Claim | None]:
     """Take the lease of this row, unless it is held, or there is an answer, or a person's is held for the task."""
     tx.dialect.lock_work(tx.connection, row["input_hash"])
-    return tx.insert_later(_claiming(tx.inserts), {**row, "definition_hash": definition_hash})
+    fence_of = tx.insert_later(_claiming(tx.inserts), {**row, "definition_hash": definition_hash})
+    kept = tx.ask(_ANY_CALL, {"workflow_id": row["workflow_id"], "task_name": row["task_name"]})
+
+    def claimed() -> Claim | None:
+        fence, calls = fence_of(), kept()
+        return None if fence is None else Claim(lease=lease_of(row, fence), has_calls=bool(calls))
+
+    return claimed
 
 
 def save(tx: Transaction, lease: Lease, new: NewRecord, notes: Sequence[TaskRun]) -> Callable[[], int | None]:

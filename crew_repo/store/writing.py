@@ -90,9 +90,9 @@ class WritingStore(OpenedState):
         if not shared:
             with self._writing(at_once=True) as tx:
                 row = leases.lease_row(tx, work, run_id, task_name, position, owner)
-                fence_of = alone.claim(tx, row, definition_hash)
-            if (fence := fence_of()) is not None:
-                return Claim(lease=leases.lease_of(row, fence))
+                claimed = alone.claim(tx, row, definition_hash)
+            if (claim := claimed()) is not None:
+                return claim
         with self._writing() as tx:
             row = leases.lease_row(tx, work, run_id, task_name, position, owner)
             return leases.claim(

@@ -29,7 +29,7 @@ def hash_of_model(memo: Memo, llm: BaseLLM) -> str | None:
 
     None also for a class of the user's whose answers hang on what earlier calls have left in it, such as a script.
     """
-    if not is_crewais(type(llm)) and goes_on_from_itself(llm, exchange(llm)):
+    if not is_crewais(type(llm)) and memo.goes_on(llm, lambda: goes_on_from_itself(llm, exchange(llm))):
         return None
     parts = Parts(memo)
     add_llm(parts, "llm", llm)

@@ -67,6 +67,7 @@ class Memo:
     clients: dict[int, tuple[object, object]] = field(default_factory=dict, repr=False)
     private: set[str] = field(default_factory=set, repr=False)  # secret inputs: what has one in it is hashed privately
     described: dict[tuple[object, ...], tuple[object, Definition]] = field(default_factory=dict, repr=False)
+    going_on: dict[int, tuple[object, bool]] = field(default_factory=dict, repr=False)
     marks: Marks | None = field(default=None, repr=False)
 
     def once(self, key: tuple[object, ...], owner: object, add: Callable[[Parts], None]) -> Definition:
@@ -91,6 +92,12 @@ class Memo:
         if id(llm) not in self.clients:
             self.clients[id(llm)] = (llm, make(llm))
         return self.clients[id(llm)][1]
+
+    def goes_on(self, llm: object, look: Callable[[], bool]) -> bool:
+        """Whether a model goes on from what its calls have left in it: its code says so, once for each."""
+        if id(llm) not in self.going_on:
+            self.going_on[id(llm)] = (llm, look())
+        return self.going_on[id(llm)][1]
 
     def file(self, file: Path) -> tuple[str, tuple[int, ...]]:
         """The SHA-256 of a file's content, and its mark. Raises OSError for what is missing, or no regular file.
