@@ -16,9 +16,12 @@ FLAGS = [
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def browser() -> Iterator[Any]:
-    """The browser; where there is none, every test here fails, and says how to get one."""
+    """The browser; where there is none, every test here fails, and says how to get one.
+
+    One for each test: as long as it is there, an event loop runs in this thread, in which no crew could be run.
+    """
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None:
         pytest.fail("these tests need a real browser; get Chromium: apt-get install -y chromium", pytrace=False)
