@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from crew_repo.errors import UnsupportedCrewAIError
@@ -19,6 +20,7 @@ def check_version() -> None:
         raise unsupported(None)
 
 
+@cache
 def joins_forget() -> bool:
     """Whether CrewAI throws away what tasks said before async ones, when it joins these: it does up to 1.14.1."""
     return _numbers(version("crewai")) < (1, 14, 2)
