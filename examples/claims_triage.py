@@ -208,7 +208,8 @@ def main() -> None:
         heading(4, "Another claim, in a process that is killed (SIGKILL) in the middle of its longest task")
         crash(options.db)
         longest = repo.plan(crew, second_claim(), workflow_id=OTHER_CLAIM)[LONGEST]
-        print(f"   {LONGEST} {longest.causes[-1]}")
+        for cause in longest.causes[-1:]:
+            print(f"   {LONGEST} {cause}")
         show_run(repo, crew, second_claim(), OTHER_CLAIM)
 
     heading(5, "What is in the file")

@@ -130,6 +130,7 @@ class Decider:
     def _served_ticket(self, view: adapter.TaskView, walk: Walk) -> Ticket:
         (current, context), (decision, output) = walk.asked[view.position], walk.answers()[view.position]
         texts = adapter.Texts(self.crew, view.original)
+        warn_of_opaque(current, self._told, self._ledger.about(view.name))
         return Ticket(view, adapter.acting_agent(self.crew, view.original), context, current, decision, texts, output)
     def take(self, ticket: Ticket, record: Record) -> bool:
         """Decide anew, with a record that somebody else has just finished; whether it serves."""

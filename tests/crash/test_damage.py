@@ -38,12 +38,22 @@ def url_of(file: Path) -> str:
 
 def finished(file: Path) -> set[tuple[str, str]]:
     """The (claim, task) that have a record."""
+    return named(file, "record", "retired IS NULL")
+
+
+def inside(file: Path) -> set[tuple[str, str]]:
+    """The (claim, task) that have no record, and the answer of their model."""
+    return named(file, "kept_call", "kind = 'model'")
+
+
+def named(file: Path, table: str, which: str) -> set[tuple[str, str]]:
+    """The (claim, task) of rows of a table; none where it is not there."""
     if not file.exists():
         return set()
     with closing(sqlite3.connect(file)) as connection:
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'record'").fetchone():
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", [table]).fetchone():
             return set()
-        return set(connection.execute("SELECT workflow_id, task_name FROM record WHERE retired IS NULL"))
+        return set(connection.execute(f"SELECT workflow_id, task_name FROM {table} WHERE {which}"))
 
 
 def batch(repo: StateRepository, ledger: Ledger, claims: list[str] = CLAIMS, **options: Any) -> list[Any]:
@@ -77,14 +87,18 @@ def live_with_little_room(size: int, *arguments: Any) -> None:
 
 @pytest.mark.parametrize("room", [60_000, 150_000, 190_000, 220_000])
 def test_a_full_disk_is_a_clear_error_and_nothing_is_lost(tmp_path: Path, ledger: Ledger, room: int) -> None:
-    """Wherever the room ends: the error says so, and with more room only what was not recorded is asked for."""
+    """Wherever the room ends: the error says so, and with more room nothing is asked for again that was recorded.
+
+    Nor an answer that was kept inside a task whose record had no room.
+    """
     file = tmp_path / "state.db"
     error = told(tmp_path, live_with_little_room, room, url_of(file), ledger.base_url, CLAIMS)
     assert error.startswith(("StoreFullError", "StoreOpenError")), error
     assert "room" in error or "space" in error
     kept, since = finished(file), ledger.position()
+    answered = inside(file)
     assert told(tmp_path, live_batch, url_of(file), ledger.base_url, CLAIMS) == ""
-    assert set(ledger.requests(since)) == ALL - kept
+    assert set(ledger.requests(since)) == ALL - kept - answered
     assert (finished(file), Store(url_of(file)).verify()) == (ALL, [])
 
 
