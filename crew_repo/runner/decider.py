@@ -29,7 +29,7 @@ from crew_repo.runner.finding import believed, find_record
 from crew_repo.runner.ledger import Ledger
 from crew_repo.runner.options import RunOptions, utc_now
 from crew_repo.runner.person_record import asked_of, person_record
-from crew_repo.runner.planner import Walk, fresh_walk, settled_walk
+from crew_repo.runner.planner import fresh_walk, settled_walk
 from crew_repo.runner.required_files import check_files
 from crew_repo.runner.ticket import Ticket
 from crew_repo.runner.tied_tasks import Handed, beside, handed_in
@@ -118,6 +118,8 @@ class Decider:
 
     def all_fresh(self) -> list[Ticket] | None:
         """A ticket for each task, if all are fresh; else None, and each is decided about when it arrives."""
+        if self._known is not None and not self._known:  # nothing is stored
+            return None
         self.notice_new_tasks()
         self._check_files()
         view = adapter.own_view(self.crew, self.names, self.plans, self._files)
@@ -125,13 +127,18 @@ class Decider:
             walk = fresh_walk(
                 self._store, view, self._options, handed=self._handed_on, memo=self.memo, heads=self._heads
             )
-        return None if walk is None else [self._served_ticket(each, walk) for each in view.tasks]
+        if walk is None:
+            return None
+        answers = zip(view.tasks, walk.answers(), strict=True)
+        return [self._served_ticket(task, *walk.asked[task.position], *answer) for task, answer in answers]
 
-    def _served_ticket(self, view: adapter.TaskView, walk: Walk) -> Ticket:
-        (current, context), (decision, output) = walk.asked[view.position], walk.answers()[view.position]
+    def _served_ticket(
+        self, view: adapter.TaskView, current: Current, context: str, decision: Decision, output: Any
+    ) -> Ticket:
         texts = adapter.Texts(self.crew, view.original)
         warn_of_opaque(current, self._told, self._ledger.about(view.name))
         return Ticket(view, adapter.acting_agent(self.crew, view.original), context, current, decision, texts, output)
+
     def take(self, ticket: Ticket, record: Record) -> bool:
         """Decide anew, with a record that somebody else has just finished; whether it serves."""
         record = believed(self._store, record, ticket.current.policy)

@@ -184,7 +184,7 @@ class Execution:
         if kind is CallKind.MODEL:
             self._outside, self._last = False, (question.key, question.occurrence)
 
-    def raised(self, kind: CallKind) -> None:  # noqa: ARG002
+    def raised(self) -> None:
         """Note that the last thing that happened was no answer."""
         self._outside = True
 

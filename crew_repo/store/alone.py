@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import and_, bindparam, delete, exists, select
 
 from crew_repo.model import Claim, Lease, NewRecord, TaskRun
-from crew_repo.store.leases import lease_of
+from crew_repo.store.leases import OURS, lease_of
 from crew_repo.store.records import add_texts, texts_of
 from crew_repo.store.rows import given, record_row, task_run_row
 from crew_repo.store.tables import HELD_ANSWER, KEPT_CALL, LEASE, RECORD, TASK_RUN
@@ -29,14 +29,13 @@ _HELD = and_(
     HELD_ANSWER.c.workflow_id == bindparam("workflow_id"), HELD_ANSWER.c.task_name == bindparam("task_name"),
     HELD_ANSWER.c.definition_hash == bindparam("definition_hash"), HELD_ANSWER.c.retired.is_(None),
 )  # fmt: skip
-_OURS = and_(LEASE.c.fence == bindparam("fence"), LEASE.c.owner == bindparam("owner"))
 _KEPT = and_(_IN_FORCE, RECORD.c.fence == bindparam("fence"))
 _OF_TASK = and_(
     KEPT_CALL.c.workflow_id == bindparam("workflow_id"), KEPT_CALL.c.task_name == bindparam("task_name")
 )
 _ANY_CALL = select(KEPT_CALL.c.call_id).where(_OF_TASK).limit(1)
 _DROP_CALLS = delete(KEPT_CALL).where(_OF_TASK, KEPT_CALL.c.input_hash == bindparam("asked"), exists().where(_KEPT))
-_GIVE_UP = delete(LEASE).where(_OURS, exists().where(_KEPT))
+_GIVE_UP = delete(LEASE).where(OURS, exists().where(_KEPT))
 
 
 def claim(tx: Transaction, row: Mapping[str, Any], definition_hash: str | None) -> Callable[[], Claim | None]:
@@ -78,11 +77,11 @@ def _claiming(inserts: Inserts) -> Any:
 def _recording(inserts: Inserts) -> Any:
     """The record, unless there is an answer already: there is one for each input hash."""
     names, values = given(RECORD)
-    return inserts.record_if_first.from_select(names, select(*values).where(exists().where(_OURS)))
+    return inserts.record_if_first.from_select(names, select(*values).where(exists().where(OURS)))
 
 
 @cache
 def _noting(inserts: Inserts) -> Any:
     """The note on a record that is there since this transaction: after it, the lease is gone."""
     names, values = given(TASK_RUN, record_id=RECORD.c.record_id)
-    return inserts.task_run.from_select(names, select(*values).where(_KEPT, exists().where(_OURS)))
+    return inserts.task_run.from_select(names, select(*values).where(_KEPT, exists().where(OURS)))

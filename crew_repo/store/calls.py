@@ -15,7 +15,7 @@ from sqlalchemy import and_, bindparam, case, delete, exists, func, not_, or_, s
 
 from crew_repo.model import CallKind, KeptCall, KeptCalls, Lease
 from crew_repo.store.from_rows import usage_of
-from crew_repo.store.leases import gone_leases
+from crew_repo.store.leases import OURS, gone_leases
 from crew_repo.store.rows import given, kept_call_row
 from crew_repo.store.tables import KEPT_CALL, LEASE, RECORD
 from crew_repo.store.transaction import Inserts, Transaction
@@ -43,7 +43,6 @@ _RECORDED_SINCE = exists().where(
 )  # fmt: skip
 _OURS_OR_FREE = or_(_OF_WORK, not_(_BEING_EXECUTED))
 _KEPT = select(KEPT_CALL).where(_OF_TASK, _OURS_OR_FREE).order_by(KEPT_CALL.c.call_id)
-_OURS = and_(LEASE.c.fence == bindparam("fence"), LEASE.c.owner == bindparam("owner"))
 _DROP = delete(KEPT_CALL).where(_OF_TASK, _OF_WORK)
 _DROP_FREE = delete(KEPT_CALL).where(_OF_TASK, _OURS_OR_FREE)
 _DROP_FROM = _DROP.where(KEPT_CALL.c.call_id >= bindparam("first"))
@@ -79,7 +78,7 @@ def keep_call(tx: Transaction, lease: Lease, task_name: str, call: KeptCall) -> 
 @cache
 def _keeping(inserts: Inserts) -> Any:
     names, values = given(KEPT_CALL)
-    return inserts.kept_call.from_select(names, select(*values).where(exists().where(_OURS)))
+    return inserts.kept_call.from_select(names, select(*values).where(exists().where(OURS)))
 
 
 def take_over_calls(tx: Transaction, lease: Lease, task_name: str, work: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import and_, bindparam, delete, func, select, update
 
 from crew_repo.model import PLANNER, Claim, Holder, Lease, Outcome, RunStatus, Scope
 from crew_repo.store.from_rows import interrupted_task
@@ -25,6 +25,7 @@ from crew_repo.store.transaction import Transaction
 __all__ = [
     "COUNTED",
     "HELD_HERE",
+    "OURS",
     "SUMS",
     "ask_gone",
     "claim",
@@ -43,6 +44,8 @@ __all__ = [
 COUNTED = (Outcome.EXECUTED, Outcome.REUSED, Outcome.FAILED)
 """What a run's row has the numbers of, of its tasks: the planner is none."""
 
+OURS = and_(LEASE.c.fence == bindparam("fence"), LEASE.c.owner == bindparam("owner"))
+"""The lease with this fence, as long as it is its owner's."""
 HELD_HERE = select(LEASE).where(LEASE.c.workflow_id == bindparam("w"))
 """All leases of a workflow."""
 _HELD = select(LEASE).where(LEASE.c.workflow_id == bindparam("w"), LEASE.c.input_hash == bindparam("i"))

@@ -71,7 +71,7 @@ def _request_part(value: object) -> Any:
 def error_text(error: Exception) -> str:
     """The JSON of an exception that a tool raised. Raises Unkept for CrewAI's own, which steer it."""
     cls = type(error)
-    if cls.__module__.partition(".")[0] == "crewai" or not isinstance(error, Exception):
+    if cls.__module__.partition(".")[0] == "crewai":
         raise Unkept
     mine = getattr(builtins, cls.__name__, None) is cls and all(type(each) in _SCALARS for each in error.args)
     said = [cls.__module__, cls.__qualname__, list(error.args) if mine else [str(error)], mine]

@@ -45,7 +45,7 @@ class Keeper(Protocol):
     def made(self, question: Question, kind: CallKind, text: str | None, usage: Usage) -> None:
         """A call was made anew, and gave this; None for what cannot be kept."""
 
-    def raised(self, kind: CallKind) -> None:
+    def raised(self) -> None:
         """A call that was made anew has raised an exception."""
 
     def identity(self, question: Question) -> str:

@@ -115,7 +115,7 @@ class _ModelCall:
                 yield give
         except BaseException:
             self._conversation.begin_anew()
-            self._keeper.raised(CallKind.MODEL)
+            self._keeper.raised()
             raise
         finally:
             IN_MODEL_CALL.reset(token)

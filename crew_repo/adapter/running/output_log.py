@@ -92,7 +92,6 @@ class _Rows:
                             "log-tasks-outputs` lack %d tasks. The run goes on, and its records are whole.",
                             self._file, error, len(rows))  # fmt: skip
 
-
     def _taken(self) -> list[dict[str, Any]]:
         with self._lock:
             rows, self._waiting = self._waiting, []

@@ -151,7 +151,7 @@ class _ToolCall:
             yield give
         except Exception as error:
             self._keep(CallKind.ERROR, partial(error_text, error), inner.spent)
-            self._keeper.raised(CallKind.TOOL)
+            self._keeper.raised()
             raise
         finally:
             HERE.reset(inside)
