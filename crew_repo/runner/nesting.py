@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from functools import cache, wraps
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -64,12 +64,20 @@ def _hand_on_to_threads() -> None:
             return submit(self, fn, *args, **kwargs)
         token = _around.set(())  # a thread that the pool starts for this will do other work after it
         try:
+            if _knows(fn):
+                return submit(self, fn, *args, **kwargs)
             return submit(self, _inside, places, fn, *args, **kwargs)
         finally:
             _around.reset(token)
 
     threading.Thread.start = start_inside  # type: ignore[method-assign]
     ThreadPoolExecutor.submit = submit_inside  # type: ignore[method-assign, assignment]
+
+
+def _knows(fn: Callable[..., Any]) -> bool:
+    """Whether it runs in a context that was copied inside an execution, as the handlers of CrewAI's events do."""
+    context = getattr(fn, "__self__", None)
+    return isinstance(context, Context) and context.get(_around) is not None
 
 
 def _inside(places: tuple[Place, ...], fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
-from crew_repo.secrets.names import is_secret, is_secret_name
+from crew_repo.secrets.names import STEMS, is_secret, is_secret_name
 
 __all__ = ["MASK", "SHORTEST_KEY", "is_key", "is_secret_parameter", "masked"]
 
 MASK = "[secret]"
 SHORTEST_KEY = 16  # characters
+_SHORT = 100  # characters
 
 _KEY_PARAMETER = re.compile(r"(.*[-_])?(key|sig|signature)|code", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z]?[a-z]{1,19}(?:[-_./][A-Za-z]?[a-z]{1,19}){0,9}[-_.,:;!?)\]}>'\"]*")
@@ -81,15 +83,21 @@ _OPTION = re.compile(r"(?<!\S)(--[A-Za-z][\w-]{1,60})([ =])([^\s'\"-][^\s'\"]{2,
 
 
 def masked(text: str) -> str:
-    """The text with `[secret]` for each secret that its form gives away.
+    """The text with `[secret]` for each secret that its form gives away."""
+    return _masked_again(text) if len(text) <= _SHORT else _masked(text)
 
-    What cannot match, since the text has none of the words that it needs, is not tried: that is most of it, in prose.
-    """
-    said = text.casefold()
+
+def _masked(text: str) -> str:
+    """What cannot match, since the text has none of the words that it needs, is not tried: that is most of it."""
+    folded = text.casefold()
+    said = {word for word in _NEEDED if word in folded}
     for needed, form, instead in _FORMS:
-        if any(word in said for word in needed):
+        if not any(said.isdisjoint(words) for words in needed):
             text = form.sub(instead, text)
     return text
+
+
+_masked_again = lru_cache(maxsize=4096)(_masked)  # names, roles and places are asked for with every task
 
 
 def is_key(text: str) -> bool:
@@ -152,28 +160,30 @@ def _named(spared: Callable[[str], bool]) -> Callable[[re.Match[str]], str]:
     return replace
 
 
-_FORMS: list[tuple[tuple[str, ...], re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
-    (("-----begin",), _WHOLE[0], MASK),
-    (("eyj",), _WHOLE[1], MASK),
-    (("",), _WHOLE[2], MASK),
-    (("hooks.slack", "webhook"), _WHOLE[3], MASK),
-    (("authorization", "cookie"), _AUTHORIZATION, _authorization),
+# Each form with the words of which it needs one, of each tuple.
+_FORMS: list[tuple[tuple[tuple[str, ...], ...], re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
+    ((("-----begin",),), _WHOLE[0], MASK),
+    ((("eyj",),), _WHOLE[1], MASK),
+    ((), _WHOLE[2], MASK),
+    ((("hooks.slack", "webhook"),), _WHOLE[3], MASK),
+    ((("authorization", "cookie"),), _AUTHORIZATION, _authorization),
     (
-        ("bearer", "basic", "token", "apikey", "api-key", "digest", "negotiate", "bot"),
+        (("bearer", "basic", "token", "apikey", "api-key", "digest", "negotiate", "bot"),),
         _SCHEME,
         lambda found: found[0] if _plain(found[2]) else found[1] + MASK,
     ),
-    (("://",), _USER_INFO, rf"\1:{MASK}"),
-    (("://",), _USER_ALONE, MASK),
-    (("@",), _BARE_USER, rf"\1{MASK}"),
-    (("=",), _PARAMETER, _parameter),
+    ((("://",),), _USER_INFO, rf"\1:{MASK}"),
+    ((("://",),), _USER_ALONE, MASK),
+    ((("@",),), _BARE_USER, rf"\1{MASK}"),
+    ((("=",), (*STEMS, "sig", "code")), _PARAMETER, _parameter),
     (
-        ("password", "passphrase", "secret", "token", "api", "credential"),
+        (("password", "passphrase", "secret", "token", "api", "credential"),),
         _SAID,
         lambda found: found[0] if _plain(found[3]) else found[1] + found[2] + MASK,
     ),
-    (("'", '"'), _QUOTED, _quoted),
-    (("=",), _EQUALS, _named(lambda value: "(" in value)),
-    (("--",), _OPTION, _named(lambda _: False)),
-    ((":", "is", "provided"), _COLON, _named(_plain)),
+    ((("'", '"'), STEMS), _QUOTED, _quoted),
+    ((("=",), (*STEMS, "sig")), _EQUALS, _named(lambda value: "(" in value)),
+    ((("--",), (*STEMS, "sig")), _OPTION, _named(lambda _: False)),
+    (((":", "is", "provided"), (*STEMS, "sig")), _COLON, _named(_plain)),
 ]
+_NEEDED = sorted({word for needed, _, _ in _FORMS for words in needed for word in words})

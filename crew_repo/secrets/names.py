@@ -16,7 +16,7 @@ import re
 from functools import lru_cache
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 
-__all__ = ["is_password_name", "is_secret", "is_secret_name", "is_source_name", "may_be_secret_name"]
+__all__ = ["STEMS", "is_password_name", "is_secret", "is_secret_name", "is_source_name", "may_be_secret_name"]
 
 _WORDS = re.compile(r"(?:BASE|[Bb]ase|[Bb])64|[A-Za-z][0-9](?![A-Za-z0-9])|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 # What may follow a secret's name without making it something else: api_key_value, auth_header, CREDENTIALS_JSON.
@@ -58,6 +58,11 @@ _FUSED = re.compile(
     r"|(?!(?:eos|bos|pad|unk|sep|cls|mask|max|min|num|stop|end|next|sub|non|tik)token)[a-z0-9]{1,4}token"
     r"|(?!(?:old|cwd))[a-z0-9]{1,8}pwd"
 )
+STEMS = (
+    *("secret", "pass", "pwd", "pw", "cred", "auth", "bearer", "cookie", "jwt", "webhook"),
+    *("key", "pat", "token", "hash", "mnemonic", "sid"),
+)
+"""Texts of which the name of each secret has one in it, in lower case."""
 # Anywhere before: a switch, ENABLE_BASIC_AUTH; before several of them also a limit, MAX_CONCURRENT_WEBHOOKS.
 _SWITCHING = {"enable", "disable", "allow", "require", "enforce", "include"}
 _LIMITING = {"max", "min"}

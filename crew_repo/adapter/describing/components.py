@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -357,13 +357,10 @@ def numbered(names: Iterable[str]) -> list[str]:
     """Names that tell things apart: the second of a name is `name#2`, and what looks like a key is masked."""
     counted: Counter[str] = Counter()
     told = []
-    for name in map(_without_key, names):
+    for name in map(masked, names):
         counted[name] += 1
         told.append(name if counted[name] == 1 else f"{name}#{counted[name]}")
     return told
-
-
-_without_key = lru_cache(maxsize=4096)(masked)
 
 
 def is_crewais(cls: type) -> bool:

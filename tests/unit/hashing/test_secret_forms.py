@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crew_repo.canonical import private_digest
 from crew_repo.hashing import digest, hash_value, text_hash
-from crew_repo.secrets import masked
+from crew_repo.secrets import forms, is_secret_name, masked, names
 
 SECRET = "q7Zp4mX2" * 3
 FORMS = [
@@ -95,6 +97,31 @@ def test_a_key_does_not_act_wherever_it_stands(monkeypatch):
     monkeypatch.setenv("DB_PASS", "correct-horse-2")
     assert hash_value(["correct-horse-2", "x"], "v") == first
     assert hash_value(["correct-horse-1", "x"], "v") != first
+
+
+_PIECES = st.sampled_from([
+    *(form.format(SECRET) for form in [*FORMS, *MORE]), *PROSE.split(), *PROSE.strip().splitlines(),
+    "=", ": ", " is ", "--", "'", '"', "@", "://", "&", "?", "sig", "code", "dbpass", "API_KEY", "Pat", "userPwd",
+])  # fmt: skip
+
+
+@given(st.lists(_PIECES, max_size=6).map("".join) | st.text(max_size=40))
+def test_a_form_that_is_not_tried_would_not_have_matched(text):
+    """A text is masked as if each form were tried, whatever words it has."""
+    whole = text
+    for _, form, instead in forms._FORMS:
+        whole = form.sub(instead, whole)
+    assert masked(text) == whole
+
+
+_WORDS = [*names._PASSWORDS, *names._KEYS, *names._MANY, *names._CARRIERS, "Api", "REFRESH", "account", "3"]
+
+
+@given(st.lists(st.sampled_from(_WORDS) | st.from_regex(names._FUSED, fullmatch=True), max_size=4), st.sampled_from("_-."))
+def test_the_name_of_a_secret_has_a_stem(words, between):
+    """Where a text has none of the stems, no name in it is one of a secret."""
+    name = between.join(words)
+    assert not is_secret_name(name) or any(stem in name.lower() for stem in names.STEMS)
 
 
 NAMES = [
