@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from types import MemberDescriptorType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 __all__ = ["code_name", "has_hidden_state", "instance_state", "own_dict", "whole_state"]
 
@@ -21,11 +22,21 @@ def code_name(code: object) -> str:
 def instance_state(value: object) -> dict[str, Any]:
     """The attributes and filled slots of an instance, without what `cached_property` keeps there."""
     state = own_dict(value)
-    for kind in type(value).__mro__:
-        for name, member in vars(kind).items():
-            if isinstance(member, MemberDescriptorType) and name not in _PLUMBING_SLOTS:
-                _read_slot(state, value, name, member)
+    for name, slot in _slots_of(type(value)):
+        _read_slot(state, value, name, slot)
     return {name: member for name, member in state.items() if isinstance(name, str)}
+
+
+def _slots_of(cls: type) -> list[tuple[str, MemberDescriptorType]]:
+    """The slots of a class, which has them from its beginning, and of its bases."""
+    found = _slots.get(cls)
+    if found is None:
+        members = [item for kind in cls.__mro__ for item in vars(kind).items() if item[0] not in _PLUMBING_SLOTS]
+        found = _slots[cls] = [(name, each) for name, each in members if isinstance(each, MemberDescriptorType)]
+    return found
+
+
+_slots: WeakKeyDictionary[type, list[tuple[str, MemberDescriptorType]]] = WeakKeyDictionary()
 
 
 def whole_state(value: object) -> dict[str, Any]:

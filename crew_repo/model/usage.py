@@ -12,7 +12,6 @@ __all__ = ["KINDS_OF_TOKENS", "ModelTokens", "Usage", "by_model_from_json", "by_
 
 KINDS_OF_TOKENS = ("input", "cached_input", "cache_write", "output")
 """Kinds of tokens that providers price differently; the members of ModelTokens and of a Price."""
-_COUNTS = ("total_tokens", "prompt_tokens", "completion_tokens", "cached_prompt_tokens", "successful_requests")
 _Sum = Callable[[int, int], int]
 
 
@@ -55,24 +54,32 @@ class Usage:
         return {**asdict(self), "by_model": [asdict(each) for each in self.by_model]}
 
     def __add__(self, other: Usage) -> Usage:
-        return _together(self, other, operator.add)
+        return self if other == _NONE else _together(self, other, operator.add)
 
     def __sub__(self, other: Usage) -> Usage:
-        return _together(self, other, operator.sub)
+        return self if other == _NONE else _together(self, other, operator.sub)
+
+
+_NONE = Usage()
 
 
 def _together(one: Usage, other: Usage, do: _Sum) -> Usage:
-    counts = {name: do(getattr(one, name), getattr(other, name)) for name in _COUNTS}
-    return Usage(**counts, by_model=_by_model(one.by_model, other.by_model, do))
+    return Usage(
+        do(one.total_tokens, other.total_tokens),
+        do(one.prompt_tokens, other.prompt_tokens),
+        do(one.completion_tokens, other.completion_tokens),
+        do(one.cached_prompt_tokens, other.cached_prompt_tokens),
+        do(one.successful_requests, other.successful_requests),
+        _by_model(one.by_model, other.by_model, do),
+    )
 
 
 def _by_model(one: Iterable[ModelTokens], other: Iterable[ModelTokens], do: _Sum) -> tuple[ModelTokens, ...]:
     """Models of which something is left; the same model is one."""
     ours, theirs = ({each.model: each.counts for each in some} for some in (one, other))
     none = (0,) * len(KINDS_OF_TOKENS)
-    found = [ModelTokens(name, *map(do, ours.get(name, none), theirs.get(name, none)))
-             for name in sorted({*ours, *theirs})]  # fmt: skip
-    return tuple(each for each in found if any(each.counts))
+    counts = {name: tuple(map(do, ours.get(name, none), theirs.get(name, none))) for name in sorted({*ours, *theirs})}
+    return tuple(ModelTokens(name, *found) for name, found in counts.items() if any(found))
 
 
 def by_model_to_json(by_model: Iterable[ModelTokens]) -> str | None:

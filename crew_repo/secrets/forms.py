@@ -88,7 +88,7 @@ def masked(text: str) -> str:
 
 
 def _masked(text: str) -> str:
-    """What cannot match, since the text has none of the words that it needs, is not tried: that is most of it."""
+    """The text masked; a form is not tried where the text has none of the words that it needs: most are not."""
     folded = text.casefold()
     said = {word for word in _NEEDED if word in folded}
     for needed, form, instead in _FORMS:

@@ -40,9 +40,12 @@ _REACT_STOP = "\nObservation:"
 
 
 def add_llm(parts: Parts, path: str, llm: object) -> None:
-    """Every part of an LLM that acts on an answer, under `path`."""
-    if llm is None:
-        return
+    """Every part of an LLM that acts on an answer, under `path`; described once, however many agents ask it."""
+    if llm is not None:
+        parts.extend(parts.memo.once(("llm", id(llm), path), llm, lambda own: _add_llm(own, path, llm)))
+
+
+def _add_llm(parts: Parts, path: str, llm: object) -> None:
     if isinstance(llm, str):
         llm = _created(llm) or llm
     if isinstance(llm, str):
@@ -154,9 +157,9 @@ def _is_address(value: object) -> bool:
 
 def _replaced_methods(llm: BaseLLM) -> dict[str, object]:
     """The functions that somebody has put on the object in place of its class's methods: `llm.call = cached`."""
-    methods = {name: value for name, value in vars(llm).items() if callable(getattr(type(llm), name, None))}
     others = {*type(llm).model_fields, private.usage_tracker_name()}  # a run puts the tracker there itself
-    return {name: value for name, value in methods.items() if name not in others}
+    besides = {name: value for name, value in vars(llm).items() if name not in others}
+    return {name: value for name, value in besides.items() if callable(getattr(type(llm), name, None))}
 
 
 def _clients(parts: Parts, llm: BaseLLM) -> list[object]:

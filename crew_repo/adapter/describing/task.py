@@ -61,6 +61,12 @@ class Describer:
         with handing_over(self._memo.hidden), marked(self._memo.marks or marks_of(self._view.crew)):
             return _without_ignored(self._describe(view, policy, written or {}).storable(), policy)
 
+    def look_at(self, view: TaskView) -> None:
+        """Hash the objects that a task works with, each once; its own texts are left for when they are known."""
+        with handing_over(self._memo.hidden), marked(self._memo.marks or marks_of(self._view.crew)):
+            self._add_objects(parts := Parts(self._memo), view)
+            self._add_workers(parts, view, TaskPolicy())
+
     def describe_planner(self, tasks: Sequence[TaskView], policy: TaskPolicy) -> Definition:
         """The definition of what CrewAI's planner is asked about these tasks, which are all of the crew's."""
         with handing_over(self._memo.hidden), marked(self._memo.marks or marks_of(self._view.crew)):
@@ -83,6 +89,11 @@ class Describer:
         self._add_task(parts, view)
         self._add_explanations(parts, view)
         _add_policy(parts, policy, written)
+        self._add_workers(parts, view, policy)
+        return parts
+
+    def _add_workers(self, parts: Parts, view: TaskView, policy: TaskPolicy) -> None:
+        """Add who may work at a task, and what the crew gives them."""
         parts.extend(self._crew_parts())
         if crew_shape.is_hierarchical(self._view.crew):
             self._add_hierarchy(parts, view, policy)
@@ -91,18 +102,21 @@ class Describer:
         coworkers = self._coworkers(view)
         if coworkers is not None:
             self._add_coworkers(parts, coworkers, policy)
-        return parts
 
     def _add_task(self, parts: Parts, view: TaskView) -> None:
+        parts.fields("task", view.task, field_table.TASK, skip=own_names(view.task, ConditionalTask))
+        add_own_texts(parts, "task", view.task)
+        self._add_objects(parts, view)
+        self._add_trigger(parts, view)
+
+    def _add_objects(self, parts: Parts, view: TaskView) -> None:
+        """Add a task's tools, files and classes, and what a class of the user's adds to it."""
         task = view.task
-        parts.fields("task", task, field_table.TASK, skip=own_names(task, ConditionalTask))
-        add_own_texts(parts, "task", task)
         _add_schemas(parts, task)
         _add_guardrails(parts, task, view.worker)
         tools = task.tools or (view.worker.tools if view.worker is not None else None)
         parts.extend(self._tools_of(tools))
-        self._add_files(parts, task)
-        self._add_trigger(parts, view)
+        _add_files(parts, self._view.files, task)
         if type(task) not in (Task, ConditionalTask):
             parts.cls("task.source", type(task))
             parts.own("task", task, own_names(task, ConditionalTask))
@@ -111,11 +125,6 @@ class Describer:
         """A list of tools is described once, however many tasks have it."""
         listed = list(tools or ())
         return self._memo.once(("tools", *map(id, listed)), listed, lambda parts: add_tools(parts, "", listed))
-
-    def _add_files(self, parts: Parts, task: Task) -> None:
-        own = getattr(task, "input_files", None) or {}
-        for name, file in {**self._view.files, **own}.items():
-            add_input_file(parts, f"file:{name}", file)
 
     def _add_trigger(self, parts: Parts, view: TaskView) -> None:
         payload = self._view.trigger_payload
@@ -208,6 +217,12 @@ class Describer:
         return self._memo.once(("agent", id(agent), prefix, policy.dates, own_tools), agent, add)
 
 
+def _add_files(parts: Parts, given: Mapping[str, Any], task: Task) -> None:
+    own = getattr(task, "input_files", None) or {}
+    for name, file in {**given, **own}.items():
+        add_input_file(parts, f"file:{name}", file)
+
+
 def _add_schemas(parts: Parts, task: Task) -> None:
     for name in ("output_json", "output_pydantic", "response_model"):
         model = getattr(task, name, None)
@@ -242,7 +257,7 @@ def take_up(view: CrewView, memo: Memo) -> None:
     """Hash what the tasks of a crew work with, before the first is executed: what changes then is the run's work."""
     describer = Describer(view, memo)
     for task in view.tasks:
-        describer.describe(task, TaskPolicy())
+        describer.look_at(task)
 
 
 def _without_ignored(definition: Definition, policy: TaskPolicy) -> Definition:

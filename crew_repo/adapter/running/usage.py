@@ -203,7 +203,7 @@ def _summary(llm: BaseLLM) -> Usage:
 
 
 def _of_model(llm: BaseLLM, counted: UsageMetrics) -> tuple[ModelTokens, ...]:
-    """Its tokens, each in one kind; none where it has no name."""
+    """Its tokens, each in one kind; none where it has no name, or has counted nothing."""
     name = crew_shape.name_of_model(llm)
     if name is None:
         return ()
@@ -211,4 +211,5 @@ def _of_model(llm: BaseLLM, counted: UsageMetrics) -> tuple[ModelTokens, ...]:
     written = getattr(counted, "cache_creation_tokens", 0)  # CrewAI 1.13 does not count these
     if not private.cached_apart(llm):
         prompt -= cached + written
-    return (ModelTokens(name, prompt, cached, written, output),)
+    found = ModelTokens(name, prompt, cached, written, output)
+    return (found,) if any(found.counts) else ()
