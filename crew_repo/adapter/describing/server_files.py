@@ -11,6 +11,7 @@ import ast
 import os
 import re
 import shlex
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
@@ -18,7 +19,7 @@ from pathlib import Path
 
 __all__ = ["MOST_FILES", "server_files"]
 
-MOST_FILES = 1_000  # of a folder; where there are more, it is said that the server cannot be hashed
+MOST_FILES = 1_000  # of a server; where there are more, it is said that it cannot be hashed
 
 _SCRIPTS = (".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".tsx", ".jsx", ".sh", ".bash")
 _CODE = frozenset({".py", ".json", *_SCRIPTS})
@@ -33,7 +34,7 @@ _MENTIONED = re.compile(r"\.{1,2}/[\w@./+-]+|[\w@/+-][\w@./+-]*\.(?:py|[mc]?[jt]
 def server_files(command: Sequence[str], variables: Mapping[str, str], folder: Path) -> list[Path]:
     """Every file that a server is started with, each once; `folder` is where it works.
 
-    Of a folder with more than `MOST_FILES` files, one more than that.
+    Of more than `MOST_FILES` files, one more than that.
     """
     paths = [folder / name for name in variables.get("PYTHONPATH", "").split(os.pathsep) if name]
     given = [folder / name for value in variables.values() for name in _readings(value)]
@@ -125,14 +126,14 @@ def _of_module(folder: Path, name: str) -> list[Path]:
 def _with_what_they_name(files: Iterable[Path], places: Sequence[Path]) -> list[Path]:
     """Files, with the code that those which are code name, from beside them or from where a server looks."""
     found = dict.fromkeys(map(_plain, files))
-    pending = list(found)
-    while pending:
-        file = pending.pop(0)
-        more = _imported(file, places) if file.suffix == ".py" else _mentioned(file, places)
+    pending, followed = deque(found), set[tuple[Path, str]]()
+    while pending and len(found) <= MOST_FILES:
+        file = pending.popleft()
+        more = _imported(file, places, followed) if file.suffix == ".py" else _mentioned(file, places)
         new = [each for each in dict.fromkeys(map(_plain, more)) if each not in found]
         found.update(dict.fromkeys(new))
         pending += new
-    return list(found)
+    return list(found)[: MOST_FILES + 1]
 
 
 def _plain(file: Path) -> Path:
@@ -140,8 +141,8 @@ def _plain(file: Path) -> Path:
     return Path(os.path.normpath(file))
 
 
-def _imported(file: Path, places: Sequence[Path]) -> Iterator[Path]:
-    """The modules that a Python file imports anywhere; none if it cannot be read."""
+def _imported(file: Path, places: Sequence[Path], followed: set[tuple[Path, str]]) -> Iterator[Path]:
+    """The modules that a Python file imports anywhere, but for those `followed` before; none if it cannot be read."""
     try:
         names, added = _names_imported(file.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError):
@@ -150,7 +151,10 @@ def _imported(file: Path, places: Sequence[Path]) -> Iterator[Path]:
     around += [at / name for at in (file.parent, file.parent.parent, *places) for name in added]
     for level, name in names:
         for at in around if not level else [[file.parent, *file.parents[1:]][level - 1]]:
-            yield from _of_module(at, name)
+            place = at, name.partition(".")[0]
+            if place not in followed:
+                followed.add(place)
+                yield from _of_module(at, name)
 
 
 @lru_cache(maxsize=256)

@@ -136,7 +136,7 @@ def _add_files(parts: Parts, path: str, members: dict[str, Any]) -> None:
     variables = {name: text for name, text in given.items() if not left_out(name, text)}
     files = server_files(command, variables, Path.cwd() / (members.get("cwd") or ""))
     if len(files) > MOST_FILES:
-        parts.opaque(f"{path}.files", f"its folders have more than {MOST_FILES} files")
+        parts.opaque(f"{path}.files", f"its folders, and what it imports, have more than {MOST_FILES} files")
     counting = files[:MOST_FILES]
     for name, file in zip(numbered(file.name for file in counting), counting, strict=True):
         parts.file(f"{path}.file:{name}", file)

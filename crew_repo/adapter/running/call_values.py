@@ -1,8 +1,8 @@
 """Answers of models and results of tools as JSON, and back as the objects that they were.
 
-Plain JSON stays as it is. An object of pydantic's is kept with the name of its class, which is looked for among the
-classes that the call names and in the packages of models' providers, and nowhere else: a stored name imports nothing
-of anybody else's. What does not come back equal is not kept.
+Plain JSON stays as it is. An object of pydantic's, or a mapping of a provider's, is kept with the name of its class,
+which is looked for among the classes that the call names and in the packages of models' providers, and nowhere else: a
+stored name imports nothing of anybody else's. What does not come back equal is not kept.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import builtins
 import importlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -19,9 +19,10 @@ from pydantic import BaseModel, ValidationError
 __all__ = ["Unkept", "error_from", "error_text", "json_text", "kept_text", "value_from", "was_raised"]
 
 _CLASS, _MEMBERS, _RAISED = "crew_repo:class", "members", "crew_repo:raised"
-_PROVIDERS = ("anthropic", "google", "litellm", "openai")
+_PROVIDERS = ("anthropic", "azure", "google", "litellm", "openai")
 _ALSO = "crewai.tools.tool_failure"  # what a tool may give in place of an exception
 _MADE_UP = re.compile(r'"call_\d+"')
+_Object = (BaseModel, Mapping)
 _SCALARS = (bool, int, float, str, type(None))
 
 
@@ -63,7 +64,7 @@ def json_text(value: object) -> str:
 
 
 def _request_part(value: object) -> Any:
-    if isinstance(value, BaseModel) and _is_providers(type(value)):
+    if isinstance(value, _Object) and _is_providers(type(value)):
         return _plain(value)
     raise Unkept
 
@@ -109,6 +110,8 @@ def _plain(value: object) -> Any:
     if isinstance(value, BaseModel):
         members = json.loads(value.model_dump_json(by_alias=True, round_trip=True, warnings=False))
         return {_CLASS: _name(type(value)), _MEMBERS: members}
+    if isinstance(value, Mapping) and _is_providers(type(value)):  # Azure's
+        return {_CLASS: _name(type(value)), _MEMBERS: _plain(dict(value))}
     raise Unkept
 
 
@@ -120,6 +123,8 @@ def _object(value: Any, classes: dict[str, type]) -> Any:
     if _CLASS not in value:
         return {key: _object(item, classes) for key, item in value.items()}
     cls: Any = classes.get(value[_CLASS]) or _providers_class(value[_CLASS])
+    if not issubclass(cls, BaseModel):
+        return cls(_object(value[_MEMBERS], classes))
     try:
         return cls.model_validate_json(json.dumps(value[_MEMBERS]))
     except ValidationError:  # a provider's client believes what it is sent, such as a tool call without an ID
@@ -148,6 +153,6 @@ def _providers_class(name: str) -> Any:
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
         raise Unkept from error
-    if not (isinstance(found, type) and issubclass(found, BaseModel)):
+    if not (isinstance(found, type) and issubclass(found, _Object)):
         raise Unkept
     return found

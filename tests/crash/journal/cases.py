@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
 from crewai import LLM, Agent, Crew, Process, Task
 from crewai.llms.base_llm import BaseLLM
+from crewai.mcp import MCPServerStdio
 from crewai.tools import BaseTool, tool
 from pydantic import BaseModel
 
@@ -44,13 +48,43 @@ class Case:
     @property
     def is_there(self) -> bool:
         """Whether this CrewAI, here, has such a thing."""
-        return self.since <= CREWAI and (not self.needs or find_spec(self.needs) is not None)
+        return self.since <= CREWAI and (not self.needs or _is_installed(self.needs))
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # the package that it is in
+        return False
 
 
 def model(address: str, **members: Any) -> Any:
     """CrewAI's own OpenAI client; its key is another one in each process."""
     members = {"model": "openai/gpt-4o-mini", "base_url": address, "api_key": key_of_this_process(), "max_retries": 0, **members}
     return LLM(**members)
+
+
+def claude(address: str) -> Any:
+    """CrewAI's own Anthropic client."""
+    return model(address, model="anthropic/claude-sonnet-4-5", base_url=address.removesuffix("/v1"))
+
+
+def gemini(address: str) -> Any:
+    """CrewAI's own Gemini client."""
+    given = {"model": "gemini/gemini-2.5-flash", "api_key": key_of_this_process()}
+    return LLM(**given, client_params={"http_options": {"base_url": address.removesuffix("/v1")}})
+
+
+def bedrock(address: str) -> Any:
+    """CrewAI's own Bedrock client, which finds its endpoint in the environment."""
+    os.environ["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"] = address
+    keys = {"aws_access_key_id": key_of_this_process(), "aws_secret_access_key": "none"}
+    return LLM(model="bedrock/anthropic.claude-3-haiku-20240307-v1:0", region_name="us-east-1", **keys)
+
+
+def azure(address: str) -> Any:
+    """CrewAI's own Azure client."""
+    return LLM(model="azure/gpt-4o-mini", endpoint=address, api_key=key_of_this_process())
 
 
 class Step(BaseTool):
@@ -149,6 +183,18 @@ def own_model(address: str) -> Any:
     return build_steps(address, llm=OwnModel(model="own", base_url=address))
 
 
+def asking(llm: Callable[[str], Any], address: str) -> Crew:
+    """One task with the step tool, whose model has a client of its provider's."""
+    return build_steps(address, llm=llm(address))
+
+
+def served_by_mcp(address: str) -> Crew:
+    """A crew whose step is a tool of an MCP server's."""
+    server = MCPServerStdio(command=sys.executable, args=["-m", "tests.crash.journal.mcp_server", address],
+                            env={"PYTHONPATH": str(Path(__file__).parents[3])})  # fmt: skip
+    return build_steps(address, tools=[], mcps=[server])
+
+
 class Report(BaseModel):
     """A typed answer."""
 
@@ -237,6 +283,14 @@ def attached(repo: Any, crew: Crew) -> Any:
     return asyncio.run(repo.attach(crew).akickoff())
 
 
+PROVIDERS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "Anthropic": (claude, "anthropic"),
+    "Azure": (azure, "azure.ai.inference"),
+    "Bedrock": (bedrock, "aiobotocore"),
+    "Gemini": (gemini, "google.genai"),
+}
+"""Clients of CrewAI's own, each with the package that it needs."""
+
 ALWAYS = {"request": ("before", "after"), "effect": ("before", "after")}
 
 CASES: dict[str, Case] = {
@@ -253,6 +307,11 @@ CASES: dict[str, Case] = {
     "ReAct, a user's BaseLLM": Case(own_model, scripts.reacts(2)),
     "LiteLLM": Case(lambda address: build_steps(address, llm=model(address, is_litellm=True)), scripts.steps(2), needs="litellm"),
     "ReAct through LiteLLM": Case(unknown_model, scripts.reacts(2), needs="litellm"),
+    **{name: Case(partial(asking, llm), scripts.steps(2), needs=needs) for name, (llm, needs) in PROVIDERS.items()},
+    **{f"{name}, arun": Case(partial(asking, llm), scripts.steps(1, width=2), run=arun, needs=needs,
+                             together=lambda kind, _: 2 if kind == "effect" else 1)
+       for name, (llm, needs) in PROVIDERS.items()},
+    "a tool of an MCP server": Case(served_by_mcp, scripts.steps(2)),
     "no tool-call ids": Case(build_steps, scripts.steps(2, ids=False)),
     "three parallel tools": Case(build_steps, scripts.steps(1, width=3),
                                  together=lambda kind, _: 3 if kind == "effect" else 1),

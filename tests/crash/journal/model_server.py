@@ -1,6 +1,6 @@
 """A model and the world that tools act on, over HTTP: each answer is new, each is counted, and those who ask can be killed.
 
-It speaks OpenAI's chat completions. Every answer and every effect carries a new mark, so one that is bought again shows
+It speaks OpenAI's chat completions, and the protocols of other providers (`protocols`). Every answer and every effect carries a new mark, so one that is bought again shows
 in all that follows. A client says its process ID in its API key, which no hash has in it.
 """
 
@@ -21,11 +21,12 @@ from typing import Any
 from urllib.request import Request, urlopen
 from uuid import uuid4
 
+from tests.crash.journal.protocols import INPUT, OUTPUT, protocol_of
 from tests.endpoints import JsonHandler, address_of, in_thread
 
-__all__ = ["TOKENS", "Answer", "Asked", "Broken", "Calls", "Effect", "Model", "Server", "act", "key_of_this_process", "serving"]
+__all__ = ["TOKENS", "Answer", "Asked", "Broken", "Calls", "Effect", "Model", "Server", "act", "key_of", "key_of_this_process", "serving"]
 
-TOKENS = 110  # of each answer
+TOKENS = INPUT + OUTPUT  # of each answer
 _KEY = "key-of-process-"
 _SECONDS = 30  # for those who must come together
 
@@ -256,13 +257,18 @@ def serving() -> Iterator[Server]:
 
 def key_of_this_process() -> str:
     """An API key by which a server knows whom to kill."""
-    return f"{_KEY}{os.getpid()}"
+    return key_of(os.getpid())
 
 
-def act(address: str, name: str, **arguments: Any) -> str:
-    """Have an effect on the world, as tools do; raise if the world says no."""
+def key_of(process: int) -> str:
+    """The API key of a process."""
+    return f"{_KEY}{process}"
+
+
+def act(address: str, name: str, key: str | None = None, /, **arguments: Any) -> str:
+    """Have an effect on the world, as tools do; raise if the world says no. `key`: of whom, if not of this process."""
     body = json.dumps({"name": name, "arguments": arguments}).encode()
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key_of_this_process()}"}
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key or key_of_this_process()}"}
     with urlopen(Request(f"{address}/effect", body, headers)) as answer:
         said = json.loads(answer.read())
     if said is None:
@@ -280,22 +286,37 @@ class _Handler(JsonHandler):
 
     def do_POST(self) -> None:
         body = self.received()
-        pid = int(self.headers["Authorization"].rpartition("-")[2])
-        model = self.serves.model
+        if self.path.endswith("/count_tokens"):  # Anthropic's, which costs nothing
+            self.reply(json.dumps({"input_tokens": INPUT}))
+            return
+        pid = _process_of(self.headers)
+        model, protocol = self.serves.model, protocol_of(self.path)
         try:
             if self.path.endswith("/effect"):
                 done = model.act(body["name"], body["arguments"], pid)
                 self.reply("null" if isinstance(done, Broken) else json.dumps(done))
                 return
-            said, mark = model.answer(Asked(body), pid)
+            said, mark = model.answer(Asked(protocol.read(body) if protocol else body), pid)
             if isinstance(said, Broken):
                 self.send_error(500)
+            elif protocol is not None:
+                text, calls = (said, []) if isinstance(said, str) else (None, _numbered(said, mark))
+                self.reply(json.dumps(protocol.write(mark, text, calls)))
             elif body.get("stream"):
                 self.reply(_streamed(said, mark, body), "text/event-stream")
             else:
                 self.reply(json.dumps(_completion(said, mark, body)))
         except _Gone:
             self.close_connection = True
+
+
+def _process_of(headers: Mapping[str, str]) -> int:
+    """The process whose key is in a header, whatever its provider calls that."""
+    return next(int(found[1]) for value in headers.values() if (found := re.search(rf"{_KEY}(\d+)", value)))
+
+
+def _numbered(said: Calls, mark: str) -> list[tuple[str, str, Mapping[str, Any]]]:
+    return [(f"call-{mark}-{at}", name, arguments) for at, (name, arguments) in enumerate(said.calls)]
 
 
 def _completion(said: str | Calls, mark: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -316,7 +337,7 @@ def _streamed(said: str | Calls, mark: str, body: Mapping[str, Any]) -> str:
     return "".join(f"data: {json.dumps(each)}\n\n" for each in chunks) + "data: [DONE]\n\n"
 
 
-_USAGE = {"prompt_tokens": TOKENS - 10, "completion_tokens": 10, "total_tokens": TOKENS}
+_USAGE = {"prompt_tokens": INPUT, "completion_tokens": OUTPUT, "total_tokens": TOKENS}
 
 
 def _frame(mark: str, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,12 +14,16 @@ Script = Callable[[Asked, str], Said]
 
 
 def steps(rounds: int, *, width: int = 1, ids: bool = True) -> Script:
-    """So many answers that each call the tool `step`, then a text. `width` calls in each answer."""
+    """So many answers that each call the tool `step`, then a text. `width` calls in each answer.
+
+    Of a tool alone, whatever CrewAI calls one of an MCP server's, the name is not known here.
+    """
 
     def say(asked: Asked, mark: str) -> Said:
         if not asked.tools or asked.rounds >= rounds:
             return f"Final {mark}"
-        calls = [("step", {"number": asked.rounds * width + at, "mark": mark}) for at in range(width)]
+        name = "step" if "step" in asked.tools else asked.tools[0]
+        calls = [(name, {"number": asked.rounds * width + at, "mark": mark}) for at in range(width)]
         return Calls(calls, ids)
 
     return say

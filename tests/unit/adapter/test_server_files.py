@@ -160,6 +160,17 @@ def test_a_folder_with_too_many_files_is_not_hashed(folder: Path):
     assert [opaque.path for opaque in parts.definition().opaque] == ["mcp:1.files"]
 
 
+def test_a_server_that_imports_too_many_files_is_not_hashed(folder: Path):
+    """Where its path leads to all that is installed, say: that is found out without reading all of it."""
+    for number in range(MOST_FILES):
+        (folder / "pack" / f"m{number}.py").write_text(f"import a{number}\nfrom pack import b\n")
+        (folder / f"a{number}.py").touch()
+    (folder / "server.py").write_text("import pack")
+    parts = Parts()
+    add_remote(parts, "", "mcp", [MCPServerStdio(command="python", args=["server.py"])])
+    assert [opaque.path for opaque in parts.definition().opaque] == ["mcp:1.files"]
+
+
 def test_names_that_lead_in_a_circle_end(folder: Path):
     """Modules and scripts may name each other."""
     (folder / "helpers.py").write_text("import server\n")
