@@ -20,6 +20,7 @@ os.environ.update(
     CREWAI_DISABLE_TELEMETRY="true",
     CREWAI_TRACING_ENABLED="false",
     OTEL_SDK_DISABLED="true",
+    LITELLM_LOCAL_MODEL_COST_MAP="True",  # else it asks the internet when it is imported
 )
 for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE", "CREW_REPO_URL", "MODEL"):
     os.environ.pop(name, None)

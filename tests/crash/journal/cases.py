@@ -28,6 +28,8 @@ from tests.crash.journal.scripts import Script
 
 __all__ = ["CASES", "KEYED", "Case", "build_steps", "case_names", "model", "one_task"]
 
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else it asks the internet when it is imported
+
 KEYED = "a key for each call"
 CREWAI = tuple(int(part) for part in version("crewai").split(".")[:2])
 
