@@ -124,8 +124,9 @@ def async_model_client(llm: BaseLLM) -> object | None:
 
 def conversation_state(llm: BaseLLM) -> dict[str, Any]:
     """Give what an LLM of CrewAI's remembers of its last answer, and sends along with the next request."""
-    found = {name: value for name in _REMEMBERED if (value := getattr(llm, name, None))}
-    inner = getattr(llm, _INNER, None)
+    held = getattr(llm, "__pydantic_private__", None) or {}  # asking for what is not there is slow
+    found = {name: value for name in _REMEMBERED if (value := held.get(name))}
+    inner = held.get(_INNER)
     return {**found, _INNER: state} if inner is not None and (state := conversation_state(inner)) else found
 
 

@@ -68,6 +68,7 @@ class Execution:
         self._counted: set[adapter.Question] = set()
         self._began = ledger.run_id
         self._leaving: set[int] | None = None
+        self._rerun: dict[int, tuple[object, bool]] = {}
         self._warned = False
 
     @property
@@ -118,10 +119,14 @@ class Execution:
 
         What it asks of models itself is given again all the same.
         """
-        if self._leaving is None:
-            self._leaving = adapter.leaving_state(self._decider.crew, self._ticket.view.original)
-        named = self._ticket.current.policy.rerun_tools
-        return id(tool) in self._leaving or adapter.is_named(tool, named) or adapter.is_remembered(tool)
+        found = self._rerun.get(id(tool))
+        if found is None:
+            if self._leaving is None:
+                self._leaving = adapter.leaving_state(self._decider.crew, self._ticket.view.original)
+            named = self._ticket.current.policy.rerun_tools
+            again = id(tool) in self._leaving or adapter.is_named(tool, named) or adapter.is_remembered(tool)
+            found = self._rerun[id(tool)] = (tool, again)
+        return found[1]
 
     def hash_of_schema(self, model: Any) -> str | None:
         """The hash of the class that an answer is read as, made once."""

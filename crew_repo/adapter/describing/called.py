@@ -5,6 +5,7 @@ None where not all of it can be hashed: then nobody can tell whether a kept answ
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from crewai.llms.base_llm import BaseLLM
@@ -16,12 +17,12 @@ from crew_repo.adapter.describing.components import Memo, Parts, crewais_names, 
 from crew_repo.adapter.describing.llm import add_llm
 from crew_repo.adapter.describing.tool import add_tools
 from crew_repo.adapter.describing.working_objects import goes_on_from_itself
-from crew_repo.code import written_at_work
+from crew_repo.code import weakly_cached, written_at_work
 from crew_repo.hashing import definition_hash, exchange
 
 __all__ = ["hash_of_model", "hash_of_schema", "hash_of_tool", "look_of"]
 
-_SCALARS = (bool, int, float, str, bytes, type(None))
+_SCALARS = frozenset({bool, int, float, str, bytes, type(None)})
 
 
 def hash_of_model(memo: Memo, llm: BaseLLM) -> str | None:
@@ -31,7 +32,7 @@ def hash_of_model(memo: Memo, llm: BaseLLM) -> str | None:
     """
     if not is_crewais(type(llm)) and memo.goes_on(llm, lambda: goes_on_from_itself(llm, exchange(llm))):
         return None
-    parts = Parts(memo)
+    parts = Parts(replace(memo, described={}))  # a parameter may have been changed since it was described
     add_llm(parts, "llm", llm)
     return _hash(parts)
 
@@ -54,9 +55,14 @@ def hash_of_schema(memo: Memo, model: type[BaseModel]) -> str | None:
 
 def look_of(llm: BaseLLM) -> Any:
     """A value that differs when a plain parameter of a model has been changed, without hashing it."""
-    cls = type(llm)
-    noted = () if is_crewais(cls) else written_at_work(cls) - crewais_names(cls)
-    return cls, tuple((name, _look(value)) for name, value in list(vars(llm).items()) if name not in noted)
+    noted = _noted(type(llm))
+    return type(llm), tuple([(name, _look(value)) for name, value in list(vars(llm).items()) if name not in noted])
+
+
+@weakly_cached
+def _noted(cls: type) -> frozenset[str]:
+    """The attributes in which a class of the user's notes what it has done."""
+    return frozenset() if is_crewais(cls) else written_at_work(cls) - crewais_names(cls)
 
 
 def _look(value: object) -> Any:

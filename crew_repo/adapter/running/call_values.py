@@ -16,7 +16,17 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-__all__ = ["Unkept", "error_from", "error_text", "json_text", "kept_text", "value_from", "was_raised"]
+__all__ = [
+    "Unkept",
+    "error_from",
+    "error_text",
+    "json_text",
+    "kept_text",
+    "numbered_ids",
+    "request_text",
+    "value_from",
+    "was_raised",
+]
 
 _CLASS, _MEMBERS, _RAISED = "crew_repo:class", "members", "crew_repo:raised"
 _PROVIDERS = ("anthropic", "azure", "google", "litellm", "openai")
@@ -51,22 +61,36 @@ def value_from(text: str, classes: Iterable[type] = ()) -> Any:
 
 
 def json_text(value: object) -> str:
-    """A request as canonical JSON; objects of providers by class and content. Raises Unkept for anything else.
+    """A request as canonical JSON, without addresses. Raises Unkept as `request_text` does."""
+    return numbered_ids(request_text(value), {})[0]
 
-    IDs that CrewAI makes of addresses, where a provider gives none, are numbered by their first use.
-    """
+
+def request_text(value: object) -> str:
+    """Canonical JSON; objects of providers by class and content. Raises Unkept for anything else."""
     try:
-        text = json.dumps(value, default=_request_part, sort_keys=True, separators=(",", ":"))
+        return _dumps(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise Unkept from error
-    names: dict[str, str] = {}
-    return _MADE_UP.sub(lambda found: names.setdefault(found[0], f'"call_{len(names)}"'), text)
+
+
+def numbered_ids(text: str, numbers: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """A request whose IDs are numbered by their first use, where CrewAI made them of addresses; and the numbers.
+
+    It does so where a provider gives none. `numbers`: those that came before, which stay as they are.
+    """
+    if _MADE_UP.search(text) is None:
+        return text, numbers
+    numbers = dict(numbers)
+    return _MADE_UP.sub(lambda found: numbers.setdefault(found[0], f'"call_{len(numbers)}"'), text), numbers
 
 
 def _request_part(value: object) -> Any:
     if isinstance(value, _Object) and _is_providers(type(value)):
         return _plain(value)
     raise Unkept
+
+
+_dumps = json.JSONEncoder(default=_request_part, sort_keys=True, separators=(",", ":")).encode
 
 
 def error_text(error: Exception) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -12,6 +13,7 @@ from crewai.llms.base_llm import BaseLLM
 from crewai.tools.base_tool import BaseTool
 from crewai.utilities.string_utils import sanitize_tool_name
 
+from crew_repo.adapter.running.messages import Messages
 from crew_repo.canonical import seal
 from crew_repo.model import CallKind, KeptCall, Usage
 
@@ -80,6 +82,7 @@ class Conversation:
     path: str
     last: Answer | None = None
     failed: bool = False
+    messages: Messages = field(default_factory=Messages)
     _costs: dict[Question | None, Usage] = field(default_factory=dict)
     _counted: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -126,15 +129,15 @@ class Conversation:
 def _asks_for(tool: BaseTool, text: str) -> bool:
     """Whether an answer, as it is kept, names a tool: in a list of tool calls, or in a line that begins `Action:`."""
     named = text.lower() if not text.startswith('["') else text.lower().partition("action:")[2]
-    return any(name.lower() in named for name in (tool.name, sanitize_tool_name(tool.name)))
+    return tool.name.lower() in named or sanitize_tool_name(tool.name).lower() in named
 
 
 HERE: ContextVar[Conversation | None] = ContextVar("crew_repo_conversation", default=None)
 """The conversation that the calls in this context belong to."""
 IN_MODEL_CALL: ContextVar[bool] = ContextVar("crew_repo_in_model_call", default=False)
 """Whether a call of a model is being made: what it calls itself is a part of it."""
-TOOL_CALL: ContextVar[str | None] = ContextVar("crew_repo_tool_call", default=None)
-"""The key of the tool call that is being made."""
+TOOL_CALL: ContextVar[Callable[[], str] | None] = ContextVar("crew_repo_tool_call", default=None)
+"""What gives the key of the tool call that is being made."""
 _asked: ContextVar[tuple[Conversation, int, Answer | None] | None] = ContextVar("crew_repo_asked", default=None)
 
 
@@ -152,4 +155,5 @@ def tool_call_key() -> str | None:
     It stays the same when a task that was killed inside this tool goes on and calls it again. Each other call has
     another one. None outside of a task that a StateRepository executes, and where a call cannot be told from others.
     """
-    return TOOL_CALL.get()
+    key = TOOL_CALL.get()
+    return None if key is None else key()

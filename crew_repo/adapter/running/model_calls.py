@@ -11,7 +11,14 @@ from typing import Any
 from crewai.llms.base_llm import BaseLLM
 
 from crew_repo.adapter import private
-from crew_repo.adapter.running.call_values import Unkept, json_text, kept_text, value_from
+from crew_repo.adapter.running.call_values import (
+    Unkept,
+    json_text,
+    kept_text,
+    numbered_ids,
+    request_text,
+    value_from,
+)
 from crew_repo.adapter.running.conversations import HERE, IN_MODEL_CALL, Conversation
 from crew_repo.adapter.running.usage import counted
 from crew_repo.canonical import seal
@@ -80,9 +87,11 @@ class _ModelCall:
             return None
         asked = {name: value for name, value in given.items() if name not in _NO_MATTER and value is not None}
         stop = sorted(set(getattr(self._llm, "stop_sequences", None) or self._llm.stop or []))
+        messages = asked.pop("messages") if type(asked.get("messages")) is list else []
         try:
-            state, sent = json_text(private.conversation_state(self._llm)), json_text(asked)
-            return seal("model call", [self._conversation.path, model, read_as, stop, state, sent])
+            said, ids = self._conversation.messages.hash_of(messages)
+            state, besides = json_text(private.conversation_state(self._llm)), numbered_ids(request_text(asked), ids)[0]
+            return seal("model call", [self._conversation.path, model, read_as, stop, state, said, besides])
         except Unkept:
             return None
 

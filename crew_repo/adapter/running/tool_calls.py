@@ -146,7 +146,7 @@ class _ToolCall:
         given: list[Any] = []
         inner = Conversation(self._keeper, self._question.path)
         inside = HERE.set(inner)
-        named = TOOL_CALL.set(self._keeper.identity(self._question))
+        named = TOOL_CALL.set(partial(self._keeper.identity, self._question))
         try:
             yield give
         except Exception as error:
