@@ -281,13 +281,13 @@ def failure_of(row: Mapping[str, Any]) -> Failure | None:
 
 def usage_of(row: Mapping[str, Any]) -> Usage:
     """The tokens in a row of a record or note; by model where that can be read. Raises StoreError if it is damaged."""
-    counts = [row[name] for name in COUNTS]
-    if not all(isinstance(count, int) for count in counts):
+    counts = {name: row[name] for name in COUNTS}
+    if not all(isinstance(count, int) for count in counts.values()):
         raise StoreError(
-            f"What run {row['run_id']} spent on task {row['task_name']} is no number ({counts}); "
+            f"What run {row['run_id']} spent on task {row['task_name']} is no number ({[*counts.values()]}); "
             "write numbers there, or delete that row"
         )
     try:
-        return replace(Usage(*counts), by_model=by_model_from_json(row["usage_by_model"]))
+        return Usage(**counts, by_model=by_model_from_json(row["usage_by_model"]))
     except (AttributeError, TypeError, ValueError):  # these tokens have no price then; the answer is served as ever
-        return Usage(*counts)
+        return Usage(**counts)

@@ -257,8 +257,8 @@ def _heads(
     found = {}
     for name in [*newest, *(name for name in {**shown, **dict.fromkeys(lost)} if name not in newest)]:
         record = records.get(last.get(name, 0)) or records.get(newest.get(name, 0))
-        head = _head(name, record, shown.get(name), interrupted=name in lost)
-        found[name] = replace(head, person=by_people.get(record.input_hash) if record is not None else None)
+        person = None if record is None else by_people.get(record.input_hash)
+        found[name] = _head(name, record, shown.get(name), person, interrupted=name in lost)
     return found
 
 
@@ -275,12 +275,14 @@ def _with_texts(record: Record | None, bodies: Mapping[str, str]) -> Record | No
     return replace(record, components=tuple(replace(c, text=bodies.get(c.sha256)) for c in record.components))
 
 
-def _head(name: str, record: Record | None, shown: Mapping[str, Any] | None, *, interrupted: bool) -> TaskHead:
+def _head(
+    name: str, record: Record | None, shown: Mapping[str, Any] | None, person: Record | None, *, interrupted: bool
+) -> TaskHead:
     if interrupted:
-        return TaskHead(name, record, Outcome.INTERRUPTED)
+        return TaskHead(name, record, Outcome.INTERRUPTED, person=person)
     if shown is None:
-        return TaskHead(name, record)
-    return TaskHead(name, record, Outcome(shown["status"]), failure_of(shown))
+        return TaskHead(name, record, person=person)
+    return TaskHead(name, record, Outcome(shown["status"]), failure_of(shown), person)
 
 
 def states(tx: Transaction, workflow_id: str | None, task_name: str | None = None) -> list[TaskState]:

@@ -46,6 +46,7 @@ class StateFile:
 
     def __init__(self, path: str) -> None:
         self.path = Path(path).absolute()
+        self._folder = self.path.parent
 
     @property
     def target(self) -> Path:
@@ -135,7 +136,8 @@ class StateFile:
 
     def is_writable(self) -> bool:
         """Whether this user may write the file, and beside it."""
-        return os.access(self.path, os.W_OK) and os.access(self.target.parent, os.W_OK)
+        folder = self.target.parent if self.path.is_symlink() else self._folder
+        return os.access(self.path, os.W_OK) and os.access(folder, os.W_OK)
 
 
 @contextmanager
