@@ -284,7 +284,7 @@ def usage_of(row: Mapping[str, Any]) -> Usage:
     counts = {name: row[name] for name in COUNTS}
     if not all(isinstance(count, int) for count in counts.values()):
         raise StoreError(
-            f"What run {row['run_id']} spent on task {row['task_name']} is no number ({[*counts.values()]}); "
+            f"What run {row['run_id']} spent on task {row['task_name']} is no number ({list(counts.values())}); "
             "write numbers there, or delete that row"
         )
     try:

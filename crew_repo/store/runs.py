@@ -12,6 +12,7 @@ from sqlalchemy import and_, bindparam, delete, exists, func, insert, or_, selec
 
 from crew_repo.errors import RunGoneError
 from crew_repo.model import (
+    AtStart,
     Failure,
     Lease,
     NewRecord,
@@ -42,6 +43,7 @@ from crew_repo.store.records import (
     NEWEST,
     add_record,
     add_texts,
+    live_hashes,
     overtaken,
     records_by_id,
     texts_by_hash,
@@ -61,6 +63,7 @@ from crew_repo.store.tables import LEASE, RECORD, RUN, TASK_RUN, TASK_STATE
 from crew_repo.store.transaction import Inserts, Transaction, chunks
 
 __all__ = [
+    "at_start",
     "finish_run",
     "get_runs",
     "heads",
@@ -76,6 +79,7 @@ __all__ = [
     "workflow_ids",
 ]
 
+_MOST_HASHES = 5000
 _NEXT_NUMBER = select(func.coalesce(func.max(RUN.c.number), 0) + 1).scalar_subquery()
 _LATEST = RUN.alias("latest")
 _NEXT_ORDINAL = 1 + func.coalesce(
@@ -230,6 +234,15 @@ def run_count(tx: Transaction, workflow_id: str | None) -> int:
     if workflow_id is not None:
         newest = newest.where(RUN.c.workflow_id == workflow_id)
     return int(tx.connection.scalar(select(func.sum(RUN.c.ordinal)).where(RUN.c.number.in_(newest))) or 0)
+
+
+def at_start(tx: Transaction, workflow_id: str, *, everywhere: bool) -> AtStart:
+    """Read what a run goes by, and wait for nothing: the heads, and the input hashes with a record that may be served.
+
+    `everywhere`: those of other workflows count as well. They are None if there are more than 5,000.
+    """
+    found, hashes = heads(tx, workflow_id), live_hashes(tx, None if everywhere else workflow_id, _MOST_HASHES)
+    return lambda: (found(), hashes())
 
 
 def heads(tx: Transaction, workflow_id: str) -> Callable[[], dict[str, TaskHead]]:
