@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["APPLICATION_ID", "COPIED", "SCHEMA_VERSION", "StateFile", "vacuumed"]
 
 APPLICATION_ID = 0x63726577  # "crew", by which another program's file is not mistaken for ours
-SCHEMA_VERSION = 6  # see schema.py
+SCHEMA_VERSION = 7  # see schema.py
 
 COPIED = (
     "has no tables: it was copied while a program had it open, without its -wal file, where everything was. Copy it "

@@ -514,6 +514,8 @@ def _make_first(path: Path) -> None:
         "DROP VIEW task_state; DROP VIEW run; DROP VIEW task_lease; DROP VIEW known_task;"
         "DROP VIEW run_silent; DROP VIEW lease_over; DROP VIEW crew_task; DROP VIEW record_inputs; DROP VIEW run_inputs;"
         "DROP TABLE held_answer; DROP TABLE kept_call; ALTER TABLE task_run DROP COLUMN model; ALTER TABLE task_run DROP COLUMN usage_by_model;"
+        "UPDATE record SET components = json_patch(components, (SELECT json_extract(body, '$.components') FROM text"
+        " WHERE sha256 = shared_hash)); ALTER TABLE record DROP COLUMN shared_hash;"
         "ALTER TABLE record DROP COLUMN usage_by_model; ALTER TABLE run_entry RENAME TO run;"
         "DROP TABLE crew_repo_schema; DROP TABLE invalidation; DROP INDEX run_number; DROP INDEX run_by_workflow;"
         "DROP TABLE change; DROP INDEX record_by_person; ALTER TABLE record DROP COLUMN person;"
