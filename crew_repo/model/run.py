@@ -243,4 +243,4 @@ class TaskHead:
 
 
 AtStart = Callable[[], tuple[dict[str, TaskHead], set[str] | None]]
-"""What gives what a run goes by: see `Store.at_start`."""
+"""What gives, once, what a run goes by: see `Store.at_start`."""
