@@ -108,7 +108,7 @@ def _read_file(file: StateFile, ask: Callable[[Query], T]) -> T:
         try:
             with _opened(file) as connection:
                 answer = ask(_query_of(connection, file.path))
-        except (sqlite3.Error, StoreOpenError) as error:
+        except (sqlite3.Error, UnicodeDecodeError, StoreOpenError) as error:
             if before == _looks(file):
                 if isinstance(error, StoreOpenError):
                     raise

@@ -17,7 +17,7 @@ from crew_repo.model.lease import Claim, Holder, Lease, Scope
 from crew_repo.model.listing import Listing
 from crew_repo.model.plan import Plan
 from crew_repo.model.record import Failure, NewRecord, Record, StoredResult
-from crew_repo.model.run import Outcome, RunRecord, RunStatus, TaskHead, TaskRun, TaskState
+from crew_repo.model.run import AtStart, Outcome, RunRecord, RunStatus, TaskHead, TaskRun, TaskState
 from crew_repo.model.text_changes import Edit, Grain, Piece, TextChange, ValueChange
 from crew_repo.model.upkeep import Problem, PruneReport, counted
 from crew_repo.model.usage import KINDS_OF_TOKENS, ModelTokens, Usage
@@ -29,6 +29,7 @@ __all__ = [
     "PLANNER",
     "PLANNER_POSITION",
     "RESOLVED",
+    "AtStart",
     "Author",
     "CallKind",
     "Change",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime, timezone
 
@@ -13,7 +14,7 @@ from crew_repo.model.text import TextEnum
 from crew_repo.model.usage import Usage
 from crew_repo.model.wording import listed, notebook_html, shortened
 
-__all__ = ["Outcome", "RunRecord", "RunStatus", "TaskHead", "TaskRun", "TaskState"]
+__all__ = ["AtStart", "Outcome", "RunRecord", "RunStatus", "TaskHead", "TaskRun", "TaskState"]
 
 
 class Outcome(TextEnum):
@@ -239,3 +240,7 @@ class TaskHead:
     outcome: Outcome | None = None
     failure: Failure | None = None
     person: Record | None = None
+
+
+AtStart = Callable[[], tuple[dict[str, TaskHead], set[str] | None]]
+"""What gives, once, what a run goes by: see `Store.at_start`."""

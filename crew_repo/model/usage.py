@@ -93,7 +93,9 @@ def by_model_to_json(by_model: Iterable[ModelTokens]) -> str | None:
 
 def by_model_from_json(text: str | None) -> tuple[ModelTokens, ...]:
     """The inverse of `by_model_to_json`. Raises ValueError, TypeError or AttributeError for anything else."""
-    found = tuple(ModelTokens(model, **kinds) for model, kinds in json.loads(text or "{}").items())
+    if not text:
+        return ()
+    found = tuple(ModelTokens(model, **kinds) for model, kinds in json.loads(text).items())
     if not all(type(count) is int for each in found for count in each.counts):
         raise ValueError("it has a number of tokens that is none")
     return found

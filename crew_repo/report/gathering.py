@@ -12,7 +12,7 @@ from crew_repo.pricing import Prices, priced_run
 from crew_repo.report.selection import Selection
 from crew_repo.store.current import check_workflow, current_runs, current_tasks, did_you_mean
 from crew_repo.store.from_rows import plain_row
-from crew_repo.store.plain_models import changes_of, records_by_number, records_in, run_with_tasks
+from crew_repo.store.plain_models import RECORDS, changes_of, records_by_number, records_in, run_with_tasks
 from crew_repo.store.stored_values import storable
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _elsewhere(query: Query, kept: Kept, history: dict[str, list[Record]]) -> di
 
 def _newest_of(query: Query, task: Row) -> Iterator[Record]:
     rows: list[dict[str, Any]] = query(
-        "SELECT * FROM record WHERE crew_name = :crew AND task_name = :task ORDER BY record_id DESC LIMIT 1",
+        f"{RECORDS} WHERE crew_name = :crew AND task_name = :task ORDER BY record_id DESC LIMIT 1",
         crew=task["crew_name"], task=task["task_name"],
     )  # fmt: skip
     yield from records_in(query, rows).values()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from crew_repo import adapter
@@ -15,6 +15,7 @@ from crew_repo.hashing import Work
 from crew_repo.model import (
     PLANNER,
     PLANNER_POSITION,
+    AtStart,
     Decision,
     HeldAnswer,
     Lease,
@@ -67,12 +68,13 @@ class Decider:
         self._together: Mapping[int, Reason] = {}
         self._told: set[str] = set()
 
-    def look(self) -> None:
-        """Take up what the state knows, and what the crew works with, before the first task.
+    def look(self, known: AtStart | None = None) -> None:
+        """Take up what the state knows (if it is not `known` yet), and what the crew works with, before the first task.
 
         What a kickoff fills before the first task is its work; what a callback sets before it is the user's.
         """
-        self._heads, self._known = self._store.at_start(self._options.workflow_id, everywhere=self._options.share)
+        ask = known or partial(self._store.at_start, self._options.workflow_id, everywhere=self._options.share)
+        self._heads, self._known = ask()
         if not self.crew.before_kickoff_callbacks:
             with self.work.hashing():
                 adapter.take_up(adapter.own_view(self.crew, self.names, {}, self._files), self.memo)

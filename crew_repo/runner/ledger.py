@@ -14,7 +14,19 @@ from typing import TypeVar
 
 from crew_repo import adapter
 from crew_repo.errors import RunGoneError
-from crew_repo.model import Failure, NewRecord, NewRun, Outcome, Record, RunInput, RunRecord, RunStatus, TaskRun, Usage
+from crew_repo.model import (
+    AtStart,
+    Failure,
+    NewRecord,
+    NewRun,
+    Outcome,
+    Record,
+    RunInput,
+    RunRecord,
+    RunStatus,
+    TaskRun,
+    Usage,
+)
 from crew_repo.runner.audience import Audience
 from crew_repo.runner.heartbeat import Heartbeat
 from crew_repo.runner.options import utc_now
@@ -54,11 +66,13 @@ class Ledger:
         self._buffered: list[TaskRun] = []
 
     def start(
-        self, names: Sequence[str], recorded: Sequence[str], inputs: tuple[RunInput, ...], source: str | None
-    ) -> None:
+        self, names: Sequence[str], recorded: Sequence[str], inputs: tuple[RunInput, ...], source: str | None,
+        *, everywhere: bool,
+    ) -> AtStart | None:  # fmt: skip
         """Write that the run has begun, and keep its heartbeat going.
 
-        `names` are those of the tasks, `recorded` all under which it may record something.
+        `names` are those of the tasks, `recorded` all under which it may record something. What comes back: see
+        `Store.start_run`.
         """
         log.info("run %s of workflow %r: %s", self.run_id, self.workflow_id, ", ".join(names), extra=self.about())
         new = NewRun(
@@ -72,9 +86,10 @@ class Ledger:
             inputs=inputs,
             source=source,
         )
-        self._store.start_run(new)
+        known = self._store.start_run(new, everywhere=everywhere)
         self._inputs = inputs
         self._heartbeat.hold_run(self.run_id)
+        return known
 
     def end(
         self, status: RunStatus, *, tokens_spent: int, failure: Failure | None, going_on: Sequence[int]

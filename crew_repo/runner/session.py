@@ -14,7 +14,7 @@ from typing import Any
 
 from crew_repo import adapter
 from crew_repo.errors import StoreError
-from crew_repo.model import PLANNER, Outcome, RunRecord, RunStatus
+from crew_repo.model import PLANNER, AtStart, Outcome, RunRecord, RunStatus
 from crew_repo.pricing import priced_run
 from crew_repo.runner.async_tasks import AsyncTasks
 from crew_repo.runner.audience import Audience
@@ -87,10 +87,11 @@ class Session:
     def recorded(self) -> Iterator[None]:
         """Around the kickoff: writes the run down before anything is executed, and how it ended if it raises."""
         inputs = adapter.kept_inputs(self._request.given, self._request.files, self._decider.memo.hidden)
-        self._ledger.start(self._decider.names, adapter.recorded_names(self._crew), inputs, self._request.source)
+        names, recorded = self._decider.names, adapter.recorded_names(self._crew)
+        known = self._ledger.start(names, recorded, inputs, self._request.source, everywhere=self._options.share)
         try:
             with self._decider.work.under_way():
-                self._look()
+                self._look(known)
                 yield
         except Exception as error:
             self._fail(RunStatus.FAILED, error)
@@ -99,10 +100,11 @@ class Session:
             self._fail(RunStatus.INTERRUPTED, error)
             raise
 
-    def _look(self) -> None:
-        self._unwritten.pay()
+    def _look(self, known: AtStart | None) -> None:
+        """Take up what is `known`, unless more of it was owed, and is written only now."""
+        owed = self._unwritten.pay()
         self._usage.start()
-        self._decider.look()
+        self._decider.look(None if owed else known)
         self._audience.started(self._decider.names)
 
     def finish(self) -> RunRecord:

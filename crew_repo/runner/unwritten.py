@@ -78,11 +78,16 @@ class Unwritten:
                 _owing.discard(self)
         self._close_if_done()
 
-    def pay(self) -> None:
-        """Write what this process owes to this state, through whichever repository, each in its order."""
+    def pay(self) -> bool:
+        """Write what this process owes to this state, through whichever repository, each in its order.
+
+        Whether it owed anything.
+        """
         others = [each for each in list(_owing) if each is not self and each.place == self.place]
+        owed = any(unwritten._owed for unwritten in (*others, self))
         for unwritten in (*others, self):
             unwritten._pay_own()
+        return owed
 
     def close(self) -> None:
         """Write what is owed, and close the store: later, if something cannot be written now, or a run goes on."""

@@ -14,8 +14,8 @@ from sqlalchemy import and_, bindparam, delete, exists, select
 
 from crew_repo.model import Claim, Lease, NewRecord, TaskRun
 from crew_repo.store.leases import OURS, lease_of
-from crew_repo.store.records import add_texts, texts_of
-from crew_repo.store.rows import given, record_row, task_run_row
+from crew_repo.store.records import add_texts
+from crew_repo.store.rows import given, record_row, task_run_row, texts_of
 from crew_repo.store.tables import HELD_ANSWER, KEPT_CALL, LEASE, RECORD, TASK_RUN
 from crew_repo.store.transaction import Inserts, Transaction
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from crew_repo.errors import StoreError
@@ -46,6 +47,7 @@ __all__ = [
     "state_of",
     "task_run_of",
     "texts_of_run",
+    "whole_components",
 ]
 
 RESULT = {  # members of StoredResult by column
@@ -69,6 +71,7 @@ PLAIN = (
     "origin", "model", "person",
 )  # fmt: skip
 _WHOLE = ("position", "occurrence", "hash_format")
+_COMPONENTS = ("components", "explanations")
 ERROR = ("error_type", "error_message", "error_traceback")
 NOTE = (
     "run_id", "workflow_id", "task_name", "position", "input_hash", "record_id", "started_at", "finished_at",
@@ -138,16 +141,36 @@ def components_of(row: Mapping[str, Any], texts: Mapping[str, str]) -> tuple[Com
 
 
 def hashes_in(row: Mapping[str, Any]) -> Iterator[str]:
-    """The hashes of all components, as far as they can be read; `verify` names what cannot."""
-    for column in ("components", "explanations"):
+    """The hashes of the texts of a record, as far as they can be read; `verify` names what cannot."""
+    if row["shared_hash"] is not None:
+        yield row["shared_hash"]
+    for column in _COMPONENTS:
         with suppress(AttributeError, TypeError, ValueError):
-            yield from (sha256 for sha256 in json.loads(row[column]).values() if isinstance(sha256, str))
+            yield from (sha256 for sha256 in _hashes_by_path(row, column).values() if isinstance(sha256, str))
+
+
+def whole_components(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of components with those that are kept apart, as JSON; as they are where they cannot be read."""
+    with suppress(AttributeError, TypeError, ValueError):
+        return {column: json.dumps(_hashes_by_path(row, column), ensure_ascii=False) for column in _COMPONENTS}
+    return {column: row[column] for column in _COMPONENTS}
+
+
+def _hashes_by_path(row: Mapping[str, Any], column: str) -> dict[str, str]:
+    """The hashes in a column, and those that are kept apart, since other records have them too."""
+    return {**json.loads(row[column]), **_shared(row.get("shared") or "{}").get(column, {})}
+
+
+@lru_cache(maxsize=64)
+def _shared(text: str) -> dict[str, dict[str, str]]:
+    shared: dict[str, dict[str, str]] = json.loads(text)
+    return shared
 
 
 def _hashes_of(row: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
     """The hashes by path of the components that act, and of those that explain."""
     try:
-        acting, explaining = json.loads(row["components"]), json.loads(row["explanations"])
+        acting, explaining = (_hashes_by_path(row, column) for column in _COMPONENTS)
         "".join([*acting.values(), *explaining.values()])  # a TypeError, unless all are text
         return acting, explaining
     except (AttributeError, TypeError, ValueError) as error:
@@ -281,13 +304,13 @@ def failure_of(row: Mapping[str, Any]) -> Failure | None:
 
 def usage_of(row: Mapping[str, Any]) -> Usage:
     """The tokens in a row of a record or note; by model where that can be read. Raises StoreError if it is damaged."""
-    counts = [row[name] for name in COUNTS]
-    if not all(isinstance(count, int) for count in counts):
+    counts = {name: row[name] for name in COUNTS}
+    if not all(isinstance(count, int) for count in counts.values()):
         raise StoreError(
-            f"What run {row['run_id']} spent on task {row['task_name']} is no number ({counts}); "
+            f"What run {row['run_id']} spent on task {row['task_name']} is no number ({list(counts.values())}); "
             "write numbers there, or delete that row"
         )
     try:
-        return replace(Usage(*counts), by_model=by_model_from_json(row["usage_by_model"]))
+        return Usage(**counts, by_model=by_model_from_json(row["usage_by_model"]))
     except (AttributeError, TypeError, ValueError):  # these tokens have no price then; the answer is served as ever
-        return Usage(*counts)
+        return Usage(**counts)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from crew_repo.store.current import Query, Row
 
-__all__ = ["changes_of", "records_by_number", "records_in", "run_with_tasks"]
+__all__ = ["RECORDS", "changes_of", "records_by_number", "records_in", "run_with_tasks"]
 
 _ENTRIES = """
 SELECT change.change_id, change.kind, change.changed_at, change.changed_by AS person, change.reason, change.workflow_id,
@@ -33,6 +33,9 @@ SELECT change.change_id, change.kind, change.changed_at, change.changed_by AS pe
   FROM change
   LEFT JOIN record AS replaced ON replaced.record_id = change.record_before
   LEFT JOIN record AS given ON given.record_id = change.record_after"""
+RECORDS = """
+SELECT record.*, (SELECT body FROM "text" WHERE sha256 = record.shared_hash) AS shared FROM record"""
+"""All of records, with the components that they have in common with others."""
 _PLAIN = ("change_id", "reason", "workflow_id", "task_name", "input_hash", "record_before", "record_after", "undoes",
           "detail")  # fmt: skip
 
@@ -51,7 +54,7 @@ def run_with_tasks(query: Query, current: Row) -> RunRecord:
 
 def records_by_number(query: Query, numbers: Collection[int]) -> dict[int, Record]:
     """The records that are there, with the texts of their components; a damaged one has its `damage`."""
-    return records_in(query, among(query, "SELECT * FROM record WHERE record_id IN", sorted(numbers)))
+    return records_in(query, among(query, f"{RECORDS} WHERE record_id IN", sorted(numbers)))
 
 
 def records_in(query: Query, found: Collection[Row]) -> dict[int, Record]:

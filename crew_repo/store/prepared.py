@@ -6,11 +6,13 @@ SQLite does, and makes PostgreSQL wait for each answer. The statements stay thos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Dialect, TypeDecorator
+from sqlalchemy import Dialect
+
+from crew_repo.store.columns import KeptText
 
 __all__ = ["Prepared", "Row"]
 
@@ -20,15 +22,23 @@ Convert = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """The text of a statement, and per place the name of its parameter, or None and its own value, and a conversion."""
+    """The text of a statement, and per place the name of its parameter and a conversion. `own` values are its own."""
 
     sql: str
-    places: tuple[tuple[str | None, Any, Convert | None], ...]
+    names: tuple[str, ...]
+    conversions: tuple[Convert | None, ...]
+    own: Row
 
     def values(self, row: Row) -> list[Any]:
         """Values for the places."""
-        given = [(own if name is None else row[name], convert) for name, own, convert in self.places]
-        return [value if convert is None else convert(value) for value, convert in given]
+        given = {**row, **self.own} if self.own else row
+        return _converted(map(given.__getitem__, self.names), self.conversions)
+
+
+def _converted(values: Iterable[Any], conversions: Iterable[Convert | None]) -> list[Any]:
+    """Values as the other side has them; None is None."""
+    return [value if value is None or convert is None else convert(value)
+            for value, convert in zip(values, conversions, strict=True)]  # fmt: skip
 
 
 class Prepared:
@@ -53,25 +63,15 @@ class Prepared:
     def rows(self, cursor: Any, statement: Any) -> list[Row]:
         """The rows that a select has found, with the values that the types of its columns give."""
         names, conversions = self._columns_of(statement)
-        return [
-            dict(zip(names, [value if convert is None else convert(value)
-                             for value, convert in zip(found, conversions, strict=True)], strict=True))
-            for found in cursor.fetchall()
-        ]  # fmt: skip
+        return [dict(zip(names, _converted(found, conversions), strict=True)) for found in cursor.fetchall()]
 
     def _columns_of(self, statement: Any) -> tuple[list[str], list[Convert | None]]:
+        """Names, and what undoes what a type of ours does; what the driver gives for the others is right."""
         if statement not in self._columns:
             columns = list(statement.selected_columns)
-            conversions = [self._read(column.type) for column in columns]
+            conversions = [column.type.reads if isinstance(column.type, KeptText) else None for column in columns]
             self._columns[statement] = [column.key for column in columns], conversions
         return self._columns[statement]
-
-    def _read(self, kind: Any) -> Convert | None:
-        """Undo what a type of ours does; what the driver gives for the others is right."""
-        if not isinstance(kind, TypeDecorator):
-            return None
-        conversion: Convert | None = kind.dialect_impl(self._dialect).result_processor(self._dialect, None)
-        return conversion
 
     def _of(self, statement: Any, row: Row) -> _Compiled:
         key = (statement, *row)
@@ -86,8 +86,13 @@ class Prepared:
         if made.insert_prefetch:
             missing = ", ".join(column.name for column in made.insert_prefetch)
             raise ValueError(f"A row for {statement.table.name} lacks {missing}, and defaults are SQLAlchemy's to give")
-        return _Compiled(str(made), tuple(self._place(name, made.binds[name]) for name in made.positiontup))
+        binds = [made.binds[name] for name in made.positiontup]
+        conversions = tuple(self._write(bind.type) for bind in binds)
+        own = {name: bind.value for name, bind in made.binds.items() if not bind.required}
+        return _Compiled(str(made), tuple(made.positiontup), conversions, own)
 
-    def _place(self, name: str, bind: Any) -> tuple[str | None, Any, Convert | None]:
-        convert = bind.type.dialect_impl(self._dialect).bind_processor(self._dialect)
-        return (name if bind.required else None), bind.value, convert
+    def _write(self, kind: Any) -> Convert | None:
+        if isinstance(kind, KeptText):
+            return kind.writes
+        conversion: Convert | None = kind.dialect_impl(self._dialect).bind_processor(self._dialect)
+        return conversion

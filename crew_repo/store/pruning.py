@@ -27,7 +27,7 @@ from crew_repo.store.calls import left_calls
 from crew_repo.store.changes import add_entry
 from crew_repo.store.from_rows import hashes_in, texts_of_run
 from crew_repo.store.held import old_held
-from crew_repo.store.rows import NEWEST_NOTES
+from crew_repo.store.rows import COMPONENT_COLUMNS, NEWEST_NOTES
 from crew_repo.store.tables import HELD_ANSWER, KEPT_CALL, LEASE, RECORD, RUN, TASK_RUN, TEXT
 from crew_repo.store.transaction import Transaction, chunks
 
@@ -150,7 +150,7 @@ def _orphans(tx: Transaction, gone: set[int], runs: set[str]) -> list[str]:
 
 _GIVEN = select(RUN.c.run_id, RUN.c.input_hashes).where(RUN.c.input_hashes.is_not(None))
 _COMPONENTS = (
-    select(RECORD.c.record_id, RECORD.c.components, RECORD.c.explanations)
+    select(RECORD.c.record_id, *COMPONENT_COLUMNS)
     .where(RECORD.c.record_id > bindparam("a"))
     .order_by(RECORD.c.record_id)
     .limit(500)

@@ -49,17 +49,14 @@ class ReadingStore(OpenedState):
         with self._reading() as tx:
             return runs.proven_by(tx, run_id)
 
-    def at_start(
-        self, workflow_id: str, *, everywhere: bool, limit: int = 5000
-    ) -> tuple[dict[str, TaskHead], set[str] | None]:
+    def at_start(self, workflow_id: str, *, everywhere: bool) -> tuple[dict[str, TaskHead], set[str] | None]:
         """Read what a run goes by: the heads, without texts, and the input hashes with a record that may be served.
 
-        `everywhere`: those of other workflows count as well. They are None if there are more than `limit`.
+        `everywhere`: those of other workflows count as well. They are None if there are more than 5,000.
         """
         with self._reading(at_once=True) as tx:
-            found = runs.heads(tx, workflow_id)
-            hashes = records.live_hashes(tx, None if everywhere else workflow_id, limit)
-        return found(), hashes()
+            known = runs.at_start(tx, workflow_id, everywhere=everywhere)
+        return known()
 
     def heads(self, workflow_id: str) -> dict[str, TaskHead]:
         """Per task name what is known of it: the record of its last run, else its newest, and how that run went."""

@@ -9,7 +9,7 @@ from sqlalchemy import and_, bindparam, case, exists, func, literal_column, or_,
 
 from crew_repo.model import PERSON, NewRecord, Record, Scope, Usage
 from crew_repo.store.from_rows import USAGE, hashes_in, record_of, record_or_damaged, usage_of
-from crew_repo.store.rows import NEWEST_NOTES, RECORD_COLUMNS, record_row
+from crew_repo.store.rows import NEWEST_NOTES, RECORD_COLUMNS, record_row, texts_of
 from crew_repo.store.tables import INVALIDATION, RECORD, RUN, TASK_RUN, TEXT
 from crew_repo.store.transaction import Transaction, chunks
 
@@ -33,7 +33,6 @@ __all__ = [
     "supersede",
     "take_out_of_force",
     "texts_by_hash",
-    "texts_of",
     "written_before",
 ]
 
@@ -203,11 +202,6 @@ def add_texts(tx: Transaction, texts: Mapping[str, str]) -> None:
     if new:
         tx.run(tx.inserts.text, [{"sha256": sha256, "body": texts[sha256]} for sha256 in new])
         known.update(new)
-
-
-def texts_of(new: NewRecord) -> dict[str, str]:
-    """The texts of the components of a record, by their hashes."""
-    return {component.sha256: component.text for component in new.components if component.text is not None}
 
 
 def add_record(tx: Transaction, new: NewRecord, *, fence: int | None = None, retired: str | None = None) -> Record:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Table, bindparam, cast, func, select
 
+from crew_repo.hashing import text_hash
 from crew_repo.model import (
+    Component,
     Failure,
     InputKind,
     KeptCall,
@@ -24,12 +27,14 @@ from crew_repo.model import (
 from crew_repo.model.usage import by_model_to_json
 from crew_repo.store.from_rows import COUNTS, ERROR, NOTE, PLAIN, RESULT, USAGE
 from crew_repo.store.process_identity import pid_of
-from crew_repo.store.tables import RECORD, RUN, TASK_RUN, TASK_STATE
+from crew_repo.store.tables import RECORD, RUN, TASK_RUN, TASK_STATE, TEXT
 
 __all__ = [
+    "COMPONENT_COLUMNS",
     "NEWEST_NOTES",
     "RECORD_COLUMNS",
     "RUN_COLUMNS",
+    "SHARED",
     "STATE_COLUMNS",
     "TASK_RUN_COLUMNS",
     "failure_row",
@@ -38,14 +43,19 @@ __all__ = [
     "record_row",
     "run_row",
     "task_run_row",
+    "texts_of",
 ]
+
+_SHARED = ("agent.", "tool:", "global:")  # how the paths of components begin that other tasks and inputs have too
 
 
 def _columns(table: Any, names: Iterable[str]) -> list[ColumnElement[Any]]:
     return [table.c[name] for name in names]
 
 
-RECORD_COLUMNS = _columns(RECORD, (*PLAIN, "record_id", "retired", *RESULT, *USAGE, "components", "explanations"))
+SHARED = select(TEXT.c.body).where(TEXT.c.sha256 == RECORD.c.shared_hash).scalar_subquery().label("shared")
+COMPONENT_COLUMNS = [*_columns(RECORD, ("components", "explanations", "shared_hash")), SHARED]
+RECORD_COLUMNS = [*_columns(RECORD, (*PLAIN, "record_id", "retired", *RESULT, *USAGE)), *COMPONENT_COLUMNS]
 TASK_RUN_COLUMNS = _columns(TASK_RUN, (*NOTE, "status", "reasons", *USAGE, *ERROR))
 RUN_COLUMNS = _columns(
     RUN,
@@ -75,9 +85,32 @@ def record_row(record: NewRecord) -> dict[str, Any]:
     row = {name: getattr(record, name) for name in PLAIN}
     row.update({column: getattr(record.result, member) for column, member in RESULT.items()})
     row.update(_usage_row(record.usage))
-    row["components"] = _json({c.path: c.sha256 for c in record.components if c.acts})
-    row["explanations"] = _json({c.path: c.sha256 for c in record.components if not c.acts})
+    own, shared = _divided(record.components)
+    row.update({column: _json(hashes) for column, hashes in _hashes(own).items()}, shared_hash=next(iter(shared), None))
     return row
+
+
+def texts_of(record: NewRecord) -> dict[str, str]:
+    """The texts to keep beside a record, by their hashes."""
+    texts = {component.sha256: component.text for component in record.components if component.text is not None}
+    return {**texts, **_divided(record.components)[1]}
+
+
+@lru_cache(maxsize=64)
+def _divided(components: tuple[Component, ...]) -> tuple[list[Component], dict[str, str]]:
+    """Components of this task with these inputs alone; and the others as one text, by its hash, if there are any."""
+    shared = [component for component in components if component.path.startswith(_SHARED)]
+    own = [component for component in components if not component.path.startswith(_SHARED)]
+    text = _json(_hashes(shared))
+    return own, {text_hash(text): text} if shared else {}
+
+
+def _hashes(components: Iterable[Component]) -> dict[str, dict[str, str]]:
+    """The hashes by path of the components that act, and of those that explain, by column."""
+    hashes: dict[str, dict[str, str]] = {"components": {}, "explanations": {}}
+    for component in components:
+        hashes["components" if component.acts else "explanations"][component.path] = component.sha256
+    return hashes
 
 
 def task_run_row(task_run: TaskRun) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from sqlalchemy import and_, bindparam, delete, exists, func, insert, or_, selec
 
 from crew_repo.errors import RunGoneError
 from crew_repo.model import (
+    AtStart,
     Failure,
     Lease,
     NewRecord,
@@ -42,6 +43,7 @@ from crew_repo.store.records import (
     NEWEST,
     add_record,
     add_texts,
+    live_hashes,
     overtaken,
     records_by_id,
     texts_by_hash,
@@ -61,6 +63,7 @@ from crew_repo.store.tables import LEASE, RECORD, RUN, TASK_RUN, TASK_STATE
 from crew_repo.store.transaction import Inserts, Transaction, chunks
 
 __all__ = [
+    "at_start",
     "finish_run",
     "get_runs",
     "heads",
@@ -76,6 +79,7 @@ __all__ = [
     "workflow_ids",
 ]
 
+_MOST_HASHES = 5000
 _NEXT_NUMBER = select(func.coalesce(func.max(RUN.c.number), 0) + 1).scalar_subquery()
 _LATEST = RUN.alias("latest")
 _NEXT_ORDINAL = 1 + func.coalesce(
@@ -232,6 +236,15 @@ def run_count(tx: Transaction, workflow_id: str | None) -> int:
     return int(tx.connection.scalar(select(func.sum(RUN.c.ordinal)).where(RUN.c.number.in_(newest))) or 0)
 
 
+def at_start(tx: Transaction, workflow_id: str, *, everywhere: bool) -> AtStart:
+    """Read what a run goes by, and wait for nothing: the heads, and the input hashes with a record that may be served.
+
+    `everywhere`: those of other workflows count as well. They are None if there are more than 5,000.
+    """
+    found, hashes = heads(tx, workflow_id), live_hashes(tx, None if everywhere else workflow_id, _MOST_HASHES)
+    return lambda: (found(), hashes())
+
+
 def heads(tx: Transaction, workflow_id: str) -> Callable[[], dict[str, TaskHead]]:
     """Per task name what is known of it: the record of its last run, else its newest one, and how that run went.
 
@@ -257,8 +270,8 @@ def _heads(
     found = {}
     for name in [*newest, *(name for name in {**shown, **dict.fromkeys(lost)} if name not in newest)]:
         record = records.get(last.get(name, 0)) or records.get(newest.get(name, 0))
-        head = _head(name, record, shown.get(name), interrupted=name in lost)
-        found[name] = replace(head, person=by_people.get(record.input_hash) if record is not None else None)
+        person = None if record is None else by_people.get(record.input_hash)
+        found[name] = _head(name, record, shown.get(name), person, interrupted=name in lost)
     return found
 
 
@@ -275,12 +288,14 @@ def _with_texts(record: Record | None, bodies: Mapping[str, str]) -> Record | No
     return replace(record, components=tuple(replace(c, text=bodies.get(c.sha256)) for c in record.components))
 
 
-def _head(name: str, record: Record | None, shown: Mapping[str, Any] | None, *, interrupted: bool) -> TaskHead:
+def _head(
+    name: str, record: Record | None, shown: Mapping[str, Any] | None, person: Record | None, *, interrupted: bool
+) -> TaskHead:
     if interrupted:
-        return TaskHead(name, record, Outcome.INTERRUPTED)
+        return TaskHead(name, record, Outcome.INTERRUPTED, person=person)
     if shown is None:
-        return TaskHead(name, record)
-    return TaskHead(name, record, Outcome(shown["status"]), failure_of(shown))
+        return TaskHead(name, record, person=person)
+    return TaskHead(name, record, Outcome(shown["status"]), failure_of(shown), person)
 
 
 def states(tx: Transaction, workflow_id: str | None, task_name: str | None = None) -> list[TaskState]:

@@ -12,6 +12,7 @@
 |         |       | `usage_by_model` of `record` and `task_run`;                                |
 |         |       | `held_answer`: answers of people to what is not known yet                   |
 | 6       | 0.1.0 | `kept_call`: what was answered inside tasks that have not finished          |
+| 7       | 0.1.0 | `record.shared_hash`: components that many records have in common           |
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ log = logging.getLogger("crew_repo")
 
 _FIRST_TABLES = {"run", "record", "text", "task_run", "lease"}
 _MOST_KNOWN = 10_000  # texts; a megabyte of hashes
+_PAGE_BYTES = 1024  # an answer of 2 KB would fill a page of 4 KB alone; in small ones the rest of a row is little
 
 
 class SQLiteStatements(Statements):
@@ -92,7 +93,7 @@ class SQLite(SQLiteStatements, Dialect):
     """The dialect for `sqlite:///path`."""
 
     name = "sqlite"
-    errors = (DBAPIError, sqlite3.Error)
+    errors = (DBAPIError, sqlite3.Error, UnicodeDecodeError)  # the last where SQLite tells a damaged name
     one_writer = True
 
     def __init__(self, path: str, busy_timeout_seconds: float, synchronous: str = "FULL") -> None:
@@ -181,6 +182,7 @@ class SQLite(SQLiteStatements, Dialect):
         with engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
             connection.exec_driver_sql("PRAGMA synchronous=FULL")
+            connection.exec_driver_sql(f"PRAGMA page_size={_PAGE_BYTES}")  # of a new file; others keep theirs
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
             connection.commit()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["APPLICATION_ID", "COPIED", "SCHEMA_VERSION", "StateFile", "vacuumed"]
 
 APPLICATION_ID = 0x63726577  # "crew", by which another program's file is not mistaken for ours
-SCHEMA_VERSION = 6  # see schema.py
+SCHEMA_VERSION = 7  # see schema.py
 
 COPIED = (
     "has no tables: it was copied while a program had it open, without its -wal file, where everything was. Copy it "
@@ -46,6 +46,7 @@ class StateFile:
 
     def __init__(self, path: str) -> None:
         self.path = Path(path).absolute()
+        self._folder = self.path.parent
 
     @property
     def target(self) -> Path:
@@ -135,7 +136,8 @@ class StateFile:
 
     def is_writable(self) -> bool:
         """Whether this user may write the file, and beside it."""
-        return os.access(self.path, os.W_OK) and os.access(self.target.parent, os.W_OK)
+        folder = self.target.parent if self.path.is_symlink() else self._folder
+        return os.access(self.path, os.W_OK) and os.access(folder, os.W_OK)
 
 
 @contextmanager

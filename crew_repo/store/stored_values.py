@@ -61,7 +61,7 @@ class DamagedTime(datetime):
 def text_read(value: object) -> str:
     """Undo `storable`. A person may have put a number or bytes into a SQLite column: then that is the text."""
     if isinstance(value, str):
-        return restored(value)
+        return restored(value) if _MARK in value else value
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 

@@ -119,7 +119,8 @@ class Record(_Base, table=True):
     """One finished task. A record with `retired` NULL may be served; of those there is one per input hash.
 
     `origin` is model or person; `person` says who gave the answer, if a person did. `usage_by_model`: the tokens of
-    each model that was asked, as JSON, each token counted once; NULL where that is not known.
+    each model that was asked, as JSON, each token counted once; NULL where that is not known. `shared_hash`: the text
+    with the components of its agent, its tools and its globals, which other records have too.
     """
 
     __tablename__ = "record"
@@ -172,10 +173,11 @@ class Record(_Base, table=True):
     model: str | None = _text()
     person: str | None = _text()
     usage_by_model: str | None = _text()
+    shared_hash: str | None = _text()
 
 
 class Text(_Base, table=True):
-    """The texts that components were hashed from, each kept once, for showing differences."""
+    """Texts, each kept once: what components were hashed from, for showing differences; and components in common."""
 
     __tablename__ = "text"
 

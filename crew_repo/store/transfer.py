@@ -19,10 +19,11 @@ from sqlalchemy import Table, bindparam, func, insert, select, tuple_, update
 from crew_repo.errors import CrewRepoError, ImportFormatError
 from crew_repo.model import PERSON, ChangeKind, RunStatus
 from crew_repo.store.columns import UtcText, utc_text, utc_time
-from crew_repo.store.from_rows import inputs_of, record_of
+from crew_repo.store.from_rows import inputs_of, record_of, whole_components
 from crew_repo.store.held import is_intact
 from crew_repo.store.leases import interrupt
 from crew_repo.store.records import supersede
+from crew_repo.store.rows import SHARED
 from crew_repo.store.tables import CHANGE, HELD_ANSWER, INVALIDATION, RECORD, RUN, TASK_RUN, TEXT
 from crew_repo.store.transaction import Transaction, chunks
 from crew_repo.store.verifying import altered_texts, what_is_wrong
@@ -68,11 +69,13 @@ class Export:
 def export_lines(tx: Transaction, table: Table) -> Iterator[str]:
     """A table, one line per row, read page by page."""
     keys = [RUN.c.number] if table is RUN else list(table.primary_key)
-    wanted = select(table).order_by(*keys).limit(_PAGE)
+    columns = [*table.columns, SHARED] if table is RECORD else list(table.columns)
+    wanted = select(*columns).order_by(*keys).limit(_PAGE)
     rows = tx.rows(wanted).all()
     while rows:
         for row in rows:
             members = {name: row[name] for name in _members(table)}
+            members.update(whole_components(row) if table is RECORD else {})
             yield json.dumps({_label(table): members}, default=_utc, ensure_ascii=True) + "\n"
         last = tuple_(*(rows[-1][key.name] for key in keys), types=[key.type for key in keys])
         rows = tx.rows(wanted.where(tuple_(*keys) > last)).all()
@@ -220,7 +223,7 @@ def _in_one_order(ours: list[dict[str, Any]], theirs: list[dict[str, Any]], now:
 
 
 _NUMBER = RUN.c.number
-_NUMBERS = (RUN.c.number, RUN.c.ordinal)
+_APART = (RUN.c.number, RUN.c.ordinal, RECORD.c.shared_hash)
 _EARLIER = RUN.alias("earlier")
 _RANK = select(func.count()).where(_EARLIER.c.workflow_id == RUN.c.workflow_id, _EARLIER.c.number <= RUN.c.number)
 _RANKED = update(RUN).values(ordinal=_RANK.correlate(RUN).scalar_subquery())
@@ -234,12 +237,12 @@ def _label(table: Table) -> str:
 
 
 def _members(table: Table) -> list[str]:
-    """The columns that are exported; the order of runs is that of their lines."""
-    return [column.name for column in table.columns if not any(column is each for each in _NUMBERS)]
+    """The columns that are exported; the order of runs is that of their lines, and records have all components."""
+    return [column.name for column in table.columns if not any(column is each for each in _APART)]
 
 
 def _row(number: int, table: Table, members: Mapping[str, Any]) -> dict[str, Any]:
-    later = {column.name: None for column in table.columns if column.nullable}  # an older version did not have them all
+    later = {name: None for name in _members(table) if table.c[name].nullable}  # an older version had not all of them
     members = {**later, **members}
     odd = ", ".join(sorted(set(members) ^ set(_members(table))))
     if odd:

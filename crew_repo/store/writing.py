@@ -7,6 +7,7 @@ from datetime import datetime
 
 from crew_repo.errors import ConflictError, RunGoneError
 from crew_repo.model import (
+    AtStart,
     Claim,
     Failure,
     HeldAnswer,
@@ -27,12 +28,19 @@ __all__ = ["WritingStore"]
 class WritingStore(OpenedState):
     """Writes runs, leases and finished tasks."""
 
-    def start_run(self, new: NewRun) -> None:
-        """Write a run down, and which of those before it were interrupted."""
+    def start_run(self, new: NewRun, *, everywhere: bool = False) -> AtStart | None:
+        """Write a run down, and which of those before it were interrupted.
+
+        What comes back gives what `at_start` does, read in the same round trip. It is None where a file is written
+        by one at a time, who is not to read meanwhile.
+        """
         with self._writing(begins=True, at_once=True) as tx:
             somebody_is_gone = runs.start_run(tx, new)
+            apart = tx.dialect.one_writer
+            known = None if apart else runs.at_start(tx, new.workflow_id, everywhere=everywhere)
         if somebody_is_gone():
             self.reap()
+        return known
 
     def fresh_run(self, new: NewRun, tasks: Sequence[TaskRun], finished_at: datetime) -> RunRecord:
         """Write a run down that has ended already, since it reused everything; a power cut may cost the note of it."""

@@ -15,6 +15,14 @@ from tests.conformance.kit import Kit, new_record, task_run
 
 __all__ = ["rows"]
 
+BESIDE = (
+    ("store cold", "by hand cold", "2.5"),
+    ("store cold", "by hand cold, FULL", ""),
+    ("store cold, NORMAL", "by hand cold", ""),
+    ("store warm", "by hand warm", "2"),
+)
+"""What is beside what, and how many times as long it should take at most."""
+
 
 def rows(sizes: Sizes, rounds: int) -> Iterator[Row]:
     """What a step costs: by hand, with SQLite's synchronous as NORMAL and as FULL, which ours is; and in the store."""
@@ -22,20 +30,22 @@ def rows(sizes: Sizes, rounds: int) -> Iterator[Row]:
         times = interleaved(rounds, lambda folder, _: _round(folder, steps))  # noqa: B023
         for name in ("by hand cold, FULL", "by hand cold", "by hand warm"):
             yield times.row(name, each=steps, unit="ms a step").named(f"{name}, {steps:,} steps")
-        for kind, target in (("cold", "2.5"), ("warm", "2")):
-            row = times.row(f"store {kind}", to=f"by hand {kind}", each=steps, unit="ms a step", target=target)
-            yield row.named(f"store {kind}, {steps:,} steps")
-        full = times.row("store cold", to="by hand cold, FULL", each=steps, unit="ms a step")
-        yield full.named(f"store cold, {steps:,} steps")
+        for name, to, target in BESIDE:
+            row = times.row(name, to=to, each=steps, unit="ms a step", target=target)
+            yield row.named(f"{name}, {steps:,} steps")
 
 
 def _round(folder: Path, steps: int) -> Iterator[tuple[str, Any]]:
     yield "by hand cold, FULL", lambda: by_hand(folder / "full.db", steps, synchronous="FULL")
     yield "by hand cold", lambda: by_hand(folder / "hand.db", steps, synchronous="NORMAL")
+    records = [_record(number) for number in range(steps)]
+    with Store(f"sqlite:///{folder / 'normal.db'}", synchronous="NORMAL") as store:
+        normal = Kit(store)
+        normal.run(new_record())
+        yield "store cold, NORMAL", lambda: _cold(normal, records)
     with Store(f"sqlite:///{folder / 'state.db'}") as store:
         kit = Kit(store)
         kit.run(new_record())
-        records = [_record(number) for number in range(steps)]
         yield "store cold", lambda: _cold(kit, records)
         yield "by hand warm", lambda: by_hand(folder / "hand.db", steps, synchronous="NORMAL")
         yield "store warm", lambda: _warm(kit, records)

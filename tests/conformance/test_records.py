@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from crew_repo.errors import RunGoneError
-from crew_repo.model import Failure, Outcome, RunStatus, StoredResult
+from crew_repo.hashing import context_hash, definition_hash, input_hash, text_hash
+from crew_repo.model import Component, Failure, NewRecord, Outcome, RunStatus, StoredResult
 from crew_repo.store import Store
 from tests.conformance.kit import DEAD, Kit, new_record, now, task_run
 
@@ -172,9 +174,68 @@ def test_an_empty_state_answers_everything(store: Store) -> None:
 
 
 def test_two_saves_share_their_texts(kit: Kit) -> None:
-    """A text is stored once, however many records were hashed from it."""
+    """A text is stored once, however many records were hashed from it; so is what their components have in common."""
     kit.run(*[new_record(f"t{n}", context=str(n), position=n, completed_at=now()) for n in range(3)])
-    assert sum('{"text"' in line for line in kit.store.export_json()) == 2
+    assert sum('{"text"' in line for line in kit.store.export_json()) == 3
+
+
+_OF_ITS_AGENT = (
+    Component("agent.role", text_hash("analyst"), text="analyst"),
+    Component("tool:look.source", text_hash("def look"), text="def look"),
+    Component("global:RULES", text_hash("rules"), acts=False),
+)
+
+
+def _of_one_agent(number: int) -> NewRecord:
+    """A record of another task, or of other inputs, for the same agent."""
+    own = Component("task.description", text_hash(f"Read {number}"), text=f"Read {number}")
+    parts = (own, *_OF_ITS_AGENT)
+    defined = definition_hash(parts)
+    asked = input_hash(defined, context_hash(""), 0)
+    return new_record(f"t{number}", position=number, components=parts, definition_hash=defined, input_hash=asked)
+
+
+def test_components_in_common_are_kept_once_and_read_with_each_record(kit: Kit, sql: Any) -> None:
+    """Whatever tasks and inputs an agent is given; a prune keeps them as long as one record needs them."""
+    news = [_of_one_agent(number) for number in range(2)]
+    kept = kit.run(*news)
+    assert len(sql("SELECT DISTINCT shared_hash FROM record")) == 1
+    assert not [row for row in sql("SELECT components FROM record") if "agent" in row["components"]]
+    heads = kit.store.heads("claim-1")
+    assert [set(heads[new.task_name].record.components) for new in news] == [set(new.components) for new in news]  # type: ignore[union-attr]
+    sql("DELETE FROM record WHERE task_name = 't0'")
+    kit.store.prune()
+    assert set(kit.store.record(kept[1].record_id).components) == set(news[1].components)  # type: ignore[union-attr]
+    assert kit.store.verify() == []
+    sql("DELETE FROM record")
+    kit.store.prune()
+    assert sql("SELECT * FROM text") == []
+
+
+def test_a_record_whose_components_in_common_are_gone_is_served(kit: Kit, sql: Any) -> None:
+    """They only explain: who deletes their text loses no answer. What is lost is said."""
+    (kept,) = kit.run(_of_one_agent(0))
+    sql("DELETE FROM text WHERE sha256 IN (SELECT shared_hash FROM record)")
+    found = kit.store.find_record(kept.input_hash, "claim-1")
+    assert found is not None
+    assert (found.result, found.damage) == (kept.result, None)
+    assert ["components were changed" in problem.what for problem in kit.store.verify()] == [True]
+
+
+def test_an_export_has_each_record_whole(kit: Kit, other_url: str) -> None:
+    """Whoever reads it needs no other line; what is imported is the same."""
+    (kept,) = kit.run(_of_one_agent(0))
+    lines = list(kit.store.export_json())
+    (record,) = [json.loads(line)["record"] for line in lines if line.startswith('{"record"')]
+    assert list(json.loads(record["components"])) == ["task.description", "agent.role", "tool:look.source"]
+    assert list(json.loads(record["explanations"])) == ["global:RULES"]
+    assert "shared_hash" not in record
+    with Store(other_url) as other:
+        other.import_json(lines)
+        found = other.find_record(kept.input_hash, "claim-1")
+        assert found is not None
+        assert [part.path for part in found.components] == [part.path for part in kept.components]
+        assert other.verify() == []
 
 
 def test_a_finished_task_is_kept_though_its_run_was_deleted(kit: Kit, sql: Any) -> None:

@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 
 from crew_repo.errors import StoreError
-from crew_repo.model import PLANNER, PLANNER_POSITION, Failure, Outcome, Reason, ReasonKind, RunStatus, TaskRun
+from crew_repo.model import (
+    PLANNER,
+    PLANNER_POSITION,
+    Failure,
+    NewRun,
+    Outcome,
+    Reason,
+    ReasonKind,
+    RunStatus,
+    TaskRun,
+)
 from crew_repo.store import Store
 from tests.conformance.kit import DEAD, ELSEWHERE, Clock, Kit, new_record, now, task_run
 
@@ -208,6 +218,20 @@ def test_a_clock_that_was_ahead_leaves_nothing_the_newest_for_ever(url: str) -> 
         assert [run.run_id for run in store.list_runs()] == ["run-4", "run-3"]
         kit.start(run_id="after")
         assert store.list_runs()[0].run_id == "after"
+
+
+def test_what_a_run_goes_by_comes_with_its_beginning(kit: Kit) -> None:
+    """From a server, in the same round trip; who writes a file reads afterwards, and keeps no writer waiting."""
+    kit.run(new_record())
+    new = NewRun(run_id="next", workflow_id="claim-1", crew_name="claims", started_at=now(), owner=kit.owner)
+    known = kit.store.start_run(new, everywhere=False)
+    if kit.store.url.startswith("sqlite"):
+        assert known is None
+    else:
+        assert known is not None
+        heads, hashes = known()
+        assert (heads, hashes) == kit.store.at_start("claim-1", everywhere=False)
+        assert heads["extract"].record is not None
 
 
 def test_a_record_whose_run_is_gone_is_old(kit: Kit, sql: Any) -> None:

@@ -85,7 +85,7 @@ def live_with_little_room(size: int, *arguments: Any) -> None:
     live_batch(*arguments)
 
 
-@pytest.mark.parametrize("room", [60_000, 150_000, 190_000, 220_000])
+@pytest.mark.parametrize("room", [36_000, 50_000, 70_000, 90_000])
 def test_a_full_disk_is_a_clear_error_and_nothing_is_lost(tmp_path: Path, ledger: Ledger, room: int) -> None:
     """Wherever the room ends: the error says so, and with more room nothing is asked for again that was recorded.
 

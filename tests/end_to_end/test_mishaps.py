@@ -18,7 +18,7 @@ from crewai.tools import BaseTool
 from pydantic import PrivateAttr
 
 from crew_repo import RunStatus, StateRepository, StoreError
-from tests import crews
+from tests import crews, postgres
 from tests.models import PromptModel
 
 pytestmark = pytest.mark.siege
@@ -120,6 +120,31 @@ def test_a_run_that_cannot_begin_has_ended(repo, model, monkeypatch):
         repo.run(one_task(model))
     assert [run.status for run in repo.runs()] == [RunStatus.FAILED]
     assert repo.run(one_task(model)).run.executed == ["look"]
+
+
+def test_an_answer_that_is_owed_to_a_server_is_reused_by_the_run_that_writes_it(model, postgres_server, monkeypatch):
+    """What the run knew from its beginning, before it wrote what was owed, is known anew."""
+
+    def unreachable(*_: Any, **__: Any) -> Any:
+        raise StoreError("the server is gone")
+
+    with StateRepository(postgres.new_database(postgres_server), verbose=False) as repo:
+        with monkeypatch.context() as patched, pytest.raises(StoreError, match="the server is gone"):
+            patched.setattr(repo._store, "save_finished", unreachable)
+            repo.run(one_task(model))
+        looked = []
+        monkeypatch.setattr(repo._store, "at_start", _noted(looked, repo._store.at_start))
+        assert repo.run(one_task(model)).run.reused == ["look"]
+        assert repo.run(one_task(model)).run.reused == ["look"]
+    assert (len(model.calls), len(looked)) == (1, 1)
+
+
+def _noted(calls: list[Any], function: Any) -> Any:
+    def noted(*arguments: Any, **more: Any) -> Any:
+        calls.append(arguments)
+        return function(*arguments, **more)
+
+    return noted
 
 
 def test_a_damaged_record_is_executed_again_and_said_to_be_altered(repo, model, tmp_path):

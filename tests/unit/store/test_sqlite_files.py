@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import pickle
@@ -187,6 +188,14 @@ def test_a_damaged_page_is_a_clear_error(path: Path) -> None:
         store.verify()
 
 
+def test_a_damaged_name_that_is_no_text_is_a_clear_error(path: Path) -> None:
+    """SQLite says the name of a table or index whose definition it cannot read, whatever bytes that has."""
+    content = path.read_bytes().replace(b"CREATE UNIQUE INDEX task_run_place", b"CREATE UNIQUE UNIQU task_run_place")
+    path.write_bytes(content.replace(b"task_run_place", b"task_run_\xff\xfeace"))
+    with pytest.raises(StoreOpenError, match=r"crew_state\.db has text that is no UTF-8; it is damaged"):
+        Store(_url(path))
+
+
 def test_a_truncated_file_is_a_clear_error(path: Path) -> None:
     """With the remedy."""
     with Store(_url(path)) as store:
@@ -207,6 +216,21 @@ def test_a_locked_file_is_a_clear_error(path: Path) -> None:
         holder.execute("ROLLBACK")
         Kit(store).start(run_id="next")
     holder.close()
+
+
+def test_a_finished_task_takes_little_more_than_its_texts(path: Path) -> None:
+    """An answer of 2 KB with all that is recorded of its task takes less than 4 KB, the hundredth as the tenth."""
+    sizes = []
+    with Store(_url(path)) as store:
+        run_id = Kit(store).start(run_id="run-2")
+        for n in range(100):
+            Kit(store).execute(new_record(f"t{n}", "x" * 2048, template=f"T{n}", position=n, run_id=run_id))
+            if n % 45 == 9:
+                store.prune()  # which empties the -wal
+                sizes.append(path.stat().st_size)
+    each = [(after - before) / 45 for before, after in itertools.pairwise(sizes)]
+    assert max(each) < 4096
+    assert max(each) < 1.2 * min(each)
 
 
 def test_pruning_shrinks_the_file(path: Path) -> None:
@@ -490,6 +514,8 @@ def _make_first(path: Path) -> None:
         "DROP VIEW task_state; DROP VIEW run; DROP VIEW task_lease; DROP VIEW known_task;"
         "DROP VIEW run_silent; DROP VIEW lease_over; DROP VIEW crew_task; DROP VIEW record_inputs; DROP VIEW run_inputs;"
         "DROP TABLE held_answer; DROP TABLE kept_call; ALTER TABLE task_run DROP COLUMN model; ALTER TABLE task_run DROP COLUMN usage_by_model;"
+        "UPDATE record SET components = json_patch(components, (SELECT json_extract(body, '$.components') FROM text"
+        " WHERE sha256 = shared_hash)); ALTER TABLE record DROP COLUMN shared_hash;"
         "ALTER TABLE record DROP COLUMN usage_by_model; ALTER TABLE run_entry RENAME TO run;"
         "DROP TABLE crew_repo_schema; DROP TABLE invalidation; DROP INDEX run_number; DROP INDEX run_by_workflow;"
         "DROP TABLE change; DROP INDEX record_by_person; ALTER TABLE record DROP COLUMN person;"
