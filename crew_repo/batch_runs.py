@@ -37,8 +37,8 @@ class BatchRuns:
         """Run a crew for each of many inputs. Returns the results in the order of the inputs.
 
         `crew` is a crew (copied for each concurrent run), a function that builds one, or `package.module:attribute`.
-        An item whose tasks are all fresh needs no kickoff. If a batch was killed, call this again: what had finished is
-        reused.
+        An item whose tasks are all fresh needs no kickoff; of a list, many such items are looked at together. If a
+        batch was killed, call this again: what had finished is reused.
 
         - `workflow_ids`: one per item. Default: the crew's name for all. Even then no item gets the answer of another
           one: a record is found by all that its task was asked.
@@ -77,10 +77,13 @@ class BatchRuns:
     ) -> Iterator[Any]:
         """Give the results of `run_for_each` one at a time.
 
-        `inputs_list` may be a generator. Memory does not grow with the number of items.
+        `inputs_list` may be a generator, of which no more than two items per worker are taken ahead. Memory does not
+        grow with the number of items.
         """
+        from crew_repo.runner.batches.ahead import Ahead
         from crew_repo.runner.batches.batch import (
             Worker,
+            are_at_hand,
             check_on_error,
             item_options,
             items_of,
@@ -98,9 +101,11 @@ class BatchRuns:
         if executor is not None:
             source.check_portable()
         total = len(inputs_list) if isinstance(inputs_list, Sized) else None
+        items, at_hand = items_of(inputs_list, workflow_ids), are_at_hand(inputs_list, workflow_ids)
+        worker = Worker(self._engine, source, item_options(force, policies, input_files))
         return run_items(
-            items_of(inputs_list, workflow_ids),
-            Worker(self._engine, source, item_options(force, policies, input_files)),
+            Ahead(items, worker.look if executor is None else None, at_hand=at_hand),
+            worker,
             executor=executor,
             max_workers=workers,
             on_error=on_error,
@@ -123,18 +128,26 @@ class BatchRuns:
 
         At most `max_workers` (4) items run at a time.
         """
+        from crew_repo.runner.batches.ahead import Ahead
         from crew_repo.runner.batches.async_batch import arun_items
-        from crew_repo.runner.batches.batch import check_on_error, item_options, items_of, worker_count
+        from crew_repo.runner.batches.batch import (
+            Worker,
+            are_at_hand,
+            check_on_error,
+            item_options,
+            items_of,
+            worker_count,
+        )
         from crew_repo.runner.batches.crew_source import CrewSource
         from crew_repo.runner.batches.progress import Progress
 
         check_on_error(on_error)
         total = len(inputs_list) if isinstance(inputs_list, Sized) else None
+        items, at_hand = items_of(inputs_list, workflow_ids), are_at_hand(inputs_list, workflow_ids)
+        worker = Worker(self._engine, CrewSource(crew), item_options(force, policies, input_files))
         return await arun_items(
-            self._engine,
-            CrewSource(crew),
-            items_of(inputs_list, workflow_ids),
-            item_options(force, policies, input_files),
+            Ahead(items, worker.look, at_hand=at_hand),
+            worker,
             max_workers=worker_count(max_workers),
             on_error=on_error,
             progress=Progress(total, visible=self._engine.settings.verbose),

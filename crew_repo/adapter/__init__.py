@@ -24,6 +24,7 @@ try:
     from crew_repo.adapter.describing.called import hash_of_model, hash_of_schema, hash_of_tool, look_of
     from crew_repo.adapter.describing.components import Memo
     from crew_repo.adapter.describing.files import changed_file
+    from crew_repo.adapter.describing.moment import Moment
     from crew_repo.adapter.describing.patterns import unknown_tools, unmatched_patterns
     from crew_repo.adapter.describing.servers import connects, resolved_tools
     from crew_repo.adapter.describing.task import Describer, take_up
@@ -87,6 +88,7 @@ __all__ = [
     "Handler",
     "Keeper",
     "Memo",
+    "Moment",
     "Planner",
     "Question",
     "TaskEvent",

@@ -6,19 +6,21 @@ copies, so that a plan changes nothing; interpolation is CrewAI's own in both.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crewai import Crew, Task
 from crewai.agents.agent_builder.base_agent import BaseAgent
 from crewai.utilities.i18n import get_i18n
+from crewai.utilities.string_utils import interpolate_only
 
 from crew_repo.adapter import crew_shape, private
 from crew_repo.errors import BadInputValueError, MissingInputError
 
 __all__ = [
     "CrewView",
+    "PlannedViews",
     "TaskView",
     "Texts",
     "as_sent",
@@ -114,32 +116,79 @@ def planned_view(
     Raises MissingInputError for a variable that the inputs lack and BadInputValueError for a value that CrewAI
     cannot put into a prompt.
     """
-    copies = {id(agent): _interpolated_agent(agent, inputs) for agent in crew.agents}
-    names = tuple(crew_shape.task_names(crew))
-    workers = [crew_shape.own_agent(crew, task) for task in crew.tasks]
-    tasks = tuple(
-        TaskView(name, position, _interpolated_task(task, inputs), copies.get(id(worker), worker), task)
-        for position, (name, task, worker) in enumerate(zip(names, crew.tasks, workers, strict=True))
-    )
-    known = dict(inputs) if inputs is not None else private.crew_inputs(crew)
-    return CrewView(crew, tasks, tuple(copies.values()), _manager(crew), known, files or {}, names)
+    return PlannedViews(crew).of(inputs, files)
 
 
-def _interpolated_task(task: Task, inputs: Mapping[str, Any] | None) -> Task:
-    copy = task.model_copy()
-    if inputs:
-        _check(task, crew_shape.TASK_TEXTS, inputs, f"Task {task.name or private.original_text(task, 'description')!r}")
+class PlannedViews:
+    """The views of one crew for several inputs: what names no input in its texts is copied once.
+
+    No code of the user's may run between the first and the last.
+    """
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew, self._manager = crew, _manager(crew)
+        self._names = tuple(crew_shape.task_names(crew))
+        self._workers = [crew_shape.own_agent(crew, task) for task in crew.tasks]
+        self._variables: dict[int, dict[str, set[str]]] = {}  # by the id of a task or an agent, and the name of a text
+        self._alike: dict[int, Task | BaseAgent] = {}
+        self._shared: set[int] = set()
+
+    def of(self, inputs: Mapping[str, Any] | None, files: Mapping[str, Any] | None = None) -> CrewView:
+        """The view for these inputs. Raises as `planned_view` does."""
+        if inputs and self._alike:
+            _check_values(inputs)
+        crew = self._crew
+        copies: dict[int, Any] = {id(agent): self._agent(agent, inputs) for agent in crew.agents}
+        tasks = tuple(
+            TaskView(name, position, self._task(task, inputs), copies.get(id(worker), worker), task)
+            for position, (name, task, worker) in enumerate(zip(self._names, crew.tasks, self._workers, strict=True))
+        )
+        known = dict(inputs) if inputs is not None else private.crew_inputs(crew)
+        return CrewView(crew, tasks, tuple(copies.values()), self._manager, known, files or {}, self._names)
+
+    def are_alike(self, copies: Iterable[Task | BaseAgent]) -> bool:
+        """Whether these parts of a view are the same in the views for all inputs."""
+        return all(id(copy) in self._shared for copy in copies)
+
+    def _task(self, task: Task, inputs: Mapping[str, Any] | None) -> Any:
+        if not inputs:
+            return task.model_copy()
+        appended = "crew_chat_messages" in inputs  # CrewAI puts them behind each description
+        return self._interpolated(task, inputs, crew_shape.TASK_TEXTS, anew=appended or _has_own_way(task))
+
+    def _agent(self, agent: BaseAgent, inputs: Mapping[str, Any] | None) -> Any:
+        return self._interpolated(agent, inputs, crew_shape.AGENT_TEXTS, anew=_has_own_way(agent)) if inputs else agent
+
+    def _interpolated(self, item: Any, inputs: Mapping[str, Any], names: tuple[str, ...], *, anew: bool) -> Any:
+        """A copy with the inputs in its texts; the same one for all inputs, if it names none."""
+        variables = self._variables.get(id(item))
+        if variables is None:
+            texts = {name: private.original_text(item, name) for name in names}
+            variables = self._variables[id(item)] = {name: crew_shape.variables(text) for name, text in texts.items()}
+        anew = anew or any(variables.values())
+        if not anew and id(item) in self._alike:
+            return self._alike[id(item)]
+        _check(item, variables, inputs)
+        copy = item.model_copy()
         _interpolate(copy, inputs)
-    return copy
+        if not anew:
+            self._alike[id(item)] = copy
+            self._shared.add(id(copy))
+        return copy
 
 
-def _interpolated_agent(agent: BaseAgent, inputs: Mapping[str, Any] | None) -> BaseAgent:
-    if not inputs:
-        return agent
-    copy = agent.model_copy()
-    _check(agent, crew_shape.AGENT_TEXTS, inputs, f"Agent {private.original_text(agent, 'role')!r}")
-    _interpolate(copy, inputs)
-    return copy
+def _has_own_way(item: Task | BaseAgent) -> bool:
+    """Whether the user's own class puts the inputs into its texts otherwise than CrewAI does."""
+    name = "interpolate_inputs_and_add_conversation_history" if isinstance(item, Task) else "interpolate_inputs"
+    return not str(getattr(type(item), name).__module__).startswith("crewai.")
+
+
+def _check_values(inputs: Mapping[str, Any]) -> None:
+    """Raise BadInputValueError for what no text takes, also where no text is made."""
+    try:
+        interpolate_only("", dict(inputs))
+    except ValueError as error:
+        raise _not_put_in(error) from error
 
 
 def _interpolate(copy: Task | BaseAgent, inputs: Mapping[str, Any]) -> None:
@@ -150,18 +199,29 @@ def _interpolate(copy: Task | BaseAgent, inputs: Mapping[str, Any]) -> None:
         else:
             copy.interpolate_inputs(dict(inputs))
     except ValueError as error:
-        raise BadInputValueError(f"CrewAI cannot put these inputs into its prompts: {error}") from error
+        raise _not_put_in(error) from error
 
 
-def _check(item: Task | BaseAgent, names: tuple[str, ...], inputs: Mapping[str, Any], what: str) -> None:
-    for name in names:
-        missing = sorted(crew_shape.variables(private.original_text(item, name)) - set(inputs))
+def _not_put_in(error: ValueError) -> BadInputValueError:
+    return BadInputValueError(f"CrewAI cannot put these inputs into its prompts: {error}")
+
+
+def _check(item: Task | BaseAgent, variables: Mapping[str, set[str]], inputs: Mapping[str, Any]) -> None:
+    """Raise MissingInputError for the first variable that the inputs lack; `variables` by the names of the texts."""
+    for name, named in variables.items():
+        missing = sorted(named - set(inputs))
         if missing:
             given = ", ".join(sorted(map(str, inputs))) or "none"
             raise MissingInputError(
-                f"Missing required template variable {missing[0]!r}: {what} mentions it in its {name}, "
+                f"Missing required template variable {missing[0]!r}: {_named(item)} mentions it in its {name}, "
                 f"but the inputs are: {given}. Add it to the inputs."
             )
+
+
+def _named(item: Task | BaseAgent) -> str:
+    if isinstance(item, Task):
+        return f"Task {item.name or private.original_text(item, 'description')!r}"
+    return f"Agent {private.original_text(item, 'role')!r}"
 
 
 def as_sent(item: Task | BaseAgent, inputs: Mapping[str, Any]) -> Task | BaseAgent | None:

@@ -15,23 +15,32 @@ from crew_repo.hashing import digest, text_hash
 from crew_repo.model import InputKind, RunInput
 from crew_repo.secrets import is_secret, is_secret_name
 
-__all__ = ["kept_inputs"]
+__all__ = ["kept_inputs", "secret_variables"]
 
 _WITHHELD = "it is a secret by its name, or holds one"
 _PLAIN = (str, int, float, bool, type(None))
 
 
 def kept_inputs(
-    inputs: Mapping[str, Any] | None, files: Mapping[str, Any], secrets: Collection[str]
+    inputs: Mapping[str, Any] | None,
+    files: Mapping[str, Any],
+    secrets: Collection[str],
+    variables: Collection[str] | None = None,
 ) -> tuple[RunInput, ...]:
     """Keep each text, and the JSON of any other value; of a file its SHA-256, of a secret nothing.
 
-    A text has the hash that components have, so that the state keeps it once. `secrets` are those of the crew.
+    A text has the hash that components have, so that the state keeps it once. `secrets` are those of the crew,
+    `variables` those of the environment, where somebody has looked.
     """
     values = {name: value for name, value in (inputs or {}).items() if name not in files}
     hidden = {*secrets, *secret_inputs(values)}
-    variables = {said for name, said in os.environ.items() if is_secret(name, said)}
+    variables = secret_variables() if variables is None else variables
     return (*(_kept(name, value, hidden, variables) for name, value in values.items()), *_files(files))
+
+
+def secret_variables() -> set[str]:
+    """The values of the environment's secrets, however short."""
+    return {said for name, said in os.environ.items() if is_secret(name, said)}
 
 
 def _kept(name: str, value: Any, hidden: Collection[str], variables: Collection[str]) -> RunInput:

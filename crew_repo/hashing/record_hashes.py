@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from operator import attrgetter
+from typing import Any
 
-from crew_repo.canonical import digest, encode_text, private_digest, seal
+from crew_repo.canonical import Encoded, digest, encode_json, encode_text, private_digest, seal
 from crew_repo.model import Component, StoredResult
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
 ]
 
 _LATER = frozenset({"reading_json"})
+_MEMBERS = tuple(sorted(StoredResult.__slots__))
 
 
 def text_hash(text: str) -> str:
@@ -50,7 +52,8 @@ def definition_hash(components: Iterable[Component]) -> str:
 
 def input_hash(definition_hash: str, context_hash: str, occurrence: int) -> str:
     """The hash by which a record is found. `occurrence` tells equal tasks of one run apart."""
-    return digest("input", {"definition": definition_hash, "context": context_hash, "occurrence": occurrence})
+    asked = {"context": context_hash, "definition": definition_hash, "occurrence": occurrence}
+    return seal("input", ["dict", *map(list, asked.items())])  # as `digest` has it
 
 
 def held_hash(definition_hash: str, output: str) -> str:
@@ -63,5 +66,10 @@ def output_hash(result: StoredResult) -> str:
 
     A member that came after version 0.1.0 counts where it says something: older records keep their hashes.
     """
-    members = {name: getattr(result, name) for name in StoredResult.__slots__}
-    return digest("output", {name: said for name, said in members.items() if name not in _LATER or said is not None})
+    members = ((name, getattr(result, name)) for name in _MEMBERS)
+    said = [[name, _encoded(value)] for name, value in members if value is not None or name not in _LATER]
+    return seal("output", ["dict", *said])  # as `digest` has it, in half the time
+
+
+def _encoded(value: Any) -> Encoded:
+    return encode_text(value) if type(value) is str else encode_json(value)

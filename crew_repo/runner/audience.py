@@ -57,9 +57,10 @@ class Audience:
 
     def finished(self, run: RunRecord) -> None:
         """The run is over."""
-        log.info("run %s %s: executed %s, reused %s", run.run_id, run.status, run.executed, run.reused,
-                 extra=self.about(status=str(run.status), tokens_spent=run.tokens_spent,
-                                  tokens_saved=run.tokens_saved))  # fmt: skip
+        if log.isEnabledFor(logging.INFO):  # what it says takes longer than to find that nobody reads it
+            log.info("run %s %s: executed %s, reused %s", run.run_id, run.status, run.executed, run.reused,
+                     extra=self.about(status=str(run.status), tokens_spent=run.tokens_spent,
+                                      tokens_saved=run.tokens_saved))  # fmt: skip
         self._display.finished(run)
         put_run(run)
 

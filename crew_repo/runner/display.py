@@ -60,6 +60,8 @@ class Display:
 
     def settled(self, note: TaskRun) -> None:
         """A task is done with."""
+        if self._stream is None:
+            return
         why = self._why.pop(note.task_name, "")
         word = self._colored(f"{note.outcome!s:<9}", _COLORS.get(note.outcome, "0"))
         what = "; ".join(part for part in (_what_of(note), why) if part)

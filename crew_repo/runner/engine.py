@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -25,7 +26,7 @@ from crew_repo.settings import checked_source
 from crew_repo.store import Store
 
 if TYPE_CHECKING:
-    from crew_repo.adapter import CrewView
+    from crew_repo.adapter import CrewView, Moment
     from crew_repo.model import Plan, RunRecord
     from crew_repo.runner.heartbeat import Heartbeat
     from crew_repo.runner.session import Session
@@ -166,33 +167,52 @@ class Engine:
         return await self.arun_now(replace(request, quiet=True)) if served is None else served
 
     def _served(self, request: Request) -> Any | None:
-        from crew_repo.runner.all_fresh import serve_all
+        return next(iter(self.items_in_a_row([request])), None)
 
-        view = self._check(request)
-        if request.options.workflow_id == check_workflow_id(None, request.crew.name):  # others are read one by one
+    def items_in_a_row(self, requests: Sequence[Request]) -> list[Any]:
+        """The results of the first of these entries of a batch, as many as are all fresh: they need no kickoff.
+
+        All are for one crew, which is looked at once. Raises for whatever is wrong with one of them, and then nothing
+        is written of any.
+        """
+        from crew_repo import adapter
+        from crew_repo.runner.all_fresh import serve_in_a_row
+
+        crew = requests[0].crew
+        default = check_workflow_id(None, crew.name)
+        in_default = (request for request in requests if request.options.workflow_id == default)
+        if (request := next(in_default, None)) is not None:  # others would be read one by one
             self.hinting.about_workflow(request)
-        if request.crew.stream:
+        if crew.stream:
             raise InputError("A batch cannot stream. Set stream=False on the crew, or call run() for each input.")
-        served = None if view is None else serve_all(self.store, view, request)
-        if served is not None:
-            self._remember(request, served.run.run_id)
+        if crew.before_kickoff_callbacks:
+            return []
+        moment = adapter.Moment(crew)
+        served = serve_in_a_row(self.store, moment, requests, partial(self._view, moment=moment))
+        for request, result in zip(requests, served, strict=False):
+            self._remember(request, result.run.run_id)
         return served
 
-    def _check(self, request: Request) -> CrewView | None:
-        """Raise for an input that a template lacks and a file that is not there; log each hint about the inputs once.
+    def _check(self, request: Request) -> None:
+        """Check as `_view` does, unless callbacks may change the inputs, and the kickoff finds what is lacking."""
+        from crew_repo import adapter
 
-        The crew with its inputs is returned; None where callbacks may change these, and the kickoff finds what is
-        lacking.
+        if not request.crew.before_kickoff_callbacks:
+            self._view(request, adapter.Moment(request.crew))
+
+    def _view(self, request: Request, moment: Moment) -> CrewView:
+        """The crew with its inputs. Each hint about these is logged once.
+
+        Raises for an input that a template lacks, and for a file that is not there.
         """
         from crew_repo import adapter
         from crew_repo.runner.required_files import check_files
 
-        if request.crew.before_kickoff_callbacks:
-            return None
         inputs = adapter.planned_inputs(request.crew, request.inputs)
-        view = adapter.planned_view(request.crew, inputs, request.files)
+        view = moment.view(inputs, request.files)
         check_files(request.crew, ((task.name, task.task) for task in view.tasks), request.options.policies)
-        self.hinting.about_inputs(replace(request, inputs=inputs), view)
+        if moment.is_first(inputs):  # the hints go by the names of the inputs
+            self.hinting.about_inputs(replace(request, inputs=inputs), view)
         return view
 
     def _session(self, request: Request) -> Session:

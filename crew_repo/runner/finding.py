@@ -5,7 +5,8 @@ The time of a record is corrected if a later run shows that a clock was wrong.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from crew_repo.model import Decision, HeldAnswer, Record, TaskHead
 from crew_repo.policy import TaskPolicy
@@ -13,7 +14,7 @@ from crew_repo.runner.options import RunOptions, utc_now
 from crew_repo.staleness import Current, beside_held
 from crew_repo.store import Store
 
-__all__ = ["HeldAnswers", "believed", "find_record"]
+__all__ = ["HeldAnswers", "Sought", "believed", "find_record", "find_records"]
 
 
 def find_record(
@@ -28,6 +29,29 @@ def find_record(
     if newest is None or (newest.input_hash, newest.workflow_id, newest.retired) != sought:
         newest = store.find_record(input_hash, options.workflow_id, shared_as=name if options.share else None)
     return None if newest is None else believed(store, newest, policy)
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """A task for which a record is looked for, and how it is run."""
+
+    options: RunOptions
+    current: Current
+
+
+def find_records(store: Store, sought: Sequence[Sought | None]) -> list[Record | None]:
+    """Find what `find_record` would for each of these; in one query, where workflows do not share their records."""
+    known = {(each.options.workflow_id, each.current.input_hash) for each in sought if each and not each.options.share}
+    found = store.find_records(known) if known else {}
+    return [None if each is None else _found(store, each, found) for each in sought]
+
+
+def _found(store: Store, sought: Sought, found: Mapping[tuple[str, str], Record]) -> Record | None:
+    options, current = sought.options, sought.current
+    if options.share:
+        return find_record(store, options, current.task_name, current.input_hash, current.policy)
+    record = found.get((options.workflow_id, current.input_hash))
+    return None if record is None else believed(store, record, current.policy)
 
 
 def believed(store: Store, record: Record, policy: TaskPolicy) -> Record:

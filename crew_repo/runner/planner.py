@@ -24,6 +24,7 @@ from crew_repo.model import (
     Plan,
     Reason,
     ReasonKind,
+    Record,
     Status,
     StoredResult,
     TaskHead,
@@ -37,7 +38,7 @@ from crew_repo.runner.tied_tasks import Handed, handed_in, more_together
 from crew_repo.staleness import Current, counts_resolved, current_state, decide_unknown, settle
 from crew_repo.store import Store
 
-__all__ = ["Walk", "fresh_walk", "make_plan", "old_answer", "settled_walk"]
+__all__ = ["Question", "Walk", "fresh_walk", "make_plan", "old_answer", "settled_walk"]
 
 
 _CONNECTS = Reason(ReasonKind.AT_RUN_TIME, "agent.mcp", "the tools that its servers give")
@@ -130,6 +131,14 @@ class _Seen:
     input_hash: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A task as it is asked, with its context: a record is looked for by its input hash."""
+
+    current: Current
+    context: str
+
+
 class Walk:
     """One walk over the tasks of a view.
 
@@ -146,12 +155,13 @@ class Walk:
         handed: Handed,
         together: Mapping[int, Reason],
         memo: adapter.Memo | None = None,
+        describer: adapter.Describer | None = None,
         supposed: Mapping[str, StoredResult] | None = None,
         heads: Mapping[str, TaskHead] | None = None,
     ) -> None:
         self._store, self._view, self._options = store, view, options
         self._handed, self.together = handed, together
-        self._describer = adapter.Describer(view, memo)
+        self._describer = describer or adapter.Describer(view, memo)
         self._heads = store.heads(options.workflow_id) if heads is None else heads
         self._possible: dict[tuple[str, str | None], bool] = {}
         self.asked: dict[int, tuple[Current, str]] = {}
@@ -173,22 +183,34 @@ class Walk:
         """After `decisions`: each, with the output that would be served; that of a skipped task is empty."""
         return [(seen.decision, seen.output) for seen in self._seen]
 
-    def restore_files(self) -> None:
-        """After `decisions`: write the output files that are missing or say something else."""
-        for view, seen in zip(self._view.tasks, self._seen, strict=True):
-            if seen.output is not None and not seen.skipped:
-                adapter.restore_file(view.task, seen.output)
-
     def decisions(self) -> Iterator[Decision]:
         """Decide about each task, in order, as the decisions are asked for. Call it once."""
+        for view in self.begin():
+            asked = self.ask(view)
+            self.settle(view, asked, self._find(asked.current) if isinstance(asked, Question) else None)
+            seen = self._seen[-1]
+            seen.decision = replace(seen.decision, reads=self._reads(view))
+            yield seen.decision
+
+    def begin(self) -> Sequence[adapter.TaskView]:
+        """Decide about the planner, and give the tasks with their plans, as far as those are known.
+
+        Each is to be given to `ask`, in order, and what comes of it to `settle`.
+        """
+        views = self._view.tasks
         if self._view.crew.planning:
             self._planner = self._plan()
-        for view in self._planned():
-            seen = self._walk(view)
-            seen.decision = replace(seen.decision, reads=self._reads(view))
-            self._seen.append(seen)
-            self._note_file(view, seen)
-            yield seen.decision
+        if self._planner is None or self._planner.output is None:
+            return views
+        texts = adapter.plan_texts([view.original for view in views], self._planner.output)
+        return [replace(view, plan=text) for view, text in zip(views, texts, strict=True)]
+
+    def settle(self, view: adapter.TaskView, asked: Question | _Seen, record: Record | None) -> Decision:
+        """Decide about a task; `record` is what may be served for the question, if it is one. Not what it reads."""
+        seen = self._known(view, asked, record) if isinstance(asked, Question) else asked
+        self._seen.append(seen)
+        self._note_file(view, seen)
+        return seen.decision
 
     def _plan(self) -> _Seen:
         """The planner as the first that the tasks read; its output, if that would be served."""
@@ -196,15 +218,8 @@ class Walk:
         definition = self._describer.describe_planner(self._view.tasks, policy)
         forced = self._options.forces(PLANNER)
         current = current_state(PLANNER, PLANNER_POSITION, definition, "", policy, forced=forced)
-        return self._settled(PLANNER, current, adapter.Planner(self._view.crew).view.task, "")
-
-    def _planned(self) -> Iterator[adapter.TaskView]:
-        """The tasks with their plans, as far as those are known."""
-        views = self._view.tasks
-        if self._planner is None or self._planner.output is None:
-            return iter(views)
-        texts = adapter.plan_texts([view.original for view in views], self._planner.output)
-        return (replace(view, plan=text) for view, text in zip(views, texts, strict=True))
+        task = adapter.Planner(self._view.crew).view.task
+        return self._settled(Question(current, ""), task, self._find(current))
 
     def _note_file(self, view: adapter.TaskView, seen: _Seen) -> None:
         """Note which file a run will have written before the next task, or that it is not known yet."""
@@ -218,7 +233,8 @@ class Walk:
             if file in self._written or not adapter.says(file, text):
                 self._written[file] = text
 
-    def _walk(self, view: adapter.TaskView) -> _Seen:
+    def ask(self, view: adapter.TaskView) -> Question | _Seen:
+        """The question for a record that a task comes to, or the decision about it where none is looked for."""
         condition = self._condition(view)
         if condition is False:
             reason = Reason(ReasonKind.CONDITION, detail="its condition says no: CrewAI skips it")
@@ -231,19 +247,14 @@ class Walk:
         current = self._current(view, context).with_state(
             (what, seen.input_hash) for what, seen in left if seen.input_hash is not None
         )
-        connects = self._connects(view)
+        connects = _connects(self._view.crew, view, self._options)
         known = context is not None and not connects
         equal = self._arrivals.equal_before(current, known=known, certain=condition is True)
         unsure = [self._seen[at] for at, same in equal.items() if same is None] + self._file_writers(view)
         unsure += [seen for _, seen in left if seen.input_hash is None and seen not in unsure]
         if context is None or condition is None or unsure or connects:
             return self._unknown(view, current, unsure)
-        return self._known(view, current.at_occurrence(sum(map(bool, equal.values()))), context)
-
-    def _connects(self, view: adapter.TaskView) -> bool:
-        """Whether servers are asked for the task's tools first, which only a run does."""
-        policy = self._options.policies.of(view.name)
-        return adapter.connects(self._view.crew, view.worker) and counts_resolved(policy)
+        return Question(current.at_occurrence(sum(map(bool, equal.values()))), context)
 
     def _file_writers(self, view: adapter.TaskView) -> list[_Seen]:
         """The tasks before it that may yet write something else into a file that its policy names."""
@@ -267,21 +278,28 @@ class Walk:
             together=self.together.get(view.position),
         )
 
-    def _known(self, view: adapter.TaskView, current: Current, context: str) -> _Seen:
-        seen = self._settled(view.name, current, view.original, context)
+    def _find(self, current: Current) -> Record | None:
+        name = current.task_name
+        return find_record(
+            self._store, self._options, name, current.input_hash, current.policy, self._heads.get(name)
+        )
+
+    def _known(self, view: adapter.TaskView, asked: Question, record: Record | None) -> _Seen:
+        seen = self._settled(asked, view.original, record)
         if seen.decision.fresh:
             return seen
         if view.name in self._supposed:
-            output = adapter.restore_output(self._supposed[view.name], view.original, context)
+            output = adapter.restore_output(self._supposed[view.name], view.original, asked.context)
             return replace(seen, raw=output.raw, output=output)
         said = {above.decision.task_name: above.raw for above in self._upstreams(view) if above.raw is not None}
         return replace(seen, decision=name_upstreams(seen.decision, said, self._heads))
 
-    def _settled(self, name: str, current: Current, task: Any, context: str) -> _Seen:
+    def _settled(self, asked: Question, task: Any, record: Record | None) -> _Seen:
+        current, context = asked.current, asked.context
         decision, output = settle(
             current,
-            find_record(self._store, self._options, name, current.input_hash, current.policy, self._heads.get(name)),
-            self._heads.get(name),
+            record,
+            self._heads.get(current.task_name),
             utc_now(),
             lambda result: adapter.restore_output(result, task, context),
         )
@@ -302,7 +320,7 @@ class Walk:
         above = [seen for seen in self._upstreams(view) if seen.raw is None]
         unknown = above + [seen for seen in unsure if seen not in above]
         upstream = tuple(_upstream_reason(seen, self._view.names) for seen in unknown)
-        upstream += (_CONNECTS,) if possible and self._connects(view) else ()
+        upstream += (_CONNECTS,) if possible and _connects(self._view.crew, view, self._options) else ()
         self.untold[current.position] = current
         decision = decide_unknown(current, possible, upstream, self._heads.get(view.name))
         return _Seen(self._held.beside(decision, current), None)
@@ -351,6 +369,11 @@ class Walk:
             return True
         last = self._seen[-1]
         return None if last.output is None else adapter.condition_says(view.original, last.output)
+
+
+def _connects(crew: Any, view: adapter.TaskView, options: RunOptions) -> bool:
+    """Whether servers are asked for the task's tools first, which only a run does."""
+    return adapter.connects(crew, view.worker) and counts_resolved(options.policies.of(view.name))
 
 
 def _upstream_reason(seen: _Seen, names: Sequence[str]) -> Reason:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from crew_repo.runner.options import RunOptions
+from crew_repo.runner.options import RunOptions, check_workflow_id
 from crew_repo.store import Store
 
 __all__ = ["Request", "Runs"]
@@ -22,6 +22,13 @@ class Request:
     options: RunOptions
     quiet: bool = False
     source: str | None = None
+
+    def alike(self, inputs: Mapping[str, Any] | None, workflow_id: str | None) -> Request:
+        """The request to run the same crew in the same way, with other inputs in another workflow; they are checked."""
+        from crew_repo import adapter
+
+        options = replace(self.options, workflow_id=check_workflow_id(workflow_id, self.crew.name))
+        return replace(self, inputs=adapter.check_inputs(inputs), options=options)
 
     @property
     def given(self) -> Mapping[str, Any]:

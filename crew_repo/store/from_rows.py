@@ -35,7 +35,6 @@ __all__ = [
     "PLAIN",
     "RESULT",
     "USAGE",
-    "components_of",
     "failure_of",
     "hashes_in",
     "inputs_of",
@@ -90,12 +89,16 @@ def _read(name: str, value: Any) -> Any:
     return text_read(value) if isinstance(value, (str, bytes)) else value
 
 
-def record_of(row: Mapping[str, Any], *, texts: Mapping[str, str] | None = None) -> Record:
-    """The record in a row; its components with the texts that are given. StoreError if it is damaged."""
+def record_of(row: Mapping[str, Any], *, texts: Mapping[str, str] | None = None, parts: bool = True) -> Record:
+    """The record in a row; its components with the texts that are given, if `parts` are wanted, which only explain.
+
+    StoreError if it is damaged.
+    """
     _check_numbers(row)
+    acting, explaining = _hashes_of(row)
     return Record(
         **{name: row[name] for name in PLAIN},
-        components=components_of(row, texts or {}),
+        components=_components(acting, explaining, texts or {}) if parts else (),
         result=StoredResult(**{member: row[column] for column, member in RESULT.items()}),
         usage=usage_of(row),
         record_id=row["record_id"],
@@ -103,10 +106,12 @@ def record_of(row: Mapping[str, Any], *, texts: Mapping[str, str] | None = None)
     )
 
 
-def record_or_damaged(row: Mapping[str, Any], *, texts: Mapping[str, str] | None = None) -> Record:
+def record_or_damaged(
+    row: Mapping[str, Any], *, texts: Mapping[str, str] | None = None, parts: bool = True
+) -> Record:
     """Read a record; of a damaged one what can be read, and its `damage`. It only explains, and is never served."""
     try:
-        return record_of(row, texts=texts)
+        return record_of(row, texts=texts, parts=parts)
     except StoreError as error:
         damage = str(error)
     plain = {name: row[name] for name in PLAIN}
@@ -131,9 +136,10 @@ def _is_number(value: object) -> bool:
     return type(value) in (int, float)
 
 
-def components_of(row: Mapping[str, Any], texts: Mapping[str, str]) -> tuple[Component, ...]:
-    """Read components: those that act, then those that explain. Raises StoreError if they are damaged."""
-    acting, explaining = _hashes_of(row)
+def _components(
+    acting: Mapping[str, str], explaining: Mapping[str, str], texts: Mapping[str, str]
+) -> tuple[Component, ...]:
+    """The components: those that act, then those that explain, with the texts that are given."""
     return (
         *[Component(path, sha256, True, texts.get(sha256)) for path, sha256 in acting.items()],
         *[Component(path, sha256, False, texts.get(sha256)) for path, sha256 in explaining.items()],

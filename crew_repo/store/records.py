@@ -14,6 +14,7 @@ from crew_repo.store.tables import INVALIDATION, RECORD, RUN, TASK_RUN, TEXT
 from crew_repo.store.transaction import Transaction, chunks
 
 __all__ = [
+    "BY_INPUT_HERE",
     "GIVEN",
     "NEWEST",
     "add_record",
@@ -39,7 +40,8 @@ __all__ = [
 _LIVE = RECORD.c.retired.is_(None)
 _OF_WORKFLOW = RECORD.c.workflow_id == bindparam("w")
 _BY_INPUT = select(*RECORD_COLUMNS).where(_LIVE, RECORD.c.input_hash == bindparam("i"))
-_BY_INPUT_HERE = _BY_INPUT.where(_OF_WORKFLOW)
+BY_INPUT_HERE = _BY_INPUT.where(_OF_WORKFLOW)
+"""What may be served in a workflow for an input hash: one record at most."""
 _BY_PERSON = RECORD.c.origin == literal_column(f"'{PERSON}'")  # as the partial index has it
 _PERSONS_FIRST = case((_BY_PERSON, 0), else_=1)  # what a person said is not overtaken by another workflow's run
 _BY_INPUT_ANYWHERE = _BY_INPUT.order_by(_PERSONS_FIRST, RECORD.c.record_id.desc()).limit(1)
@@ -92,7 +94,7 @@ _FENCE = select(RECORD.c.fence).where(_OF_WORKFLOW, RECORD.c.input_hash == bindp
 
 def live_record(tx: Transaction, scope: Scope | None, input_hash: str) -> Record | None:
     """The record that may be served for this input hash, damaged or not; without a scope, the newest of any."""
-    row = tx.rows(*_within(tx, scope, input_hash, (_BY_INPUT_ANYWHERE, _BY_INPUT_HERE, _BY_INPUT_SINCE))).first()
+    row = tx.rows(*_within(tx, scope, input_hash, (_BY_INPUT_ANYWHERE, BY_INPUT_HERE, _BY_INPUT_SINCE))).first()
     return None if row is None else record_or_damaged(row)
 
 

@@ -63,6 +63,7 @@ from crew_repo.store.tables import LEASE, RECORD, RUN, TASK_RUN, TASK_STATE
 from crew_repo.store.transaction import Inserts, Transaction, chunks
 
 __all__ = [
+    "INSERT_RUN",
     "at_start",
     "finish_run",
     "get_runs",
@@ -87,7 +88,8 @@ _NEXT_ORDINAL = 1 + func.coalesce(
     .order_by(_LATEST.c.number.desc()).limit(1).scalar_subquery(), 0
 )  # fmt: skip
 _COLUMNS, _VALUES = given(RUN, number=_NEXT_NUMBER, ordinal=_NEXT_ORDINAL)
-_INSERT_RUN = insert(RUN).from_select(_COLUMNS, select(*_VALUES))
+INSERT_RUN = insert(RUN).from_select(_COLUMNS, select(*_VALUES))
+"""A run, under the next number of all and the next of its workflow."""
 _OF_RUN = select(*TASK_RUN_COLUMNS).where(TASK_RUN.c.run_id == bindparam("r"))
 _COUNT_OF_RUN = select(func.count()).where(TASK_RUN.c.run_id == bindparam("r"))
 _OF_RUNS = select(*TASK_RUN_COLUMNS).where(TASK_RUN.c.run_id.in_(bindparam("runs", expanding=True)))
@@ -131,7 +133,7 @@ def start_run(tx: Transaction, new: NewRun) -> Callable[[], bool]:
     somebody_is_gone = ask_gone(tx)
     add_texts(tx, {each.sha256: each.text for each in new.inputs or () if each.sha256 and each.text is not None})
     row = run_row(new)
-    tx.run(_INSERT_RUN, {**row, "heartbeat_at": tx.lease_now, "lease_seconds": tx.lease_seconds})
+    tx.run(INSERT_RUN, {**row, "heartbeat_at": tx.lease_now, "lease_seconds": tx.lease_seconds})
     return somebody_is_gone
 
 

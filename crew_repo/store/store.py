@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from crew_repo.store.journaling import JournalStore
+from crew_repo.store.many import FreshRuns
 from crew_repo.store.reading import ReadingStore
 from crew_repo.store.upkeep import KeptStore
-from crew_repo.store.writing import WritingStore
 
 __all__ = ["Store"]
 
 
-class Store(WritingStore, ReadingStore, JournalStore, KeptStore):
+class Store(FreshRuns, ReadingStore, JournalStore, KeptStore):
     """One state file or database.
 
     Safe to use from many threads; after a fork, parent and child open connections of their own; a copy that is

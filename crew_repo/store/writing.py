@@ -42,15 +42,6 @@ class WritingStore(OpenedState):
             self.reap()
         return known
 
-    def fresh_run(self, new: NewRun, tasks: Sequence[TaskRun], finished_at: datetime) -> RunRecord:
-        """Write a run down that has ended already, since it reused everything; a power cut may cost the note of it."""
-        with self._writing(begins=True, at_once=True) as tx:
-            somebody_is_gone = runs.start_run(tx, new)
-            finished = runs.finish_run(tx, new.run_id, RunStatus.COMPLETED, finished_at, tasks, tokens_spent=0)
-        if somebody_is_gone():
-            self.reap()
-        return finished()
-
     def heartbeat(self, run_ids: Sequence[str], leases_held: Sequence[Lease]) -> None:
         """Renew runs and leases, as far as they are still ours; the clock that they go by is compared anew."""
         self._database.measure_clock()

@@ -40,8 +40,11 @@ __all__ = ["Describer", "take_up"]
 class Describer:
     """Describes the tasks of one view; agents and tools are described once and shared between their tasks.
 
-    With one `memo`, also between the describers of a run, until it is told to look again.
+    With one `memo`, also between the describers of a run, until it is told to look again. Without `explains`, the
+    definitions lack what only explains, and are not to be stored: they have the same hash.
     """
+
+    explains = True
 
     def __init__(self, view: CrewView, memo: Memo | None = None) -> None:
         self._view = view
@@ -59,7 +62,8 @@ class Describer:
         `written`: the text that will stand in a file by the time that the task is executed, where that is known.
         """
         with handing_over(self._memo.hidden), marked(self._memo.marks or marks_of(self._view.crew)):
-            return _without_ignored(self._describe(view, policy, written or {}).storable(), policy)
+            parts = self._describe(view, policy, written or {})
+            return _without_ignored(parts.storable() if self.explains else parts.definition(), policy)
 
     def look_at(self, view: TaskView) -> None:
         """Hash the objects that a task works with, each once; its own texts are left for when they are known."""
@@ -87,7 +91,8 @@ class Describer:
     def _describe(self, view: TaskView, policy: TaskPolicy, written: Mapping[Path, str]) -> Parts:
         parts = Parts(self._memo)
         self._add_task(parts, view)
-        self._add_explanations(parts, view)
+        if self.explains:
+            self._add_explanations(parts, view)
         _add_policy(parts, policy, written)
         self._add_workers(parts, view, policy)
         return parts

@@ -5,39 +5,38 @@ Each item is a run of its own in its own workflow, so what had finished when a b
 
 from __future__ import annotations
 
+import logging
 import os
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from crew_repo.errors import InputError
 from crew_repo.policy import TaskPolicy, merge_policies
+from crew_repo.runner.batches.ahead import Ahead
 from crew_repo.runner.batches.crew_source import CrewSource
 from crew_repo.runner.batches.failures import named_item
+from crew_repo.runner.batches.item import Item
 from crew_repo.runner.batches.progress import Progress
 from crew_repo.runner.engine import Engine
-from crew_repo.runner.request import Request
 
-__all__ = ["Item", "OnError", "Worker", "check_on_error", "item_options", "items_of", "run_items", "worker_count"]
+__all__ = [
+    "OnError",
+    "Worker",
+    "are_at_hand",
+    "check_on_error",
+    "item_options",
+    "items_of",
+    "run_items",
+    "worker_count",
+]
+
+log = logging.getLogger("crew_repo")
 
 OnError: TypeAlias = Literal["raise", "keep"]
 _AHEAD = 2  # items submitted per worker, so that none waits for the next
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One entry of a batch."""
-
-    number: int
-    inputs: Mapping[str, Any] | None
-    workflow_id: str | None
-
-    def request(self, engine: Engine, crew: Any, source: CrewSource, options: Mapping[str, Any]) -> Request:
-        """The request to run this entry on a crew from that source."""
-        return engine.request(crew, self.inputs, workflow_id=self.workflow_id, source=source.name, **options)
 
 
 def check_on_error(on_error: str) -> None:
@@ -66,6 +65,11 @@ def items_of(inputs_list: Iterable[Any], workflow_ids: Iterable[str] | None) -> 
     return _numbered(inputs_list, None if workflow_ids is None else iter(workflow_ids))
 
 
+def are_at_hand(inputs_list: Iterable[Any], workflow_ids: Iterable[str] | None) -> bool:
+    """Whether to draw an item makes nobody wait: a generator, and a class of the user's, may do so."""
+    return all(type(given) in (list, tuple, range, type(None)) for given in (inputs_list, workflow_ids))
+
+
 def _numbered(inputs_list: Iterable[Any], ids: Iterator[str] | None) -> Iterator[Item]:
     for number, inputs in enumerate(inputs_list):
         try:
@@ -87,7 +91,7 @@ def item_options(
 
 
 def run_items(
-    items: Iterator[Item],
+    ahead: Ahead,
     work: Callable[[Item], Any],
     *,
     executor: Executor | None,
@@ -97,14 +101,14 @@ def run_items(
 ) -> Iterator[Any]:
     """The results in the order of the items; an exception is raised, or kept in its place.
 
-    Only a window of items is in memory. On an error or Ctrl-C what has not begun is cancelled; what runs is left to
-    finish and to be recorded.
+    Only a window of items is in memory, and those that `ahead` looks at together. On an error or Ctrl-C what has not
+    begun is cancelled; what runs is left to finish and to be recorded.
     """
     pool = executor or ThreadPoolExecutor(max_workers, thread_name_prefix="crew_repo")
     window: deque[tuple[Item, Future[Any]]] = deque()
     try:
         with progress:
-            yield from _in_order(items, work, pool, window, max_workers * _AHEAD, on_error, progress)
+            yield from _in_order(ahead, work, pool, window, max_workers, on_error, progress)
     except KeyboardInterrupt:
         progress.interrupted()
         raise
@@ -116,23 +120,35 @@ def run_items(
 
 
 def _in_order(
-    items: Iterator[Item],
+    ahead: Ahead,
     work: Callable[[Item], Any],
     pool: Executor,
     window: deque[tuple[Item, Future[Any]]],
-    size: int,
+    max_workers: int,
     on_error: OnError,
     progress: Progress,
 ) -> Iterator[Any]:
-    more = True
+    size, more = max_workers * _AHEAD, True
     while more or window:
         while more and len(window) < size:
-            item = next(items, None)
-            more = item is not None
-            if item is not None:
-                window.append((item, pool.submit(work, item)))
+            if ahead.waits([future for _, future in window], one_by_one=max_workers == 1):
+                break
+            taken = ahead.take(size - len(window))
+            more = taken is not None
+            if taken is not None:
+                item, result = taken
+                window.append((item, pool.submit(work, item) if result is None else _done(result)))
         if window:
-            yield _settled(*window.popleft(), on_error, progress)
+            item, future = window.popleft()
+            result = _settled(item, future, on_error, progress)
+            ahead.told(result)
+            yield result
+
+
+def _done(result: Any) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_result(result)
+    return future
 
 
 def _settled(item: Item, future: Future[Any], on_error: OnError, progress: Progress) -> Any:
@@ -167,6 +183,32 @@ class Worker:
                 result = self._engine.item(request)
         self._source.give_back(crew)
         return result
+
+    async def arun(self, item: Item) -> Any:
+        """Run one item on this event loop, as a call does."""
+        with named_item(item.number, item.workflow_id):
+            crew = self._source.borrow()
+            request = item.request(self._engine, crew, self._source, self._options)
+            with named_item(item.number, request.options.workflow_id):
+                result = await self._engine.aitem(request)
+        self._source.give_back(crew)
+        return result
+
+    def look(self, items: Sequence[Item]) -> list[Any]:
+        """The results of the first of these items, as many as are all fresh, so that they need no kickoff.
+
+        None at all, if anything is wrong with one of them: whoever runs that one alone raises it.
+        """
+        try:
+            crew = self._source.borrow()
+            first = items[0].request(self._engine, crew, self._source, self._options)
+            others = [first.alike(item.inputs, item.workflow_id) for item in items[1:]]
+            results = self._engine.items_in_a_row([first, *others])
+        except Exception as error:  # noqa: BLE001 - see above
+            log.debug("items %s to %s are run one by one: %s", items[0].number, items[-1].number, error)
+            return []
+        self._source.give_back(crew)
+        return results
 
 
 _here: dict[tuple[int, str], Worker] = {}

@@ -160,6 +160,8 @@ def library(tmp_path, monkeypatch):
         file = folder.joinpath(*name.split(".")).with_suffix(".py")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(textwrap.dedent(text))
+        for package in file.relative_to(folder).parents[:-1]:
+            (folder / package / "__init__.py").touch()  # so that it comes before one that is installed
     importlib.invalidate_caches()
     yield importlib.import_module
     for name in [name for name in sys.modules if name.partition(".")[0] in roots]:
