@@ -12,7 +12,7 @@ from crew_repo.pricing import priced_run
 from crew_repo.runner.audience import Audience
 from crew_repo.runner.display import Display
 from crew_repo.runner.finding import Sought, find_records
-from crew_repo.runner.options import utc_now
+from crew_repo.runner.options import RunOptions, utc_now
 from crew_repo.runner.planner import Question, Walk
 from crew_repo.runner.request import Request
 from crew_repo.runner.running import attach_record
@@ -39,7 +39,10 @@ def serve_in_a_row(store: Store, moment: adapter.Moment, asked: Sequence[Request
     crew, options = asked[0].crew, asked[0].options
     if crew.before_kickoff_callbacks or crew.after_kickoff_callbacks or options.fire_callbacks:
         return []
-    handed = handed_in(crew, adapter.task_names(crew), options)
+    names = adapter.task_names(crew)
+    if _hands_files_on(crew, names, options):
+        asked = asked[:1]
+    handed = handed_in(crew, names, options)
     runs: list[_FreshRun] = []
     for start in range(0, len(asked), _SIDE_BY_SIDE):
         steps = [_Step(each, view_of(each), handed, store, moment) for each in asked[start : start + _SIDE_BY_SIDE]]
@@ -48,6 +51,12 @@ def serve_in_a_row(store: Store, moment: adapter.Moment, asked: Sequence[Request
         if len(runs) < start + len(steps):
             break
     return _finished(store, runs) if runs else []
+
+
+def _hands_files_on(crew: Any, names: Sequence[str], options: RunOptions) -> bool:
+    """Whether an item may read a file that the one before it writes, so that it is decided about after that."""
+    writes = any(adapter.output_file(task) is not None for task in crew.tasks)
+    return writes and any(options.policies.of(name).paths for name in names)
 
 
 def _finished(store: Store, runs: Sequence[_FreshRun]) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,33 @@ def test_output_files_are_restored_in_order(repo: StateRepository) -> None:
     Path("answer.txt").unlink()
     repo.run_for_each(build, inputs, max_workers=1)
     assert Path("answer.txt").read_text() == results[-1].raw
+
+
+def test_an_item_reads_the_file_that_the_one_before_it_has_restored(repo: StateRepository) -> None:
+    """Where both kinds of tasks are in a crew, each item is decided about when those before it are done."""
+    inputs = [{"notes": f"hail {number}"} for number in range(4)]
+    more: dict[str, Any] = {"policies": {"look": TaskPolicy(files=("said.txt",))}}
+
+    def build() -> Crew:
+        worker = crews.agent(PromptModel(model="m"))
+        look = crews.task("look", "{notes}", worker)
+        return Crew(agents=[worker], tasks=[look, crews.task("say", "{notes} again", worker, output_file="said.txt")])
+
+    Path("said.txt").write_text("nothing yet")
+    texts = [result.raw for result in repo.run_for_each(build, inputs, max_workers=1, **more)]
+    for given, text in product(inputs, texts):  # so that there is a record of each, whichever of these stands there
+        Path("said.txt").write_text(text)
+        repo.run(build(), given, **more)
+    Path("said.txt").write_text(texts[-1])
+    alone = [repo.run(build(), given, **more) for given in inputs]
+    Path("said.txt").write_text(texts[-1])
+    together = repo.run_for_each(build, inputs, max_workers=1, **more)
+    assert [read_by(result) for result in together] == [read_by(result) for result in alone]
+
+
+def read_by(result: Any) -> list[Any]:
+    """The hashes of what the tasks of a run have read."""
+    return [note.input_hash for note in result.run.tasks]
 
 
 @pytest.mark.siege
