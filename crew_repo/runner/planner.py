@@ -345,8 +345,8 @@ class Walk:
         """Name what it reads: the planner, if there is one, the tasks of its context, the one of its condition."""
         names = [PLANNER] if self._planner is not None else []
         names += [self._view.names[each] for each in self._sources(view) if isinstance(each, int)]
-        if adapter.is_conditional(view.original) and self._seen:
-            names.append(self._seen[-1].decision.task_name)
+        if adapter.is_conditional(view.original) and view.position:
+            names.append(self._view.names[view.position - 1])
         return tuple(dict.fromkeys(names))
 
     def _context(self, view: adapter.TaskView) -> str | None:

@@ -91,6 +91,18 @@ class Database:
                 with suppress(*self.dialect.errors):  # it is written, wherever in the file
                     self.dialect.checkpoint(connection)
 
+    @contextmanager
+    def adding(self) -> Iterator[Connection]:
+        """A transaction of one statement, which a power cut may cost: so it is cheap."""
+        with (
+            self._entered(),
+            self._lock,
+            self._errors(),
+            self._writer(begins=False) as connection,
+            self.dialect.adding(connection),
+        ):
+            yield connection
+
     def measure_clock(self) -> None:
         """How far the clock of the database is ahead of this host's, which may have been set meanwhile."""
         with self.reading() as connection:

@@ -79,6 +79,10 @@ class Statements(ABC):
         yield
         self.commit(connection)
 
+    def adding(self, connection: Connection) -> AbstractContextManager[None]:
+        """A transaction of one statement, which a power cut may cost."""
+        return self.writing(connection, durable=False, at_once=True)
+
     def known_texts(self, _connection: Connection) -> set[str]:
         """The hashes of texts that are there for certain; whoever writes one adds it."""
         return set()

@@ -73,6 +73,11 @@ class OpenedState:
         with self._database.writing(durable=durable, begins=begins, ends=ends, at_once=at_once) as connection:
             yield self._transaction(connection)
 
+    @contextmanager
+    def _adding(self) -> Iterator[Transaction]:
+        with self._database.adding() as connection:
+            yield self._transaction(connection)
+
     def _transaction(self, connection: Any) -> Transaction:
         now = self._clock() if self._clock else datetime.now(timezone.utc)
         ahead = 0.0 if self._clock else self._database.clock_ahead_seconds

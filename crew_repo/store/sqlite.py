@@ -40,10 +40,22 @@ class SQLiteStatements(Statements):
 
     def begin(self, connection: Connection, *, writing: bool, durable: bool) -> None:
         """Begin: what was paid for survives a power cut, if it may (FULL); a lost claim or heartbeat costs nothing."""
-        run = driver_of(connection).execute
         if writing:
-            run(f"PRAGMA synchronous={self.synchronous if durable else 'NORMAL'}")
-        run("BEGIN IMMEDIATE" if writing else "BEGIN")
+            self._commit_by(connection, self.synchronous if durable else "NORMAL")
+        driver_of(connection).execute("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    @contextmanager
+    def adding(self, connection: Connection) -> Iterator[None]:
+        """SQLite begins and ends it by itself, with the statement."""
+        self._commit_by(connection, "NORMAL")
+        yield
+
+    @staticmethod
+    def _commit_by(connection: Connection, synchronous: str) -> None:
+        """A connection goes on to commit as it was told last."""
+        if connection.info.get("synchronous") != synchronous:
+            driver_of(connection).execute(f"PRAGMA synchronous={synchronous}")
+            connection.info["synchronous"] = synchronous
 
     def key_of(self, inserted: Any) -> int | None:
         """Its last key; that is one of an earlier insert where this one made no row."""
@@ -181,7 +193,7 @@ class SQLite(SQLiteStatements, Dialect):
         """
         with engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
-            connection.exec_driver_sql("PRAGMA synchronous=FULL")
+            self._commit_by(connection, "FULL")
             connection.exec_driver_sql(f"PRAGMA page_size={_PAGE_BYTES}")  # of a new file; others keep theirs
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
