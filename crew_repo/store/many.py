@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import bindparam, select
 
 from crew_repo.model import PLANNER, NewRun, Outcome, Record, RunRecord, RunStatus, TaskRun
-from crew_repo.store.from_rows import record_or_damaged
+from crew_repo.store.from_rows import record_or_damaged, run_of
 from crew_repo.store.leases import ask_gone
 from crew_repo.store.records import BY_INPUT_HERE, add_texts
 from crew_repo.store.rows import run_row, task_run_row
@@ -45,13 +46,17 @@ class FreshRuns(WritingStore):
             somebody_is_gone = ask_gone(tx)
             inputs = [each for new, _ in runs for each in new.inputs or ()]
             add_texts(tx, {each.sha256: each.text for each in inputs if each.sha256 and each.text is not None})
-            tx.run(INSERT_RUN, [_row(tx, new, notes, finished_at) for new, notes in runs])
+            rows = [_row(tx, new, notes, finished_at) for new, notes in runs]
+            tx.run(INSERT_RUN, rows)
             tx.run(tx.inserts.task_run, [task_run_row(note) for _, notes in runs for note in notes])
             newest = tx.ask(_NEWEST, {"most": len(runs)})
         if somebody_is_gone():
             self.reap()
         ordinals = {row["run_id"]: row["ordinal"] for row in newest()}
-        return [_record(new, notes, finished_at, ordinals[new.run_id]) for new, notes in runs]
+        return [
+            replace(run_of({**row, "ordinal": ordinals[new.run_id]}, notes), inputs=new.inputs)
+            for row, (new, notes) in zip(rows, runs, strict=True)
+        ]
 
 
 def _row(tx: Transaction, new: NewRun, notes: Sequence[TaskRun], finished_at: datetime) -> dict[str, Any]:
@@ -66,22 +71,3 @@ def _row(tx: Transaction, new: NewRun, notes: Sequence[TaskRun], finished_at: da
         "tokens_saved": sum(note.tokens_saved for note in notes),
         "seconds_saved": sum(note.seconds_saved for note in notes),
     }
-
-
-def _record(new: NewRun, notes: Sequence[TaskRun], finished_at: datetime, ordinal: int) -> RunRecord:
-    """The run as it is stored."""
-    return RunRecord(
-        run_id=new.run_id,
-        workflow_id=new.workflow_id,
-        crew_name=new.crew_name,
-        status=RunStatus.COMPLETED,
-        started_at=new.started_at,
-        finished_at=finished_at,
-        tasks=tuple(note for note in notes if note.task_name != PLANNER),
-        tokens_saved=sum(note.tokens_saved for note in notes),
-        seconds_saved=sum(note.seconds_saved for note in notes),
-        planner=next((note for note in notes if note.task_name == PLANNER), None),
-        ordinal=ordinal,
-        inputs=new.inputs,
-        source=new.source,
-    )
