@@ -35,17 +35,15 @@ _PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
 
 # Classes that a newer Python calls by another name.
 _RENAMED = {"enum.EnumType": "enum.EnumMeta", "collections._tuplegetter": "_collections._tuplegetter"}
-# Classes of httpx, or of its successor, that these clients call their own once they are imported.
-_RELABELLED = frozenset({"BaseTransport", "AsyncBaseTransport", "Timeout"})
-_RELABELLING = frozenset({"openai", "anthropic", "groq", "cerebras.cloud.sdk", "together"})
+# Clients import classes of these packages and put their own name on them: `openai`, `google.genai._interactions`.
+_RELABELLED = ("httpx", "httpx2")
 
 
 def home_of(kind: type) -> str:
     """The module that a class is from, whatever has been imported since."""
-    if kind.__name__ in _RELABELLED and kind.__module__ in _RELABELLING:
-        homes = (name for name in ("httpx", "httpx2") if vars(sys.modules.get(name, kind)).get(kind.__name__) is kind)
-        return next(homes, kind.__module__)
-    return kind.__module__
+    name = kind.__name__
+    homes = (home for home in _RELABELLED if vars(sys.modules.get(home, kind)).get(name) is kind)
+    return next(homes, kind.__module__)
 
 
 def qualified_name(kind: type) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import aiohttp
 import httpx
 import openai
 import pytest
 
-from crew_repo.hashing import acting_headers, hangs_on_client, hash_value
+from crew_repo.hashing import acting_headers, dispatch, hangs_on_client, hash_value
 
 pytestmark = pytest.mark.siege
 
@@ -126,3 +127,13 @@ def test_following_links_is_no_part_of_a_librarys_own_client():
 def test_headers_are_read_in_every_form(headers, acting):
     """Pairs, lines and a name that comes twice count; words that only begin like a scheme of admission do too."""
     assert acting_headers(headers) == acting
+
+
+def test_a_class_of_httpx_counts_whoever_has_put_a_name_on_it(monkeypatch):
+    """Clients call the transports of httpx their own as they are imported: that changes no hash and hides no socket."""
+    before, other = (hash_value(httpx.HTTPTransport(uds=f"/tmp/{name}.sock"), "v") for name in "ab")
+    assert before != other
+    for kind in (httpx.BaseTransport, httpx.HTTPTransport, httpx.Timeout):
+        monkeypatch.setattr(kind, "__module__", "openai._interactions")
+    monkeypatch.setattr(dispatch, "_found", WeakKeyDictionary())  # as in a process that has hashed none yet
+    assert [hash_value(httpx.HTTPTransport(uds=f"/tmp/{name}.sock"), "v") for name in "ab"] == [before, other]
