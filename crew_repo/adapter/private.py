@@ -6,7 +6,7 @@ tests/unit/adapter/test_private.py says, for each, what breaks when CrewAI chang
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from types import SimpleNamespace
@@ -14,6 +14,7 @@ from typing import Any
 
 from crewai import Crew, Task
 from crewai.agents.agent_builder.base_agent import BaseAgent
+from crewai.crews import utils as crew_utils
 from crewai.crews.crew_output import CrewOutput
 from crewai.crews.utils import _resolve_crew_skills
 from crewai.events.event_bus import crewai_event_bus
@@ -24,6 +25,7 @@ from crewai.utilities.planning_handler import CrewPlanner
 from crewai.utilities.task_output_storage_handler import TaskOutputStorageHandler
 
 __all__ = [
+    "agents_made_ready_later",
     "async_model_client",
     "cached_apart",
     "check_names",
@@ -43,6 +45,7 @@ __all__ = [
     "original_text",
     "output_log",
     "output_log_method",
+    "output_log_reset",
     "planner_task",
     "planning_llm",
     "planning_method",
@@ -191,6 +194,58 @@ def loops(crew: Crew) -> tuple[str, str] | None:
     return names if all(getattr(type(crew), name) is getattr(Crew, name) for name in names) else None
 
 
+class _MakingReady:
+    """CrewAI's function that makes a crew's agents ready, put off for some crews."""
+
+    def __init__(self) -> None:
+        self._lock, self._original = threading.Lock(), crew_utils.setup_agents
+        self._put_off: dict[int, list[Callable[[], None]]] = {}
+
+    def add(self, crew: Crew) -> None:
+        """Put it off for this crew."""
+        with self._lock:
+            if not self._put_off:
+                self._original, crew_utils.setup_agents = crew_utils.setup_agents, self._met
+            self._put_off[id(crew)] = []
+
+    def take(self, crew: Crew) -> list[Callable[[], None]]:
+        """Put it off no longer; what has been."""
+        with self._lock:
+            taken = self._put_off.pop(id(crew), [])
+            if not self._put_off:
+                crew_utils.setup_agents = self._original
+            return taken
+
+    def _met(self, crew: Crew, agents: Iterable[BaseAgent], *options: Any, **named: Any) -> None:
+        waiting = self._put_off.get(id(crew))
+        if waiting is None:
+            return self._original(crew, agents, *options, **named)
+        for agent in agents:
+            agent.crew = crew
+        return waiting.append(lambda: self._original(crew, agents, *options, **named))
+
+
+_making_ready = _MakingReady()
+
+
+@contextmanager
+def agents_made_ready_later(crew: Crew) -> Iterator[Callable[[], None]]:
+    """Put off that a kickoff makes the agents of this crew ready, until the function is called that this gives.
+
+    It gives each of them an executor, and embeds what it knows: a run that executes nothing needs neither.
+    """
+
+    def ready() -> None:
+        for make in _making_ready.take(crew):
+            make()
+
+    _making_ready.add(crew)
+    try:
+        yield ready
+    finally:
+        _making_ready.take(crew)
+
+
 def crew_output(crew: Crew, outputs: list[TaskOutput]) -> CrewOutput:
     """Make the result of a kickoff of the outputs of its tasks, with the events and hooks of its end."""
     return crew._create_crew_output(outputs)
@@ -202,6 +257,11 @@ def output_log(crew: Crew) -> str | None:
     storage = handler.storage
     own = type(handler) is TaskOutputStorageHandler and type(storage) is KickoffTaskOutputsSQLiteStorage
     return storage.db_path if own else None
+
+
+def output_log_reset(crew: Crew) -> tuple[object, str]:
+    """Whose method of which name empties that log, as a kickoff begins."""
+    return crew._task_output_handler, "reset"
 
 
 def output_log_method(crew: Crew) -> str | None:

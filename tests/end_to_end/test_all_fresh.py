@@ -11,10 +11,14 @@ import pytest
 from crewai import Crew
 from crewai.events import crewai_event_bus
 from crewai.events.base_events import BaseEvent
+from crewai.knowledge.source.string_knowledge_source import StringKnowledgeSource
+from crewai.llms.base_llm import BaseLLM
+from crewai.rag.embeddings.providers.custom.custom_provider import CustomProvider
+from pydantic import PrivateAttr
 
 from crew_repo.adapter import private
 from tests import crews
-from tests.crews import MODES, NOTES, Mode
+from tests.crews import MODES, NOTES, LengthEmbedding, Mode, agent, task
 from tests.models import PromptModel
 
 EVERY_MODE = pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
@@ -106,3 +110,53 @@ def test_the_log_file_of_a_crew_has_each_step_of_a_fresh_run(repo, model, tmp_pa
     crew = type(crew)(**{name: getattr(crew, name) for name in ("agents", "tasks", "output_log_file")})
     repo.run(crew, NOTES)
     assert (tmp_path / "steps.json").read_text().count("completed") == 2
+
+
+class Shelf(StringKnowledgeSource):
+    """Knowledge that counts how often it is embedded."""
+
+    _embedded: list[str] = PrivateAttr(default_factory=list)
+
+    def add(self) -> None:
+        """Count, and embed nothing."""
+        self._embedded.append(self.content)
+
+
+def knowing(model: BaseLLM, answer: str = "") -> tuple[Crew, list[str]]:
+    """A crew of two agents who know something, and what of that has been embedded."""
+    shelf, embedder = Shelf(content="Ada decides alone."), CustomProvider(embedding_callable=LengthEmbedding)
+    first, second = (agent(model, knowledge_sources=[shelf], embedder=embedder) for _ in range(2))
+    tasks = [task("analyze", "read {notes}", first), task("draft", f"write {answer}", second)]
+    return Crew(name="knowing", agents=[first, second], tasks=tasks), shelf._embedded
+
+
+def test_a_fresh_run_makes_no_agent_ready(repo, model):
+    """Nothing is embedded, which costs, and no executor is made: nobody needs them. With a stale task both are there."""
+    crew, embedded = knowing(model)
+    repo.run(crew, NOTES)
+    assert embedded
+    crew, embedded = knowing(model)
+    assert repo.run(crew, NOTES).run.executed == []
+    assert embedded == []
+    assert [(worker.agent_executor, worker.crew is crew) for worker in crew.agents] == [(None, True)] * 2
+    crew, embedded = knowing(model, "shortly")
+    assert repo.run(crew, NOTES).run.executed == ["draft"]
+    assert len(embedded) == 2
+    assert all(worker.agent_executor for worker in crew.agents)
+
+
+def test_a_crew_at_work_is_made_ready_while_another_is_not(repo, model):
+    """A crew that a callback runs meanwhile gets its agents ready, and so does a crew of nobody's repository."""
+    repo.run(crews.sequential_last_input(model), NOTES, workflow_id="fresh")
+    ran = []
+
+    def others(inputs: Any) -> Any:
+        ran.append(repo.run(crews.sequential_last_input(model), NOTES, workflow_id="another").run.executed)
+        ran.append(crews.sequential_last_input(model).kickoff(NOTES).raw)
+        return inputs
+
+    crew = crews.sequential_last_input(model)
+    crew.before_kickoff_callbacks = [others]
+    result = repo.run(crew, NOTES, workflow_id="fresh")
+    assert ran[:2] == [["analyze", "draft"], result.raw]
+    assert result.run.executed == []

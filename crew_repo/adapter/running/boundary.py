@@ -101,6 +101,7 @@ def _looped(crew: Crew, handler: Handler) -> Iterator[None]:
     def served() -> CrewOutput | None:
         outputs = handler.serve_all()
         if outputs is None:
+            make_ready()
             return None
         for position, (task, output) in enumerate(zip(crew.tasks, outputs, strict=True)):
             private.log_output(crew, task, output, position)
@@ -114,7 +115,10 @@ def _looped(crew: Crew, handler: Handler) -> Iterator[None]:
         output = served()
         return await aexecute(*arguments, **options) if output is None else output
 
-    with with_methods(crew, dict(zip(names, (sync, native), strict=True))):
+    loops = dict(zip(names, (sync, native), strict=True))
+    with private.agents_made_ready_later(crew) as make_ready, with_methods(crew, loops):
+        if crew.planning:  # its planner is told what the agents know
+            make_ready()
         yield
 
 

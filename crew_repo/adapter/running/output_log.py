@@ -1,8 +1,8 @@
 """CrewAI's log of outputs, for `crewai replay` and `crewai log-tasks-outputs`, written for many tasks at once.
 
-CrewAI opens its file for each task, reads all that is there, and commits: time that grows with the square. Here the
-rows are gathered for a tenth of a second, so that a crash loses no more of the log than that; the run's own records
-are not held up by it.
+CrewAI opens its file as a kickoff begins, to empty it, and for each task, reads all that is there, and commits: time
+that grows with the square. Here that is gathered for a tenth of a second, so that a crash loses no more of the log than
+that; the run's own records are not held up by it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def logged(crew: Crew) -> Iterator[None]:
         yield
         return
     rows = _Rows(crew, file)
-    with with_methods(crew, {name: rows.add}):
+    handler, reset = private.output_log_reset(crew)
+    with with_methods(crew, {name: rows.add}), with_methods(handler, {reset: rows.reset}):
         try:
             yield
         finally:
@@ -54,7 +55,14 @@ class _Rows:
         self._crew, self._file = crew, file
         self._lock, self._writing = threading.Lock(), threading.Lock()
         self._waiting: list[dict[str, Any]] = []
+        self._empties = False
         self._timer: threading.Timer | None = None
+
+    def reset(self) -> None:
+        """Forget the rows of the run before, and those of this one so far."""
+        with self._lock:
+            self._waiting, self._empties = [], True
+            self._write_soon()
 
     def add(self, task: Task, output: TaskOutput, task_index: int, was_replayed: bool = False) -> None:
         """Take in a row as it is now: a callback may change the output afterwards."""
@@ -69,36 +77,49 @@ class _Rows:
         }
         with self._lock:
             self._waiting.append(row)
-            if self._timer is None:
-                self._timer = threading.Timer(_SECONDS, self.write)
-                self._timer.daemon = True
-                self._timer.start()
+            self._write_soon()
+
+    def _write_soon(self) -> None:
+        if self._timer is None:
+            self._timer = threading.Timer(_SECONDS, self.write)
+            self._timer.daemon = True
+            self._timer.start()
 
     def write(self) -> None:
         """Write what waits. A log that cannot be written is no reason to lose a run: it is told, and left out."""
         with self._writing:  # so that who writes last finds all of it written; nobody who adds waits for it
-            rows = self._taken()
-            if not rows:
+            empties, rows = self._taken()
+            if not (empties or rows):
                 return
             try:
                 with closing(sqlite3.connect(self._file, timeout=_BUSY_SECONDS)) as connection, connection:
-                    known = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({_TABLE})")]
-                    names = [name for name in rows[0] if name in known]  # CrewAI 1.13 has no task_key
-                    columns, places = ", ".join(names), ", ".join(f":{name}" for name in names)
-                    insert = f"INSERT OR REPLACE INTO {_TABLE} ({columns}) VALUES ({places})"  # noqa: S608 - names of ours
-                    connection.executemany(insert, rows)
+                    _write(connection, empties, rows)
             except sqlite3.Error as error:
                 log.warning("CrewAI's log of outputs, %s, could not be written (%s): `crewai replay` and `crewai "
-                            "log-tasks-outputs` lack %d tasks. The run goes on, and its records are whole.",
-                            self._file, error, len(rows))  # fmt: skip
+                            "log-tasks-outputs` lack %d tasks, or tell of the run before. The run goes on, and its "
+                            "records are whole.", self._file, error, len(rows))  # fmt: skip
+                with self._lock:
+                    self._empties = self._empties or empties
 
-    def _taken(self) -> list[dict[str, Any]]:
+    def _taken(self) -> tuple[bool, list[dict[str, Any]]]:
         with self._lock:
+            empties, self._empties = self._empties, False
             rows, self._waiting = self._waiting, []
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-        return rows
+        return empties, rows
+
+
+def _write(connection: sqlite3.Connection, empties: bool, rows: list[dict[str, Any]]) -> None:
+    if empties:
+        connection.execute(f"DELETE FROM {_TABLE}")  # noqa: S608 - a name of ours
+    if rows:
+        known = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({_TABLE})")]
+        names = [name for name in rows[0] if name in known]  # CrewAI 1.13 has no task_key
+        columns, places = ", ".join(names), ", ".join(f":{name}" for name in names)
+        insert = f"INSERT OR REPLACE INTO {_TABLE} ({columns}) VALUES ({places})"  # noqa: S608 - names of ours
+        connection.executemany(insert, rows)
 
 
 def _as_json(value: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from crewai import Agent, Crew, Task
 from crewai.agents.cache.cache_handler import CacheHandler
+from crewai.crews import utils as crew_utils
 from crewai.llms.providers.openai.completion import OpenAICompletion
 from crewai.tasks.task_output import TaskOutput
 from crewai.utilities.i18n import I18N
@@ -40,6 +41,22 @@ def test_templates_are_kept_beside_the_texts():
     assert crew.tasks[0].description == "<<analyze>> n"
     for cls, names in ((Task, ("description", "expected_output", "output_file")), (Agent, ("role", "goal", "backstory"))):
         assert {f"_original_{name}" for name in names} <= set(cls.__private_attributes__)
+
+
+def test_a_kickoff_makes_its_agents_ready_with_one_function():
+    """Without `crewai.crews.utils.setup_agents` a fresh run would make executors, and embed knowledge, for nothing."""
+    crew, other = built(), built()
+    original = crew_utils.setup_agents
+    with private.agents_made_ready_later(crew) as make_ready:
+        with private.agents_made_ready_later(other):
+            for each in (crew, other):
+                crew_utils.prepare_kickoff(each, {"notes": "n", "adjuster": "a"})
+        assert [agent.agent_executor for agent in (*crew.agents, *other.agents)] == [None] * 2
+        make_ready()
+        assert all(agent.agent_executor for agent in crew.agents)
+        make_ready()
+        assert crew_utils.setup_agents is original
+    assert crew_utils.setup_agents is original
 
 
 def test_the_crews_memory_is_private():
