@@ -28,6 +28,7 @@ for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE", "CREW_REPO_
 import threading  # noqa: E402
 from collections import Counter  # noqa: E402
 from collections.abc import Iterator, Mapping  # noqa: E402
+from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
 
 import pytest  # noqa: E402
@@ -36,6 +37,12 @@ if TYPE_CHECKING:
     from tests.models import PromptModel
 
 # What imports CrewAI is imported where it is used: the process that hands out the tests needs none of it.
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Modules in which all takes long are not imported where that is not asked for: that alone takes seconds."""
+    wanted = config.option.markexpr != "not siege" or collection_path.suffix != ".py"
+    return None if wanted or b"\npytestmark = pytest.mark.siege\n" not in collection_path.read_bytes() else True
 
 
 @pytest.fixture

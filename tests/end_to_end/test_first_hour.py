@@ -47,6 +47,7 @@ def test_the_readme_calls_only_what_is_there(block: str) -> None:
             assert hasattr(crew_repo.StateRepository, node.attr), node.attr
 
 
+@pytest.mark.siege
 def test_the_first_steps_go_from_a_json_file_to_a_state(tmp_path: Path) -> None:
     """Twice the same executes nothing; a deleted entry and a stopped run execute what is missing; new notes are noticed.
 
@@ -68,6 +69,7 @@ def test_the_first_steps_go_from_a_json_file_to_a_state(tmp_path: Path) -> None:
     assert "Policy HO-4471-208: water damage on 2025-03-12." in text
 
 
+@pytest.mark.siege
 def test_the_notebook_gives_what_it_shows_and_remembers(tmp_path: Path) -> None:
     """Executed, it shows the outputs that it is kept with; a new kernel executes only what uses the cell that changed."""
     shown = nbformat.read(NOTEBOOK, as_version=4)

@@ -92,7 +92,7 @@ CLAIMS = [{"notes": f"claim {number}"} for number in range(3)]
 IDS = [f"CLM-{number}" for number in range(3)]
 
 
-@pytest.mark.parametrize("way", ["threads", "event loop", "processes"])
+@pytest.mark.parametrize("way", ["threads", "event loop", pytest.param("processes", marks=pytest.mark.siege)])
 def test_a_failed_item_is_named_by_its_workflow(repo, caplog, way):
     """In the log, on the exception and in its traceback; the crew's own exception is raised as it was."""
 

@@ -87,6 +87,7 @@ def test_changing_back_finds_the_old_answers(repo, model, mode: Mode):
     assert (model.calls, texts(back)) == ([], first)
 
 
+@pytest.mark.siege
 @EVERY_MODE
 async def test_native_async_shares_the_records(repo, model, mode: Mode):
     """What arun executed, run reuses, and the other way round."""

@@ -27,6 +27,7 @@ def rows(crew: Crew) -> list[dict[str, Any]]:
     return [{**row, "task_id": "", "timestamp": ""} for row in crew._task_output_handler.load()]
 
 
+@pytest.mark.siege
 @EVERY_MODE
 def test_the_log_is_what_a_kickoff_writes(repo, mode: Mode):
     """Every column of every task, of executed tasks and of reused ones."""

@@ -9,7 +9,7 @@ import queue
 from dataclasses import dataclass
 from typing import Any
 
-import lancedb
+import pytest
 import tiktoken
 
 from crew_repo.hashing import hash_class, hash_value
@@ -54,8 +54,11 @@ def test_what_cannot_be_read_is_opaque():
     assert all(hash_value(thing, "v").opaque for thing in (filled(queue.SimpleQueue(), 1), closed))
 
 
+@pytest.mark.siege
 def test_a_folder_of_tables_counts_by_its_address(tmp_path):
     """A connection of LanceDB is elsewhere, by the folder that it was opened with."""
+    import lancedb  # two seconds, in each process that collects this module
+
     one, again, other = (hash_value(lancedb.connect(str(tmp_path / name)), "v") for name in ("a", "a", "b"))
     assert one == again
     assert one.sha256 != other.sha256
