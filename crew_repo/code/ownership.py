@@ -61,11 +61,11 @@ def is_own_function(code: CodeType, namespace: Mapping[str, Any]) -> bool:
 
 
 def is_own_class(kind: type) -> bool:
-    """Whether a class is the user's: by the module that it says it is from.
+    """Whether a class is the user's: by the module that it is from.
 
     A class that is made by `exec(source, {})` says that it is from `builtins`.
     """
-    module = str(kind.__module__)
+    module = str(home_of(kind))
     return not is_compiled(kind) if module == "builtins" else is_own_module(module)
 
 

@@ -129,11 +129,12 @@ def test_headers_are_read_in_every_form(headers, acting):
     assert acting_headers(headers) == acting
 
 
-def test_a_class_of_httpx_counts_whoever_has_put_a_name_on_it(monkeypatch):
+@pytest.mark.parametrize("name", ["openai._interactions", "a_client_of_the_users_own"])
+def test_a_class_of_httpx_counts_whoever_has_put_a_name_on_it(monkeypatch, name):
     """Clients call the transports of httpx their own as they are imported: that changes no hash and hides no socket."""
-    before, other = (hash_value(httpx.HTTPTransport(uds=f"/tmp/{name}.sock"), "v") for name in "ab")
+    before, other = (hash_value(httpx.HTTPTransport(uds=f"/tmp/{each}.sock"), "v") for each in "ab")
     assert before != other
     for kind in (httpx.BaseTransport, httpx.HTTPTransport, httpx.Timeout):
-        monkeypatch.setattr(kind, "__module__", "openai._interactions")
+        monkeypatch.setattr(kind, "__module__", name)
     monkeypatch.setattr(dispatch, "_found", WeakKeyDictionary())  # as in a process that has hashed none yet
-    assert [hash_value(httpx.HTTPTransport(uds=f"/tmp/{name}.sock"), "v") for name in "ab"] == [before, other]
+    assert [hash_value(httpx.HTTPTransport(uds=f"/tmp/{each}.sock"), "v") for each in "ab"] == [before, other]
