@@ -1,7 +1,8 @@
 """The user's modules as source: those that a function imports by itself, or passes around whole.
 
 Such a module may not be imported yet, and hashing imports nothing; so its file is read, and the files of the user's
-modules that it imports in turn. What a running process has changed in it since does not show.
+modules that it imports in turn; of a package with a `__getattr__`, which may import any, those of all that is in it.
+What a running process has changed in it since does not show.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, SOURCE_SUFFIXES
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +21,10 @@ from crew_repo.code.ownership import is_own_file
 from crew_repo.code.syntax import encode_module, undisturbed
 
 __all__ = ["Import", "absolute_names", "modules_digest", "package_of"]
+
+
+# In the order in which Python looks for them.
+_SUFFIXES = (*EXTENSION_SUFFIXES, *SOURCE_SUFFIXES, *BYTECODE_SUFFIXES)
 
 
 class Import(NamedTuple):
@@ -51,9 +57,11 @@ def modules_digest(names: Iterator[str]) -> str | None:
         name = pending.pop()
         file = None if name in found else _own_file(name)
         if file is not None:
-            source, imports = _read(file, *_version(file))
+            source, imports, is_lazy = _read(file, *_version(file))
             found[name] = source
-            pending += absolute_names(imports, name if Path(file).name == "__init__.py" else name.rpartition(".")[0])
+            is_package = Path(file).name == "__init__.py"
+            pending += absolute_names(imports, name if is_package else name.rpartition(".")[0])
+            pending += (f"{name}.{part}" for part in _parts(Path(file))) if is_package and is_lazy else ()
     return seal("modules", [[name, found[name]] for name in sorted(found)]) if found else None
 
 
@@ -64,9 +72,24 @@ def _own_file(name: str) -> str | None:
     file, folders = _whereabouts(top_level)
     places = [Path(file)] if file is not None else []
     if rest:
-        inside = [Path(folder).joinpath(*rest) for folder in folders]
-        places = [place for each in inside for place in (each / "__init__.py", each.with_suffix(".py"))]
-    return next((str(place) for place in places if place.is_file() and is_own_file(str(place))), None)
+        inside = [place for folder in folders if is_own_file(str(place := Path(folder).joinpath(*rest)))]
+        stems = (stem for each in inside for stem in (each / "__init__", each))
+        places = [Path(f"{stem}{suffix}") for stem in stems for suffix in _SUFFIXES]
+    files = (str(place) for place in places if place.is_file() and is_own_file(str(place)))
+    return next(files, None) or _archive(map(Path, folders) if rest else places)
+
+
+def _archive(places: Iterable[Path]) -> str | None:
+    """The archive that the user's modules are imported from, which counts as a whole."""
+    inside = (place for place in places if not place.exists() and is_own_file(str(place)))
+    return next((str(folder) for place in inside for folder in place.parents if folder.is_file()), None)
+
+
+def _parts(package: Path) -> Iterator[str]:
+    """The names of all modules below a package."""
+    for file in package.parent.rglob("*"):
+        if file.name.endswith(_SUFFIXES):
+            yield ".".join((*file.relative_to(package.parent).parent.parts, file.name.partition(".")[0]))
 
 
 def _whereabouts(name: str) -> tuple[str | None, list[str]]:
@@ -89,13 +112,15 @@ def _version(file: str) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=1024)
-def _read(file: str, _modified: int, _size: int) -> tuple[Encoded, tuple[Import, ...]]:
+def _read(file: str, _modified: int, _size: int) -> tuple[Encoded, tuple[Import, ...], bool]:
+    """The source of a module, its imports, and whether it makes parts of itself when they are asked for."""
     data = Path(file).read_bytes()
     try:
         tree = undisturbed(lambda: ast.parse(data))
-        return seal("module", encode_module(tree)), tuple(_imports_in(tree))
+        is_lazy = any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in tree.body)
+        return seal("module", encode_module(tree)), tuple(_imports_in(tree)), is_lazy
     except (SyntaxError, ValueError, RecursionError, KeyError):  # no Python source: a compiled module, say
-        return seal("module", ["file", len(data), data.hex()]), ()
+        return seal("module", ["file", len(data), data.hex()]), (), False
 
 
 def _imports_in(tree: ast.AST) -> Iterator[Import]:

@@ -42,7 +42,7 @@ _RELABELLED = ("httpx", "httpx2")
 def home_of(kind: type) -> str:
     """The module that a class is from, whatever has been imported since."""
     name = kind.__name__
-    homes = (home for home in _RELABELLED if vars(sys.modules.get(home, kind)).get(name) is kind)
+    homes = (home for home in _RELABELLED if getattr(sys.modules.get(home), "__dict__", {}).get(name) is kind)
     return next(homes, kind.__module__)
 
 

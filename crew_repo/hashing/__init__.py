@@ -39,7 +39,8 @@ These do not count, and nobody can see their change:
 - settings of a library's own adapters, and what others change in place of a library's object during a run;
 - environment variables whose names are made at run time, or that are not read by `os.environ` or `os.getenv`;
 - names that only the text of an `eval` or `exec` mentions; the subclasses of a class; what a weak reference leads to;
-- changes at run time of modules that a function imports itself or passes around whole: their files count instead;
+- changes at run time of modules that a function imports itself or passes around whole: their files count instead, as do
+  those of parts of a package that nobody has imported yet;
 - the state of locks, loggers and threads.
 """
 

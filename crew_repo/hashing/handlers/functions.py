@@ -15,7 +15,7 @@ from crew_repo.code.changed_at_work import marks
 from crew_repo.code.environment import Asked, environment_said, modules_asked
 from crew_repo.code.imports import absolute_names, modules_digest, package_of
 from crew_repo.code.members import closure_of, defaults_of
-from crew_repo.code.ownership import is_own_function
+from crew_repo.code.ownership import is_own_function, is_own_module
 from crew_repo.code.reach import Place, is_code, resolve
 from crew_repo.code.source import Static, static_part
 from crew_repo.hashing.as_first_seen import attributes_of, kept_members
@@ -116,8 +116,18 @@ def _referenced(function: types.FunctionType, chains: tuple[Chain, ...], path: s
             if name not in seen:
                 seen.add(name)
                 yield from _global(function, name, place, path)
+            yield from _part_to_come(name, place, seen)
             if "__doc__" in chain[1:] and chain[0] in function.__globals__:
                 yield from _docstring(function.__globals__[chain[0]], chain)
+
+
+def _part_to_come(name: str, place: Place, seen: set[str]) -> Iterator[tuple[str, object]]:
+    """A part of the user's package that is imported as the function runs, by a call or by others: its file."""
+    if isinstance(place.value, types.ModuleType) and place.rest and is_own_module(place.value.__name__):
+        name = f"{name}.{place.rest[0]}"
+        digest = None if name in seen else modules_digest(iter([f"{place.value.__name__}.{place.rest[0]}"]))
+        seen.add(name)
+        yield from [] if digest is None else [(name, digest)]
 
 
 def _global(function: types.FunctionType, name: str, place: Place, path: str) -> Iterator[tuple[str, object]]:

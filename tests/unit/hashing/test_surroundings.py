@@ -1,0 +1,98 @@
+"""The same code, in a process that has imported more of it or less, and from where it is not a file of its own."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+import pytest
+
+from crew_repo.hashing import dispatch, hash_value
+
+Written = Callable[[dict[str, str]], str]
+
+
+@pytest.fixture
+def written(project) -> Iterator[Written]:
+    """Writes a package `parts` and imports it as a new process would; the hash of its `tool`."""
+
+    def write(files: dict[str, str]) -> str:
+        for name, text in files.items():
+            file = project.folder / name
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(text)
+        return _hash_of_tool()
+
+    yield write
+    _forget()
+
+
+def _forget() -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "parts"]:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+
+
+def _hash_of_tool() -> str:
+    _forget()
+    hashed = hash_value(importlib.import_module("parts.main").tool, "v")
+    assert not hashed.opaque
+    return hashed.sha256
+
+
+def test_a_module_that_is_blocked_is_no_trouble(monkeypatch):
+    """Who puts None in the place of a module, so that nobody can import it, changes no hash."""
+    before = hash_value(json.JSONDecoder, "v")
+    monkeypatch.setitem(sys.modules, "httpx2", None)
+    monkeypatch.setattr(dispatch, "_found", WeakKeyDictionary())  # as in a process that has hashed none yet
+    assert hash_value(json.JSONDecoder, "v") == before
+
+
+LAZY = """import importlib
+def __getattr__(name):
+    if name[:2] == "__":
+        raise AttributeError(name)
+    module = importlib.import_module(".hidden", __name__)
+    return module if name == "hidden" else getattr(module, name)
+"""
+
+
+@pytest.mark.parametrize(
+    "package, call", [("", "parts.hidden.f()"), (LAZY, "parts.hidden.f()"), (LAZY, "parts.f()"), (LAZY, "parts.f")]
+)
+def test_parts_of_a_package_that_nobody_has_imported_yet_act(written, package, call):
+    """A package may import its parts when they are asked for; before that, their files count."""
+    files = {"parts/__init__.py": package, "parts/main.py": f"import parts\ndef tool(): return {call}\n"}
+    first, second = (written({**files, "parts/hidden.py": f"def f(): return 'it is {n}'\n"}) for n in ("one", "another"))
+    assert first != second
+
+
+@pytest.mark.parametrize("line", ["from parts import hidden", "from parts.hidden import f", "import parts.hidden as h"])
+@pytest.mark.parametrize("suffix", [EXTENSION_SUFFIXES[0], BYTECODE_SUFFIXES[0]])
+def test_compiled_modules_that_a_function_imports_itself_act(written, line, suffix):
+    """A module that is compiled counts by its file."""
+    files = {"parts/__init__.py": "", "parts/main.py": f"def tool():\n    {line}\n"}
+    first, second = (written({**files, f"parts/hidden{suffix}": n}) for n in ("one", "two"))
+    assert first != second
+
+
+@pytest.mark.parametrize("line", ["from parts import hidden", "from parts.hidden import f", "import parts.hidden as h"])
+def test_modules_in_an_archive_that_a_function_imports_itself_act(tmp_path: Path, monkeypatch, line):
+    """Of a project that is imported from an archive, the archive counts."""
+    hashes = []
+    for text in ("one", "another"):
+        archive = tmp_path / f"{text}.zip"
+        with zipfile.ZipFile(archive, "w") as made:
+            made.writestr("parts/__init__.py", "")
+            made.writestr("parts/main.py", f"def tool():\n    {line}\n")
+            made.writestr("parts/hidden.py", f"def f(): return {text!r}\n")
+        monkeypatch.syspath_prepend(str(archive))
+        hashes.append(_hash_of_tool())
+    _forget()
+    assert hashes[0] != hashes[1]
