@@ -26,10 +26,14 @@ _TELLING = frozenset({"environ", "getenv", "import_module", "__import__"})
 
 
 class Asked(NamedTuple):
-    """The names that code gives: expressions, which a function's globals may explain; None where it cannot be read."""
+    """The names that code gives: expressions, which a function's globals may explain; None where it cannot be read.
+
+    `other_folders`: it may import from folders that it says as it runs (`sys.path`).
+    """
 
     environment: tuple[ast.expr, ...] = ()
     modules: tuple[ast.expr, ...] = ()
+    other_folders: bool = False
 
 
 def asked_names(tree: ast.AST | None, code: CodeType) -> Asked | None:
@@ -38,7 +42,11 @@ def asked_names(tree: ast.AST | None, code: CodeType) -> Asked | None:
         mentioned = {name for some in nested_codes(code) for name in some.co_names}
         return None if mentioned & _TELLING else Asked()
     found = [pair for node in ast.walk(tree) for pair in _asks(node)]
-    return Asked(*(tuple(name for place, name in found if place.endswith(asked)) for asked in (_ENVIRONMENT, _MODULES)))
+    environment, modules = (
+        tuple(name for place, name in found if place.endswith(asked)) for asked in (_ENVIRONMENT, _MODULES)
+    )
+    attributes = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+    return Asked(environment, modules, any(_dotted(node) == "sys.path" for node in attributes))
 
 
 def _asks(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:

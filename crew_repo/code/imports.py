@@ -20,7 +20,7 @@ from crew_repo.canonical import Encoded, seal
 from crew_repo.code.ownership import is_own_file
 from crew_repo.code.syntax import encode_module, undisturbed
 
-__all__ = ["Import", "absolute_names", "modules_digest", "package_of"]
+__all__ = ["Import", "absolute_names", "modules_digest", "not_found", "package_of"]
 
 
 # In the order in which Python looks for them.
@@ -63,6 +63,12 @@ def modules_digest(names: Iterator[str]) -> str | None:
             pending += absolute_names(imports, name if is_package else name.rpartition(".")[0])
             pending += (f"{name}.{part}" for part in _parts(Path(file))) if is_package and is_lazy else ()
     return seal("modules", [[name, found[name]] for name in sorted(found)]) if found else None
+
+
+def not_found(imports: tuple[Import, ...]) -> list[str]:
+    """The modules that import statements name and that cannot be imported from anywhere."""
+    top_levels = {name.partition(".")[0] for level, name, _ in imports if not level} - sys.stdlib_module_names
+    return sorted(name for name in top_levels if not any(_whereabouts(name)))
 
 
 def _own_file(name: str) -> str | None:

@@ -7,6 +7,7 @@ that is reached mentions its name; so `load` and `configure`, which only the use
 
 from __future__ import annotations
 
+import builtins
 import datetime
 import functools
 import inspect
@@ -92,11 +93,13 @@ def is_data(value: object) -> bool:
 
 
 def resolve(function: FunctionType, chain: Chain) -> Place:
-    """The global that a chain leads to; through the user's modules, theirs.
+    """The global that a chain leads to, or the user's function among the builtins; through the user's modules, theirs.
 
     Not to a module that the function imports itself: before its first call, that may not be there.
     """
     namespace: Mapping[str, Any] = function.__globals__
+    if chain[0] not in namespace and _is_own(vars(builtins).get(chain[0])):
+        namespace = vars(builtins)
     name, value, rest = chain[0], namespace.get(chain[0]), chain[1:]
     if name.startswith(IMPORTED):
         with suppress(ImportError, ValueError):
@@ -107,6 +110,10 @@ def resolve(function: FunctionType, chain: Chain) -> Place:
             break
         namespace, name, value, rest = vars(value), rest[0], following, rest[1:]
     return Place(namespace, name, value, rest)
+
+
+def _is_own(value: object) -> bool:
+    return isinstance(value, FunctionType) and is_own_function(value.__code__, value.__globals__)
 
 
 def given_by(value: object) -> Iterator[tuple[Found, Chain]]:

@@ -13,7 +13,7 @@ from crew_repo.canonical import Encoded, seal
 from crew_repo.code.bytecode import Chain
 from crew_repo.code.changed_at_work import marks
 from crew_repo.code.environment import Asked, environment_said, modules_asked
-from crew_repo.code.imports import absolute_names, modules_digest, package_of
+from crew_repo.code.imports import absolute_names, modules_digest, not_found, package_of
 from crew_repo.code.members import closure_of, defaults_of
 from crew_repo.code.ownership import is_own_function, is_own_module
 from crew_repo.code.reach import Place, is_code, resolve
@@ -89,6 +89,9 @@ def _from_outside(walker: Walker, function: types.FunctionType, static: Static, 
         walker.opaque.add((path, f"{function.__qualname__} (a function): it imports modules by names made at run time"))
     if static.asked is None:
         why = "it has no source, and asks for the environment or for modules by name"
+        walker.opaque.add((path, f"{function.__qualname__} (a function): {why}"))
+    for name in not_found(imports) if asked.other_folders else ():
+        why = f"it imports {name} from a folder that it adds to sys.path as it runs"
         walker.opaque.add((path, f"{function.__qualname__} (a function): {why}"))
     if imports:
         yield ["imports", modules_digest(absolute_names(imports, package_of(function.__globals__)))]

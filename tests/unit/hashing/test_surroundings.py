@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import importlib
 import json
 import sys
@@ -96,3 +97,23 @@ def test_modules_in_an_archive_that_a_function_imports_itself_act(tmp_path: Path
         hashes.append(_hash_of_tool())
     _forget()
     assert hashes[0] != hashes[1]
+
+
+def test_what_the_user_puts_among_pythons_own_names_acts(project, monkeypatch):
+    """A function of the user's that all modules find among the builtins is a helper like others; Python's own is none."""
+    hashes = []
+    for number in (1, 2):
+        project.write(helpers=f"def rate(x): return {number}\n")
+        monkeypatch.setattr(builtins, "rate", project.load("helpers").rate, raising=False)
+        hashes.append(project.hash_of_made("def made(x): return rate(len(x))\n").sha256)
+    assert hashes[0] != hashes[1]
+
+
+def test_a_module_from_a_folder_that_a_function_adds_itself_cannot_be_hashed(project):
+    """Before the call nobody can tell which file it will be. A module that is simply not installed is no such thing."""
+    importing = "def made(x):\n    import sys\n    sys.path.insert(0, FOLDER)\n    import plugged_in\n"
+    added = project.hash_of_made(f"FOLDER = 'plugins'\n{importing}")
+    assert "plugged_in" in added.opaque[0].why
+    assert not project.hash_of_made("def made(x):\n    import plugged_in\n").opaque
+    project.write(plugged_in="A = 1")
+    assert not project.hash_of_made(f"FOLDER = 'plugins'\n{importing}").opaque
