@@ -6,11 +6,11 @@ import copyreg
 import random
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from crew_repo.canonical import SCALARS, Encoded
-from crew_repo.code.ownership import is_own_class
+from crew_repo.code.ownership import is_own_class, is_own_module
 from crew_repo.hashing.as_first_seen import attributes_of
 from crew_repo.hashing.dispatch import handles, handles_named
 from crew_repo.introspection import has_hidden_state, instance_state
@@ -43,7 +43,7 @@ def _instance(walker: Walker, value: object, path: str) -> Parts:
 
 def _reduced(walker: Walker, value: object, path: str) -> Parts:
     """Reduce an object of compiled code to the values that `pickle` would write; nothing is pickled."""
-    registered = copyreg.dispatch_table.get(type(value))
+    registered = _registered(value)
     try:
         recipe: Any = registered(value) if registered else value.__reduce_ex__(2)
     except Exception:  # noqa: BLE001 - compiled types refuse in many ways; the object is named, not dropped
@@ -56,6 +56,13 @@ def _reduced(walker: Walker, value: object, path: str) -> Parts:
     kind = yield type(value), path
     parts = (arguments, state, list(items or ()), list(pairs or ()))
     return ["reduced", kind, (yield maker, path), (yield parts, path)]
+
+
+def _registered(value: object) -> Callable[[Any], Any] | None:
+    """How a type's library, or the user, says that it is pickled; `tblib` says so of all exceptions, once imported."""
+    function = copyreg.dispatch_table.get(type(value))
+    is_own = is_own_module(str(getattr(function, "__module__", "")))
+    return function if is_own or not isinstance(value, BaseException) else None
 
 
 def _is_found(value: object, name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import copyreg
 import importlib
 import json
 import sys
@@ -117,3 +118,12 @@ def test_a_module_from_a_folder_that_a_function_adds_itself_cannot_be_hashed(pro
     assert not project.hash_of_made("def made(x):\n    import plugged_in\n").opaque
     project.write(plugged_in="A = 1")
     assert not project.hash_of_made(f"FOLDER = 'plugins'\n{importing}").opaque
+
+
+def test_how_a_stranger_pickles_a_type_does_not_act(project, monkeypatch):
+    """Libraries register how exceptions are pickled for all, once they are imported; that changes no hash."""
+    made = ValueError("too many")
+    before = hash_value(made, "v")
+    project.install(stranger="def reduced(value): return str, ('anything',)")
+    monkeypatch.setitem(copyreg.dispatch_table, ValueError, project.load("stranger").reduced)
+    assert hash_value(made, "v") == before
