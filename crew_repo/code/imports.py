@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -73,16 +74,16 @@ def not_found(imports: tuple[Import, ...]) -> list[str]:
 
 def _own_file(name: str) -> str | None:
     top_level, *rest = name.split(".")
-    if top_level in sys.stdlib_module_names:
-        return None
     file, folders = _whereabouts(top_level)
-    places = [Path(file)] if file is not None else []
+    places = [file] if file is not None else []
     if rest:
-        inside = [place for folder in folders if is_own_file(str(place := Path(folder).joinpath(*rest)))]
-        stems = (stem for each in inside for stem in (each / "__init__", each))
-        places = [Path(f"{stem}{suffix}") for stem in stems for suffix in _SUFFIXES]
-    files = (str(place) for place in places if place.is_file() and is_own_file(str(place)))
-    return next(files, None) or _archive(map(Path, folders) if rest else places)
+        inside = [place for folder in folders if is_own_file(place := os.path.join(folder, *rest))]  # noqa: PTH118
+        stems = (stem for place in inside for stem in (f"{place}{os.sep}__init__", place))
+        places = [f"{stem}{suffix}" for stem in stems for suffix in _SUFFIXES]
+    for place in places:
+        if os.path.isfile(place) and is_own_file(place):  # noqa: PTH113 - it is asked for often
+            return place
+    return None if top_level in sys.stdlib_module_names else _archive(map(Path, folders if rest else places))
 
 
 def _archive(places: Iterable[Path]) -> str | None:

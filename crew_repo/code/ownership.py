@@ -89,20 +89,27 @@ def is_compiled(kind: type) -> bool:
 def is_own_module(name: str) -> bool:
     """Whether a module is the user's own: neither standard library nor an installed distribution.
 
-    A project that is installed in editable mode, or from a folder (`pip install .`), is the user's own.
+    A project that is installed in editable mode, or from a folder (`pip install .`), is the user's own. So is a file of
+    the user's that has the name of one of Python's modules, and stands in its place.
     """
     if name == "__main__":
         return True
     top_level = name.partition(".")[0]
-    if top_level in sys.stdlib_module_names or top_level in sys.builtin_module_names:
-        return False
     file = _file_of(sys.modules.get(name)) or _file_of(sys.modules.get(top_level))
+    if top_level in sys.stdlib_module_names or top_level in sys.builtin_module_names:
+        return file is not None and _is_there(file) and is_own_file(file)
     return file is None or is_own_file(file)
 
 
 def _file_of(module: ModuleType | None) -> str | None:
     file = getattr(module, "__file__", None)
     return file if isinstance(file, str) else None
+
+
+@cache
+def _is_there(filename: str) -> bool:
+    """Whether a module has a file of its own: Python's may be in an archive, or frozen."""
+    return Path(filename).is_file()
 
 
 @cache

@@ -127,3 +127,16 @@ def test_how_a_stranger_pickles_a_type_does_not_act(project, monkeypatch):
     project.install(stranger="def reduced(value): return str, ('anything',)")
     monkeypatch.setitem(copyreg.dispatch_table, ValueError, project.load("stranger").reduced)
     assert hash_value(made, "v") == before
+
+
+@pytest.mark.parametrize("call", ["colorsys.Rate().f()", "colorsys.RATE", "colorsys.f()", "getattr(colorsys, x)"])
+@pytest.mark.parametrize("local", [False, True])
+def test_a_module_of_the_user_with_a_name_of_pythons_own_acts(project, call, local):
+    """It is the user's by where its file stands: a project may have a `profile.py`."""
+    line = "import colorsys"
+    program = f"def made(x):\n    {line}\n    return {call}\n" if local else f"{line}\ndef made(x): return {call}\n"
+    hashes = []
+    for number in (1, 2):
+        project.write(colorsys=f"RATE = {number}\ndef f(): return {number}\nclass Rate:\n    def f(self): return {number}\n")
+        hashes.append(project.hash_of_made(program).sha256)
+    assert hashes[0] != hashes[1]
