@@ -52,6 +52,8 @@ def _node(node: ast.AST, left_out: frozenset[str], keep_docstring: bool) -> Enco
     encoded: list[Encoded] = [type(node).__name__]
     if isinstance(node, ast.Constant):
         return ["Constant", SCALARS[type(node.value)](node.value)]
+    if not __debug__ and isinstance(node, ast.Name) and node.id == "__debug__":
+        return ["Constant", SCALARS[bool](__debug__)]
     for name in node._fields:
         value = getattr(node, name, None)
         if isinstance(node, ast.JoinedStr):
@@ -78,9 +80,10 @@ def _item(item: object, keep_docstring: bool) -> Encoded:
 
 
 def _acting(items: list[Any], keep_docstring: bool) -> Iterator[object]:
-    """Statements without `pass` and without constants that stand alone, as docstrings do."""
+    """Statements without `pass` and constants that stand alone, as docstrings do; under -O without `assert`."""
+    none = (ast.Pass,) if __debug__ else (ast.Pass, ast.Assert)
     for item in items:
-        idle = isinstance(item, ast.Pass) or (isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant))
+        idle = isinstance(item, none) or (isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant))
         if keep_docstring or not idle:
             yield item
 

@@ -140,3 +140,27 @@ def test_a_module_of_the_user_with_a_name_of_pythons_own_acts(project, call, loc
         project.write(colorsys=f"RATE = {number}\ndef f(): return {number}\nclass Rate:\n    def f(self): return {number}\n")
         hashes.append(project.hash_of_made(program).sha256)
     assert hashes[0] != hashes[1]
+
+
+ASSERTING = """
+import importlib.util
+from crew_repo.hashing import hash_value
+spec = importlib.util.spec_from_file_location("asserting", FILE)
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+print(*(hash_value(getattr(module, name), "v").sha256 for name in ("checked", "told", "plain")))
+"""
+
+
+def test_what_python_leaves_out_under_o_is_told_apart(tmp_path, monkeypatch, python):
+    """An answer that no `assert` has checked is not that of a process whose `assert` would have; other code is one."""
+    (tmp_path / "asserting.py").write_text(
+        "def checked(x):\n    assert x > 3\n    return x\n"
+        "def told(x): return 1 if __debug__ else 2\n"
+        "def plain(x): return x\n"
+    )
+    program = ASSERTING.replace("FILE", repr(str(tmp_path / "asserting.py")))
+    monkeypatch.delenv("PYTHONOPTIMIZE", raising=False)
+    usual = python(program).split()
+    monkeypatch.setenv("PYTHONOPTIMIZE", "1")
+    assert [one == two for one, two in zip(usual, python(program).split(), strict=True)] == [False, False, True]
