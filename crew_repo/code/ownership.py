@@ -97,7 +97,7 @@ def is_own_module(name: str) -> bool:
     top_level = name.partition(".")[0]
     file = _file_of(sys.modules.get(name)) or _file_of(sys.modules.get(top_level))
     if top_level in sys.stdlib_module_names or top_level in sys.builtin_module_names:
-        return file is not None and _is_there(file) and is_own_file(file)
+        return file is not None and _has_source(file) and is_own_file(file)
     return file is None or is_own_file(file)
 
 
@@ -107,9 +107,9 @@ def _file_of(module: ModuleType | None) -> str | None:
 
 
 @cache
-def _is_there(filename: str) -> bool:
-    """Whether a module has a file of its own: Python's may be in an archive, or frozen."""
-    return Path(filename).is_file()
+def _has_source(filename: str) -> bool:
+    """Whether a module has a source file: those of Python may be in an archive, frozen or, on Windows, compiled."""
+    return filename.endswith(".py") and Path(filename).is_file()
 
 
 @cache
