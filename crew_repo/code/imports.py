@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from crew_repo.canonical import Encoded, seal
-from crew_repo.code.ownership import is_own_file
+from crew_repo.code.ownership import is_own_file, is_own_module
 from crew_repo.code.syntax import encode_module, undisturbed
 
-__all__ = ["Import", "absolute_names", "modules_digest", "not_found", "package_of"]
+__all__ = ["Import", "absolute_names", "compiled_by", "modules_digest", "not_found", "package_of"]
 
 
 # In the order in which Python looks for them.
@@ -64,6 +64,12 @@ def modules_digest(names: Iterator[str]) -> str | None:
             pending += absolute_names(imports, name if is_package else name.rpartition(".")[0])
             pending += (f"{name}.{part}" for part in _parts(Path(file))) if is_package and is_lazy else ()
     return seal("modules", [[name, found[name]] for name in sorted(found)]) if found else None
+
+
+def compiled_by(module: str | None) -> list[Encoded]:
+    """The digest of the user's module that has compiled code in it; nothing for a library's, which is named."""
+    digest = modules_digest(iter([module])) if module and is_own_module(module) else None
+    return [] if digest is None else [digest]
 
 
 def not_found(imports: tuple[Import, ...]) -> list[str]:

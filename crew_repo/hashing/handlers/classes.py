@@ -11,6 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, get_origin
 
 from crew_repo.canonical import Encoded
+from crew_repo.code.imports import compiled_by
 from crew_repo.code.ownership import home_of, is_compiled, is_own_class, is_own_function, qualified_name
 from crew_repo.code.reach import is_code
 from crew_repo.hashing.as_first_seen import attributes_of
@@ -75,6 +76,7 @@ def _live_class(walker: Walker, kind: type, path: str) -> Parts:
     bases = yield kind.__bases__, path
     metaclass = (yield type(kind), path) if type(kind) is not type else None
     encoded: list[Encoded] = ["class", kind.__name__, bases, metaclass]
+    encoded += compiled_by(kind.__module__) if is_compiled(kind) else []
     for name, members in (("fields", _fields(kind)), ("namespace", _namespace(kind, path))):
         encoded.append([name, *(yield from walker.members(members, path))])
     return encoded

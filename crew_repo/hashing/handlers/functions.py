@@ -13,7 +13,7 @@ from crew_repo.canonical import Encoded, seal
 from crew_repo.code.bytecode import Chain
 from crew_repo.code.changed_at_work import marks
 from crew_repo.code.environment import Asked, environment_said, modules_asked
-from crew_repo.code.imports import absolute_names, modules_digest, not_found, package_of
+from crew_repo.code.imports import absolute_names, compiled_by, modules_digest, not_found, package_of
 from crew_repo.code.members import closure_of, defaults_of
 from crew_repo.code.ownership import is_own_function, is_own_module
 from crew_repo.code.reach import Place, is_code, resolve
@@ -195,7 +195,7 @@ def _lru_cache(_: Walker, value: Any, path: str) -> Parts:
 def _builtin(_: Walker, value: Any, path: str) -> Parts:
     owner = getattr(value, "__self__", None)
     if owner is None or isinstance(owner, types.ModuleType):
-        return ["named", f"{value.__module__}.{value.__qualname__}"]
+        return ["named", f"{value.__module__}.{value.__qualname__}", *compiled_by(value.__module__)]
     return ["bound builtin", value.__name__, (yield owner, path)]
 
 

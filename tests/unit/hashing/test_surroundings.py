@@ -6,6 +6,7 @@ import builtins
 import copyreg
 import importlib
 import json
+import shutil
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
+import markupsafe._speedups
 import pytest
 
 from crew_repo.hashing import dispatch, hash_value
@@ -82,6 +84,24 @@ def test_compiled_modules_that_a_function_imports_itself_act(written, line, suff
     files = {"parts/__init__.py": "", "parts/main.py": f"def tool():\n    {line}\n"}
     first, second = (written({**files, f"parts/hidden{suffix}": n}) for n in ("one", "two"))
     assert first != second
+
+
+def test_a_helper_of_the_users_that_is_compiled_acts(project):
+    """It counts by the file that it was compiled to; one of a library's is named."""
+    line = "from _speedups import _escape_inner as rate"
+    installed = project.hash_of_made(f"{line.replace('_speedups', 'markupsafe._speedups')}\ndef made(x): return rate(x)\n")
+    file = Path(markupsafe._speedups.__file__)
+    own = project.folder / file.name
+    shutil.copy(file, own)
+    hashes = []
+    for _ in range(2):
+        hashes.append(project.hash_of_made(f"{line}\ndef made(x): return rate(x)\n"))
+        built = own.read_bytes() + b"another build"
+        own.unlink()  # what is loaded stays as it is
+        own.write_bytes(built)
+    sys.modules.pop("_speedups", None)
+    assert not hashes[0].opaque
+    assert len({hashed.sha256 for hashed in (installed, *hashes)}) == 3
 
 
 @pytest.mark.parametrize("line", ["from parts import hidden", "from parts.hidden import f", "import parts.hidden as h"])
