@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from crewai import Crew, Task
 from crewai.agents.agent_builder.base_agent import BaseAgent
 from crewai.crews import utils as crew_utils
 from crewai.crews.crew_output import CrewOutput
-from crewai.crews.utils import _resolve_crew_skills
+from crewai.crews.utils import _resolve_crew_skills, setup_agents
 from crewai.events.event_bus import crewai_event_bus
 from crewai.llms.base_llm import BaseLLM
 from crewai.memory.storage.kickoff_task_outputs_storage import KickoffTaskOutputsSQLiteStorage
@@ -198,7 +199,7 @@ class _MakingReady:
     """CrewAI's function that makes a crew's agents ready, put off for some crews."""
 
     def __init__(self) -> None:
-        self._lock, self._original = threading.Lock(), crew_utils.setup_agents
+        self._lock, self._original = threading.Lock(), setup_agents
         self._put_off: dict[int, list[Callable[[], None]]] = {}
 
     def add(self, crew: Crew) -> None:
@@ -217,12 +218,14 @@ class _MakingReady:
             return taken
 
     def _met(self, crew: Crew, agents: Iterable[BaseAgent], *options: Any, **named: Any) -> None:
+        make = partial(self._original, crew, agents, *options, **named)
         waiting = self._put_off.get(id(crew))
         if waiting is None:
-            return self._original(crew, agents, *options, **named)
-        for agent in agents:
-            agent.crew = crew
-        return waiting.append(lambda: self._original(crew, agents, *options, **named))
+            make()
+        else:
+            for agent in agents:
+                agent.crew = crew
+            waiting.append(make)
 
 
 _making_ready = _MakingReady()

@@ -50,7 +50,7 @@ def package_of(namespace: Mapping[str, Any]) -> str:
     return str(namespace.get("__package__") or namespace.get("__name__", "").rpartition(".")[0])
 
 
-def modules_digest(names: Iterator[str]) -> str | None:
+def modules_digest(names: Iterable[str]) -> str | None:
     """The digest over the source of the user's modules of these names, and of those that they import."""
     found: dict[str, Encoded] = {}
     pending = list(names)
@@ -68,7 +68,7 @@ def modules_digest(names: Iterator[str]) -> str | None:
 
 def compiled_by(module: str | None) -> list[Encoded]:
     """The digest of the user's module that has compiled code in it; nothing for a library's, which is named."""
-    digest = modules_digest(iter([module])) if module and is_own_module(module) else None
+    digest = modules_digest([module]) if module and is_own_module(module) else None
     return [] if digest is None else [digest]
 
 

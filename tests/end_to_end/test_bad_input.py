@@ -359,11 +359,12 @@ def test_a_crewai_that_lacks_a_needed_name_is_told_so(monkeypatch):
     assert "lacks something that is needed (Crew has no _handle_crew_planning)" in told
 
 
-def test_a_crewai_that_cannot_be_imported_from_is_told_so(repo, tmp_path):
+@pytest.mark.parametrize("name", ["_resolve_crew_skills", "setup_agents"])
+def test_a_crewai_that_cannot_be_imported_from_is_told_so(repo, tmp_path, name):
     """In place of the bare ImportError of whichever module came first."""
-    script = """
+    script = f"""
 import crewai.crews.utils
-del crewai.crews.utils._resolve_crew_skills
+del crewai.crews.utils.{name}
 from crew_repo import StateRepository, UnsupportedCrewAIError
 try:
     StateRepository("state.db").plan(None)
@@ -374,7 +375,7 @@ except UnsupportedCrewAIError as error:
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
-    assert "_resolve_crew_skills" in done.stdout
+    assert name in done.stdout
     assert "pip install 'crewai>=1.13,<1.16'" in done.stdout
 
 

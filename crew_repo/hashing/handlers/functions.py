@@ -96,7 +96,7 @@ def _from_outside(walker: Walker, function: types.FunctionType, static: Static, 
     if imports:
         yield ["imports", modules_digest(absolute_names(imports, package_of(function.__globals__)))]
     if ("globals",) in static.chains and "globals" not in function.__globals__:
-        yield ["globals", modules_digest(iter([str(function.__globals__.get("__name__"))]))]
+        yield ["globals", modules_digest([str(function.__globals__.get("__name__"))])]
     walker.environment.update(environment_said(function, asked.environment))
 
 
@@ -128,7 +128,7 @@ def _part_to_come(name: str, place: Place, seen: set[str]) -> Iterator[tuple[str
     """A part of the user's package that is imported as the function runs, by a call or by others: its file."""
     if isinstance(place.value, types.ModuleType) and place.rest and is_own_module(place.value.__name__):
         name = f"{name}.{place.rest[0]}"
-        digest = None if name in seen else modules_digest(iter([f"{place.value.__name__}.{place.rest[0]}"]))
+        digest = None if name in seen else modules_digest([f"{place.value.__name__}.{place.rest[0]}"])
         seen.add(name)
         yield from [] if digest is None else [(name, digest)]
 
@@ -209,4 +209,4 @@ def _descriptor(_: Walker, value: Any, path: str) -> Parts:
 
 @handles(types.ModuleType)
 def _module(_walker: Walker, value: types.ModuleType, _path: str) -> list[Encoded]:
-    return ["module", value.__name__, modules_digest(iter([value.__name__]))]
+    return ["module", value.__name__, modules_digest([value.__name__])]
