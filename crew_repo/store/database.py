@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from pathlib import Path
+from typing import NoReturn
 
 from sqlalchemy import Connection, Engine, QueuePool, create_engine
 from sqlalchemy.engine import make_url
@@ -18,6 +20,7 @@ from crew_repo.store.dialect import Dialect
 from crew_repo.store.fork_gate import ForkGate
 from crew_repo.store.schema import empty_sqlite, ensure_schema
 from crew_repo.store.sqlite import SQLite
+from crew_repo.store.transaction import Inserts, Transaction
 
 __all__ = ["Database", "dialect_of"]
 
@@ -53,9 +56,10 @@ class Database:
     A SQLite file that does not exist is created by the first write; until then, reading finds nothing.
     """
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, lease_seconds: float, clock: Callable[[], datetime] | None) -> None:
         self.dialect = dialect
-        self.clock_ahead_seconds = 0.0
+        self._inserts = Inserts.of(dialect)
+        self._lease_seconds, self._clock, self._clock_ahead = lease_seconds, clock, timedelta(0)
         self._engine: Engine | None = None
         self._kept: Connection | None = None
         self._identity: object = None
@@ -68,63 +72,54 @@ class Database:
             self._open(writing=dialect.identity() is None)
 
     @contextmanager
-    def reading(self, *, at_once: bool = False) -> Iterator[Connection]:
+    def reading(self, *, at_once: bool = False) -> Iterator[Transaction]:
         """A transaction that sees one state of the database, and keeps no writer waiting. at_once: as in `writing`."""
-        with self._entered(), self._errors():
-            engine = self._engine_for_reading()
-            with engine.connect() as connection, self.dialect.reading(connection, at_once=at_once):
-                yield connection
+        with self._reader() as connection, self.dialect.reading(connection, at_once=at_once):
+            yield self._transaction(connection)
 
     @contextmanager
     def writing(
         self, *, durable: bool = False, begins: bool = False, ends: bool = False, at_once: bool = False
-    ) -> Iterator[Connection]:
+    ) -> Iterator[Transaction]:
         """A transaction that is committed at the end, or not at all.
 
         durable: it survives a power cut. begins: it may start over in a new file, if the old one was deleted. ends: a
         plain copy of the file has it, and what was written before. at_once: see `Dialect.writing`.
         """
-        with self._entered(), self._lock, self._errors(), self._writer(begins=begins) as connection:
+        with self._writer(begins=begins) as connection:
             with self.dialect.writing(connection, durable=durable, at_once=at_once):
-                yield connection
+                yield self._transaction(connection)
             if ends:
                 with suppress(*self.dialect.errors):  # it is written, wherever in the file
                     self.dialect.checkpoint(connection)
 
     @contextmanager
-    def adding(self) -> Iterator[Connection]:
+    def adding(self) -> Iterator[Transaction]:
         """A transaction of one statement, which a power cut may cost: so it is cheap."""
-        with (
-            self._entered(),
-            self._lock,
-            self._errors(),
-            self._writer(begins=False) as connection,
-            self.dialect.adding(connection),
-        ):
-            yield connection
+        with self._writer() as connection, self.dialect.adding(connection):
+            yield self._transaction(connection)
 
     def measure_clock(self) -> None:
         """How far the clock of the database is ahead of this host's, which may have been set meanwhile."""
-        with self.reading() as connection:
-            self.clock_ahead_seconds = self.dialect.clock_ahead_seconds(connection)
+        with self._reader() as connection:
+            self._measure_clock(connection)
 
     def compact(self) -> None:
         """Give the space of deleted rows back."""
-        with self._entered(), self._lock, self._errors():
-            self.dialect.compact(self._engine_for_writing(begins=False))
+        with self._writer() as connection:
+            self.dialect.compact(connection)
 
     def wipe(self) -> None:
         """Leave nothing behind of what was deleted."""
-        with self._entered(), self._lock, self._errors(), self._writer(begins=False) as connection:
+        with self._writer() as connection:
             self.dialect.wipe(connection)
 
     def copy(self, target: Path) -> None:
         """Copy what is committed into a new file, while others go on."""
-        with self._entered(), self._errors():
-            engine = self._engine_for_reading()
-            if engine is _empty():
+        with self._reader() as connection:
+            if connection.engine is _empty():
                 raise StoreError(f"{self.dialect.place} has nothing to copy yet; run a crew first")
-            self.dialect.copy(engine, target)
+            self.dialect.copy(connection, target)
 
     def close(self) -> None:
         """Close every connection; calling it again does nothing."""
@@ -133,20 +128,36 @@ class Database:
             self._dispose()
 
     @contextmanager
-    def _writer(self, *, begins: bool) -> Iterator[Connection]:
+    def _reader(self) -> Iterator[Connection]:
+        with self._gate:
+            self._check_usable()
+            try:
+                with self._engine_for_reading().connect() as connection:
+                    yield connection
+            except Exception as error:  # noqa: BLE001 - it is raised
+                _raise_explained(error, self.dialect)
+
+    @contextmanager
+    def _writer(self, *, begins: bool = False) -> Iterator[Connection]:
         """A connection; kept for the next transaction, if this one ends well and the threads take turns anyway."""
+        with self._gate:
+            self._check_usable()
+            with self._lock:
+                connection = None
+                try:
+                    engine, kept = self._engine_for_writing(begins=begins)
+                    connection = kept or engine.connect()
+                    yield connection
+                except BaseException as error:  # noqa: BLE001 - it is raised
+                    if connection is not None:
+                        self.dialect.forget_texts(connection)
+                        connection.close()
+                    _raise_explained(error, self.dialect)
+                self._keep(connection)
+
+    def _keep(self, connection: Connection) -> None:
         with self._opening:
-            engine = self._engine_for_writing(begins=begins)
-            kept, self._kept = self._kept, None
-        connection = kept or engine.connect()
-        try:
-            yield connection
-        except BaseException:
-            self.dialect.forget_texts(connection)
-            connection.close()
-            raise
-        with self._opening:
-            if self._engine is engine and self.dialect.one_writer:
+            if self._engine is connection.engine and self.dialect.one_writer:
                 self._kept = connection
                 return
         connection.close()
@@ -159,12 +170,13 @@ class Database:
             self._leave()
             return (self._open(writing=False) if self.dialect.exists() else None) or _empty()
 
-    def _engine_for_writing(self, *, begins: bool) -> Engine:
-        """A run must not go on in another file than it began in: what had finished would not be there."""
+    def _engine_for_writing(self, *, begins: bool) -> tuple[Engine, Connection | None]:
+        """The engine, and the connection that was kept. A run must not go on in another file than it began in."""
         with self._opening:
             moved = self._identity is not None and self._identity != self.dialect.identity()
             if self._engine is not None and not moved:
-                return self._engine
+                kept, self._kept = self._kept, None
+                return self._engine, kept
             self._leave()
             if moved and not begins:
                 raise StoreError(
@@ -173,36 +185,27 @@ class Database:
                 )
             self.dialect.check()
             self.dialect.create()
-            return self._open(writing=True) or _empty()
+            return self._open(writing=True) or _empty(), None
 
     def _open(self, *, writing: bool) -> Engine | None:
         """The engine on a database of the current version; None if it is empty, and nobody is about to write."""
         engine = self.dialect.engine()
         try:
-            with self._errors(opening=True):
-                identity = self.dialect.identity()
-                if not writing and identity is not None and self._is_empty(engine):
+            identity = self.dialect.identity()
+            if not writing and identity is not None:
+                with engine.connect() as connection:
+                    is_empty = self.dialect.version(connection) is None
+                if is_empty:
                     engine.dispose()
                     return None
-                ensure_schema(self.dialect, engine)
-                with engine.connect() as connection:
-                    self.clock_ahead_seconds = self.dialect.clock_ahead_seconds(connection)
-        except BaseException:
+            ensure_schema(self.dialect, engine)
+            with engine.connect() as connection:
+                self._measure_clock(connection)
+        except BaseException as error:  # noqa: BLE001 - it is raised
             engine.dispose()
-            raise
+            _raise_explained(error, self.dialect, opening=True)
         self._engine, self._identity = engine, identity
         return engine
-
-    def _is_empty(self, engine: Engine) -> bool:
-        with engine.connect() as connection:
-            return self.dialect.version(connection) is None
-
-
-    @contextmanager
-    def _entered(self) -> Iterator[None]:
-        with self._gate:
-            self._check_usable()
-            yield
 
     def _check_usable(self) -> None:
         if self._gate.crossed:
@@ -228,22 +231,28 @@ class Database:
         if engine is not None:
             engine.dispose()
 
-    @contextmanager
-    def _errors(self, *, opening: bool = False) -> Iterator[None]:
-        try:
-            yield
-        except self.dialect.errors as error:
-            explained = self.dialect.explain(error)
-            if opening and type(explained) is StoreError:
-                explained = StoreOpenError(str(explained))
-            raise explained from error
-        except StatementError as error:
-            if error.orig is None:
-                raise
-            raise error.orig from error  # out of a signal handler, while a value was being converted
-        except PoolTimeoutError as error:
-            busy = f"{self.dialect.place}: all connections of this process were in use; try again"
-            raise StoreBusyError(busy) from error
+    def _measure_clock(self, connection: Connection) -> None:
+        self._clock_ahead = timedelta(seconds=self.dialect.clock_ahead_seconds(connection))
+
+    def _transaction(self, connection: Connection) -> Transaction:
+        now = datetime.now(timezone.utc) if self._clock is None else self._clock()
+        lease_now = now + self._clock_ahead if self._clock is None else now
+        return Transaction(connection, self.dialect, self._inserts, now, lease_now, self._lease_seconds)
+
+
+def _raise_explained(error: BaseException, dialect: Dialect, *, opening: bool = False) -> NoReturn:
+    """Raise an error of the database or its driver as what it means, and any other as it is."""
+    if isinstance(error, dialect.errors):
+        explained = dialect.explain(error)
+        if opening and type(explained) is StoreError:
+            explained = StoreOpenError(str(explained))
+        raise explained from error
+    if isinstance(error, PoolTimeoutError):
+        busy = f"{dialect.place}: all connections of this process were in use; try again"
+        raise StoreBusyError(busy) from error
+    if isinstance(error, StatementError) and error.orig is not None:
+        raise error.orig from error  # out of a signal handler, while a value was being converted
+    raise error
 
 
 @lru_cache(maxsize=1)

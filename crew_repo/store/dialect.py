@@ -163,7 +163,7 @@ class Dialect(Statements):
         """How large the state is."""
 
     @abstractmethod
-    def compact(self, engine: Engine) -> None:
+    def compact(self, connection: Connection) -> None:
         """Give the space of deleted rows back."""
 
     def new_lock(self) -> AbstractContextManager[Any]:
@@ -174,7 +174,7 @@ class Dialect(Statements):
         """A mark that tells this database from another one that was put in its place; None where that cannot be."""
         return None
 
-    def copy(self, _engine: Engine, _target: Path) -> None:
+    def copy(self, _connection: Connection, _target: Path) -> None:
         """Copy the whole database into a new file."""
         raise StoreError(f"{self.place} is no file; copy it with pg_dump, or with export_json")
 

@@ -27,24 +27,30 @@ class ForkGate:
         self._torn = False
         self._forking = False
         self._pid = os.getpid()
-        self._inside: Counter[int] = Counter()
-        self._changed = threading.Condition(threading.Lock())
+        self._unlock()
         _GATES.add(self)
 
+    def _unlock(self) -> None:
+        """Begin with nobody inside."""
+        self._inside: Counter[int] = Counter()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+
     def __enter__(self) -> None:
-        with self._changed:
-            me = threading.get_ident()
+        me = threading.get_ident()
+        with self._lock:
             while self._forking and me not in self._inside:
                 self._changed.wait()
             self._inside[me] += 1
 
     def __exit__(self, *_: object) -> None:
-        with self._changed:
-            me = threading.get_ident()
+        me = threading.get_ident()
+        with self._lock:
             self._inside[me] -= 1
             if not self._inside[me]:
                 del self._inside[me]
-            self._changed.notify_all()
+            if self._forking:
+                self._changed.notify_all()
 
     @property
     def crossed(self) -> bool:
@@ -69,9 +75,8 @@ class ForkGate:
 
     def after_in_child(self) -> None:
         """Go on with a lock of its own: the other threads of the parent are not here."""
-        self._inside = Counter()
+        self._unlock()
         self._forking = False
-        self._changed = threading.Condition(threading.Lock())
         if not self._torn:
             self._pid = os.getpid()
 

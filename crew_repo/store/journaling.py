@@ -17,7 +17,7 @@ class JournalStore(OpenedState):
 
         A power cut may cost it, which costs the same call again; a kill does not.
         """
-        with self._adding() as tx:
+        with self._database.adding() as tx:
             kept = calls.keep_call(tx, lease, task_name, call)
         return kept() is not None
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from crew_repo.store.database import Database, dialect_of
-from crew_repo.store.transaction import Inserts, Transaction
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -35,10 +33,8 @@ class OpenedState:
             "busy_timeout_seconds": busy_timeout_seconds, "lease_seconds": lease_seconds, "synchronous": synchronous,
             "clock": clock,
         }  # fmt: skip
-        self._lease_seconds = lease_seconds
-        self._clock = clock
-        self._database = Database(dialect_of(url, busy_timeout_seconds, synchronous))
-        self._inserts = Inserts.of(self._database.dialect)
+        self._database = Database(dialect_of(url, busy_timeout_seconds, synchronous), lease_seconds, clock)
+        self._reading, self._writing = self._database.reading, self._database.writing
 
     @property
     def display_url(self) -> str:
@@ -60,26 +56,3 @@ class OpenedState:
     def close(self) -> None:
         """Close every connection; calling it again does nothing."""
         self._database.close()
-
-    @contextmanager
-    def _reading(self, *, at_once: bool = False) -> Iterator[Transaction]:
-        with self._database.reading(at_once=at_once) as connection:
-            yield self._transaction(connection)
-
-    @contextmanager
-    def _writing(
-        self, *, durable: bool = False, begins: bool = False, ends: bool = False, at_once: bool = False
-    ) -> Iterator[Transaction]:
-        with self._database.writing(durable=durable, begins=begins, ends=ends, at_once=at_once) as connection:
-            yield self._transaction(connection)
-
-    @contextmanager
-    def _adding(self) -> Iterator[Transaction]:
-        with self._database.adding() as connection:
-            yield self._transaction(connection)
-
-    def _transaction(self, connection: Any) -> Transaction:
-        now = self._clock() if self._clock else datetime.now(timezone.utc)
-        ahead = 0.0 if self._clock else self._database.clock_ahead_seconds
-        lease_now = now + timedelta(seconds=ahead) if ahead else now
-        return Transaction(connection, self._database.dialect, self._inserts, now, lease_now, self._lease_seconds)

@@ -241,10 +241,10 @@ class PostgreSQL(PostgreSQLStatements, Dialect):
         names = ["run_entry", "task_run", "record", "text", "lease", "kept_call"]
         return int(connection.scalar(text(sizes), {"names": names}) or 0)
 
-    def compact(self, engine: Engine) -> None:
+    def compact(self, connection: Connection) -> None:
         """A plain VACUUM: nobody has to wait, and PostgreSQL uses the space again."""
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text('VACUUM ANALYZE run_entry, task_run, record, "text", lease, kept_call'))
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.execute(text('VACUUM ANALYZE run_entry, task_run, record, "text", lease, kept_call'))
 
 
 # Not to_regclass: it may answer from before another process created the table, while this one waited for the lock.

@@ -9,7 +9,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +44,10 @@ class SQLiteStatements(Statements):
             self._commit_by(connection, self.synchronous if durable else "NORMAL")
         driver_of(connection).execute("BEGIN IMMEDIATE" if writing else "BEGIN")
 
-    @contextmanager
-    def adding(self, connection: Connection) -> Iterator[None]:
+    def adding(self, connection: Connection) -> AbstractContextManager[None]:
         """SQLite begins and ends it by itself, with the statement."""
         self._commit_by(connection, "NORMAL")
-        yield
+        return nullcontext()
 
     @staticmethod
     def _commit_by(connection: Connection, synchronous: str) -> None:
@@ -223,13 +222,12 @@ class SQLite(SQLiteStatements, Dialect):
             if not same:  # another process has migrated the file meanwhile, and kept its copy
                 part.unlink()
 
-    def copy(self, engine: Engine, target: Path) -> None:
+    def copy(self, connection: Connection, target: Path) -> None:
         """VACUUM INTO: one state of the database, while others go on reading and writing.
 
         Claims stay behind: nobody works on the copy, and its first run would wait for them.
         """
         with (
-            engine.connect() as connection,
             vacuumed(connection, target) as part,
             closing(sqlite3.connect(part)) as copied,
             copied,
@@ -250,12 +248,12 @@ class SQLite(SQLiteStatements, Dialect):
         read = connection.exec_driver_sql
         return int(read("PRAGMA page_count").scalar_one()) * int(read("PRAGMA page_size").scalar_one())
 
-    def compact(self, engine: Engine) -> None:
+    def compact(self, connection: Connection) -> None:
         """VACUUM, then empty the WAL, so that the file itself shrinks."""
-        with engine.connect() as connection:
-            connection.exec_driver_sql("VACUUM")
-            with suppress(Exception):  # a reader keeps it for later; the next checkpoint does it
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        driver = driver_of(connection)
+        driver.execute("VACUUM")
+        with suppress(Exception):  # a reader keeps it for later; the next checkpoint does it
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def _dumped_version(connection: Connection, tables: set[str]) -> int:

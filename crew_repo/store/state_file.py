@@ -46,7 +46,7 @@ class StateFile:
 
     def __init__(self, path: str) -> None:
         self.path = Path(path).absolute()
-        self._folder = self.path.parent
+        self._name, self._folder = str(self.path), str(self.path.parent)
 
     @property
     def target(self) -> Path:
@@ -123,21 +123,25 @@ class StateFile:
     def identity(self) -> object:
         """The file's device and inode, and how it may be opened by now; None when it is gone."""
         try:
-            found = self.path.stat()
+            found = os.lstat(self._name)
+            linked = stat.S_ISLNK(found.st_mode)
+            found = self.path.stat() if linked else found
         except FileNotFoundError:
             return None
-        return found.st_dev, found.st_ino, self.mode()
+        return found.st_dev, found.st_ino, self._mode(self.target.parent if linked else self._folder)
 
     def mode(self) -> str:
         """A file that this user cannot write is read without locks while nobody has it open for writing (no -wal)."""
-        if self.is_writable():
-            return "rw"
-        return "ro" if Path(f"{self.target}-wal").exists() else "ro&immutable=1"
+        return self._mode(self.target.parent)
 
     def is_writable(self) -> bool:
         """Whether this user may write the file, and beside it."""
-        folder = self.target.parent if self.path.is_symlink() else self._folder
-        return os.access(self.path, os.W_OK) and os.access(folder, os.W_OK)
+        return self.mode() == "rw"
+
+    def _mode(self, folder: str | Path) -> str:
+        if os.access(self._name, os.W_OK) and os.access(folder, os.W_OK):
+            return "rw"
+        return "ro" if Path(f"{self.target}-wal").exists() else "ro&immutable=1"
 
 
 @contextmanager

@@ -231,7 +231,7 @@ def test_a_truncated_file_never_gives_a_wrong_answer(sound: Path, tmp_path: Path
 def jumping(url: str) -> StateRepository:
     """A repository whose clock jumps by up to a day, either way, each time it is looked at."""
     chance, repo = random.Random(5), StateRepository(url, lease_seconds=2)
-    repo._engine.store._clock = lambda: datetime.now(timezone.utc) + timedelta(hours=chance.uniform(-24, 24))
+    repo._engine.store._database._clock = lambda: datetime.now(timezone.utc) + timedelta(hours=chance.uniform(-24, 24))
     return repo
 
 

@@ -47,7 +47,7 @@ def door(server: Server) -> Iterator[Door]:
 def tomorrow(url: str) -> StateRepository:
     """A repository that sees every lease run out."""
     repo = StateRepository(url, verbose=False)
-    repo._engine.store._clock = lambda: datetime.now(timezone.utc) + timedelta(days=1)
+    repo._engine.store._database._clock = lambda: datetime.now(timezone.utc) + timedelta(days=1)
     return repo
 
 
