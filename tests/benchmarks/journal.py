@@ -21,7 +21,8 @@ __all__ = ["rows"]
 
 logging.getLogger("crewai.flow.runtime").setLevel(logging.CRITICAL)  # it says of a model that it is down
 
-ROUNDS = (12, 100)
+ROUNDS = {12: 8, 100: 2}
+"""How often a task calls both, and how many times as many rounds it is measured: a difference is noisier than a work."""
 RESULT = "x" * 1_024
 UNKEPT = {"*": TaskPolicy(journal=False)}
 
@@ -63,8 +64,8 @@ class LookUp(BaseTool):
 
 def rows(sizes: Sizes, rounds: int) -> Iterator[Row]:
     """What a call costs, of the model or of the tool; in `goes on` all answers but the last are there already."""
-    for turns in ROUNDS if len(sizes.tasks) > 1 else ROUNDS[:1]:
-        times = interleaved(rounds, lambda folder, _: _round(folder, turns))  # noqa: B023
+    for turns, times_more in list(ROUNDS.items())[: len(sizes.tasks)]:
+        times = interleaved(rounds * times_more, lambda folder, _: _round(folder, turns))  # noqa: B023
         calls = 2 * turns + 1
         for name in times.of:
             yield times.row(name, to="journal=False", each=calls, unit="ms a call").named(f"{name}, {calls} calls")
