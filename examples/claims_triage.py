@@ -265,10 +265,10 @@ def show_run(repo: StateRepository, crew: Crew, inputs: dict[str, str], claim: s
 
 
 def crash(db: Path) -> None:
-    """Start the other claim in another process, and kill that when the longest task has called its tool."""
+    """Start the other claim in another process; kill it when one task is done and the longest has called its tool."""
     child = multiprocessing.get_context("spawn").Process(target=run_second_claim, args=(db,))
     child.start()
-    while child.is_alive() and len(under_way(db)) < 2:
+    while child.is_alive() and (len(under_way(db)) < 2 or "fraud_screen" not in finished(db)):
         time.sleep(0.02)
     child.kill()
     child.join()
