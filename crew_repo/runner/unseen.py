@@ -38,8 +38,8 @@ def _warn_of_data(current: Current, opaque: Opaque, told: set[str], about: Mappi
         return
     told.add(opaque.path)
     log.warning(
-        "task %s is reused, but crew_repo cannot see the data behind its part %s (%s). If that data changes, the task "
-        "does not run again. Name its files with TaskPolicy(files=...), or give the task max_age or always=True.",
+        "crew_repo cannot see the data that task %s reads by its part %s (%s). If that data changes, the answer of "
+        "before is reused. Name its files with TaskPolicy(files=...), or give the task max_age or always=True.",
         current.task_name, opaque.path, opaque.why, extra=about,
     )  # fmt: skip
 

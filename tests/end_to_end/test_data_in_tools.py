@@ -93,6 +93,7 @@ def test_data_that_lives_elsewhere_is_told_once_and_served(repo, model, tmp_path
         return Crew(agents=[clerk], tasks=[crews.task(f"t{n}", f"task {n}", clerk, context=[]) for n in range(3)])
 
     repo.run(crew())
+    assert not any("claims.db" in record and "t0 is reused" in record for record in caplog.messages)
     caplog.clear()
     assert repo.run(crew()).run.executed == []
     assert [record for record in caplog.messages if "claims.db" in record and "TaskPolicy(files=" in record] != []
