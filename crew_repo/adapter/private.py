@@ -22,12 +22,14 @@ from crewai.events.event_bus import crewai_event_bus
 from crewai.llms.base_llm import BaseLLM
 from crewai.memory.storage.kickoff_task_outputs_storage import KickoffTaskOutputsSQLiteStorage
 from crewai.tasks.task_output import TaskOutput
+from crewai.tools.base_tool import BaseTool
 from crewai.utilities.planning_handler import CrewPlanner
 from crewai.utilities.task_output_storage_handler import TaskOutputStorageHandler
 
 __all__ = [
     "agents_made_ready_later",
     "async_model_client",
+    "authored_description",
     "cached_apart",
     "check_names",
     "conversation_state",
@@ -109,6 +111,19 @@ def original_text(item: Task | BaseAgent, field: str) -> str | None:
     original: str | None = getattr(item, f"_original_{field}", None)
     text: str | None = getattr(item, field)
     return text if original is None else original
+
+
+def authored_description(tool: BaseTool) -> str | None:
+    """A tool's description as its author wrote it. None if the model is shown that without name and arguments.
+
+    Until 1.14 CrewAI writes these before it into the field, when the tool is made; since then where it asks.
+    """
+    if hasattr(BaseTool, "formatted_description"):
+        return tool.description
+    composed = SimpleNamespace(name=tool.name, args_schema=tool.args_schema, description="")
+    BaseTool._generate_description(composed)  # type: ignore[arg-type]
+    said, before = tool.description, composed.description
+    return said.removeprefix(before) if said.startswith(before) else None
 
 
 def loaded_skills(skills: list[Any]) -> list[Any]:

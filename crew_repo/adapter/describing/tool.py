@@ -10,6 +10,7 @@ from crewai.tools.base_tool import BaseTool, Tool
 from crewai.tools.structured_tool import CrewStructuredTool
 from pydantic import BaseModel
 
+from crew_repo.adapter import private
 from crew_repo.adapter.describing import field_table
 from crew_repo.adapter.describing.components import Parts, is_crewais, numbered
 from crew_repo.hashing import model_state
@@ -42,7 +43,8 @@ def uses_tools(definition: Definition) -> bool:
 
 
 def _add_tool(parts: Parts, path: str, tool: BaseTool, *, printed: bool) -> None:
-    parts.fields(path, tool, field_table.TOOL, skip=_own_fields(tool))
+    parts.fields(path, tool, field_table.TOOL, skip={*_own_fields(tool), "description"})
+    _add_description(parts, f"{path}.description", tool, printed=printed)
     parts.json(f"{path}.args", schema_of(tool.args_schema), keep=True)
     if getattr(tool, "result_schema", None) is not None:
         parts.json(f"{path}.result", schema_of(tool.result_schema), keep=True)
@@ -51,6 +53,15 @@ def _add_tool(parts: Parts, path: str, tool: BaseTool, *, printed: bool) -> None
     if not printed or _prints_itself(tool):
         _add_code(parts, path, tool)
     _add_fields(parts, path, tool, printed=printed)
+
+
+def _add_description(parts: Parts, path: str, tool: BaseTool, *, printed: bool) -> None:
+    """The author's text: what CrewAI puts before it, in the field or not, follows from name and arguments."""
+    authored = tool.description if printed else private.authored_description(tool)
+    if authored is None:
+        parts.text(f"{path}.alone", tool.description)
+    else:
+        parts.text(path, authored)
 
 
 def _add_code(parts: Parts, path: str, tool: BaseTool) -> None:

@@ -13,6 +13,7 @@ from crewai.agents.cache.cache_handler import CacheHandler
 from crewai.crews import utils as crew_utils
 from crewai.llms.providers.openai.completion import OpenAICompletion
 from crewai.tasks.task_output import TaskOutput
+from crewai.tools import BaseTool
 from crewai.utilities.i18n import I18N
 from crewai.utilities.planning_handler import CrewPlanner, PlannerTaskPydanticOutput, PlanPerTask
 
@@ -41,6 +42,23 @@ def test_templates_are_kept_beside_the_texts():
     assert crew.tasks[0].description == "<<analyze>> n"
     for cls, names in ((Task, ("description", "expected_output", "output_file")), (Agent, ("role", "goal", "backstory"))):
         assert {f"_original_{name}" for name in names} <= set(cls.__private_attributes__)
+
+
+class Described(BaseTool):
+    name: str = "look up"
+    description: str = "Finds a claim.\nTool Description: by its number."
+
+    def _run(self, number: str) -> str:
+        return number
+
+
+def test_a_description_counts_as_its_author_wrote_it():
+    """Without `_generate_description`, an upgrade from CrewAI 1.14 would make each task that has a tool run again."""
+    made, changed = Described(), Described()
+    changed.description = "Finds a claim."
+    assert private.authored_description(made) == "Finds a claim.\nTool Description: by its number."
+    adds_later = hasattr(BaseTool, "formatted_description")
+    assert private.authored_description(changed) == ("Finds a claim." if adds_later else None)
 
 
 def test_a_kickoff_makes_its_agents_ready_with_one_function():
