@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Collection
 
-from crew_repo.errors import StoreError
 from crew_repo.model import Lease
 from crew_repo.store import Store
 
@@ -30,7 +30,7 @@ class Heartbeat:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._runs: set[str] = set()
-        self._leases: dict[tuple[str, str, int], Lease] = {}
+        self._leases: dict[tuple[str, str, int], tuple[str, Lease]] = {}  # and the run that holds it
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -41,11 +41,13 @@ class Heartbeat:
             self._runs.add(run_id)
             self._ensure_thread()
 
-    def drop_run(self, run_id: str) -> None:
-        """Let the heartbeat of a run end with it."""
+    def drop_run(self, run_id: str, going_on: Collection[int] = ()) -> None:
+        """Let the heartbeat of a run end with it, and those of its leases: but for those with a fence in `going_on`."""
         self._check_fork()
         with self._lock:
             self._runs.discard(run_id)
+            held = self._leases.items()
+            self._leases = {key: (run, lease) for key, (run, lease) in held if run != run_id or lease.fence in going_on}
             self._stop_if_idle()
 
     @property
@@ -54,11 +56,11 @@ class Heartbeat:
         self._check_fork()
         return bool(self._runs or self._leases)
 
-    def hold(self, lease: Lease) -> None:
-        """Keep this lease alive."""
+    def hold(self, run_id: str, lease: Lease) -> None:
+        """Keep this lease of a run alive."""
         self._check_fork()
         with self._lock:
-            self._leases[_key(lease)] = lease
+            self._leases[_key(lease)] = run_id, lease
             self._ensure_thread()
 
     def drop(self, lease: Lease) -> None:
@@ -86,10 +88,10 @@ class Heartbeat:
     def _beat(self, wake: threading.Event) -> None:
         while not wake.wait(self._interval_seconds):
             with self._lock:
-                runs, leases = list(self._runs), list(self._leases.values())
+                runs, leases = list(self._runs), [lease for _, lease in self._leases.values()]
             try:
                 self._store.heartbeat(runs, leases)
-            except StoreError as error:
+            except Exception as error:  # noqa: BLE001 - without a heartbeat, another process would pay for the task again
                 log.warning("that %d run(s) go on could not be written; it is tried again: %s", len(runs), error)
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from crew_repo import adapter
-from crew_repo.errors import RunGoneError
+from crew_repo.errors import RunGoneError, StoreError
 from crew_repo.model import (
     AtStart,
     Failure,
@@ -58,7 +58,7 @@ class Ledger:
         self.run_id, self.workflow_id, self.crew_name = run_id, workflow_id, crew_name
         self.about = audience.about
         self.owner = this_owner()
-        self.ended = False
+        self.began = self.ended = False
         self._inputs: tuple[RunInput, ...] | None = None
         self._store, self._heartbeat, self._unwritten, self._audience = store, heartbeat, unwritten, audience
         self._lock = threading.RLock()
@@ -86,8 +86,12 @@ class Ledger:
             inputs=inputs,
             source=source,
         )
-        known = self._store.start_run(new, everywhere=everywhere)
-        self._inputs = inputs
+        try:
+            known = self._store.start_run(new, everywhere=everywhere)
+        except StoreError:
+            self.ended = True  # there is nothing to end
+            raise
+        self.began, self._inputs = True, inputs
         self._heartbeat.hold_run(self.run_id)
         return known
 
@@ -95,7 +99,7 @@ class Ledger:
         self, status: RunStatus, *, tokens_spent: int, failure: Failure | None, going_on: Sequence[int]
     ) -> RunRecord:
         """Write how the run has ended. `going_on`: the fences of the executions that have not."""
-        self._heartbeat.drop_run(self.run_id)
+        self._heartbeat.drop_run(self.run_id, going_on)
         buffered = tuple(self._buffered)
         write = partial(
             self._store.finish_run,

@@ -84,6 +84,17 @@ def attach_record(result: Any, record: RunRecord) -> Any:
 def exclusive(crew: Any, run_id: str) -> Iterator[None]:
     """One crew object, and one task object, runs once at a time: a kickoff changes them."""
     parts = {id(part): part for part in (crew, *crew.tasks)}
+    try:
+        _enter(crew, parts, run_id)
+        yield
+    finally:
+        with _running_lock:
+            for key in parts:
+                if _running.get(key) == run_id:
+                    del _running[key]
+
+
+def _enter(crew: Any, parts: Mapping[int, Any], run_id: str) -> None:
     with _running_lock:
         for key, part in parts.items():
             if key in _running:
@@ -94,9 +105,3 @@ def exclusive(crew: Any, run_id: str) -> Iterator[None]:
                     "give each concurrent run a crew of its own: build it in a function, or use crew.copy()."
                 )
         _running.update(dict.fromkeys(parts, run_id))
-    try:
-        yield
-    finally:
-        with _running_lock:
-            for key in parts:
-                del _running[key]

@@ -88,10 +88,11 @@ class Session:
         """Around the kickoff: writes the run down before anything is executed, and how it ended if it raises."""
         inputs = adapter.kept_inputs(self._request.given, self._request.files, self._decider.memo.hidden)
         names, recorded = self._decider.names, adapter.recorded_names(self._crew)
-        known = self._ledger.start(names, recorded, inputs, self._request.source, everywhere=self._options.share)
         try:
             with self._decider.work.under_way():
-                self._look(known)
+                self._look(
+                    self._ledger.start(names, recorded, inputs, self._request.source, everywhere=self._options.share)
+                )
                 yield
         except Exception as error:
             self._fail(RunStatus.FAILED, error)
@@ -115,13 +116,14 @@ class Session:
 
     def _fail(self, status: RunStatus, error: BaseException) -> None:
         """Write down that an error has ended the run. It is on its way, which an unreachable store must not hide."""
-        if self._ledger.ended:  # its end could not be written, and is owed
+        if self._ledger.ended:  # its end could not be written, and is owed; or it has not begun
             return
         try:
             self._end(status, error)
         except StoreError as failed:
-            log.warning("run %s: how it ended could not be written: %s", self.run_id, failed,
-                        extra=self._ledger.about())  # fmt: skip
+            if self._ledger.began:  # else an interrupt came first
+                log.warning("run %s: how it ended could not be written: %s", self.run_id, failed,
+                            extra=self._ledger.about())  # fmt: skip
 
     def _end(self, status: RunStatus, error: BaseException | None = None) -> RunRecord:
         self._usage.stop()

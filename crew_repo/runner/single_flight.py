@@ -81,7 +81,7 @@ class SingleFlight:
         ticket.lease, ticket.held_by, ticket.has_calls = claim.lease, claim.held_by, claim.has_calls
         if claim.lease is None:
             return False
-        self._heartbeat.hold(claim.lease)
+        self._heartbeat.hold(self._ledger.run_id, claim.lease)
         return True
 
     def _claim(self, ticket: Ticket, *, take_finished: bool, inside: str | None = None) -> Claim:

@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cache
 
-from crew_repo.errors import StoreError
+from crew_repo.errors import RunGoneError, StoreError
 from crew_repo.model import NewRecord, Record
 from crew_repo.store import Store
 
@@ -121,6 +121,10 @@ class Unwritten:
     def _pay(self, debt: Debt) -> bool:
         try:
             debt.writing()
+        except RunGoneError:
+            self.forgive(debt)
+            log.info("%s could not be written before, and its run is gone", debt.what, extra=debt.about)
+            return True
         except StoreError as error:
             debt.tries -= 1
             log.warning("%s could not be written before, and could not be written now: %s", debt.what, error,

@@ -200,7 +200,12 @@ class Turns:
         self._expired = expired
 
     def __enter__(self) -> None:
-        if not self._lock.acquire(timeout=self._timeout_seconds):
+        try:
+            taken = self._lock.acquire(timeout=self._timeout_seconds)
+        except BaseException:  # out of a signal handler, when it was taken already
+            self.__exit__()
+            raise
+        if not taken:
             raise StoreBusyError(self._expired)
 
     def __exit__(self, *_: object) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import Counter
 from collections.abc import Callable
 from weakref import WeakSet
 
@@ -27,28 +26,36 @@ class ForkGate:
         self._torn = False
         self._forking = False
         self._pid = os.getpid()
-        self._unlock()
+        self._inside: dict[int, int] = {}  # how deep, by thread
+        self._new_lock()
         _GATES.add(self)
 
-    def _unlock(self) -> None:
-        """Begin with nobody inside."""
-        self._inside: Counter[int] = Counter()
+    def _new_lock(self) -> None:
+        """The lock itself is taken, where no signal can come between: a condition would be left locked by one."""
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
 
     def __enter__(self) -> None:
         me = threading.get_ident()
-        with self._lock:
-            while self._forking and me not in self._inside:
-                self._changed.wait()
-            self._inside[me] += 1
+        before = self._inside.get(me, 0)
+        try:
+            with self._lock:
+                while self._forking and not before:
+                    self._changed.wait()
+                self._inside[me] = before + 1
+        except BaseException:
+            self._leave(me, before)
+            raise
 
     def __exit__(self, *_: object) -> None:
         me = threading.get_ident()
+        self._leave(me, self._inside[me] - 1)
+
+    def _leave(self, thread: int, depth: int) -> None:
         with self._lock:
-            self._inside[me] -= 1
-            if not self._inside[me]:
-                del self._inside[me]
+            self._inside[thread] = depth
+            if not depth:
+                del self._inside[thread]
             if self._forking:
                 self._changed.notify_all()
 
@@ -59,7 +66,7 @@ class ForkGate:
 
     def before_fork(self) -> None:
         """Nobody enters from here on. Close what is idle, unless somebody stays inside for too long."""
-        self._changed.acquire()
+        self._lock.acquire()
         self._forking = True  # waiting lets the lock go
         forking = threading.get_ident()
         if forking in self._inside or not self._changed.wait_for(lambda: not self._inside, _WAIT_SECONDS):
@@ -71,12 +78,13 @@ class ForkGate:
         """Go on as before."""
         self._torn = self._forking = False
         self._changed.notify_all()
-        self._changed.release()
+        self._lock.release()
 
     def after_in_child(self) -> None:
         """Go on with a lock of its own: the other threads of the parent are not here."""
-        self._unlock()
+        self._inside = {}
         self._forking = False
+        self._new_lock()
         if not self._torn:
             self._pid = os.getpid()
 

@@ -49,11 +49,11 @@ class _Meeting:
 
     def __enter__(self) -> None:
         with self._lock:
-            self._open += 1
-            if self._open == 1:
-                _meet(BaseLLM, _MODEL_CALLS, met_model)
-                _meet(BaseTool, _TOOL_CALLS, met_tool)
+            _meet(BaseLLM, _MODEL_CALLS, met_model)
+            _meet(BaseTool, _TOOL_CALLS, met_tool)
+            if not self._open:
                 self._ids.enter_context(private.draw_ids_from(drawn_id))
+            self._open += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
@@ -68,7 +68,10 @@ _meeting = _Meeting()
 
 
 def _meet(cls: Any, names: frozenset[str], met: Callable[[Any, Any, Conversation], Any]) -> None:
+    """Have a class give these methods as `met` makes them; nothing is done where it does, also after an interrupt."""
     plain = cls.__getattribute__
+    if getattr(plain, "__module__", None) == __name__:
+        return
 
     def get(self: Any, name: str) -> Any:
         found = plain(self, name)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,19 +35,17 @@ _lock = threading.RLock()
 class Meter:
     """Count of what one task, or one run, has spent so far on some LLMs."""
 
-    def __init__(self, watches: Sequence[_Watch], run: Meter | None = None) -> None:
+    def __init__(self, run: Meter | None = None) -> None:
         self.credited = Usage()
         self.run = run
         self._watches: list[_Watch] = []
         self._elsewhere = Usage()
-        for watch in watches:
-            self.add(watch)
 
     def add(self, watch: _Watch) -> None:
-        """Count one more LLM from here on."""
+        """Count one more LLM from here on. It is known first, so that `close` finds it, whatever is raised."""
+        self._watches = [*self._watches, watch]
         watch.open(self)
         self._elsewhere += watch.elsewhere()
-        self._watches = [*self._watches, watch]
 
     def close(self) -> None:
         """Others may be alone from here on."""
@@ -71,7 +69,7 @@ class Meter:
 @contextmanager
 def counted() -> Iterator[Meter]:
     """Count what is spent inside by itself, and for whoever counts around it."""
-    meter = Meter((), _current.get())
+    meter = Meter(_current.get())
     token = _current.set(meter)
     try:
         yield meter
@@ -147,8 +145,9 @@ class UsageTracker:
     def start(self) -> None:
         """Begin to watch; what this context spends outside of tasks is the run's."""
         with _lock:
-            self._watches = [_watch(llm) for llm in self._llms]
-            self._run = Meter(self._watches)
+            self._watches, self._run = [_watch(llm) for llm in self._llms], Meter()
+            for watch in self._watches:
+                self._run.add(watch)
         self._outer = _current.get()
         _current.set(self._run)
 
@@ -179,15 +178,17 @@ class UsageTracker:
     @contextmanager
     def measure(self) -> Iterator[Meter]:
         """Credit to one meter what is spent inside, by this context and those that descend from it."""
-        with _lock:
-            meter = Meter(self._watches, self._run)
+        meter = Meter(self._run)
         token = _current.set(meter)
         try:
+            with _lock:
+                for watch in self._watches:
+                    meter.add(watch)
             yield meter
         finally:
-            _current.reset(token)
             with _lock:
                 meter.close()
+            _current.reset(token)
 
 
 def _summary(llm: BaseLLM) -> Usage:

@@ -14,8 +14,8 @@ def with_methods(target: object, methods: Mapping[str, Callable[..., Any]]) -> I
     """Override these methods on one object; afterwards it has again what the user had set on it, or nothing."""
     own = target.__dict__
     before = {name: own[name] for name in methods if name in own}
-    own.update(methods)
     try:
+        own.update(methods)
         yield
     finally:
         for name in methods:

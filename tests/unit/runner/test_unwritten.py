@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from crew_repo.errors import StoreBusyError
+from crew_repo.errors import RunGoneError, StoreBusyError
 from crew_repo.runner import unwritten as unwritten_module
 from crew_repo.runner.unwritten import Unwritten
 from crew_repo.store import Store
@@ -35,6 +35,21 @@ def test_what_is_tried_in_vain_is_named_once_and_keeps_nothing_else_waiting(
     assert tried == ["refused", "written", "refused", "refused"]
     errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert errors == ["task a was tried 3 times and is lost"]
+
+
+def test_what_is_owed_of_a_run_that_is_gone_is_tried_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What could be kept of it is kept by then; nothing is called lost, and no repository is kept from closing."""
+    tried: list[str] = []
+
+    def gone() -> None:
+        tried.append("gone")
+        raise RunGoneError("state.db has no run r")
+
+    unwritten = Unwritten(Store(f"sqlite:///{tmp_path / 'state.db'}"))
+    unwritten.owe("the end of run r", gone)
+    assert (unwritten.pay(), unwritten.pay()) == (True, False)
+    unwritten.settle()
+    assert (tried, [record.getMessage() for record in caplog.records if record.levelno > logging.INFO]) == (["gone"], [])
 
 
 def test_what_is_owed_is_kept_until_it_is_written(tmp_path: Path) -> None:
