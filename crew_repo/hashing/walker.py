@@ -30,7 +30,7 @@ from crew_repo.secrets.finding import (
 from crew_repo.secrets.forms import MASK, SHORTEST_KEY, is_key
 from crew_repo.secrets.names import is_secret
 
-__all__ = ["Hashed", "Kept", "Walker", "left_out", "placed", "secret", "walk"]
+__all__ = ["Hashed", "Kept", "Walker", "left_out", "secret", "walk"]
 
 _UNKNOWN: Any = object()
 _DEEPEST = 10_000
@@ -191,7 +191,13 @@ class Walker:
         """A text without its secrets; a path that code holds counts by its place in the project."""
         if len(value) < SHORTEST_KEY and "/" not in value and "\\" not in value and value not in self._secrets:
             return SCALARS[str](value)
-        return placed(self, self._without_secret(value))
+        value = self._without_secret(value)
+        if self.ordered and ("/" in value or "\\" in value) and is_absolute(value):
+            self.bind()
+            place = None if self._printed else located(value, _roots(self._frame, self._holder))
+            if place is not None:
+                return [SCALARS[str](part) if type(part) is str else part for part in place]
+        return SCALARS[str](value)
 
     def _without_secret(self, value: str) -> str:
         """A text that is hashed; of URLs their passwords, and keys as a whole, are handed over and left out.
@@ -309,16 +315,6 @@ class Walker:
             self._open.popitem()
         while len(self._cyclic) > cyclic:
             del self._closed[self._cyclic.popitem()[0]]
-
-
-def placed(walker: Walker, value: str) -> Encoded:
-    """Encode a text as it is, but for a path that code holds, which counts by its place in the project."""
-    if walker.ordered and ("/" in value or "\\" in value) and is_absolute(value):
-        walker.bind()
-        place = None if walker._printed else located(value, _roots(walker._frame, walker._holder))
-        if place is not None:
-            return [SCALARS[str](part) if type(part) is str else part for part in place]
-    return SCALARS[str](value)
 
 
 def _mark(value: object, ordered: bool, keys: frozenset[str]) -> bytes | None:

@@ -17,7 +17,6 @@ from crew_repo.code.ownership import is_own_class, qualified_name
 from crew_repo.hashing.attachments import Hanging, hanging_on, hooks_of, leads_nowhere
 from crew_repo.hashing.dispatch import handles_named
 from crew_repo.hashing.handlers.http_clients import encoded_hanging
-from crew_repo.hashing.walker import placed
 from crew_repo.introspection import instance_state
 from crew_repo.secrets.finding import hand_over, without_password
 from crew_repo.secrets.names import is_secret_name
@@ -72,11 +71,11 @@ def _handle(walker: Walker, value: object, path: str) -> Steps:
 
 
 def _elsewhere(walker: Walker, value: object, path: str, places: Sequence[tuple[str, str]]) -> list[Encoded]:
-    """Encode a handle by its kind and its places, paths as code holds them; the walk reports that no data are seen."""
+    """Encode a handle by its kind and its places; the data are not seen, which the walk reports."""
     kind = qualified_name(type(value))
     said = ", ".join(f"{name} {said}" for name, said in places) or "a scratch folder"
     walker.opaque.add((path, f"{type(value).__qualname__} (a {kind}): {said}", True))
-    return ["elsewhere", kind, *([SCALARS[str](name), placed(walker, said)] for name, said in places)]
+    return ["elsewhere", kind, *([SCALARS[str](name), SCALARS[str](said)] for name, said in places)]
 
 
 def _with_hooks(encoded: list[Encoded], hooks: list[Hanging], path: str) -> Parts:

@@ -113,33 +113,6 @@ def test_a_source_folder_belongs_to_its_project(tmp_path: Path, monkeypatch: pyt
     assert found[0] == found[1]
 
 
-CONNECTED = """
-import pathlib, sqlite3, sqlalchemy
-FILE = pathlib.Path(__file__).parent / {place!r}
-OPEN, ENGINE = sqlite3.connect(FILE), sqlalchemy.create_engine(f"sqlite:///{{FILE}}")
-def connection(): return OPEN
-def engine(): return ENGINE
-"""
-
-
-def test_a_database_of_the_project_moves_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An open handle counts by where its file is in the project, as the path of that file does."""
-    monkeypatch.chdir(tmp_path)
-    found = []
-    for name, place in [("one", "a.db"), ("two", "a.db"), ("two", "b.db"), ("one", "../a.db"), ("two", "../a.db")]:
-        (tmp_path / name / "checkout").mkdir(parents=True, exist_ok=True)
-        project = Project(tmp_path / name / "checkout")
-        project.write(connected=CONNECTED.format(place=place))
-        with monkeypatch.context() as patch:
-            patch.syspath_prepend(str(project.folder))
-            module = project.load("connected")
-            found.append([hash_callable(each, "f").sha256 for each in (module.connection, module.engine)])
-            module.OPEN.close()
-            project.forget("connected")
-    assert found[0] == found[1]
-    assert all(len({of[kind] for of in found[1:]}) == 4 for kind in (0, 1))
-
-
 def member(value: Any) -> str:
     """The hash of what code holds."""
     return hash_value(value, "v", ordered=True).sha256
