@@ -54,6 +54,7 @@ def crew(model: PromptModel) -> Crew:
 BAD_CALLS = {
     "not a crew": (NotACrewError, "Expected a crewai.Crew, got dict", lambda repo, crew: repo.run({}, NOTES)),
     "a class": (NotACrewError, "pass an instance", lambda repo, crew: repo.run(Crew, NOTES)),
+    "a builder": (NotACrewError, "a function: pass what it returns", lambda repo, crew: repo.run(lambda: crew, NOTES)),
     "inputs that are no mapping": (BadInputValueError, "dict or Mapping", lambda repo, crew: repo.run(crew, ["x"])),
     "an input that CrewAI cannot interpolate": (
         BadInputValueError,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,6 +46,8 @@ def check_crew(crew: object) -> Crew:
         hint = " It has a method crew(): pass what that returns."
     elif isinstance(crew, type):
         hint = " It is a class: pass an instance."
+    elif inspect.isroutine(crew):
+        hint = " It is a function: pass what it returns."
     raise NotACrewError(f"Expected a crewai.Crew, got {type(crew).__qualname__}.{hint}")
 
 
