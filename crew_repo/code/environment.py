@@ -6,7 +6,7 @@ import ast
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
@@ -18,9 +18,19 @@ from crew_repo.secrets.finding import hand_over_variable
 from crew_repo.secrets.forms import masked
 from crew_repo.secrets.names import is_secret
 
-__all__ = ["Asked", "asked_names", "environment_said", "modules_asked"]
+__all__ = [
+    "Asked",
+    "asked_names",
+    "asks_elsewhere",
+    "environment_said",
+    "is_environment",
+    "modules_asked",
+    "variables_meant",
+    "variables_said",
+]
 
 _ENVIRONMENT = ("getenv", "environ.get", "environ.setdefault", "environ.pop", "environ")
+_MENTIONS = frozenset({"environ", "environb", "getenv", "getenvb", "expandvars"})
 _MODULES = ("import_module", "__import__", "sys.modules", "sys.modules.get")
 _TELLING = frozenset({"environ", "getenv", "import_module", "__import__"})
 
@@ -28,12 +38,14 @@ _TELLING = frozenset({"environ", "getenv", "import_module", "__import__"})
 class Asked(NamedTuple):
     """The names that code gives: expressions, which a function's globals may explain; None where it cannot be read.
 
-    `other_folders`: it may import from folders that it says as it runs (`sys.path`).
+    `other_folders`: it may import from folders that it says as it runs (`sys.path`). `other_variables`: it does
+    something else with the environment than to look up what these expressions name.
     """
 
     environment: tuple[ast.expr, ...] = ()
     modules: tuple[ast.expr, ...] = ()
     other_folders: bool = False
+    other_variables: bool = False
 
 
 def asked_names(tree: ast.AST | None, code: CodeType) -> Asked | None:
@@ -41,12 +53,27 @@ def asked_names(tree: ast.AST | None, code: CodeType) -> Asked | None:
     if tree is None:
         mentioned = {name for some in nested_codes(code) for name in some.co_names}
         return None if mentioned & _TELLING else Asked()
-    found = [pair for node in ast.walk(tree) for pair in _asks(node)]
+    nodes = list(ast.walk(tree))
+    found = [pair for node in nodes for pair in _asks(node)]
     environment, modules = (
         tuple(name for place, name in found if place.endswith(asked)) for asked in (_ENVIRONMENT, _MODULES)
     )
-    attributes = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
-    return Asked(environment, modules, any(_dotted(node) == "sys.path" for node in attributes))
+    folders = any(_dotted(node) == "sys.path" for node in nodes if isinstance(node, ast.Attribute))
+    written = sum(isinstance(node, ast.Subscript) and _is_written(node) for node in nodes)
+    others = sum(map(_mentions_environment, nodes)) > len(environment) + written
+    return Asked(environment, modules, folders, others)
+
+
+def _mentions_environment(node: ast.AST) -> bool:
+    """Whether an expression is the environment, whatever is done with it, or an import gives that another name."""
+    if isinstance(node, ast.alias):
+        return node.asname is not None and node.name in _MENTIONS
+    name = getattr(node, "attr", None) or getattr(node, "id", None) or getattr(node, "value", None)
+    return isinstance(name, str) and name in _MENTIONS
+
+
+def _is_written(node: ast.Subscript) -> bool:
+    return not isinstance(node.ctx, ast.Load) and _dotted(node.value).endswith("environ")
 
 
 def _asks(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
@@ -69,12 +96,33 @@ def environment_said(function: FunctionType, asked: tuple[ast.expr, ...]) -> dic
     Secrets are left out, and so are variables whose names are made at run time.
     """
     names = {text for each in asked if (text := _text(function, each)) is not None}
+    return variables_said(names, root_of(function))
+
+
+def variables_said(names: Iterable[str], root: Root = ()) -> dict[str, str]:
+    """The hash of what each of these variables says by now. Values are handed over as secrets; secrets are left out."""
     said = {name: os.environ.get(name) for name in names}
     for value in said.values():
         hand_over_variable(value or "")
-    root = root_of(function)
     said = {name: value for name, value in said.items() if not is_secret(name, value)}
     return {name: _hash_of_variable(name, value, root) for name, value in said.items()}
+
+
+def asks_elsewhere(function: FunctionType, asked: Asked) -> bool:
+    """Whether code looks up variables that are named elsewhere, as by a parameter."""
+    return asked.other_variables or any(_text(function, each) is None for each in asked.environment)
+
+
+def is_environment(value: object, path: str) -> bool:
+    """Whether a value is the environment, or a function that reads it, and code calls it by another name."""
+    read = any(value is some for some in (os.getenv, os.path.expandvars)) or isinstance(value, type(os.environ))
+    return read and path.rpartition(".")[2] not in _MENTIONS
+
+
+def variables_meant(texts: Collection[str]) -> set[str]:
+    """The variables that are set and that one of these texts names, or begins the names of, as `MODEL_` does."""
+    beginnings = tuple(text for text in texts if text[-1:] == "_" and text[:-1].isupper())
+    return {name for name in os.environ if name in texts or name.startswith(beginnings)}
 
 
 def _hash_of_variable(name: str, value: str | None, root: Root) -> str:

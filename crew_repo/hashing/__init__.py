@@ -16,6 +16,7 @@ machine, under every hash seed and every supported Python. What cannot be hashed
 | | | globals that it reads: helpers, classes, constants, modules of the user's |
 | `code.ownership` | installed code | name |
 | `code.environment` | variable that code reads by name | value by now; told apart (`Hashed.environment`) |
+| `asides` | variable that other code reads, docstring | value, text, if something asks for such |
 | `handlers.classes` | class | bases, fields in their order, methods, attributes |
 | `handlers.objects` | object | class and attributes |
 | `handlers.pydantic_models` | model of pydantic's | class, fields, extras, private attributes |
@@ -33,11 +34,12 @@ reads counts as it is by now. An attribute that work writes, and that a method w
 parameters, cannot be hashed: nobody can tell whose value it has.
 
 These do not count, and nobody can see their change:
-- comments, layout, and docstrings that nothing reads by `name.__doc__`;
+- comments, layout, and docstrings, unless something reads docstrings (`asides`);
 - secrets: the values of what is named like one (`secrets.names`), a SecretStr, passwords in URLs;
 - headers that say who asks or which request it is; cookies, time-outs, proxies, certificates of a client;
 - settings of a library's own adapters, and what others change in place of a library's object during a run;
-- environment variables whose names are made at run time, or that are not read by `os.environ` or `os.getenv`;
+- environment variables that no text of the code names or begins the name of, and what only libraries read of them;
+- arguments of the process, its time zone and locale;
 - names that only the text of an `eval` or `exec` mentions; the subclasses of a class; what a weak reference leads to;
 - changes at run time of modules that a function imports itself or passes around whole: their files count instead, as do
   those of parts of a package that nobody has imported yet;

@@ -180,7 +180,8 @@ def _see_one(owner: object, name: str, value: object, path: str) -> Kept:
         walker = Walker(path, None, ordered=True, holder=owner)
         encoded = walker.encode(value, path)
         opaque = frozenset(walker.opaque)
-        found = Kept(encoded, opaque, tuple(sorted(walker.environment.items())), value if opaque else None)
+        told = value if opaque else None
+        found = Kept(encoded, opaque, tuple(sorted(walker.environment.items())), told, frozenset(walker.asides))
         _local.found[id(owner), name] = found
     return found
 

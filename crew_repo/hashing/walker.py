@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from crew_repo.canonical import SCALARS, Encoded, seal
 from crew_repo.code.ownership import is_own_class, qualified_name
 from crew_repo.code.project_paths import Root, is_absolute, located, root_of
+from crew_repo.hashing.asides import Aside, spoken, variables, with_docstrings
 from crew_repo.hashing.dispatch import Part, Parts, handler_for, has_registered
 from crew_repo.model import Opaque
 from crew_repo.plain_data import PLAIN_TYPES, is_large, mark_of, recall, remember
@@ -59,6 +60,7 @@ class Kept(NamedTuple):
     opaque: frozenset[tuple[Any, ...]] = frozenset()
     environment: tuple[tuple[str, str], ...] = ()
     value: object = None  # of what cannot be hashed, which is told from its like by being another object
+    asides: frozenset[Aside] = frozenset()
 
     def same_as(self, other: Kept | None) -> bool:
         """Whether nothing was changed."""
@@ -120,6 +122,7 @@ class Walker:
         self.opaque: set[tuple[Any, ...]] = set()  # the members of `Opaque`
         self.environment: dict[str, str] = {}
         self.globals: dict[str, str] = {}
+        self.asides: set[Aside] = set()
 
     def encode(self, value: object, path: str) -> Encoded:
         """Encode a value and everything in it."""
@@ -146,6 +149,7 @@ class Walker:
         if type(value) is Kept:
             self.opaque.update(value.opaque)
             self.environment.update(value.environment)
+            self.asides |= value.asides
             return value.encoded
         key = id(value)
         index = self._open.get(key)
@@ -189,6 +193,8 @@ class Walker:
 
     def text(self, value: str) -> Encoded:
         """A text without its secrets; a path that code holds counts by its place in the project."""
+        if value.isupper():
+            self.asides.add(spoken(value))
         if len(value) < SHORTEST_KEY and "/" not in value and "\\" not in value and value not in self._secrets:
             return SCALARS[str](value)
         value = self._without_secret(value)
@@ -359,6 +365,8 @@ def walk(
     except RecursionError:  # sets within sets within sets; everything else is walked without recursion
         walker = Walker(path, skip, ordered=ordered, holder=holder)
         encoded = walker.hidden(value, path, "is nested too deeply")
+    encoded = with_docstrings(encoded, walker.asides)
+    walker.environment = {**variables(walker.asides), **walker.environment}
     opaque = tuple(Opaque(*where) for where in sorted(walker.opaque))
     environment, read = (tuple(sorted(some.items())) for some in (walker.environment, walker.globals))
     return Hashed(seal(kind, encoded), opaque, environment, read)

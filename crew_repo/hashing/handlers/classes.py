@@ -15,8 +15,9 @@ from crew_repo.code.imports import compiled_by
 from crew_repo.code.ownership import home_of, is_compiled, is_own_class, is_own_function, qualified_name
 from crew_repo.code.reach import is_code
 from crew_repo.hashing.as_first_seen import attributes_of
+from crew_repo.hashing.asides import docstring
 from crew_repo.hashing.dispatch import handles
-from crew_repo.hashing.handlers.pydantic_models import declarations, own_post_init
+from crew_repo.hashing.handlers.pydantic_models import declarations, own_post_init, settings_said
 
 if TYPE_CHECKING:
     from crew_repo.hashing.dispatch import Parts, Steps
@@ -73,6 +74,8 @@ def _is_named(kind: type) -> bool:
 
 
 def _live_class(walker: Walker, kind: type, path: str) -> Parts:
+    walker.asides.update(docstring(kind))
+    walker.environment.update(settings_said(kind))
     bases = yield kind.__bases__, path
     metaclass = (yield type(kind), path) if type(kind) is not type else None
     encoded: list[Encoded] = ["class", kind.__name__, bases, metaclass]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import sys
 import types
 from collections.abc import Iterator
@@ -12,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from crew_repo.canonical import Encoded, seal
 from crew_repo.code.bytecode import Chain
 from crew_repo.code.changed_at_work import marks
-from crew_repo.code.environment import Asked, environment_said, modules_asked
+from crew_repo.code.environment import Asked, asks_elsewhere, environment_said, is_environment, modules_asked
 from crew_repo.code.imports import absolute_names, compiled_by, modules_digest, not_found, package_of
 from crew_repo.code.members import closure_of, defaults_of
 from crew_repo.code.ownership import is_own_function, is_own_module
 from crew_repo.code.reach import Place, is_code, resolve
 from crew_repo.code.source import Static, static_part
 from crew_repo.hashing.as_first_seen import attributes_of, kept_members
+from crew_repo.hashing.asides import ASKS_VARIABLES, asides_of, docstring
 from crew_repo.hashing.dispatch import handles, handles_named
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ _MODULE_FACTS = frozenset(
 def _function(walker: Walker, value: types.FunctionType, path: str) -> Steps:
     if is_own_function(value.__code__, value.__globals__):
         return _own_function(walker, value, path)
+    if is_environment(value, path):
+        walker.asides.add(ASKS_VARIABLES)
     if _is_single_dispatch(value):
         return _single_dispatch(walker, value, path)
     if value.__closure__ or "__wrapped__" in vars(value) or "<locals>" in value.__qualname__:
@@ -98,6 +100,8 @@ def _from_outside(walker: Walker, function: types.FunctionType, static: Static, 
     if ("globals",) in static.chains and "globals" not in function.__globals__:
         yield ["globals", modules_digest([str(function.__globals__.get("__name__"))])]
     walker.environment.update(environment_said(function, asked.environment))
+    walker.asides.update(docstring(function), asides_of(function.__code__, function.__globals__))
+    walker.asides.update([ASKS_VARIABLES] if asks_elsewhere(function, asked) else ())
 
 
 def _installed_wrapper(walker: Walker, function: types.FunctionType, path: str) -> Parts:
@@ -120,8 +124,6 @@ def _referenced(function: types.FunctionType, chains: tuple[Chain, ...], path: s
                 seen.add(name)
                 yield from _global(function, name, place, path)
             yield from _part_to_come(name, place, seen)
-            if "__doc__" in chain[1:] and chain[0] in function.__globals__:
-                yield from _docstring(function.__globals__[chain[0]], chain)
 
 
 def _part_to_come(name: str, place: Place, seen: set[str]) -> Iterator[tuple[str, object]]:
@@ -142,14 +144,6 @@ def _global(function: types.FunctionType, name: str, place: Place, path: str) ->
     owner, read = (module, vars) if known else (function, lambda function: function.__globals__)
     for _, value in kept_members(owner, held, changed, read, path):
         yield name, value
-
-
-def _docstring(value: object, chain: Chain) -> Iterator[tuple[str, object]]:
-    """The docstring that is read at the end of a chain: of code, docstrings are no part otherwise."""
-    end = chain.index("__doc__", 1)
-    for name in chain[1:end]:
-        value = inspect.getattr_static(value, name, None)
-    yield ".".join(chain[: end + 1]), getattr(value, "__doc__", None)
 
 
 def _is_single_dispatch(value: Any) -> bool:

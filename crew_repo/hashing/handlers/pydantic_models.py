@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Iterator
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from crew_repo.canonical import SCALARS, Encoded
+from crew_repo.code.environment import variables_said
 from crew_repo.code.ownership import is_core_class, is_own_class, is_own_function, qualified_name
 from crew_repo.hashing.as_first_seen import attributes_of, kept_members
 from crew_repo.hashing.dispatch import handles_named
@@ -20,10 +22,11 @@ if TYPE_CHECKING:
     from crew_repo.hashing.dispatch import Parts
     from crew_repo.hashing.walker import Walker
 
-__all__ = ["declarations", "model_state", "own_post_init"]
+__all__ = ["declarations", "model_state", "own_post_init", "settings_said"]
 
 _PRESENTATION = frozenset({"repr"})
 _UNDEFINED = "PydanticUndefined"
+_SETTINGS = "pydantic_settings.main.BaseSettings"
 
 
 @handles_named("pydantic.main.BaseModel")
@@ -112,6 +115,24 @@ def own_post_init(function: Any) -> list[tuple[str, object]]:
     written = inspect.unwrap(function)
     is_own = isinstance(written, FunctionType) and is_own_function(written.__code__, written.__globals__)
     return [("model_post_init", written)] if is_own else []
+
+
+def settings_said(kind: type) -> dict[str, str]:
+    """The variables that an object of a settings class is filled from when it is made, by their hashes."""
+    if not any(qualified_name(base) == _SETTINGS for base in kind.__mro__):
+        return {}
+    fields, config = (getattr(kind, name) for name in ("__pydantic_fields__", "model_config"))
+    prefix, delimiter = (config.get(name) or "" for name in ("env_prefix", "env_nested_delimiter"))
+    names = [name.lower() for field in fields for name in _names_of(field, fields[field], prefix)]
+    inner = tuple(f"{name}{delimiter.lower()}" for name in names if delimiter)
+    return variables_said(name for name in os.environ if name.lower() in names or name.lower().startswith(inner))
+
+
+def _names_of(name: str, field: Any, prefix: str) -> list[str]:
+    """The variables of one field: by its aliases, if it has some."""
+    alias = field.validation_alias or field.alias
+    given = [some for some in getattr(alias, "choices", [alias]) if isinstance(some, str)]
+    return given or [f"{prefix}{name}"]
 
 
 @handles_named("pydantic.fields.FieldInfo", "pydantic.fields.ModelPrivateAttr")

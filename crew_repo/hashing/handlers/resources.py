@@ -14,9 +14,11 @@ from os import environ
 from typing import TYPE_CHECKING, Any
 
 from crew_repo.canonical import Encoded
+from crew_repo.code.environment import is_environment
 from crew_repo.code.name_usage import assigned_in
 from crew_repo.code.ownership import is_own_class, qualified_name
 from crew_repo.hashing.as_first_seen import attributes_of, kept_members
+from crew_repo.hashing.asides import ASKS_VARIABLES
 from crew_repo.hashing.attachments import hanging_on, leads_nowhere, plain_arguments
 from crew_repo.hashing.dispatch import handles, handles_named
 from crew_repo.introspection import instance_state, whole_state
@@ -81,7 +83,7 @@ def _derived(walker: Walker, value: Any, path: str, steps: Steps) -> Parts:
     *(type(threading.Lock()), type(threading.RLock()), threading.Event, threading.Condition, threading.Semaphore),
     *(threading.Barrier, threading.local),
     *(logging.Logger, logging.LoggerAdapter, logging.Handler, logging.Filter, logging.Formatter),
-    *(Context, Token, type(environ)),
+    *(Context, Token),
     *(weakref.ref, weakref.WeakSet, weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.finalize),
     *(weakref.ProxyType, weakref.CallableProxyType),
 )
@@ -96,6 +98,15 @@ def _derived(walker: Walker, value: Any, path: str, steps: Steps) -> Parts:
 @with_what_the_user_adds
 def _stateless(_walker: Walker, value: object, _path: str) -> list[Encoded]:
     return ["stateless", qualified_name(library_class(type(value)))]
+
+
+@leads_nowhere
+@handles(type(environ))
+def _environment(walker: Walker, value: object, path: str) -> list[Encoded]:
+    """The environment itself says nothing; code that holds it may ask it for whatever is named anywhere."""
+    if is_environment(value, path):
+        walker.asides.add(ASKS_VARIABLES)
+    return ["stateless", qualified_name(type(value))]
 
 
 @leads_nowhere
