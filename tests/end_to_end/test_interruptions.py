@@ -69,6 +69,24 @@ def test_an_interrupt_while_siblings_are_waited_for_is_recorded(repo, monkeypatc
     assert repo.runs()[0].status is RunStatus.INTERRUPTED
 
 
+def test_a_thread_that_cannot_be_started_fails_the_run(repo, monkeypatch):
+    """A machine out of threads fails the run, which keeps what its siblings answer and does not wait for ever."""
+    start, started = threading.Thread.start, []
+
+    def start_first(thread: threading.Thread) -> None:
+        if "settle" in thread.name:
+            started.append(thread)
+            if len(started) == 2:
+                raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_first)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        repo.run(fork_and_join(PromptModel(model="m"), PromptModel(model="m")), NOTES)
+    assert repo.runs()[0].status is RunStatus.FAILED
+    assert repo.plan(fork_and_join(PromptModel(model="m"), PromptModel(model="m")), NOTES).fresh == ["check"]
+
+
 async def test_a_cancelled_run_leaves_no_task_on_the_event_loop(repo):
     """A cancelled `arun` cancels its async tasks too: none goes on spending beside the run that comes after it."""
     quick, slow = Held(model="m"), Held(model="m")

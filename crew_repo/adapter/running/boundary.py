@@ -196,10 +196,15 @@ def _is_crewais(execute_async: Execute) -> bool:
 
 
 def _in_thread(future: Future[TaskOutput], work: Callable[[], TaskOutput]) -> None:
-    """Work in a daemon thread with a copy of this context, as CrewAI does; whatever it raises reaches the future."""
+    """Work in a daemon thread with a copy of this context, as CrewAI does; whatever it raises reaches the future.
+
+    A thread that cannot be started settles the future too: else whoever waits for it would wait for ever.
+    """
     context = contextvars.copy_context()
 
     def settle() -> None:
+        if not future.set_running_or_notify_cancel():
+            return
         try:
             result = context.run(work)
         except BaseException as error:  # noqa: BLE001 - a future that is never settled would hang the crew
@@ -207,4 +212,9 @@ def _in_thread(future: Future[TaskOutput], work: Callable[[], TaskOutput]) -> No
         else:
             future.set_result(result)
 
-    threading.Thread(target=settle, daemon=True).start()
+    try:
+        threading.Thread(target=settle, daemon=True).start()
+    except BaseException:
+        if future.cancel():
+            future.set_running_or_notify_cancel()
+        raise
