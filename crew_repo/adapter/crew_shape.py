@@ -14,6 +14,7 @@ from crewai.tasks.task_output import TaskOutput
 from crewai.utilities.formatter import aggregate_raw_outputs_from_task_outputs
 
 from crew_repo.model import PLANNER
+from crew_repo.time_limits import let_through
 
 __all__ = [
     "AGENT_TEXTS",
@@ -226,7 +227,8 @@ def condition_says(task: Task, previous: TaskOutput) -> bool | None:
     """Ask a conditional task's condition about the previous output; None if it raises, as it then will in a run."""
     try:
         return bool(task.should_execute(previous))  # type: ignore[attr-defined]
-    except Exception:  # noqa: BLE001 - the user's own code; the run shows what it raises
+    except Exception as error:  # noqa: BLE001 - the user's own code; the run shows what it raises
+        let_through(error)
         return None
 
 

@@ -26,6 +26,8 @@ from crewai.tools.base_tool import BaseTool
 from crewai.utilities.planning_handler import CrewPlanner
 from crewai.utilities.task_output_storage_handler import TaskOutputStorageHandler
 
+from crew_repo.time_limits import let_through
+
 __all__ = [
     "agents_made_ready_later",
     "async_model_client",
@@ -189,7 +191,8 @@ def made_model_client(llm: BaseLLM) -> object | None:
         copy = llm.model_copy()
         copy.api_key = copy.api_key or "none"
         return copy._get_sync_client()  # type: ignore[attr-defined, no-any-return]
-    except Exception:  # noqa: BLE001 - an SDK raises what it likes for what is missing; the kickoff itself will say so
+    except Exception as error:  # noqa: BLE001 - an SDK raises what it likes for what is missing; the kickoff itself will say so
+        let_through(error)
         return None
 
 

@@ -7,7 +7,6 @@ reads counts as it is now, whoever changes it and when; and so does what other c
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from enum import IntEnum
 from functools import partial
 from threading import local
@@ -31,6 +30,7 @@ from crew_repo.code.reach import (
     is_variable,
     resolve,
 )
+from crew_repo.time_limits import faults
 
 __all__ = ["Marks", "are_in_force", "forget_marks", "marked", "marks", "written_at_work"]
 
@@ -55,7 +55,7 @@ class Marks:
         self._unguarded: set[tuple[type | None, str]] = set()
         self._unclear: dict[tuple[type, str], str] = {}
         for found in reach.functions.values():
-            with suppress(Exception):  # a value's own code may raise anything; it counts as it is then
+            with faults():  # a value's own code may raise anything; it counts as it is then
                 self._add(found)
         for bound in reach.bound.values():
             self._mark_bound(bound)

@@ -40,6 +40,7 @@ from crew_repo.code.name_usage import GIVEN, IMPORTED, Usage, usage
 from crew_repo.code.ownership import is_own_class, is_own_function, is_own_module
 from crew_repo.code.source import static_part
 from crew_repo.introspection import instance_state
+from crew_repo.time_limits import faults
 
 __all__ = [
     "UNKNOWN",
@@ -242,7 +243,7 @@ class Reach:
         if type(value) in SCALARS or id(value) in self._kept:
             return
         self._kept[id(value)] = value
-        with suppress(Exception):  # a value's own code may raise anything; the walk names it
+        with faults():  # a value's own code may raise anything; the walk names it
             self._follow(value)
 
     def _follow(self, value: Any) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from operator import attrgetter
 from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from crew_repo.canonical import SCALARS
 from crew_repo.code.ownership import is_own_class, is_own_function
 from crew_repo.hashing.dispatch import Handler, handler_for
 from crew_repo.introspection import whole_state
+from crew_repo.time_limits import faults
 
 __all__ = [
     "Hanging",
@@ -88,7 +88,7 @@ def hooks_of(value: object) -> dict[str, object]:
     """Where clients keep the functions that they call on the way."""
     found: dict[str, object] = {}
     for names in _HOOKS:
-        with suppress(Exception):
+        with faults():
             found[names] = attrgetter(names)(value)
     return found
 

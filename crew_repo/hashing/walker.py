@@ -30,6 +30,7 @@ from crew_repo.secrets.finding import (
 )
 from crew_repo.secrets.forms import MASK, SHORTEST_KEY, is_key
 from crew_repo.secrets.names import is_secret
+from crew_repo.time_limits import let_through
 
 __all__ = ["Hashed", "Kept", "Walker", "left_out", "secret", "walk"]
 
@@ -247,6 +248,7 @@ class Walker:
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return]
         except Exception as error:  # noqa: BLE001 - a value's own code may raise anything; it is named, not dropped
+            let_through(error)
             self._frame = frame
             return self.hidden(frame.value, frame.path, f"raised {type(error).__name__} when it was read")
 

@@ -19,6 +19,7 @@ from crew_repo.runner.ledger import Ledger
 from crew_repo.runner.options import utc_now
 from crew_repo.runner.ticket import Ticket
 from crew_repo.store import Store
+from crew_repo.time_limits import let_through
 
 __all__ = ["Execution", "Journal"]
 
@@ -143,6 +144,7 @@ class Execution:
             with self._decider.work.hashing():
                 return make()
         except Exception as error:  # noqa: BLE001 - objects made in mid-task raise what they like: it is asked anew
+            let_through(error)
             log.debug("run %s: a call inside task %s is not kept: %s", self._ledger.run_id, self._ticket.name, error)
             return None
 

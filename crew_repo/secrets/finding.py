@@ -11,7 +11,7 @@ import os
 import re
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote
@@ -20,6 +20,7 @@ from crew_repo.introspection import instance_state
 from crew_repo.plain_data import is_large, mark_of, recall, remember
 from crew_repo.secrets.forms import is_secret_parameter
 from crew_repo.secrets.names import is_secret, is_secret_name, is_source_name
+from crew_repo.time_limits import faults, let_through
 
 __all__ = [
     "hand_over",
@@ -88,7 +89,7 @@ def handing_over(into: set[str]) -> Iterator[None]:
 def hand_over(value: object, name: str = "") -> None:
     """Add the secrets in a value that is called `name` to the set of `handing_over`, if there is one."""
     if _local.into is not None:
-        with suppress(Exception):  # a value's own code may raise anything, and no hash may depend on it
+        with faults():  # a value's own code may raise anything, and no hash may depend on it
             _local.into.update(secrets_in(value, name))
 
 
@@ -213,7 +214,8 @@ def _of_members(members: Mapping[str, Any], depth: int) -> Iterator[str]:
 def _items(value: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
     try:
         return list(value.items())
-    except Exception:  # noqa: BLE001 - a mapping of the user's own may raise anything
+    except Exception as error:  # noqa: BLE001 - a mapping of the user's own may raise anything
+        let_through(error)
         return []
 
 
@@ -224,7 +226,8 @@ def _state(value: Any) -> dict[str, Any]:
             held = [getattr(value, name, None) for name in ("__dict__", "__pydantic_extra__", "__pydantic_private__")]
         else:
             held = [instance_state(value)]
-    except Exception:  # noqa: BLE001 - the object's own code may raise anything
+    except Exception as error:  # noqa: BLE001 - the object's own code may raise anything
+        let_through(error)
         return {}
     return {name: item for part in held if isinstance(part, dict) for name, item in part.items()}
 

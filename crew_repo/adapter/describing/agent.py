@@ -21,6 +21,7 @@ from crew_repo.adapter.describing.servers import add_remote
 from crew_repo.adapter.describing.skills import add_skills
 from crew_repo.adapter.interpolation import CrewView
 from crew_repo.policy import TaskPolicy
+from crew_repo.time_limits import let_through
 
 __all__ = ["add_agent", "add_guardrail", "add_own_texts", "add_prompt_file"]
 
@@ -81,6 +82,7 @@ def add_prompt_file(parts: Parts, path: str, file: str | None) -> None:
     try:
         texts = private.prompt_texts(get_i18n(prompt_file=file))
     except Exception as error:  # noqa: BLE001 - what CrewAI raises for a file that is missing or no JSON
+        let_through(error)
         parts.opaque(path, f"{file} cannot be read: {error}")
     else:
         if texts != private.prompt_texts(get_i18n()):

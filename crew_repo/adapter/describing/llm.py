@@ -18,6 +18,7 @@ from crew_repo.adapter.describing.components import Parts, crewais_names, is_cre
 from crew_repo.code import only_failing, written_at_work
 from crew_repo.hashing import acting_headers, client_address, client_headers, endpoint, hangs_on_client, model_state
 from crew_repo.secrets import is_secret
+from crew_repo.time_limits import let_through
 
 __all__ = ["add_llm"]
 
@@ -60,7 +61,8 @@ def _created(name: str) -> object | None:
     """The LLM object that CrewAI will make of a model's name, as far as the environment allows it."""
     try:
         created: object | None = create_llm(name)
-    except Exception:  # noqa: BLE001 - a missing key or package: the kickoff itself will say so
+    except Exception as error:  # noqa: BLE001 - a missing key or package: the kickoff itself will say so
+        let_through(error)
         return None
     return created
 

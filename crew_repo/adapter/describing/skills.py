@@ -9,6 +9,7 @@ from crewai.skills.models import INSTRUCTIONS, Skill
 
 from crew_repo.adapter import private
 from crew_repo.adapter.describing.components import Parts
+from crew_repo.time_limits import let_through
 
 __all__ = ["add_skills"]
 
@@ -49,7 +50,8 @@ def _loaded_one(skill: Any) -> list[Any]:
         return [skill]
     try:
         return private.loaded_skills([skill])
-    except Exception:  # noqa: BLE001 - a folder that is gone, a text that is no skill: the kickoff itself will say so
+    except Exception as error:  # noqa: BLE001 - a folder that is gone, a text that is no skill: the kickoff itself will say so
+        let_through(error)
         return [skill]
 
 

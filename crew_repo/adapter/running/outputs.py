@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -28,6 +27,7 @@ from crew_repo.hashing import hash_value
 from crew_repo.model import StoredResult
 from crew_repo.model.record import OF_CLASS, json_of_class
 from crew_repo.staleness import NotRestorableError
+from crew_repo.time_limits import faults, let_through
 
 __all__ = ["restore_output", "store_output", "store_text"]
 
@@ -181,6 +181,7 @@ def _read_raw(raw: str, task: Task) -> tuple[BaseModel | None, dict[str, Any] | 
     try:
         made = convert_to_model(raw, _class_of(task), None if task.output_pydantic else task.output_json)
     except Exception as error:  # a validator may raise anything
+        let_through(error)
         raise NotRestorableError(f"{_name_of_class(task)} does not read the raw text: {_first(error)}") from error
     return (made, None) if isinstance(made, BaseModel) else (None, made if isinstance(made, dict) else None)
 
@@ -193,6 +194,7 @@ def _difference(output: TaskOutput, result: StoredResult, task: Task, context: s
     except (NotRestorableError, ValueError) as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - __eq__ and validators are the user's own code
+        let_through(error)
         return f"comparing it with what comes back from storage raises {type(error).__name__}: {error}"
 
 
@@ -243,7 +245,8 @@ def _dump_model(model: BaseModel | None) -> str | None:
         return None
     try:
         return model.model_dump_json(by_alias=True, round_trip=True)
-    except Exception:  # noqa: BLE001 - serializers are the user's own code
+    except Exception as error:  # noqa: BLE001 - serializers are the user's own code
+        let_through(error)
         return "null"
 
 
@@ -256,6 +259,7 @@ def _load_model(text: str | None, task: Task) -> BaseModel | None:
     try:
         return cls.model_validate_json(text)
     except Exception as error:  # a validator may raise anything
+        let_through(error)
         raise NotRestorableError(f"{cls.__qualname__} no longer accepts what is stored: {_first(error)}") from error
 
 
@@ -274,7 +278,7 @@ def _dump_dict(values: dict[str, Any] | None, task: Task) -> str | None:
     """
     if values is None:
         return None
-    with suppress(Exception):  # values that are not JSON, or cannot be compared: numpy's, say
+    with faults():  # values that are not JSON, or cannot be compared: numpy's, say
         plain = json.dumps(values, ensure_ascii=False, allow_nan=False)
         if json.loads(plain) == values:
             return plain
@@ -282,7 +286,8 @@ def _dump_dict(values: dict[str, Any] | None, task: Task) -> str | None:
         return json.dumps([_NOT_JSON])
     try:
         typed = task.output_json.model_validate(values).model_dump_json(round_trip=True)
-    except Exception:  # noqa: BLE001 - validators and serializers are the user's own code
+    except Exception as error:  # noqa: BLE001 - validators and serializers are the user's own code
+        let_through(error)
         return json.dumps([_NOT_JSON])
     return json_of_class(json.dumps(json.loads(typed), ensure_ascii=False))
 
@@ -296,6 +301,7 @@ def _load_dict(text: str | None, task: Task) -> dict[str, Any] | None:
     try:
         return task.output_json.model_validate(stored[1]).model_dump()
     except Exception as error:
+        let_through(error)
         message = f"{task.output_json.__qualname__} no longer accepts what is stored: {_first(error)}"
         raise NotRestorableError(message) from error
 

@@ -27,6 +27,7 @@ from crew_repo.hashing.handlers.resources import (
 from crew_repo.secrets.finding import hand_over
 from crew_repo.secrets.forms import is_key
 from crew_repo.secrets.names import is_secret
+from crew_repo.time_limits import faults
 
 if TYPE_CHECKING:
     from crew_repo.hashing.dispatch import Parts
@@ -123,7 +124,7 @@ def _pairs(query: Any) -> object:
     """A query by its names, so that secrets among them are left out; a text is one of its own."""
     if isinstance(query, str):
         query = parse_qsl(query, keep_blank_values=True)
-    with suppress(Exception):
+    with faults():
         given = query.multi_items() if hasattr(query, "multi_items") else query
         return dict(given) if isinstance(given, Mapping) else _by_name(given)
     return query

@@ -14,6 +14,7 @@ from crew_repo.code.ownership import is_own_class, is_own_module
 from crew_repo.hashing.as_first_seen import attributes_of
 from crew_repo.hashing.dispatch import handles, handles_named
 from crew_repo.introspection import has_hidden_state, instance_state
+from crew_repo.time_limits import let_through
 
 if TYPE_CHECKING:
     from crew_repo.hashing.dispatch import Parts, Steps
@@ -46,7 +47,8 @@ def _reduced(walker: Walker, value: object, path: str) -> Parts:
     registered = _registered(value)
     try:
         recipe: Any = registered(value) if registered else value.__reduce_ex__(2)
-    except Exception:  # noqa: BLE001 - compiled types refuse in many ways; the object is named, not dropped
+    except Exception as error:  # noqa: BLE001 - compiled types refuse in many ways; the object is named, not dropped
+        let_through(error)
         return walker.hidden(value, path, _UNREADABLE)
     if isinstance(recipe, str):
         if not _is_found(value, recipe):

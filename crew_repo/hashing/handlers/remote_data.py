@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from crew_repo.hashing.handlers.http_clients import encoded_hanging
 from crew_repo.introspection import instance_state
 from crew_repo.secrets.finding import hand_over, without_password
 from crew_repo.secrets.names import is_secret_name
+from crew_repo.time_limits import faults
 
 if TYPE_CHECKING:
     from crew_repo.hashing.dispatch import Parts, Steps
@@ -112,9 +112,9 @@ def _members(value: Any) -> dict[str, Any]:
         files = {f"{name} path": file for _, name, file in value.execute("PRAGMA database_list")}
         return files if files.get("main path") else {}
     held = instance_state(value)
-    with suppress(Exception):  # of compiled drivers: LanceDB has `uri`
+    with faults():  # of compiled drivers: LanceDB has `uri`
         held["uri"] = str(value.uri)
-    with suppress(Exception):  # of compiled drivers: psycopg has `info`
+    with faults():  # of compiled drivers: psycopg has `info`
         held.update({name: getattr(value.info, name) for name in ("host", "port", "dbname", "user")})
     return held
 
