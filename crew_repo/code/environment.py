@@ -25,14 +25,17 @@ __all__ = [
     "environment_said",
     "is_environment",
     "modules_asked",
+    "runs_files",
     "variables_meant",
     "variables_said",
 ]
 
 _ENVIRONMENT = ("getenv", "environ.get", "environ.setdefault", "environ.pop", "environ")
 _MENTIONS = frozenset({"environ", "environb", "getenv", "getenvb", "expandvars"})
-_MODULES = ("import_module", "__import__", "sys.modules", "sys.modules.get")
-_TELLING = frozenset({"environ", "getenv", "import_module", "__import__"})
+_MODULES = ("import_module", "run_module", "__import__", "sys.modules", "sys.modules.get")
+_RUNS_FILES = frozenset({"run_path", "spec_from_file_location", "SourceFileLoader", "load_source"})
+_READS_FILES = frozenset({"open", "read_text", "read_bytes", "get_data", "get_source", "getsource"})
+_TELLING = frozenset({"environ", "getenv", "import_module", "run_module", "__import__"})
 
 
 class Asked(NamedTuple):
@@ -62,6 +65,12 @@ def asked_names(tree: ast.AST | None, code: CodeType) -> Asked | None:
     written = sum(isinstance(node, ast.Subscript) and _is_written(node) for node in nodes)
     others = sum(map(_mentions_environment, nodes)) > len(environment) + written
     return Asked(environment, modules, folders, others)
+
+
+def runs_files(code: CodeType) -> bool:
+    """Whether code runs files by their paths: by an importer, or by handing to `exec` what it reads."""
+    names = {name for some in nested_codes(code) for name in some.co_names}
+    return not names.isdisjoint(_RUNS_FILES) or ("exec" in names and not names.isdisjoint(_READS_FILES))
 
 
 def _mentions_environment(node: ast.AST) -> bool:

@@ -86,6 +86,11 @@ def is_compiled(kind: type) -> bool:
     return is_static or getattr(builtins, kind.__name__, None) is kind or any(m.__objclass__ is kind for m in native)
 
 
+def can_be_changed(kind: type) -> bool:
+    """Whether members of a class can be set: not of those that compiled code declares."""
+    return bool(kind.__flags__ & _HEAP_TYPE)
+
+
 def is_own_module(name: str) -> bool:
     """Whether a module is the user's own: neither standard library nor an installed distribution.
 

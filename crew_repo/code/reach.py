@@ -38,6 +38,7 @@ from crew_repo.code.members import (
 )
 from crew_repo.code.name_usage import GIVEN, IMPORTED, Usage, usage
 from crew_repo.code.ownership import is_own_class, is_own_function, is_own_module
+from crew_repo.code.replaced import is_users_code, replaced_members
 from crew_repo.code.source import static_part
 from crew_repo.introspection import instance_state
 from crew_repo.time_limits import faults
@@ -57,6 +58,7 @@ __all__ = [
     "is_code",
     "is_data",
     "is_variable",
+    "replaced_in_imports",
     "resolve",
 ]
 
@@ -99,7 +101,7 @@ def resolve(function: FunctionType, chain: Chain) -> Place:
     Not to a module that the function imports itself: before its first call, that may not be there.
     """
     namespace: Mapping[str, Any] = function.__globals__
-    if chain[0] not in namespace and _is_own(vars(builtins).get(chain[0])):
+    if chain[0] not in namespace and is_users_code(vars(builtins).get(chain[0])):
         namespace = vars(builtins)
     name, value, rest = chain[0], namespace.get(chain[0]), chain[1:]
     if name.startswith(IMPORTED):
@@ -110,11 +112,25 @@ def resolve(function: FunctionType, chain: Chain) -> Place:
         if isinstance(following, ModuleType) and following.__name__ in _imported(function):
             break
         namespace, name, value, rest = vars(value), rest[0], following, rest[1:]
-    return Place(namespace, name, value, rest)
+    return _replaced(value, rest) or Place(namespace, name, value, rest)
 
 
-def _is_own(value: object) -> bool:
-    return isinstance(value, FunctionType) and is_own_function(value.__code__, value.__globals__)
+def _replaced(value: Any, rest: Chain) -> Place | None:
+    """The user's code that stands in a library's place, or in its class: `requests.get = mine`."""
+    while isinstance(value, ModuleType) and rest and rest[0] in vars(value) and not is_own_module(value.__name__):
+        namespace, name, value, rest = vars(value), rest[0], vars(value)[rest[0]], rest[1:]
+        if is_users_code(value) or (isinstance(value, type) and replaced_members(value)):
+            return Place(namespace, name, value, rest)
+    return None
+
+
+def replaced_in_imports(function: FunctionType) -> Iterator[tuple[str, object]]:
+    """The user's code that stands in the place of what a function imports of libraries by itself."""
+    for imported in sorted(_imported(function)):
+        for name in sorted(names_used(function)):
+            place = _replaced(sys.modules.get(imported), (name,))
+            if place is not None:
+                yield f"{imported}.{name}", place.value
 
 
 def given_by(value: object) -> Iterator[tuple[Found, Chain]]:
@@ -284,6 +300,7 @@ class Reach:
         self._names |= names_used(function)
         static = static_part(function.__code__, function.__globals__)
         self._pending += [resolve(function, chain).value for chain in static.chains]
+        self._pending += [value for _, value in replaced_in_imports(function)]
         names = {name for some in static.imports for name in some.names}
         for module in (sys.modules.get(name) for name in _imported(function) if is_own_module(name)):
             self._pending += [value for name, value in vars(module).items() if name in names] if module else []

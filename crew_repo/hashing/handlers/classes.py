@@ -14,6 +14,7 @@ from crew_repo.canonical import Encoded
 from crew_repo.code.imports import compiled_by
 from crew_repo.code.ownership import home_of, is_compiled, is_own_class, is_own_function, qualified_name
 from crew_repo.code.reach import is_code
+from crew_repo.code.replaced import replaced_members
 from crew_repo.hashing.as_first_seen import attributes_of
 from crew_repo.hashing.asides import docstring
 from crew_repo.hashing.dispatch import handles
@@ -59,8 +60,13 @@ def _class(walker: Walker, value: type, path: str) -> Steps:
     if id(value) in _SPECIAL_FORMS:
         return ["special", _SPECIAL_FORMS[id(value)]]
     if _is_named(value):
-        return ["named", qualified_name(value)]
+        replaced = replaced_members(value)
+        return _changed_class(walker, value, replaced, path) if replaced else ["named", qualified_name(value)]
     return _live_class(walker, value, path)
+
+
+def _changed_class(walker: Walker, kind: type, replaced: dict[str, object], path: str) -> Parts:
+    return ["named", qualified_name(kind), *(yield from walker.members(replaced.items(), path))]
 
 
 def _is_named(kind: type) -> bool:

@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING, Any
 from crew_repo.canonical import Encoded, seal
 from crew_repo.code.bytecode import Chain
 from crew_repo.code.changed_at_work import marks
-from crew_repo.code.environment import Asked, asks_elsewhere, environment_said, is_environment, modules_asked
+from crew_repo.code.environment import (
+    Asked,
+    asks_elsewhere,
+    environment_said,
+    is_environment,
+    modules_asked,
+    runs_files,
+)
 from crew_repo.code.imports import absolute_names, compiled_by, modules_digest, not_found, package_of
 from crew_repo.code.members import closure_of, defaults_of
 from crew_repo.code.ownership import is_own_function, is_own_module
-from crew_repo.code.reach import Place, is_code, resolve
+from crew_repo.code.reach import Place, is_code, replaced_in_imports, resolve
 from crew_repo.code.source import Static, static_part
 from crew_repo.hashing.as_first_seen import attributes_of, kept_members
 from crew_repo.hashing.asides import ASKS_VARIABLES, asides_of, docstring
@@ -92,6 +99,8 @@ def _from_outside(walker: Walker, function: types.FunctionType, static: Static, 
     if static.asked is None:
         why = "it has no source, and asks for the environment or for modules by name"
         walker.opaque.add((path, f"{function.__qualname__} (a function): {why}"))
+    if runs_files(function.__code__):
+        walker.opaque.add((path, f"{function.__qualname__} (a function): it runs files by their paths"))
     for name in not_found(imports) if asked.other_folders else ():
         why = f"it imports {name} from a folder that it adds to sys.path as it runs"
         walker.opaque.add((path, f"{function.__qualname__} (a function): {why}"))
@@ -124,6 +133,7 @@ def _referenced(function: types.FunctionType, chains: tuple[Chain, ...], path: s
                 seen.add(name)
                 yield from _global(function, name, place, path)
             yield from _part_to_come(name, place, seen)
+    yield from replaced_in_imports(function)
 
 
 def _part_to_come(name: str, place: Place, seen: set[str]) -> Iterator[tuple[str, object]]:
