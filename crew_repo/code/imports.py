@@ -8,7 +8,6 @@ What a running process has changed in it since does not show.
 from __future__ import annotations
 
 import ast
-import importlib.util
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -79,17 +78,18 @@ def not_found(imports: tuple[Import, ...]) -> list[str]:
 
 
 def _own_file(name: str) -> str | None:
-    top_level, *rest = name.split(".")
-    file, folders = _whereabouts(top_level)
+    package, _, last = name.rpartition(".")
+    file, _ = _whereabouts(name)
+    folders = _whereabouts(package)[1] if package and file is None else []
     places = [file] if file is not None else []
-    if rest:
-        inside = [place for folder in folders if is_own_file(place := os.path.join(folder, *rest))]  # noqa: PTH118
-        stems = (stem for place in inside for stem in (f"{place}{os.sep}__init__", place))
-        places = [f"{stem}{suffix}" for stem in stems for suffix in _SUFFIXES]
+    inside = [place for folder in folders if is_own_file(place := os.path.join(folder, last))]  # noqa: PTH118
+    stems = (stem for place in inside for stem in (f"{place}{os.sep}__init__", place))
+    places += [f"{stem}{suffix}" for stem in stems for suffix in _SUFFIXES]
     for place in places:
         if os.path.isfile(place) and is_own_file(place):  # noqa: PTH113 - it is asked for often
             return place
-    return None if top_level in sys.stdlib_module_names else _archive(map(Path, folders if rest else places))
+    is_pythons = name.partition(".")[0] in sys.stdlib_module_names
+    return None if is_pythons else _archive(map(Path, folders or places))
 
 
 def _archive(places: Iterable[Path]) -> str | None:
@@ -106,12 +106,20 @@ def _parts(package: Path) -> Iterator[str]:
 
 
 def _whereabouts(name: str) -> tuple[str | None, list[str]]:
-    """The file of a top-level module, and the folders of a package, which may have no file of its own."""
+    """The file of a module, and the folders of a package, which may have no file of its own; nothing is imported.
+
+    Where an installer has put a finder of its own among Python's, that says where parts of a package stand.
+    """
     module = sys.modules.get(name)
     if module is not None:
         return getattr(module, "__file__", None), list(getattr(module, "__path__", ()))
+    package = name.rpartition(".")[0]
+    folders = _whereabouts(package)[1] if package else None
+    if package and not folders:
+        return None, []
     try:
-        spec = importlib.util.find_spec(name)
+        specs = (finder.find_spec(name, folders) for finder in sys.meta_path if hasattr(finder, "find_spec"))
+        spec = next(filter(None, specs), None)
     except (ImportError, ValueError):
         return None, []
     if spec is None:

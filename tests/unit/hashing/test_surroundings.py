@@ -10,7 +10,8 @@ import shutil
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
-from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES
+from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, ModuleSpec
+from importlib.util import spec_from_file_location
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -37,8 +38,8 @@ def written(project) -> Iterator[Written]:
     _forget()
 
 
-def _forget() -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == "parts"]:
+def _forget(package: str = "parts") -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
         del sys.modules[name]
     importlib.invalidate_caches()
 
@@ -184,3 +185,52 @@ def test_what_python_leaves_out_under_o_is_told_apart(tmp_path, monkeypatch, pyt
     usual = python(program).split()
     monkeypatch.setenv("PYTHONOPTIMIZE", "1")
     assert [one == two for one, two in zip(usual, python(program).split(), strict=True)] == [False, False, True]
+
+
+class Mapped:
+    """A finder as setuptools installs it for a project in editable mode: it says where some packages stand."""
+
+    def __init__(self, **places: Path) -> None:
+        self.places = {name.replace("_", "."): place for name, place in places.items()}
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        place = self.places.get(name)
+        if place is None:
+            return None
+        if place.is_dir() and not (place / "__init__.py").exists():
+            spec = ModuleSpec(name, None, is_package=True)
+            spec.submodule_search_locations = [str(place / "nowhere")]
+            return spec
+        folders = [str(place)] if place.is_dir() else None
+        file = place / "__init__.py" if place.is_dir() else place
+        return spec_from_file_location(name, file, submodule_search_locations=folders)
+
+
+MAPPED = {
+    "function": "def tool():\n    from acme.tools.rates import rate\n    return rate()\n",
+    "module": "def tool():\n    from acme.tools import rates\n    return rates.rate()\n",
+    "dotted": "def tool():\n    import acme.tools.rates\n    return acme.tools.rates.rate()\n",
+    "a module by itself": "def tool():\n    from acme import single\n    return single.rate()\n",
+}
+
+
+@pytest.mark.parametrize("form", MAPPED)
+@pytest.mark.parametrize("imported", [False, True], ids=["not imported yet", "imported"])
+def test_a_part_of_a_package_that_only_a_finder_knows_counts(project, monkeypatch, form, imported):
+    """Of a project in editable mode, parts of a package without a file may stand in folders of any name."""
+    tools = project.folder / "sources"
+    tools.mkdir()
+    (tools / "__init__.py").write_text("")
+    places = Mapped(acme=project.folder, acme_tools=tools, acme_single=project.folder / "single.py")
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, places])
+    project.write(using=MAPPED[form])
+    found = []
+    for number in (1, 1, 2):
+        (tools / "rates.py").write_text(f"def rate(): return {number}\n")
+        project.write(single=f"def rate(): return {number}\n")
+        _forget("acme")
+        if imported:
+            importlib.import_module("acme.tools")
+        found.append(hash_value(project.load("using").tool, "v").sha256)
+    assert found[0] == found[1] != found[2]
+    _forget("acme")
