@@ -30,7 +30,7 @@ def replaced_members(kind: type) -> dict[str, object]:
 
 
 def _replaced_in(kind: type) -> dict[str, object]:
-    """Those of one class, looked for anew if any of its members is another than before."""
+    """The members of one class which are the user's code, looked for anew if any is another than before."""
     members = list(vars(kind).values())
     known = _known.get(kind)
     if known is None or len(known[0]) != len(members) or not all(map(is_, known[0], members)):

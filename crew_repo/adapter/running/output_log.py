@@ -96,8 +96,8 @@ class _Rows:
                     _write(connection, empties, rows)
             except sqlite3.Error as error:
                 log.warning("CrewAI's log of outputs, %s, could not be written (%s): `crewai replay` and `crewai "
-                            "log-tasks-outputs` lack %d tasks, or tell of the run before. The run goes on, and its "
-                            "records are whole.", self._file, error, len(rows))  # fmt: skip
+                            "log-tasks-outputs` lack %d of its tasks, or tell of the run before. The run goes on, and "
+                            "its records are whole.", self._file, error, len(rows))  # fmt: skip
                 with self._lock:
                     self._empties = self._empties or empties
 
