@@ -41,9 +41,11 @@ _RELABELLED = ("httpx", "httpx2")
 
 def home_of(kind: type) -> str:
     """The module that a class is from, whatever has been imported since."""
-    name = kind.__name__
-    homes = (home for home in _RELABELLED if getattr(sys.modules.get(home), "__dict__", {}).get(name) is kind)
-    return next(homes, kind.__module__)
+    for home in _RELABELLED:
+        found = sys.modules.get(home)
+        if found is not None and vars(found).get(kind.__name__) is kind:
+            return home
+    return kind.__module__
 
 
 def qualified_name(kind: type) -> str:
