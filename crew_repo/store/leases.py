@@ -1,6 +1,7 @@
 """Leases: a lease is the right of one process to execute a task, for a limited time. Others wait, or take over.
 
-A lease is free again when it is released, when its time is over, or at once when its owner is known to be dead. Its
+A lease is free again when it is released, or at once when its owner is known to be dead. Where that cannot be known, as
+on another host, it is free when its time is over; an owner that is known to live keeps it as long as its run goes on. Its
 fence is handed out by the database, each number once: who lost a lease can never take it for its own again.
 """
 
@@ -16,7 +17,7 @@ from sqlalchemy import and_, bindparam, delete, func, select, update
 from crew_repo.model import PLANNER, Claim, Holder, Lease, Outcome, RunStatus, Scope
 from crew_repo.store.from_rows import interrupted_task
 from crew_repo.store.held import held_at
-from crew_repo.store.process_identity import is_alive, is_dead
+from crew_repo.store.process_identity import is_alive
 from crew_repo.store.records import is_finished, live_record, shared_since
 from crew_repo.store.rows import task_run_row
 from crew_repo.store.tables import LEASE, RUN, TASK_RUN
@@ -63,6 +64,7 @@ _BEAT = (
     .where(RUN.c.run_id == bindparam("r"), RUN.c.finished_at.is_(None))
     .values(heartbeat_at=bindparam("at"), status=str(RunStatus.RUNNING))
 )
+_IS_GOING_ON = select(RUN.c.number).where(RUN.c.run_id == bindparam("r"), RUN.c.finished_at.is_(None))
 _RUNNING = select(RUN.c.run_id, RUN.c.owner, RUN.c.heartbeat_at, RUN.c.lease_seconds).where(
     RUN.c.status == str(RunStatus.RUNNING)
 )
@@ -136,7 +138,11 @@ def _holder(lease: Mapping[str, Any]) -> Holder:
 
 
 def _is_held(tx: Transaction, lease: Mapping[str, Any]) -> bool:
-    return bool(lease["expires_at"] > tx.lease_now) and not is_dead(lease["owner"])
+    """Whether its owner is at it. One that was suspended, or could not beat, is; and so it is after a clock was set."""
+    alive = is_alive(lease["owner"])
+    if alive is False or lease["expires_at"] > tx.lease_now:
+        return alive is not False
+    return alive is True and tx.number(_IS_GOING_ON, {"r": lease["run_id"]}) is not None
 
 
 def note_waiting(tx: Transaction, run_id: str, waits_for: Mapping[str, str]) -> None:

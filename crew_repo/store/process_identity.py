@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["is_alive", "is_dead", "pid_of", "this_owner"]
+__all__ = ["is_alive", "pid_of", "this_owner"]
 
 _FIRST_NAMESPACE = "4026531836"  # the kernel's own number of a host's process namespace: not in a container
 _UNKNOWN = ""
@@ -31,11 +31,6 @@ class _Owner(NamedTuple):
 def this_owner() -> str:
     """The owner text of this process; another one in a forked child."""
     return _owner_of(os.getpid())
-
-
-def is_dead(owner: str) -> bool:
-    """Whether the owner is certainly gone. False may also mean that it cannot be known from here."""
-    return is_alive(owner) is False
 
 
 def is_alive(owner: str) -> bool | None:

@@ -138,13 +138,40 @@ def test_work_of_a_silent_host_is_taken_over_in_time(url: str) -> None:
         assert _claim(store, record).lease is not None
 
 
-def test_a_heartbeat_cannot_bring_a_lost_lease_back(url: str) -> None:
-    """Once taken over, the old owner's heartbeat renews nothing of the new one's."""
+def test_work_of_a_process_that_lives_is_waited_for_however_late_its_heartbeat_is(url: str) -> None:
+    """It was suspended, or a library kept Python from beating, or a clock was set: taken over, its task is paid twice."""
     clock = Clock()
     with Store(url, clock=clock, lease_seconds=10) as store:
         kit = Kit(store)
         record = new_record(run_id=kit.start())
         old = kit.lease(record)
+        clock.advance(24 * 60 * 60)
+        assert _claim(store, record).held_by is not None
+        store.heartbeat([], [old])
+        assert _claim(store, record).held_by.owner == this_owner()  # type: ignore[union-attr]
+
+
+def test_a_late_lease_whose_run_has_ended_is_free(url: str) -> None:
+    """What went on after its run, and is not renewed any more, keeps nobody waiting for the end of its process."""
+    clock = Clock()
+    with Store(url, clock=clock, lease_seconds=10) as store:
+        kit = Kit(store)
+        record = new_record(run_id=kit.start())
+        old = kit.lease(record)
+        kit.finish(record.run_id, RunStatus.INTERRUPTED, going_on=[old.fence])
+        again = replace(record, run_id=kit.start())
+        assert _claim(store, again).held_by is not None
+        clock.advance(11)
+        assert _claim(store, again).lease is not None
+
+
+def test_a_heartbeat_cannot_bring_a_lost_lease_back(url: str) -> None:
+    """Once taken over, the old owner's heartbeat renews nothing of the new one's."""
+    clock = Clock()
+    with Store(url, clock=clock, lease_seconds=10) as store:
+        kit = Kit(store)
+        record = new_record(run_id=kit.start(owner=ELSEWHERE))
+        old = kit.lease(record, owner=ELSEWHERE)
         clock.advance(11)
         kit.lease(record, owner=ELSEWHERE)
         clock.advance(9)

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from crew_repo.store import process_identity
-from crew_repo.store.process_identity import is_alive, is_dead, pid_of, this_owner
+from crew_repo.store.process_identity import is_alive, pid_of, this_owner
 
 _FIELDS = ("host", "pid", "start", "boot", "namespace", "machine")
 
@@ -47,12 +47,12 @@ def test_another_living_process_is_alive() -> None:
 @pytest.mark.parametrize("wait", [True, False])
 def test_a_process_that_ended_is_dead(wait: bool) -> None:
     """Also as a zombie, for which nobody has waited yet."""
-    assert is_dead(_owner_of_child(wait=wait))
+    assert is_alive(_owner_of_child(wait=wait)) is False
 
 
 def test_a_number_in_use_again_is_another_process() -> None:
     """The same process number with another start time."""
-    assert is_dead(_owner(start="1"))
+    assert is_alive(_owner(start="1")) is False
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_after_a_restart_of_the_machine_all_are_dead(monkeypatch: pytest.MonkeyP
     assert here is not None
     monkeypatch.setattr(process_identity, "_parse", lambda text: here._replace(boot="before", namespace="4026531836", machine="m")
                         if text == "old" else here._replace(namespace="4026531836", machine="m"))  # fmt: skip
-    assert is_dead("old")
+    assert is_alive("old") is False
 
 
 @pytest.mark.parametrize("text", ["", "nobody", "a:b:c:d:e:f", "a:1:2"])
