@@ -70,8 +70,11 @@ def _changed_class(walker: Walker, kind: type, replaced: dict[str, object], path
 
 
 def _is_named(kind: type) -> bool:
-    """Whether an installed module has this class under this name; what a library makes at run time it has not."""
-    if "<locals>" in kind.__qualname__ or is_own_class(kind):
+    """Whether an installed module has this class under this name; what a library makes at run time it has not.
+
+    Nor does `RootModel[list[Item]]` count by its name, which pydantic puts into its own module.
+    """
+    if "<locals>" in kind.__qualname__ or "[" in kind.__qualname__ or is_own_class(kind):
         return False
     found: Any = sys.modules.get(home_of(kind))
     for name in kind.__qualname__.split("."):

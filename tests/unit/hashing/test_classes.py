@@ -176,6 +176,25 @@ def test_generic_models_act_by_their_arguments(project):
     assert hash_of(project, MODEL, "Box") != hash_of(project, MODEL.replace("Boxed[int]", "Boxed[str]"), "Box")
 
 
+def test_a_librarys_generic_model_acts_by_its_arguments(project):
+    """Pydantic puts `RootModel[list[Item]]` into its own module, if a module of the user's makes it."""
+    text = """
+    from pydantic import BaseModel, RootModel, field_validator
+    class Item(BaseModel):
+        city: str
+        @field_validator("city")
+        @classmethod
+        def check(cls, value):
+            return value + "1"
+    class Items(RootModel[list[Item]]):
+        pass
+    Listed = RootModel[dict[str, Item]]
+    """
+    for name in ("Items", "Listed"):
+        assert hash_of(project, text, name) == hash_of(project, text + "\n", name)
+        assert hash_of(project, text, name) != hash_of(project, text.replace("'1'", "'2'").replace('"1"', '"2"'), name)
+
+
 def test_classes_without_source_act_by_what_they_declare():
     """Models that are made at run time are told apart by their fields, and `type()` classes by their namespace."""
 
