@@ -1,8 +1,8 @@
 """Leases: a lease is the right of one process to execute a task, for a limited time. Others wait, or take over.
 
-A lease is free again when it is released, or at once when its owner is known to be dead. Where that cannot be known, as
-on another host, it is free when its time is over; an owner that is known to live keeps it as long as its run goes on. Its
-fence is handed out by the database, each number once: who lost a lease can never take it for its own again.
+A lease is free again when it is released, or at once when its owner is known to be dead. Where that cannot be known,
+as on another host, it is free when its time is over; an owner that is known to live keeps it as long as its run goes
+on. Its fence is handed out by the database, each number once: who lost a lease can never take it for its own again.
 """
 
 from __future__ import annotations
