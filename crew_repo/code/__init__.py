@@ -4,7 +4,7 @@
 | --- | --- |
 | `ownership` | Is this code the user's, or installed? |
 | `syntax`, `bytecode`, `source` | What does a function say, whatever its layout? |
-| `imports`, `environment` | Which modules and variables does it ask for by name? |
+| `imports`, `environment`, `module_files` | Which modules and variables does it ask for by name? |
 | `project_paths` | Where does a path stand in the project of the code that holds it? |
 | `members` | Which functions stand for the members of a class? |
 | `expressions`, `binding`, `uses` | What does an expression stand for? What does a statement bind? |

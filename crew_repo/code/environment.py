@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from crew_repo.canonical import digest, private_digest
 from crew_repo.code.bytecode import nested_codes
-from crew_repo.code.imports import Import
+from crew_repo.code.imports import Import, named
 from crew_repo.code.project_paths import Root, located, root_of
 from crew_repo.secrets.finding import hand_over_variable
 from crew_repo.secrets.forms import masked
@@ -20,6 +20,7 @@ from crew_repo.secrets.names import is_secret
 
 __all__ = [
     "Asked",
+    "asked_in",
     "asked_names",
     "asks_elsewhere",
     "environment_said",
@@ -56,6 +57,11 @@ def asked_names(tree: ast.AST | None, code: CodeType) -> Asked | None:
     if tree is None:
         mentioned = {name for some in nested_codes(code) for name in some.co_names}
         return None if mentioned & _TELLING else Asked()
+    return asked_in(tree)
+
+
+def asked_in(tree: ast.AST) -> Asked:
+    """Names that the source of a function or of a module asks for."""
     nodes = list(ast.walk(tree))
     found = [pair for node in nodes for pair in _asks(node)]
     environment, modules = (
@@ -147,7 +153,7 @@ def _hash_of_variable(name: str, value: str | None, root: Root) -> str:
 def modules_asked(function: FunctionType, asked: tuple[ast.expr, ...]) -> tuple[list[Import], bool]:
     """The modules that code imports by calls, and whether those are all: a name may be made at run time."""
     names = [_text(function, each) for each in asked]
-    return [_as_import(name) for name in names if name is not None], None not in names
+    return [named(name) for name in names if name is not None], None not in names
 
 
 def _text(function: FunctionType, name: ast.expr) -> str | None:
@@ -156,11 +162,6 @@ def _text(function: FunctionType, name: ast.expr) -> str | None:
     if isinstance(name, ast.Name) and name.id not in function.__code__.co_varnames:
         value = function.__globals__.get(name.id)
     return value if isinstance(value, str) else None
-
-
-def _as_import(name: str) -> Import:
-    stripped = name.lstrip(".")
-    return Import(len(name) - len(stripped), stripped)
 
 
 def _without_user(value: str) -> str:

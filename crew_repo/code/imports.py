@@ -20,11 +20,23 @@ from crew_repo.canonical import Encoded, seal
 from crew_repo.code.ownership import is_own_file, is_own_module
 from crew_repo.code.syntax import encode_module, undisturbed
 
-__all__ = ["Import", "absolute_names", "compiled_by", "modules_digest", "not_found", "package_of"]
+__all__ = [
+    "Import",
+    "absolute_names",
+    "compiled_by",
+    "files_of",
+    "imports_in",
+    "modules_digest",
+    "named",
+    "not_found",
+    "package_of",
+    "version_of",
+]
 
 
 # In the order in which Python looks for them.
 _SUFFIXES = (*EXTENSION_SUFFIXES, *SOURCE_SUFFIXES, *BYTECODE_SUFFIXES)
+_IMPORTING = frozenset({"import_module", "__import__"})
 
 
 class Import(NamedTuple):
@@ -51,18 +63,24 @@ def package_of(namespace: Mapping[str, Any]) -> str:
 
 def modules_digest(names: Iterable[str]) -> str | None:
     """The digest over the source of the user's modules of these names, and of those that they import."""
-    found: dict[str, Encoded] = {}
+    found = {name: _read(file, *version_of(file))[0] for name, file in files_of(names).items()}
+    return seal("modules", [[name, found[name]] for name in sorted(found)]) if found else None
+
+
+def files_of(names: Iterable[str]) -> dict[str, str]:
+    """The files of the user's modules of these names, and of those that they import."""
+    found: dict[str, str] = {}
     pending = list(names)
     while pending:
         name = pending.pop()
         file = None if name in found else _own_file(name)
         if file is not None:
-            source, imports, is_lazy = _read(file, *_version(file))
-            found[name] = source
+            found[name] = file
+            _, imports, is_lazy = _read(file, *version_of(file))
             is_package = Path(file).name == "__init__.py"
             pending += absolute_names(imports, name if is_package else name.rpartition(".")[0])
             pending += (f"{name}.{part}" for part in _parts(Path(file))) if is_package and is_lazy else ()
-    return seal("modules", [[name, found[name]] for name in sorted(found)]) if found else None
+    return found
 
 
 def compiled_by(module: str | None) -> list[Encoded]:
@@ -127,7 +145,8 @@ def _whereabouts(name: str) -> tuple[str | None, list[str]]:
     return spec.origin if spec.has_location else None, list(spec.submodule_search_locations or ())
 
 
-def _version(file: str) -> tuple[int, int]:
+def version_of(file: str) -> tuple[int, int]:
+    """By what a file's content is known again."""
     status = Path(file).stat()
     return status.st_mtime_ns, status.st_size
 
@@ -139,14 +158,28 @@ def _read(file: str, _modified: int, _size: int) -> tuple[Encoded, tuple[Import,
     try:
         tree = undisturbed(lambda: ast.parse(data))
         is_lazy = any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in tree.body)
-        return seal("module", encode_module(tree)), tuple(_imports_in(tree)), is_lazy
+        return seal("module", encode_module(tree)), tuple(imports_in(tree)), is_lazy
     except (SyntaxError, ValueError, RecursionError, KeyError):  # no Python source: a compiled module, say
         return seal("module", ["file", len(data), data.hex()]), (), False
 
 
-def _imports_in(tree: ast.AST) -> Iterator[Import]:
+def imports_in(tree: ast.AST) -> Iterator[Import]:
+    """The modules that code imports: by statements, and by calls that name them."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (Import(0, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield Import(node.level, node.module or "", tuple(alias.name for alias in node.names))
+        elif isinstance(node, ast.Call) and node.args and _called(node) in _IMPORTING:
+            name = getattr(node.args[0], "value", None)
+            yield from [named(name)] if isinstance(name, str) else []
+
+
+def _called(call: ast.Call) -> str | None:
+    return getattr(call.func, "attr", None) or getattr(call.func, "id", None)
+
+
+def named(name: str) -> Import:
+    """The import of a module whose name is given to a call: `.name` is relative."""
+    stripped = name.lstrip(".")
+    return Import(len(name) - len(stripped), stripped)

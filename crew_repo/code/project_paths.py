@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 
 from crew_repo.code.ownership import is_own_class, is_own_function
 
-__all__ = ["Root", "is_absolute", "located", "root_of"]
+__all__ = ["Root", "is_absolute", "located", "root_of", "root_of_file"]
 
 _MARKERS = ("pyproject.toml", "setup.py", "setup.cfg")
 
@@ -42,11 +42,12 @@ def root_of(holder: object) -> Root:
 
 def _root_of_module(namespace: Mapping[str, Any]) -> Root:
     file, package = namespace.get("__file__"), namespace.get("__package__")
-    return _project(file, package if isinstance(package, str) else "") if isinstance(file, str) else ()
+    return root_of_file(file, package if isinstance(package, str) else "") if isinstance(file, str) else ()
 
 
 @cache
-def _project(file: str, package: str) -> Root:
+def root_of_file(file: str, package: str) -> Root:
+    """The project of a module's file, in a package of this name."""
     folder = outermost = os.path.dirname(os.path.abspath(file))  # noqa: PTH100, PTH120 - as it was reached
     for _ in filter(None, package.split(".")):
         outermost = os.path.dirname(outermost)  # noqa: PTH120

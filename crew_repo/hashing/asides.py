@@ -8,16 +8,26 @@ it is given. Nobody can tell which, so all docstrings count then, and all variab
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import CodeType
 from typing import Any
 
 from crew_repo.canonical import Encoded, encode_text
 from crew_repo.code.bytecode import nested_codes
 from crew_repo.code.environment import variables_meant, variables_said
+from crew_repo.code.module_files import ModuleSaid
 from crew_repo.code.source import once_per_code
 
-__all__ = ["ASKS_VARIABLES", "Aside", "asides_of", "docstring", "spoken", "variables", "with_docstrings"]
+__all__ = [
+    "ASKS_VARIABLES",
+    "Aside",
+    "asides_of",
+    "asides_of_module",
+    "docstring",
+    "spoken",
+    "variables",
+    "with_docstrings",
+]
 
 Aside = tuple[str, ...]
 
@@ -38,14 +48,26 @@ def asides_of(code: CodeType, _: Mapping[str, Any]) -> frozenset[Aside]:
     return frozenset(_asides_of(code))
 
 
+def asides_of_module(said: ModuleSaid) -> Iterator[Aside]:
+    """Give the asides of a module whose file is read."""
+    yield from _asides(said.names, said.texts)
+    yield from (("docstring", f"{said.module}.{name}", text) for name, text in said.docstrings)
+    if said.asks:
+        yield ASKS_VARIABLES
+
+
 def _asides_of(code: CodeType) -> Iterator[Aside]:
     for some in nested_codes(code):
         names = {name for held in some.co_consts if isinstance(held, (tuple, frozenset)) for name in held}
-        if not _READERS.isdisjoint((*some.co_names, *names)):
-            yield _READS_DOCSTRINGS
-        for text in {*some.co_consts, *names}:
-            if type(text) is str:
-                yield from map(spoken, (text, *_NAMED.findall(text)))
+        yield from _asides((*some.co_names, *names), {*some.co_consts, *names})
+
+
+def _asides(names: Iterable[object], said: Collection[object]) -> Iterator[Aside]:
+    if not _READERS.isdisjoint(names):
+        yield _READS_DOCSTRINGS
+    for text in said:
+        if type(text) is str:
+            yield from map(spoken, (text, *_NAMED.findall(text)))
 
 
 def spoken(text: str) -> Aside:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from crew_repo.canonical import Encoded, seal
@@ -18,14 +18,16 @@ from crew_repo.code.environment import (
     is_environment,
     modules_asked,
     runs_files,
+    variables_said,
 )
 from crew_repo.code.imports import absolute_names, compiled_by, modules_digest, not_found, package_of
 from crew_repo.code.members import closure_of, defaults_of
+from crew_repo.code.module_files import said_by_modules
 from crew_repo.code.ownership import is_own_function, is_own_module
 from crew_repo.code.reach import Place, is_code, replaced_in_imports, resolve
 from crew_repo.code.source import Static, static_part
 from crew_repo.hashing.as_first_seen import attributes_of, kept_members
-from crew_repo.hashing.asides import ASKS_VARIABLES, asides_of, docstring
+from crew_repo.hashing.asides import ASKS_VARIABLES, asides_of, asides_of_module, docstring
 from crew_repo.hashing.dispatch import handles, handles_named
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ def _function(walker: Walker, value: types.FunctionType, path: str) -> Steps:
 def _own_function(walker: Walker, function: types.FunctionType, path: str) -> Parts:
     static = static_part(function.__code__, function.__globals__)
     encoded: list[Encoded] = ["function", static.sha256]
-    read = list(_referenced(function, static.chains, path))
+    read = list(_referenced(walker, function, static.chains, path))
     for name, members in (
         ("defaults", _kept(function, dict(defaults_of(function)), path)),
         ("closure", _kept(function, dict(closure_of(function)), path)),
@@ -105,12 +107,22 @@ def _from_outside(walker: Walker, function: types.FunctionType, static: Static, 
         why = f"it imports {name} from a folder that it adds to sys.path as it runs"
         walker.opaque.add((path, f"{function.__qualname__} (a function): {why}"))
     if imports:
-        yield ["imports", modules_digest(absolute_names(imports, package_of(function.__globals__)))]
+        yield ["imports", _read(walker, absolute_names(imports, package_of(function.__globals__)), path)]
     if ("globals",) in static.chains and "globals" not in function.__globals__:
-        yield ["globals", modules_digest([str(function.__globals__.get("__name__"))])]
+        yield ["globals", _read(walker, [str(function.__globals__.get("__name__"))], path)]
     walker.environment.update(environment_said(function, asked.environment))
     walker.asides.update(docstring(function), asides_of(function.__code__, function.__globals__))
     walker.asides.update([ASKS_VARIABLES] if asks_elsewhere(function, asked) else ())
+
+
+def _read(walker: Walker, names: Iterable[str], path: str) -> str | None:
+    """The digest of the files of the user's modules of these names, whose code may ask for variables and modules."""
+    listed = list(names)
+    for said in said_by_modules(listed):
+        walker.environment.update(variables_said(said.variables, said.root))
+        walker.asides.update(asides_of_module(said))
+        walker.opaque.update((path, f"{said.module} (a module): it {why}") for why in said.unknown)
+    return modules_digest(listed)
 
 
 def _installed_wrapper(walker: Walker, function: types.FunctionType, path: str) -> Parts:
@@ -122,7 +134,9 @@ def _installed_wrapper(walker: Walker, function: types.FunctionType, path: str) 
     return ["wrapper", name, *(yield from walker.members(held.items(), path))]
 
 
-def _referenced(function: types.FunctionType, chains: tuple[Chain, ...], path: str) -> Iterator[tuple[str, object]]:
+def _referenced(
+    walker: Walker, function: types.FunctionType, chains: tuple[Chain, ...], path: str
+) -> Iterator[tuple[str, object]]:
     """The globals that are loaded, by the names that lead to them; through the user's modules, what they hold."""
     seen: set[str] = set()
     for chain in chains:
@@ -132,15 +146,15 @@ def _referenced(function: types.FunctionType, chains: tuple[Chain, ...], path: s
             if name not in seen:
                 seen.add(name)
                 yield from _global(function, name, place, path)
-            yield from _part_to_come(name, place, seen)
+            yield from _part_to_come(walker, name, place, seen, path)
     yield from replaced_in_imports(function)
 
 
-def _part_to_come(name: str, place: Place, seen: set[str]) -> Iterator[tuple[str, object]]:
+def _part_to_come(walker: Walker, name: str, place: Place, seen: set[str], path: str) -> Iterator[tuple[str, object]]:
     """A part of the user's package that is imported as the function runs, by a call or by others: its file."""
     if isinstance(place.value, types.ModuleType) and place.rest and is_own_module(place.value.__name__):
         name = f"{name}.{place.rest[0]}"
-        digest = None if name in seen else modules_digest([f"{place.value.__name__}.{place.rest[0]}"])
+        digest = None if name in seen else _read(walker, [f"{place.value.__name__}.{place.rest[0]}"], path)
         seen.add(name)
         yield from [] if digest is None else [(name, digest)]
 
@@ -212,5 +226,5 @@ def _descriptor(_: Walker, value: Any, path: str) -> Parts:
 
 
 @handles(types.ModuleType)
-def _module(_walker: Walker, value: types.ModuleType, _path: str) -> list[Encoded]:
-    return ["module", value.__name__, modules_digest([value.__name__])]
+def _module(walker: Walker, value: types.ModuleType, path: str) -> list[Encoded]:
+    return ["module", value.__name__, _read(walker, [value.__name__], path)]
