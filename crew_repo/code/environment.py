@@ -24,6 +24,7 @@ __all__ = [
     "asked_names",
     "asks_elsewhere",
     "environment_said",
+    "imports_under_another_name",
     "is_environment",
     "modules_asked",
     "runs_files",
@@ -33,21 +34,28 @@ __all__ = [
 
 _ENVIRONMENT = ("getenv", "environ.get", "environ.setdefault", "environ.pop", "environ")
 _MENTIONS = frozenset({"environ", "environb", "getenv", "getenvb", "expandvars"})
-_MODULES = ("import_module", "run_module", "__import__", "sys.modules", "sys.modules.get")
+_IMPORTING = frozenset({"import_module", "run_module", "__import__"})
+_IMPORTING_FUNCTIONS = {
+    **{"importlib.import_module": "import_module", "runpy.run_module": "run_module"},
+    **{"builtins.__import__": "__import__", "pkgutil.resolve_name": None, "pydoc.locate": None},
+}
+_MODULES = (*_IMPORTING, "sys.modules", "sys.modules.get")
 _RUNS_FILES = frozenset({"run_path", "spec_from_file_location", "SourceFileLoader", "load_source"})
 _READS_FILES = frozenset({"open", "read_text", "read_bytes", "get_data", "get_source", "getsource"})
-_TELLING = frozenset({"environ", "getenv", "import_module", "run_module", "__import__"})
+_TELLING = frozenset({"environ", "getenv", *_IMPORTING})
 
 
 class Asked(NamedTuple):
     """The names that code gives: expressions, which a function's globals may explain; None where it cannot be read.
 
-    `other_folders`: it may import from folders that it says as it runs (`sys.path`). `other_variables`: it does
-    something else with the environment than to look up what these expressions name.
+    `other_modules`: it imports more by calls than what these expressions name. `other_folders`: it may import from
+    folders that it says as it runs (`sys.path`). `other_variables`: it does something else with the environment than to
+    look up what these expressions name.
     """
 
     environment: tuple[ast.expr, ...] = ()
     modules: tuple[ast.expr, ...] = ()
+    other_modules: bool = False
     other_folders: bool = False
     other_variables: bool = False
 
@@ -70,7 +78,9 @@ def asked_in(tree: ast.AST) -> Asked:
     folders = any(_dotted(node) == "sys.path" for node in nodes if isinstance(node, ast.Attribute))
     written = sum(isinstance(node, ast.Subscript) and _is_written(node) for node in nodes)
     others = sum(map(_mentions_environment, nodes)) > len(environment) + written
-    return Asked(environment, modules, folders, others)
+    imported = sum(place.endswith(tuple(_IMPORTING)) for place, _ in found)
+    by_other_names = sum(map(_mentions_importing, nodes)) > imported
+    return Asked(environment, modules, by_other_names, folders, others)
 
 
 def runs_files(code: CodeType) -> bool:
@@ -81,10 +91,20 @@ def runs_files(code: CodeType) -> bool:
 
 def _mentions_environment(node: ast.AST) -> bool:
     """Whether an expression is the environment, whatever is done with it, or an import gives that another name."""
+    return _mentions(node, _MENTIONS)
+
+
+def _mentions_importing(node: ast.AST) -> bool:
+    """Whether an expression is a function that imports, as `_mentions_environment` says."""
+    located = isinstance(node, ast.Attribute) and _IMPORTING_FUNCTIONS.get(_dotted(node), "") is None
+    return located or _mentions(node, _IMPORTING)
+
+
+def _mentions(node: ast.AST, names: Collection[str]) -> bool:
     if isinstance(node, ast.alias):
-        return node.asname is not None and node.name in _MENTIONS
+        return node.asname is not None and node.name in names
     name = getattr(node, "attr", None) or getattr(node, "id", None) or getattr(node, "value", None)
-    return isinstance(name, str) and name in _MENTIONS
+    return isinstance(name, str) and name in names
 
 
 def _is_written(node: ast.Subscript) -> bool:
@@ -132,6 +152,12 @@ def is_environment(value: object, path: str) -> bool:
     """Whether a value is the environment, or a function that reads it, and code calls it by another name."""
     read = any(value is some for some in (os.getenv, os.path.expandvars)) or isinstance(value, type(os.environ))
     return read and path.rpartition(".")[2] not in _MENTIONS
+
+
+def imports_under_another_name(function: Any, path: str) -> bool:
+    """Whether a library's function imports modules by name, and code does not call it by the name that tells so."""
+    name = f"{function.__module__}.{function.__qualname__}"
+    return name in _IMPORTING_FUNCTIONS and path.rpartition(".")[2] != _IMPORTING_FUNCTIONS[name]
 
 
 def variables_meant(texts: Collection[str]) -> set[str]:

@@ -15,6 +15,7 @@ from crew_repo.code.environment import (
     Asked,
     asks_elsewhere,
     environment_said,
+    imports_under_another_name,
     is_environment,
     modules_asked,
     runs_files,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
+_BY_NAMES_MADE = "it imports modules by names made at run time"
 # What Python puts into every module; it says where code stands, not what it does.
 _MODULE_FACTS = frozenset(
     {
@@ -51,11 +53,17 @@ def _function(walker: Walker, value: types.FunctionType, path: str) -> Steps:
         return _own_function(walker, value, path)
     if is_environment(value, path):
         walker.asides.add(ASKS_VARIABLES)
+    _note_importing(walker, value, path)
     if _is_single_dispatch(value):
         return _single_dispatch(walker, value, path)
     if value.__closure__ or "__wrapped__" in vars(value) or "<locals>" in value.__qualname__:
         return _installed_wrapper(walker, value, path)
     return ["named", f"{value.__module__}.{value.__qualname__}"]
+
+
+def _note_importing(walker: Walker, function: Any, path: str) -> None:
+    if imports_under_another_name(function, path):
+        walker.opaque.add((path, f"{function.__qualname__} (a function): {_BY_NAMES_MADE}"))
 
 
 def _own_function(walker: Walker, function: types.FunctionType, path: str) -> Parts:
@@ -96,8 +104,8 @@ def _from_outside(walker: Walker, function: types.FunctionType, static: Static, 
     asked = static.asked or Asked()
     modules, complete = modules_asked(function, asked.modules)
     imports = (*static.imports, *modules)
-    if not complete:
-        walker.opaque.add((path, f"{function.__qualname__} (a function): it imports modules by names made at run time"))
+    if asked.other_modules or not complete:
+        walker.opaque.add((path, f"{function.__qualname__} (a function): {_BY_NAMES_MADE}"))
     if static.asked is None:
         why = "it has no source, and asks for the environment or for modules by name"
         walker.opaque.add((path, f"{function.__qualname__} (a function): {why}"))
@@ -210,9 +218,10 @@ def _lru_cache(_: Walker, value: Any, path: str) -> Parts:
 
 
 @handles(types.BuiltinFunctionType, types.MethodWrapperType)
-def _builtin(_: Walker, value: Any, path: str) -> Parts:
+def _builtin(walker: Walker, value: Any, path: str) -> Parts:
     owner = getattr(value, "__self__", None)
     if owner is None or isinstance(owner, types.ModuleType):
+        _note_importing(walker, value, path)
         return ["named", f"{value.__module__}.{value.__qualname__}", *compiled_by(value.__module__)]
     return ["bound builtin", value.__name__, (yield owner, path)]
 

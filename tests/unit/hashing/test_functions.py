@@ -400,6 +400,36 @@ def test_modules_of_unknown_names_are_said_not_to_be_hashed(project):
     assert str(opaque) == "tool: search (a function): it imports modules by names made at run time"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from importlib import import_module as load\ndef search(q):\n    return load('helpers').RATE\n",
+        "def search(q):\n    from importlib import import_module as load\n    return load('helpers').RATE\n",
+        "import importlib\nLOADERS = {'x': importlib.import_module}\ndef search(q):\n    return LOADERS[q]('helpers')\n",
+        "import importlib\ndef search(q, load=importlib.import_module):\n    return load('helpers')\n",
+        "import importlib\ndef search(q):\n    return list(map(importlib.import_module, ['helpers']))\n",
+        "from functools import partial\nimport importlib\nload = partial(importlib.import_module, 'helpers')\ndef search(q):\n    return load()\n",
+        "import importlib\ndef search(q):\n    return getattr(importlib, 'import_module')('helpers')\n",
+        "load = __import__\ndef search(q):\n    return load('helpers')\n",
+        "import pkgutil\ndef search(q):\n    return pkgutil.resolve_name('helpers:RATE')\n",
+        "from pydoc import locate\ndef search(q):\n    return locate('helpers.RATE')\n",
+        "import pydoc\ndef search(q):\n    return pydoc.locate('helpers.RATE')\n",
+    ],
+)
+def test_a_function_that_imports_under_another_name_is_said_not_to_be_hashed(project, text):
+    """Nobody can tell what it will be given."""
+    project.write(crewmodule=text, helpers="RATE = 1")
+    opaque = hash_callable(project.load("crewmodule").search, "tool").opaque
+    assert {each.why.partition(": ")[2] for each in opaque} == {"it imports modules by names made at run time"}
+
+
+def test_a_function_that_imports_by_a_name_that_it_says_is_hashed(project):
+    """Also where it has imported the importing function itself."""
+    local = "def search(q):\n    from importlib import import_module\n    return import_module('helpers').RATE\n"
+    for text in (local, "from importlib import import_module\ndef search(q): return import_module('helpers').RATE\n"):
+        assert hash_of(project, text, helpers="RATE = 1") != hash_of(project, text, helpers="RATE = 2")
+
+
 def test_secrets_in_globals_and_closures_do_not_act(project):
     """Rotating a key that a function reads changes nothing."""
     text = "API_KEY = 'one'\ndef search(q, token='one'):\n    return q, API_KEY\n"
