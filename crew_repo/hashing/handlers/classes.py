@@ -29,7 +29,7 @@ __all__: list[str] = []
 # Bookkeeping that Python and its libraries keep in a class, and that follows from the rest of it.
 _BOOKKEEPING = re.compile(
     r"__(module|doc|dict|weakref|qualname|firstlineno|static_attributes|annotations|annotations_cache|parameters"
-    r"|abstractmethods|slots|slotnames|match_args|signature|class_vars|private_attributes|fields|dataclass_\w+|pydantic_\w+"
+    r"|abstractmethods|slots|slotnames|signature|class_vars|private_attributes|fields|dataclass_\w+|pydantic_\w+"
     r"|attrs_\w+|orig_bases|protocol_attrs|non_callable_proto_members|readonly_keys|mutable_keys|type_params)__"
     r"|_abc_impl|_is_protocol|_is_runtime_protocol|model_fields|model_computed_fields"
 )
@@ -39,6 +39,7 @@ _MADE_FROM_TEXT = re.compile(r"<(string|attrs generated .*)>")
 _GENERATED = ("__dataclass_fields__", "__attrs_attrs__", "_field_defaults")
 _GENERATED_METHODS = frozenset(
     {
+        "__match_args__",
         *("__init__", "__new__", "__repr__", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__hash__"),
         *("__setattr__", "__delattr__", "__getstate__", "__setstate__", "__replace__", "__getnewargs__"),
         *("_make", "_replace", "_asdict"),

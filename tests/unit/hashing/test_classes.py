@@ -93,6 +93,12 @@ def test_what_acts_changes_the_hash(project, name, old, new):
     assert hash_of(project, PLAIN, name) != hash_of(project, PLAIN.replace(old, new), name)
 
 
+def test_what_a_match_statement_goes_by_acts(project):
+    """`case Point(x)` looks up the name of the first; of a dataclass it follows from the fields."""
+    text = "class Point:\n    __match_args__ = ('x', 'y')\n    x, y = 1, 2\n"
+    assert hash_of(project, text, "Point") != hash_of(project, text.replace("'x', 'y'", "'y', 'x'"), "Point")
+
+
 @pytest.mark.parametrize("name", ["Tool", "Data", "Row", "Kind"])
 def test_what_does_not_act_does_not_change_the_hash(project, name):
     """Comments, docstrings and neighbours change nothing."""
