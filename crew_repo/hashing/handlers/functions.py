@@ -236,4 +236,6 @@ def _descriptor(_: Walker, value: Any, path: str) -> Parts:
 
 @handles(types.ModuleType)
 def _module(walker: Walker, value: types.ModuleType, path: str) -> list[Encoded]:
+    if is_own_module(value.__name__) and sys.modules.get(value.__name__) is not value:
+        return walker.hidden(value, path, "is not imported by its name")
     return ["module", value.__name__, _read(walker, [value.__name__], path)]

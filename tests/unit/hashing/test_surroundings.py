@@ -141,6 +141,26 @@ def test_a_module_from_a_folder_that_a_function_adds_itself_cannot_be_hashed(pro
     assert not project.hash_of_made(f"FOLDER = 'plugins'\n{importing}").opaque
 
 
+MADE = {
+    "without a file": "import types\nmodule = types.ModuleType('made_module')\nmodule.RATE = 1\n",
+    "from a file": (
+        "import importlib.util as util\nspec = util.spec_from_file_location('made_module', FILE)\n"
+        "module = util.module_from_spec(spec)\nspec.loader.exec_module(module)\n"
+    ),
+    "under the name of another": "import types\nmodule = types.ModuleType('plugged_in')\nmodule.RATE = 1\n",
+}
+
+
+@pytest.mark.parametrize("way", MADE)
+def test_a_module_that_is_not_imported_by_its_name_cannot_be_hashed_whole(project, way):
+    """Its file is not known by its name. What is read of it by name is."""
+    project.write(plugged_in="RATE = 1")
+    text = MADE[way].replace("FILE", repr(str(project.folder / "plugged_in.py")))
+    whole = project.hash_of_made(f"{text}def made(x): return getattr(module, x)\n")
+    assert "is not imported by its name" in whole.opaque[0].why
+    assert not project.hash_of_made(f"{text}def made(x): return module.RATE\n").opaque
+
+
 def test_how_a_stranger_pickles_a_type_does_not_act(project, monkeypatch):
     """Libraries register how exceptions are pickled for all, once they are imported; that changes no hash."""
     made = ValueError("too many")
