@@ -150,6 +150,8 @@ def asks_elsewhere(function: FunctionType, asked: Asked) -> bool:
 
 def is_environment(value: object, path: str) -> bool:
     """Whether a value is the environment, or a function that reads it, and code calls it by another name."""
+    if getattr(value, "__module__", None) == "subprocess":  # a program that is started has it
+        return True
     read = any(value is some for some in (os.getenv, os.path.expandvars)) or isinstance(value, type(os.environ))
     return read and path.rpartition(".")[2] not in _MENTIONS
 
@@ -161,9 +163,10 @@ def imports_under_another_name(function: Any, path: str) -> bool:
 
 
 def variables_meant(texts: Collection[str]) -> set[str]:
-    """The variables that are set and that one of these texts names, or begins the names of, as `MODEL_` does."""
+    """The variables that are set and that a text names, or begins or ends the names of: `MODEL_`, `_URL`."""
     beginnings = tuple(text for text in texts if text[-1:] == "_" and text[:-1].isupper())
-    return {name for name in os.environ if name in texts or name.startswith(beginnings)}
+    endings = tuple(text for text in texts if text[:1] == "_" and text[1:].isupper())
+    return {name for name in os.environ if name in texts or name.startswith(beginnings) or name.endswith(endings)}
 
 
 def _hash_of_variable(name: str, value: str | None, root: Root) -> str:

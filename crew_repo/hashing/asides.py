@@ -36,7 +36,15 @@ _READS_DOCSTRINGS: Aside = ("reads docstrings",)
 _READERS = frozenset(
     {
         *("__doc__", "getdoc", "getsource", "model_json_schema", "json_schema", "schema", "schema_json"),
-        *("response_model", "response_format", "with_structured_output"),
+        *("response_model", "response_format", "with_structured_output", "get_format_instructions"),
+        *("help", "render_doc", "convert_to_openai_tool", "convert_to_openai_function", "pydantic_function_tool"),
+    }
+)
+# A program that is started has the variables, and its command may name some.
+_STARTERS = frozenset(
+    {
+        *("subprocess", "Popen", "check_output", "check_call", "getoutput", "getstatusoutput", "system", "popen"),
+        *("create_subprocess_exec", "create_subprocess_shell"),
     }
 )
 _NAMED = re.compile(r"[${]{1,2}(\w+)")  # of a shell, and of `format_map`
@@ -63,9 +71,11 @@ def _asides_of(code: CodeType) -> Iterator[Aside]:
 
 
 def _asides(names: Iterable[object], said: Collection[object]) -> Iterator[Aside]:
-    if not _READERS.isdisjoint(names):
+    if not _READERS.isdisjoint(names) or "__doc__" in said:
         yield _READS_DOCSTRINGS
-    for text in said:
+    if not _STARTERS.isdisjoint(names):
+        yield ASKS_VARIABLES
+    for text in (some.decode(errors="replace") if type(some) is bytes else some for some in said):
         if type(text) is str:
             yield from map(spoken, (text, *_NAMED.findall(text)))
 

@@ -25,6 +25,11 @@ LOOKUPS = {
     "local name": "import os\ndef tool():\n    name = 'MODE'\n    return os.environ[name]\n",
     "loop": "import os\ndef tool(): return [os.getenv(name) for name in ('MODE', 'OTHER')]\n",
     "list": "import os\nNAMES = ['MODE']\ndef tool(): return [os.environ[name] for name in NAMES]\n",
+    "bytes": "import os\ndef tool(): return os.environb[b'MODE']\n",
+    "shell": "import subprocess\ndef tool(): return subprocess.run('echo $MODE', shell=True)\n",
+    "program": "from subprocess import check_output\ndef tool(): return check_output(['printenv', 'MODE'])\n",
+    "program that is given": "import subprocess\ndef tool(run=subprocess.run): return run(['printenv', 'MODE'])\n",
+    "system": "import os\ndef tool(): return os.system('echo ${MODE}')\n",
     "attribute's name": "import os\nclass A: NAME = 'MODE'\ndef tool(): return os.environ[A.NAME]\n",
     "keyword": "import os\ndef tool(): return os.getenv(key='MODE')\n",
     "copy": "import os\ndef tool(): return {**os.environ}['MODE']\n",
@@ -40,6 +45,8 @@ LOOKUPS = {
 BEGINNINGS = {
     "joined": "import os\ndef tool(name='KIND'): return os.environ['APP_' + name]\n",
     "f-string": "import os\ndef tool(name='KIND'): return os.environ[f'APP_{name}']\n",
+    "ending": "import os\ndef tool(name='app'): return os.environ[name.upper() + '_KIND']\n",
+    "ending of an f-string": "import os\ndef tool(name='app'): return os.environ[f'{name.upper()}_KIND']\n",
     "filter": "import os\ndef tool(): return {k: v for k, v in os.environ.items() if k.startswith('APP_')}\n",
     "settings": (
         "from pydantic_settings import BaseSettings\nclass S(BaseSettings):\n"
@@ -85,6 +92,13 @@ READING = {
     "loop": "def helper():\n    'One.'\nALL = [helper]\ndef tool(): return [some.__doc__ for some in ALL]\n",
     "parameter": "def helper():\n    'One.'\ndef show(some): return some.__doc__\ndef tool(): return show(helper)\n",
     "inspect": "import inspect\ndef helper():\n    'One.'\ndef tool(): return inspect.getdoc(helper)\n",
+    "getattr": "def helper():\n    'One.'\ndef tool(): return getattr(helper, '__doc__')\n",
+    "help": "def helper():\n    'One.'\ndef tool(): return help(helper)\n",
+    "pydoc": "import pydoc\ndef helper():\n    'One.'\ndef tool(): return pydoc.render_doc(helper)\n",
+    "parser": (
+        "from pydantic import BaseModel\nclass M(BaseModel):\n    'One.'\n"
+        "def tool(parser=None): return parser(pydantic_object=M).get_format_instructions()\n"
+    ),
     "schema": (
         "from pydantic import BaseModel\nclass Inner(BaseModel):\n    'One.'\nclass M(BaseModel):\n    inner: Inner\n"
         "def tool(): return M.model_json_schema()\n"
