@@ -46,7 +46,7 @@ class StateRepository(RecordedState, Corrections, BatchRuns):
     - `lease_seconds`: how long a task is kept for the process that executes it where nobody can tell whether it lives,
       as on another machine, at least 1. A living process extends this in time. After a kill there, others wait that
       long before they take the task over; here they know at once, and take nothing from a process that lives.
-    - `busy_timeout_seconds`: how long a write waits for another process's write.
+    - `busy_timeout_seconds`: how long a write waits for another process's write, or for a connection to PostgreSQL.
     - `synchronous`: FULL, with which a finished task survives a power cut, or NORMAL, with which the last ones may be
       lost then, and nothing is damaged; a killed process loses none either way. None reads the variable
       `CREW_REPO_SYNCHRONOUS`, or else is FULL. It is for SQLite; PostgreSQL goes by its own `synchronous_commit`.

@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from crew_repo.errors import ForkedConnectionError, StoreBusyError, StoreError, StoreOpenError
+from crew_repo.store.connecting import Connecting
 from crew_repo.store.dialect import Dialect
 from crew_repo.store.fork_gate import ForkGate
 from crew_repo.store.schema import empty_sqlite, ensure_schema
@@ -65,6 +66,7 @@ class Database:
         self._identity: object = None
         self._closed = False
         self._opening = threading.RLock()
+        self._connected = Connecting(dialect)
         self._gate = ForkGate(self._dispose)
         self._lock = dialect.new_lock()
         dialect.check()
@@ -86,7 +88,7 @@ class Database:
         durable: it survives a power cut. begins: it may start over in a new file, if the old one was deleted. ends: a
         plain copy of the file has it, and what was written before. at_once: see `Dialect.writing`.
         """
-        with self._writer(begins=begins) as connection:
+        with self._writer(begins=begins, durable=durable) as connection:
             with self.dialect.writing(connection, durable=durable, at_once=at_once):
                 yield self._transaction(connection)
             if ends:
@@ -132,13 +134,13 @@ class Database:
         with self._gate:
             self._check_usable()
             try:
-                with self._engine_for_reading().connect() as connection:
+                with self._connected(self._engine_for_reading()) as connection:
                     yield connection
             except Exception as error:  # noqa: BLE001 - it is raised
                 _raise_explained(error, self.dialect)
 
     @contextmanager
-    def _writer(self, *, begins: bool = False) -> Iterator[Connection]:
+    def _writer(self, *, begins: bool = False, durable: bool = False) -> Iterator[Connection]:
         """A connection; kept for the next transaction, if this one ends well and the threads take turns anyway."""
         with self._gate:
             self._check_usable()
@@ -146,7 +148,7 @@ class Database:
                 connection = None
                 try:
                     engine, kept = self._engine_for_writing(begins=begins)
-                    connection = kept or engine.connect()
+                    connection = kept or self._connected(engine, durable=durable)
                     yield connection
                 except BaseException as error:  # noqa: BLE001 - it is raised
                     if connection is not None:
@@ -192,6 +194,7 @@ class Database:
         engine = self.dialect.engine()
         try:
             identity = self.dialect.identity()
+            self._connected(engine).close()
             if not writing and identity is not None:
                 with engine.connect() as connection:
                     is_empty = self.dialect.version(connection) is None

@@ -158,6 +158,10 @@ class Dialect(Statements):
     def explain(self, error: Exception) -> StoreError:
         """Translate a driver's error into what it means, with the remedy."""
 
+    def is_passing(self, _error: Exception, *, durable: bool) -> bool:  # noqa: ARG002
+        """Whether no connection could be had for a reason that passes; `durable`: something paid for is at stake."""
+        return False
+
     @abstractmethod
     def bytes_used(self, connection: Connection) -> int:
         """How large the state is."""

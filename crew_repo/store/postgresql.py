@@ -34,6 +34,10 @@ _STATES: dict[str, tuple[type[StoreError], str]] = {
     "42P01": (StoreError, "lacks a table of this version; it was changed by hand"),
 }
 
+_NO_CONNECTION_LEFT = ("too many connections", "too many clients", "connection slots", "no more connections")
+_NOT_YET_UP = ("the database system is starting up", "the database system is shutting down", "not yet accepting")
+"""What a server says to one that connects; the driver gives no SQLSTATE then."""
+
 
 def _never_reached(said: str) -> str:
     """Advice where no connection was ever made: a server that answers says FATAL."""
@@ -223,10 +227,12 @@ class PostgreSQL(PostgreSQLStatements, Dialect):
         """By the SQLSTATE; an error without one, or of class 08 or 57P, is a lost connection."""
         cause = getattr(error, "orig", None) or error
         state = getattr(cause, "sqlstate", None) or ""
+        if not state and _says(cause, _NO_CONNECTION_LEFT):
+            state = "53300"
         if state in _STATES:
             kind, words = _STATES[state]
             return kind(f"{self.place} {words.format(seconds=self.busy_timeout_seconds)}")
-        if state[:2] == "08" or state[:3] == "57P" or (not state and "OperationalError" in type(cause).__name__):
+        if _is_lost(cause, state):
             if not self._reached:
                 return StoreOpenError(f"{self.place} {_never_reached(str(cause))} ({' '.join(str(cause).split())})")
             return StoreError(
@@ -234,6 +240,12 @@ class PostgreSQL(PostgreSQLStatements, Dialect):
                 f"what had finished is kept. ({cause})"
             )
         return StoreError(f"{self.place}: PostgreSQL says: {cause}")
+
+    def is_passing(self, error: Exception, *, durable: bool) -> bool:
+        """It has no connection left, or starts; for what is paid for, also that a server has gone that was there."""
+        cause = getattr(error, "orig", None) or error
+        gone = durable and self._reached and _is_lost(cause, getattr(cause, "sqlstate", None) or "")
+        return gone or _says(cause, _NO_CONNECTION_LEFT + _NOT_YET_UP)
 
     def bytes_used(self, connection: Connection) -> int:
         """Tables with their indexes and large values."""
@@ -245,6 +257,14 @@ class PostgreSQL(PostgreSQLStatements, Dialect):
         """A plain VACUUM: nobody has to wait, and PostgreSQL uses the space again."""
         connection.execution_options(isolation_level="AUTOCOMMIT")
         connection.execute(text('VACUUM ANALYZE run_entry, task_run, record, "text", lease, kept_call'))
+
+
+def _says(cause: BaseException, words: Sequence[str]) -> bool:
+    return any(each in str(cause) for each in words)
+
+
+def _is_lost(cause: BaseException, state: str) -> bool:
+    return state[:2] == "08" or state[:3] == "57P" or (not state and "OperationalError" in type(cause).__name__)
 
 
 # Not to_regclass: it may answer from before another process created the table, while this one waited for the lock.

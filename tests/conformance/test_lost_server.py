@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psycopg
 import pytest
 
-from crew_repo.errors import StoreError
+from crew_repo.errors import StoreBusyError, StoreError
 from crew_repo.store import Store
 from tests import postgres
-from tests.conformance.kit import Kit, new_record
+from tests.conformance.kit import Kit, new_record, task_run
 
 
 def test_a_killed_server_is_a_clear_error_and_after_a_restart_it_goes_on() -> None:
@@ -54,3 +57,56 @@ def test_connections_that_were_idle_for_long_are_tried(store: Store, monkeypatch
     monkeypatch.setattr("crew_repo.store.postgresql._LONG_IDLE_SECONDS", -1.0)
     Kit(store).run(new_record())
     assert len(store.states()) == 1
+
+
+def test_what_is_paid_for_waits_for_a_server_that_is_restarted() -> None:
+    """As long as for another process's write; all else fails at once, and is tried again."""
+    with postgres.running() as server, Store(postgres.url_of(server)) as store:
+        kit = Kit(store)
+        record = new_record(run_id=kit.start())
+        lease = kit.lease(record)
+        server.stop()
+        with pytest.raises(StoreError, match=r"lost"):
+            store.heartbeat([record.run_id], [lease])
+        with ThreadPoolExecutor(1) as pool:
+            saving = pool.submit(store.save_finished, lease, record, task_run(record))
+            server.start()
+            assert saving.result().result.raw == "policy 42"
+        assert kit.finish(record.run_id).executed == ["extract"]
+
+
+@pytest.fixture
+def narrow(postgres_server: Any) -> Iterator[str]:
+    """The URL of a database of a user who may have one connection."""
+    url = postgres.new_database(postgres_server)
+    with psycopg.connect(postgres_server.get_uri("postgres"), autocommit=True) as connection:
+        connection.execute("CREATE ROLE narrow LOGIN CONNECTION LIMIT 1")
+        connection.execute(f"ALTER DATABASE {url.partition('?')[0].rpartition('/')[2]} OWNER TO narrow".encode())
+    yield url.replace("postgres:@", "narrow:@")
+    with psycopg.connect(postgres_server.get_uri("postgres"), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {url.partition('?')[0].rpartition('/')[2]} WITH (FORCE)".encode())
+        connection.execute("DROP ROLE narrow")
+
+
+def test_threads_share_the_connections_that_a_server_gives(narrow: str) -> None:
+    """One that finds none left takes what another gives back."""
+    with Store(narrow) as store:
+        kit = Kit(store)
+        run_id = kit.start()
+        records = [new_record(f"t{n}", context=str(n), position=n, run_id=run_id) for n in range(16)]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(kit.execute, records))
+        assert len(kit.finish(run_id).executed) == 16
+
+
+def test_a_process_waits_for_a_connection_that_another_gives_back(narrow: str) -> None:
+    """So many short processes may come at once; what is wrong is named where none is given back in time."""
+    with Store(narrow) as first:
+        Kit(first).start()
+        with pytest.raises(StoreBusyError, match=r"no connection left; raise max_connections"):
+            Store(narrow, busy_timeout_seconds=0.2)
+        with ThreadPoolExecutor(1) as pool:
+            opening = pool.submit(Store, narrow)
+            first.close()
+            with opening.result() as second:
+                assert len(second.list_runs()) == 1
