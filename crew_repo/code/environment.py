@@ -83,10 +83,10 @@ def asked_in(tree: ast.AST) -> Asked:
     return Asked(environment, modules, by_other_names, folders, others)
 
 
-def runs_files(code: CodeType) -> bool:
-    """Whether code runs files by their paths: by an importer, or by handing to `exec` what it reads."""
-    names = {name for some in nested_codes(code) for name in some.co_names}
-    return not names.isdisjoint(_RUNS_FILES) or ("exec" in names and not names.isdisjoint(_READS_FILES))
+def runs_files(names: Collection[str]) -> bool:
+    """Whether a function of these names runs files by their paths: by an importer, or by `exec` of what it reads."""
+    used = set(names)
+    return not used.isdisjoint(_RUNS_FILES) or ("exec" in used and not used.isdisjoint(_READS_FILES))
 
 
 def _mentions_environment(node: ast.AST) -> bool:

@@ -36,7 +36,7 @@ __all__ = [
 
 # In the order in which Python looks for them.
 _SUFFIXES = (*EXTENSION_SUFFIXES, *SOURCE_SUFFIXES, *BYTECODE_SUFFIXES)
-_IMPORTING = frozenset({"import_module", "__import__"})
+_IMPORTING = frozenset({"import_module", "run_module", "__import__"})
 
 
 class Import(NamedTuple):

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from crew_repo.code.environment import Asked, asked_in
+from crew_repo.code.environment import Asked, asked_in, runs_files
 from crew_repo.code.imports import Import, files_of, imports_in, not_found, version_of
 from crew_repo.code.project_paths import Root, root_of_file
 from crew_repo.code.syntax import undisturbed
@@ -66,12 +66,12 @@ def _read(module: str, file: str, _modified: int, _size: int) -> tuple[ModuleSai
         tuple(_docstrings(tree)),
         frozenset(name for name in named if name is not None),
         asked.other_variables or None in named or _SETTINGS in names,
-        () if _names_all(tree, asked) else ("imports modules by names made at run time",),
+        tuple(_unknown(tree, asked)),
     )
     return said, tuple(imports_in(tree)), asked.other_folders
 
 
-def _names_in(tree: ast.Module) -> Iterator[str]:
+def _names_in(tree: ast.AST) -> Iterator[str]:
     """The names that code reads, and the parameters that it gives something to."""
     for node in ast.walk(tree):
         if isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load):
@@ -96,6 +96,16 @@ def _annotated(tree: ast.Module) -> Iterator[str]:
 def _text(name: ast.expr) -> str | None:
     value = getattr(name, "value", None)
     return value if isinstance(value, str) else None
+
+
+def _unknown(tree: ast.Module, asked: Asked) -> Iterator[str]:
+    """Doings of which nobody can tell from its text what they come to."""
+    if not _names_all(tree, asked):
+        yield "imports modules by names made at run time"
+    functions = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    rest = ast.Module([node for node in tree.body if not isinstance(node, _DOCUMENTED)], [])
+    if any(runs_files(set(_names_in(scope))) for scope in (*functions, rest)):
+        yield "runs files by their paths"
 
 
 def _names_all(tree: ast.Module, asked: Asked) -> bool:

@@ -38,7 +38,7 @@ These do not count, and nobody can see their change:
 - secrets: the values of what is named like one (`secrets.names`), a SecretStr, passwords in URLs;
 - headers that say who asks or which request it is; cookies, time-outs, proxies, certificates of a client;
 - settings of a library's own adapters, and what others change in place of a library's object during a run;
-- environment variables that no text of the code names, or begins or ends the name of, and what only libraries read of them;
+- environment variables whose names no text of the code says, begins or ends; what only libraries read of them;
 - arguments of the process, its time zone and locale;
 - names that only the text of an `eval` or `exec` mentions; the subclasses of a class; what a weak reference leads to;
 - changes at run time of modules that a function imports itself or passes around whole: their files count instead, as do

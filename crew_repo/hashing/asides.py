@@ -37,7 +37,7 @@ _READERS = frozenset(
     {
         *("__doc__", "getdoc", "getsource", "model_json_schema", "json_schema", "schema", "schema_json"),
         *("response_model", "response_format", "with_structured_output", "get_format_instructions"),
-        *("help", "render_doc", "convert_to_openai_tool", "convert_to_openai_function", "pydantic_function_tool"),
+        *("render_doc", "convert_to_openai_tool", "convert_to_openai_function", "pydantic_function_tool"),
     }
 )
 # A program that is started has the variables, and its command may name some.

@@ -22,7 +22,7 @@ from crew_repo.code.environment import (
     variables_said,
 )
 from crew_repo.code.imports import absolute_names, compiled_by, modules_digest, not_found, package_of
-from crew_repo.code.members import closure_of, defaults_of
+from crew_repo.code.members import closure_of, defaults_of, names_used
 from crew_repo.code.module_files import said_by_modules
 from crew_repo.code.ownership import is_own_function, is_own_module
 from crew_repo.code.reach import Place, is_code, replaced_in_imports, resolve
@@ -109,7 +109,7 @@ def _from_outside(walker: Walker, function: types.FunctionType, static: Static, 
     if static.asked is None:
         why = "it has no source, and asks for the environment or for modules by name"
         walker.opaque.add((path, f"{function.__qualname__} (a function): {why}"))
-    if runs_files(function.__code__):
+    if runs_files(names_used(function)):
         walker.opaque.add((path, f"{function.__qualname__} (a function): it runs files by their paths"))
     for name in not_found(imports) if asked.other_folders else ():
         why = f"it imports {name} from a folder that it adds to sys.path as it runs"

@@ -93,7 +93,6 @@ READING = {
     "parameter": "def helper():\n    'One.'\ndef show(some): return some.__doc__\ndef tool(): return show(helper)\n",
     "inspect": "import inspect\ndef helper():\n    'One.'\ndef tool(): return inspect.getdoc(helper)\n",
     "getattr": "def helper():\n    'One.'\ndef tool(): return getattr(helper, '__doc__')\n",
-    "help": "def helper():\n    'One.'\ndef tool(): return help(helper)\n",
     "pydoc": "import pydoc\ndef helper():\n    'One.'\ndef tool(): return pydoc.render_doc(helper)\n",
     "parser": (
         "from pydantic import BaseModel\nclass M(BaseModel):\n    'One.'\n"

@@ -68,6 +68,15 @@ def test_such_a_module_that_imports_by_names_made_at_run_time_cannot_be_hashed(p
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("line", ["runpy.run_path('x.py')", "exec(open('x.py').read())"])
+def test_such_a_module_that_runs_files_cannot_be_hashed(project, way, line):
+    """As of a function; one that runs a text here and reads data there runs no file."""
+    for module in (f"import runpy\nmode = 1\nif mode == 2:\n    {line}\n", f"import runpy\ndef mode(): {line}\n"):
+        assert hashed(project, way, module).opaque[0].why == "settings (a module): it runs files by their paths"
+    assert not hashed(project, way, "def mode(): exec('x = 1')\ndef load(): return open('x')\n").opaque
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_such_a_module_that_imports_from_a_folder_which_it_adds_cannot_be_hashed(project, way):
     """It is not found before the module has run; what is found all the same is no trouble."""
     module = "import sys\nsys.path.append('plugins')\ndef mode():\n    import {}\n"
