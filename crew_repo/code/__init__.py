@@ -12,11 +12,13 @@
 | `reach` | Which functions and objects does work come to? |
 | `changed_at_work` | Which values may that work change? |
 | `exchanges` | Which state does one object's work hand to another's? |
+| `alterations` | Does a callback or a hook alter what it is given? |
 | `failing_branches` | Which attributes only decide whether a model's call fails? |
 
 `hashing` uses every room; all others come in through this door.
 """
 
+from crew_repo.code.alterations import alters
 from crew_repo.code.changed_at_work import Marks, are_in_force, marked, written_at_work
 from crew_repo.code.exchanges import Exchange, counted_on, exchange, handed_on
 from crew_repo.code.failing_branches import only_failing
@@ -28,6 +30,7 @@ __all__ = [
     "Exchange",
     "Libraries",
     "Marks",
+    "alters",
     "are_in_force",
     "counted_on",
     "exchange",

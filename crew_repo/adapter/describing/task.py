@@ -20,6 +20,7 @@ from crew_repo.adapter import crew_shape, private
 from crew_repo.adapter.crew_secrets import private_inputs, secret_inputs
 from crew_repo.adapter.describing import field_table
 from crew_repo.adapter.describing.agent import add_agent, add_guardrail, add_own_texts, add_prompt_file
+from crew_repo.adapter.describing.beside import add_callbacks, add_hooks
 from crew_repo.adapter.describing.components import Memo, Parts, is_crewais, numbered, own_names
 from crew_repo.adapter.describing.files import add_declared, add_input_file
 from crew_repo.adapter.describing.knowledge import add_embedder, add_knowledge, add_memory
@@ -119,6 +120,7 @@ class Describer:
         task = view.task
         _add_schemas(parts, task)
         _add_guardrails(parts, task, view.worker)
+        add_callbacks(parts, self._view.crew, task)
         tools = task.tools or (view.worker.tools if view.worker is not None else None)
         parts.extend(self._tools_of(tools))
         _add_files(parts, self._view.files, task)
@@ -184,6 +186,7 @@ class Describer:
             add_embedder(parts, "crew.embedder", crew.embedder)
         add_memory(parts, "crew.memory", crew.memory)
         add_skills(parts, "crew.", crew.skills)
+        add_hooks(parts, crew)
 
     def _add_hierarchy(self, parts: Parts, view: TaskView, policy: TaskPolicy) -> None:
         crew = self._view.crew
