@@ -36,13 +36,14 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The process and run that execute a task for which another run waits."""
+    """The process and run that execute a task for which another run waits. `late`: it lives, and did not say so."""
 
     owner: str
     run_id: str
     task_name: str
     position: int
     since: datetime
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -23,6 +24,7 @@ log = logging.getLogger("crew_repo")
 _FIRST_WAIT_SECONDS = 0.02
 _LONGEST_WAIT_SECONDS = 1.0
 _SILENT_SECONDS = 10.0
+_PATIENCE_SECONDS = 600.0  # with a process that lives and does not beat: it is suspended, kept busy, or has given up
 
 
 class SingleFlight:
@@ -86,9 +88,10 @@ class SingleFlight:
 
     def _claim(self, ticket: Ticket, *, take_finished: bool, inside: str | None = None) -> Claim:
         """Claim the work; `inside` a run that does the very work, and waits for this one, it is work beside that."""
+        late = ticket.late_since
         beside = self._ledger.run_id if ticket.executes_whatever_is_stored else inside
         work = ticket.current.input_hash
-        return self._store.claim(
+        claim = self._store.claim(
             self._ledger.workflow_id,
             work if beside is None else f"{work}:{beside}",
             run_id=self._ledger.run_id,
@@ -97,8 +100,12 @@ class SingleFlight:
             owner=self._ledger.owner,
             take_finished=take_finished,
             shared=self._share,
+            take_late=late is not None and time.monotonic() - late > _PATIENCE_SECONDS,
             definition_hash=None if ticket.executes_whatever_is_stored else ticket.current.definition_hash,
         )
+        is_late = claim.held_by is not None and claim.held_by.late
+        ticket.late_since = (late or time.monotonic()) if is_late else None
+        return claim
 
     def pauses(self, ticket: Ticket) -> Iterator[float]:
         """Seconds until each new try, growing. A long wait is told in the log, less often the longer it lasts."""

@@ -28,6 +28,7 @@ class Ticket:
     lease: Lease | None = None
     has_calls: bool = True  # something may be kept inside the task
     held_by: Holder | None = None
+    late_since: float | None = None  # by the monotonic clock: from when on the holder was always found to be late
     started_at: datetime = field(default_factory=utc_now)
     written: bool = False  # the record or the failure is stored, or owed
     lacks: str | None = None  # the state that should have been in memory

@@ -1,8 +1,9 @@
 """Leases: a lease is the right of one process to execute a task, for a limited time. Others wait, or take over.
 
-A lease is free again when it is released, or at once when its owner is known to be dead. Where that cannot be known,
-as on another host, it is free when its time is over; an owner that is known to live keeps it as long as its run goes
-on. Its fence is handed out by the database, each number once: who lost a lease can never take it for its own again.
+A lease is free again when it is released, or at once when its owner is known to be dead. An owner that is known to live
+keeps it as long as its run goes on, unless whoever waits has lost patience with it (`take_late`). Where neither is
+known, as on another host, it is free when its time is over. Its fence is handed out by the database, each number once:
+who lost a lease can never take it for its own again.
 """
 
 from __future__ import annotations
@@ -101,12 +102,19 @@ def lease_row(
 
 
 def claim(
-    tx: Transaction, row: Mapping[str, Any], *, take_finished: bool, shared: bool, definition_hash: str | None
+    tx: Transaction,
+    row: Mapping[str, Any],
+    *,
+    take_finished: bool,
+    shared: bool,
+    take_late: bool,
+    definition_hash: str | None,
 ) -> Claim:
     """The record, if somebody finished this work; else the lease, if it is free; else who holds it.
 
     `shared`: whoever does the same work in another workflow counts as well, unless this task must be executed here.
-    With the lease comes the answer that a person gave to what has this definition, if one is held.
+    `take_late`: who lives, and has not renewed its lease in time, does not. With the lease comes the answer that a
+    person gave to what has this definition, if one is held.
     """
     work, task_name = (row["workflow_id"], row["input_hash"]), row["task_name"]
     scope = Scope(work[0], task_name if shared else None)
@@ -115,13 +123,13 @@ def claim(
     if take_finished and is_finished(tx, scope, work[1]):
         return Claim(record=live_record(tx, scope, work[1]))
     for held in tx.rows(_HELD_ELSEWHERE, {"w": work[0], "i": work[1]}).all() if shared else ():
-        if _is_held(tx, held):
-            return Claim(held_by=_holder(held))
+        if _is_held(tx, held, take_late=take_late):
+            return Claim(held_by=_holder(tx, held))
     fence = tx.insert_if_new(tx.inserts.lease_if_free, row)
     if fence is None:
         held = tx.rows(_HELD, {"w": work[0], "i": work[1]}).one()
-        if _is_held(tx, held):
-            return Claim(held_by=_holder(held))
+        if _is_held(tx, held, take_late=take_late):
+            return Claim(held_by=_holder(tx, held))
         _bury(tx, [held])
         fence = tx.insert_if_new(tx.inserts.lease_if_free, row)
     held = None if definition_hash is None else held_at(tx, work[0], task_name, definition_hash)
@@ -133,16 +141,21 @@ def lease_of(row: Mapping[str, Any], fence: int) -> Lease:
     return Lease(row["workflow_id"], row["input_hash"], row["owner"], fence, row["acquired_at"])
 
 
-def _holder(lease: Mapping[str, Any]) -> Holder:
-    return Holder(*(lease[name] for name in ("owner", "run_id", "task_name", "position", "acquired_at")))
+def _holder(tx: Transaction, lease: Mapping[str, Any]) -> Holder:
+    told = {name: lease[name] for name in ("owner", "run_id", "task_name", "position")}
+    return Holder(**told, since=lease["acquired_at"], late=_is_late(tx, lease))
 
 
-def _is_held(tx: Transaction, lease: Mapping[str, Any]) -> bool:
+def _is_late(tx: Transaction, lease: Mapping[str, Any]) -> bool:
+    return bool(lease["expires_at"] <= tx.lease_now)
+
+
+def _is_held(tx: Transaction, lease: Mapping[str, Any], *, take_late: bool) -> bool:
     """Whether its owner is at it. One that was suspended, or could not beat, is; and so it is after a clock was set."""
     alive = is_alive(lease["owner"])
-    if alive is False or lease["expires_at"] > tx.lease_now:
+    if alive is False or not _is_late(tx, lease):
         return alive is not False
-    return alive is True and tx.number(_IS_GOING_ON, {"r": lease["run_id"]}) is not None
+    return alive is True and not take_late and tx.number(_IS_GOING_ON, {"r": lease["run_id"]}) is not None
 
 
 def note_waiting(tx: Transaction, run_id: str, waits_for: Mapping[str, str]) -> None:

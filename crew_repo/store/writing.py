@@ -78,12 +78,13 @@ class WritingStore(OpenedState):
         owner: str,
         take_finished: bool = True,
         shared: bool = False,
+        take_late: bool = False,
         definition_hash: str | None = None,
     ) -> Claim:
         """The record, if somebody finished this work; else the lease, if it is free; else who holds it.
 
-        `shared`: whoever does the same work in another workflow counts as well. `definition_hash`: with the lease give
-        the person's answer that is held for it.
+        `shared`: whoever does the same work in another workflow counts as well. `take_late`: whoever lives, and has not
+        renewed its lease in time, does not. `definition_hash`: with the lease give the person's answer that is held.
         """
         work = (workflow_id, input_hash)
         if not shared:
@@ -95,7 +96,12 @@ class WritingStore(OpenedState):
         with self._writing() as tx:
             row = leases.lease_row(tx, work, run_id, task_name, position, owner)
             return leases.claim(
-                tx, row, take_finished=take_finished, shared=shared, definition_hash=definition_hash
+                tx,
+                row,
+                take_finished=take_finished,
+                shared=shared,
+                take_late=take_late,
+                definition_hash=definition_hash,
             )
 
     def adopt(self, lease: Lease, held: HeldAnswer, new: NewRecord) -> Record | None:

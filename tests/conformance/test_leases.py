@@ -148,7 +148,9 @@ def test_work_of_a_process_that_lives_is_waited_for_however_late_its_heartbeat_i
         clock.advance(24 * 60 * 60)
         assert _claim(store, record).held_by is not None
         store.heartbeat([], [old])
-        assert _claim(store, record).held_by.owner == this_owner()  # type: ignore[union-attr]
+        assert _claim(store, record, take_late=True).held_by.owner == this_owner()  # type: ignore[union-attr]
+        clock.advance(11)
+        assert _claim(store, record, take_late=True).lease is not None
 
 
 def test_a_late_lease_whose_run_has_ended_is_free(url: str) -> None:

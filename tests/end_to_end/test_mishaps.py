@@ -18,6 +18,7 @@ from crewai.tools import BaseTool
 from pydantic import PrivateAttr
 
 from crew_repo import RunStatus, StateRepository, StoreError
+from crew_repo.runner import single_flight
 from tests import crews, postgres
 from tests.models import PromptModel
 
@@ -241,3 +242,21 @@ def test_a_pipe_is_no_state_file_and_stays_as_it_is(tmp_path, model):
         assert read.result() == text
     after = pipe.stat()
     assert (after.st_mode, after.st_ino) == (before.st_mode, before.st_ino)
+
+
+def test_what_a_living_process_cannot_write_down_any_more_is_taken_over_in_the_end(tmp_path, model, monkeypatch):
+    """A folder that was moved has a claim that nobody renews, of a process that lives: others do not wait for ever."""
+    monkeypatch.setattr(single_flight, "_PATIENCE_SECONDS", 0.0)
+    worker, here, there = crews.agent(model), tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+
+    def claims(callback=None) -> Crew:
+        tasks = [crews.task("a", "one", worker), crews.task("b", "two", worker, callback=callback)]
+        return Crew(name="claims", agents=[worker], tasks=tasks)
+
+    state, is_gone = here / "state.db", pytest.raises(StoreError, match="deleted or replaced")
+    with StateRepository(state, lease_seconds=1) as repo, is_gone:
+        repo.run(claims(lambda _: here.rename(there)))
+    with StateRepository(there / "state.db") as repo:
+        again = repo.run(claims())
+    assert (again.run.reused, again.run.executed) == (["a"], ["b"])
