@@ -11,6 +11,7 @@
 | `name_usage` | How does a function use the names that it did not make? |
 | `reach` | Which functions and objects does work come to? |
 | `changed_at_work` | Which values may that work change? |
+| `replaced` | Which code of the user's stands in a library's place? |
 | `exchanges` | Which state does one object's work hand to another's? |
 | `alterations` | Does a callback or a hook alter what it is given? |
 | `failing_branches` | Which attributes only decide whether a model's call fails? |
@@ -25,6 +26,7 @@ from crew_repo.code.failing_branches import only_failing
 from crew_repo.code.members import first_argument, function_of, live_tree_of, names_used, weakly_cached
 from crew_repo.code.ownership import is_own_class, is_own_function
 from crew_repo.code.reach import Libraries
+from crew_repo.code.replaced import replaced_in
 
 __all__ = [
     "Exchange",
@@ -43,6 +45,7 @@ __all__ = [
     "marked",
     "names_used",
     "only_failing",
+    "replaced_in",
     "weakly_cached",
     "written_at_work",
 ]

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from crew_repo.code.members import functions_of
 from crew_repo.code.ownership import can_be_changed, is_core_class, is_own_class, is_own_function
 
-__all__ = ["is_users_code", "replaced_members"]
+__all__ = ["is_users_code", "replaced_in", "replaced_members"]
 
 _known: WeakKeyDictionary[type, tuple[list[object], dict[str, object]]] = WeakKeyDictionary()
 
@@ -26,10 +26,10 @@ def is_users_code(value: object) -> bool:
 def replaced_members(kind: type) -> dict[str, object]:
     """The members of a library's class, and of those that it is made of, which are the user's code."""
     bases = (base for base in kind.__mro__ if can_be_changed(base) and not is_core_class(base))
-    return {name: member for base in bases for name, member in _replaced_in(base).items()}
+    return {name: member for base in bases for name, member in replaced_in(base).items()}
 
 
-def _replaced_in(kind: type) -> dict[str, object]:
+def replaced_in(kind: type) -> dict[str, object]:
     """The members of one class which are the user's code, looked for anew if any is another than before."""
     members = list(vars(kind).values())
     known = _known.get(kind)

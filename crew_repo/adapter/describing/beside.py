@@ -7,14 +7,13 @@ of a kickoff do to its inputs and its output, which every kickoff does again.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import FunctionType
 from typing import Any
 
 from crewai import Crew, Task, hooks
 
 from crew_repo.adapter import crew_shape
 from crew_repo.adapter.describing.components import Parts, numbered
-from crew_repo.code import alters, function_of, is_own_function
+from crew_repo.code import alters, replaced_in
 
 __all__ = ["add_callbacks", "add_hooks", "altering_hooks"]
 
@@ -53,7 +52,4 @@ def _replaced_methods(crew: Crew) -> Iterator[tuple[str, Any]]:
     kinds += [kind for agent in agents if isinstance(kind := getattr(agent, "executor_class", None), type)]
     bases = {base: None for kind in kinds for base in kind.__mro__ if base.__module__.partition(".")[0] == "crewai"}
     for base in bases:
-        for name, member in vars(base).items():
-            function = function_of(member)
-            if isinstance(function, FunctionType) and is_own_function(function.__code__, function.__globals__):
-                yield f"replaced:{base.__qualname__}.{name}", member
+        yield from ((f"replaced:{name}", member) for name, member in replaced_in(base).items())
