@@ -35,6 +35,6 @@ def replaced_in(kind: type) -> dict[str, object]:
     known = _known.get(kind)
     if known is None or len(known[0]) != len(members) or not all(map(is_, known[0], members)):
         own = {} if is_own_class(kind) else vars(kind)
-        found = {f"{kind.__qualname__}.{name}": member for name, member in own.items() if is_users_code(member)}
+        found = {f"{kind.__qualname__}.{name}": member for name, member in list(own.items()) if is_users_code(member)}
         known = _known[kind] = members, found
     return known[1]
