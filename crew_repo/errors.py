@@ -51,7 +51,12 @@ __all__ = [
     "UnknownRunError",
     "UnknownTaskError",
     "UnsupportedCrewAIError",
+    "did_you_mean",
 ]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class CrewRepoError(Exception):
@@ -153,3 +158,15 @@ class ImportFormatError(StoreError, ValueError):
 
 class UnhashableError(CrewRepoError, TypeError):
     """A value cannot be hashed, and a hash was asked for."""
+
+
+def did_you_mean(name: str, known: Iterable[str], what: str) -> str:
+    """A sentence with the names that look like it, else with those there are."""
+    from difflib import get_close_matches
+
+    there = sorted(set(known) - {""})
+    close = get_close_matches(name, there, n=3)
+    if close:
+        return f"Did you mean {' or '.join(map(repr, close))}?"
+    more = f" and {len(there) - 12} more" if len(there) > 12 else ""
+    return f"The {what} are: {', '.join(map(repr, there[:12])) or 'none yet'}{more}."

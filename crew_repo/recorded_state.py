@@ -105,6 +105,8 @@ class RecordedState:
     def tasks(self, workflow_id: str | None = None) -> list[TaskState]:
         """The present state of every task, as in the table `task_state`, without CrewAI's planner."""
         states = self._store.states(checked_workflow(workflow_id))
+        if not states:
+            self._engine.hinting.about_names(None, workflow_id)
         return Listing(state for state in states if state.task_name != PLANNER)
 
     def invalidate(
@@ -125,13 +127,15 @@ class RecordedState:
         Raises UnknownTaskError, which lists the names that are stored.
         """
         from crew_repo.explain import with_downstream
-        from crew_repo.runner.options import check_names, names_in
+        from crew_repo.runner.options import check_names, names_in, unknown_name
         from crew_repo.runner.overriding import author_of
 
         author = author_of(by, reason)
         names = names_in(task_name, "task_name")
-        known = self._store.task_names(checked_workflow(workflow_id))
-        check_names(names, dict.fromkeys([*known, *self._store.held_tasks(workflow_id)]), "invalidate")
+        known = [*self._store.task_names(checked_workflow(workflow_id)), *self._store.held_tasks(workflow_id)]
+        if not known and (unknown := unknown_name(self._store, None, workflow_id)) is not None:
+            raise unknown
+        check_names(names, known, "invalidate")
         if not downstream:
             return self._store.invalidate({workflow_id: names}, author)
         workflows = [workflow_id] if workflow_id is not None else self._store.workflow_ids()

@@ -40,7 +40,7 @@ def changes_command(asked: Asked, selectors: tuple[str, ...], limit: int, full: 
         most = limit if limit and not selectors else 2**31 - 1
         return changes_of(query, asked.workflow, most)
 
-    selected = select(selectors, [_selectable(change) for change in read(asked.db, ask)])
+    selected = select(selectors, [_selectable(change) for change in read(asked.db, ask)], noun="changed task")
     found: list[Change] = [row["change"] for row in selected][: limit or None]
     rows = [list(change.as_row().values()) for change in found]
     shown = Table(list(found[0].as_row()), rows, ("change",)) if found else "No change was made yet."

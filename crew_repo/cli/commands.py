@@ -15,7 +15,7 @@ import click
 
 from crew_repo.cli.options import common
 from crew_repo.cli.printing import Answer, print_answer, print_error
-from crew_repo.errors import CrewRepoError, InputError
+from crew_repo.errors import CrewRepoError, InputError, did_you_mean
 
 __all__ = ["crew_repo"]
 
@@ -49,8 +49,6 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Name the nearest command for one that is not there."""
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            from crew_repo.store.current import did_you_mean
-
             meant = did_you_mean(args[0], list(_COMMANDS), "commands")
             raise click.UsageError(f"There is no command {args[0]!r}. {meant}")
         return super().resolve_command(ctx, args)

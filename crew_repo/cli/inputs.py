@@ -9,8 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from crew_repo.errors import InputError, MissingInputError
-from crew_repo.store.current import did_you_mean
+from crew_repo.errors import InputError, MissingInputError, did_you_mean
 
 __all__ = ["check_names", "given_inputs", "given_text"]
 

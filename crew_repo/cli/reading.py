@@ -14,8 +14,8 @@ from crew_repo.cli.options import Asked, common, complete_runs, complete_tasks, 
 from crew_repo.cli.printing import Answer, Table, moment, printable, seconds, whole
 from crew_repo.cli.reader import read
 from crew_repo.cli.selecting import Reads, select
-from crew_repo.errors import InputError, UnknownRunError, UnknownTaskError
-from crew_repo.store.current import check_workflow, current_runs, current_tasks, did_you_mean
+from crew_repo.errors import InputError, UnknownRunError, UnknownTaskError, did_you_mean
+from crew_repo.store.current import check_workflow, current_runs, current_tasks
 
 if TYPE_CHECKING:
     from crew_repo.model import Cost
@@ -227,8 +227,21 @@ def the_run(query: Query, given: str | None, workflow_id: str | None) -> Row:
     if len(found) > 1:
         raise UnknownRunError(f"{len(found)} runs begin with {given!r}, {found[0]} among them; give more of the ID")
     if not found:
-        raise UnknownRunError(f"There is no run {given!r}. {did_you_mean(given, known, 'runs')}")
+        raise UnknownRunError(
+            f"There is no run {given!r}{_named_otherwise(query, given) or '. ' + did_you_mean(given, known, 'runs')}"
+        )
     return current_runs(query, run_id=found[0])[0]
+
+
+def _named_otherwise(query: Query, name: str) -> str | None:
+    """The end of the sentence where a workflow or a task has the name that was given for a run; None if neither has."""
+    from shlex import quote
+
+    if query("SELECT 1 FROM run_entry WHERE workflow_id = :name LIMIT 1", name=name):
+        return f": that is a workflow, so give --workflow {quote(name)}."
+    if query("SELECT 1 FROM task_run WHERE task_name = :name LIMIT 1", name=name):
+        return f": that is a task, and crew-repo history {quote(name)} shows its answers."
+    return None
 
 
 _NOTE = (

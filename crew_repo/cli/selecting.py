@@ -16,8 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from crew_repo.errors import InputError
-from crew_repo.store.current import did_you_mean
+from crew_repo.errors import InputError, did_you_mean
 
 __all__ = ["Reads", "select"]
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from crew_repo.errors import UnknownRunError
+from crew_repo.errors import UnknownRunError, did_you_mean
 from crew_repo.model import Change, Record, RunRecord
 from crew_repo.pricing import Prices, priced_run
 from crew_repo.report.selection import Selection
-from crew_repo.store.current import check_workflow, current_runs, current_tasks, did_you_mean
+from crew_repo.store.current import check_workflow, current_runs, current_tasks
 from crew_repo.store.from_rows import plain_row
 from crew_repo.store.plain_models import RECORDS, changes_of, records_by_number, records_in, run_with_tasks
 from crew_repo.store.stored_values import storable

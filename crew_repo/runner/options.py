@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from difflib import get_close_matches
 
-from crew_repo.errors import InputError, PolicyError, UnknownRunError, UnknownTaskError
+from crew_repo.errors import InputError, PolicyError, UnknownRunError, UnknownTaskError, did_you_mean
 from crew_repo.model import PLANNER, RunRecord
 from crew_repo.policy import Policies
 from crew_repo.pricing import Prices
@@ -78,15 +78,14 @@ def check_names(names: Iterable[str], known: Iterable[str], what: str) -> None:
         if not isinstance(name, str):
             raise InputError(f"{what} takes task names (text), got {name!r}")
         if name not in there:
-            listed = ", ".join(map(repr, there)) or "none yet"
-            raise UnknownTaskError(f"{what}: there is no task {name!r}. The tasks are: {listed}.")
+            raise UnknownTaskError(f"{what}: there is no task {name!r}. {did_you_mean(name, there, 'tasks')}")
 
 
 def check_policies(given: Mapping[str, object] | None, known: Sequence[str]) -> None:
     """Raise PolicyError if a policy of this run names no task of the crew."""
     unknown = sorted((set(given or {}) - {"*", PLANNER}) - set(known))
     if unknown:
-        raise PolicyError(f"policies: there is no task {unknown[0]!r}. The tasks are: {', '.join(map(repr, known))}.")
+        raise PolicyError(f"policies: there is no task {unknown[0]!r}. {did_you_mean(str(unknown[0]), known, 'tasks')}")
 
 
 def check_workflow_id(given: object, crew_name: str | None) -> str:
@@ -109,13 +108,14 @@ def unknown_name(store: Store, task_name: str | None, workflow_id: str | None) -
     """The error for a workflow, or a task in it, that the state does not know; None if it knows both."""
     if workflow_id is not None and workflow_id not in (there := store.workflow_ids()):
         return InputError(
-            f"There is no workflow {workflow_id!r} in {store.display_url}. There are: {nearest(workflow_id, there)}."
+            f"There is no workflow {workflow_id!r} in {store.display_url}. "
+            f"{did_you_mean(workflow_id, there, 'workflows')}"
         )
     if task_name is None or task_name in (known := store.task_names(workflow_id)):
         return None
     where = f" of workflow {workflow_id!r}" if workflow_id is not None else ""
     return UnknownTaskError(
-        f"There is no task {task_name!r}{where} in {store.display_url}. There are: {nearest(task_name, known)}."
+        f"There is no task {task_name!r}{where} in {store.display_url}. {did_you_mean(task_name, known, 'tasks')}"
     )
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from crew_repo.errors import InputError
+from crew_repo.errors import InputError, did_you_mean
 from crew_repo.hashing import gives
 from crew_repo.model import InputKind, RunInput, RunRecord
 from crew_repo.policy import TaskPolicy
 from crew_repo.runner.engine import Engine
-from crew_repo.runner.options import nearest
 from crew_repo.runner.projects import load_project
 from crew_repo.runner.request import Request
 from crew_repo.settings import checked_workflow
@@ -55,8 +54,8 @@ def _newest(engine: Engine, workflow_id: str | None) -> RunRecord:
         return found[0]
     if workflow_id is None:
         raise InputError("No run is recorded yet, so there is none to go on with; call run(crew, inputs)")
-    there = nearest(workflow_id, engine.store.workflow_ids())
-    raise InputError(f"Workflow {workflow_id!r} has no run to go on with. The nearest are: {there}.")
+    there = did_you_mean(workflow_id, engine.store.workflow_ids(), "workflows")
+    raise InputError(f"Workflow {workflow_id!r} has no run to go on with. {there}")
 
 
 def _kept(run: RunRecord, given: Collection[str]) -> dict[str, Any]:

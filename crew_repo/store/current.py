@@ -6,7 +6,7 @@ what is known on this host of their processes.
 
 from __future__ import annotations
 
-from crew_repo.errors import InputError
+from crew_repo.errors import InputError, did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ __all__ = [
     "check_workflow",
     "current_runs",
     "current_tasks",
-    "did_you_mean",
     "is_alive",
 ]
 
@@ -132,18 +131,6 @@ def check_workflow(query: Query, workflow_id: str | None) -> None:
         return
     known = [row["workflow_id"] for row in query("SELECT workflow_id FROM record UNION SELECT workflow_id FROM run")]
     raise InputError(f"There is no workflow {workflow_id!r}. {did_you_mean(workflow_id, known, 'workflows')}")
-
-
-def did_you_mean(name: str, known: Sequence[str], what: str) -> str:
-    """A sentence with the names that look like it, else with those there are."""
-    from difflib import get_close_matches
-
-    there = sorted(set(known) - {""})
-    close = get_close_matches(name, there, n=3)
-    if close:
-        return f"Did you mean {' or '.join(map(repr, close))}?"
-    more = f" and {len(there) - 12} more" if len(there) > 12 else ""
-    return f"The {what} are: {', '.join(map(repr, there[:12])) or 'none yet'}{more}."
 
 
 def is_alive(owner: str) -> bool | None:

@@ -121,8 +121,12 @@ def test_changes_are_selected(command, corrected_crew):
     assert numbers("status:undone") == [1]
     entries = answered(command("changes", "--json"))["changes"]
     assert [(each["by"], each["reason"]) for each in entries[1:4]] == [("Cy", "tidy"), ("Bo", "new terms"), ("Bo", "new terms")]
-    assert refused(command("changes", "analyse"), 2) == "There is no task 'analyse'. Did you mean 'analyze'?"
-    assert refused(command("changes", "zzz"), 2) == "There is no task 'zzz'. The tasks are: 'analyze', 'draft'."
+    assert refused(command("changes", "analyse"), 2) == (
+        "There is no changed task 'analyse'. Did you mean 'analyze'?"
+    )
+    assert refused(command("changes", "zzz"), 2) == (
+        "There is no changed task 'zzz'. The changed tasks are: 'analyze', 'draft'."
+    )
 
 
 def test_a_task_that_never_ran_is_marked_complete(command, corrected_crew):

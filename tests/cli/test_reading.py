@@ -55,6 +55,9 @@ def test_selectors(command, state, selectors, found):
     (["history", "drat"], "There is no task 'drat'. Did you mean 'draft'?"),
     (["invalidate", "drat"], "There is no task 'drat'. Did you mean 'draft'?"),
     (["runs", "zz"], "There is no run 'zz'. The runs are: {runs}."),
+    (["show", "CLM-2025-0117"], "There is no run 'CLM-2025-0117': that is a workflow, so give --workflow CLM-2025-0117."),
+    (["diff", "draft"], "There is no run 'draft': that is a task, and crew-repo history draft shows its answers."),
+    (["changes", "draft"], "There is no changed task 'draft'. The changed tasks are: none yet."),
     (["show", "--select", "reason:input:nots"], "'reason:input:nots' selects nothing. Did you mean 'input:notes'?"),
 ])  # fmt: skip
 def test_a_name_that_is_not_there(command, state, arguments, said):

@@ -68,12 +68,12 @@ BAD_CALLS = {
     ),
     "an unknown task in force": (
         UnknownTaskError,
-        "force: there is no task 'drft'. The tasks are: 'analyze', 'draft'",
+        "force: there is no task 'drft'. Did you mean 'draft'",
         lambda repo, crew: repo.run(crew, NOTES, force=["drft"]),
     ),
     "a policy for an unknown task": (
         PolicyError,
-        "there is no task 'drft'",
+        "there is no task 'drft'. Did you mean 'draft'",
         lambda repo, crew: repo.run(crew, NOTES, policies={"drft": TaskPolicy()}),
     ),
     "a policy that is none": (
@@ -85,6 +85,11 @@ BAD_CALLS = {
         UnknownTaskError,
         "invalidate: there is no task 'drft'. The tasks are: none yet",
         lambda repo, crew: repo.invalidate("drft"),
+    ),
+    "an unknown workflow to invalidate in": (
+        InputError,
+        "There is no workflow 'CLM' in .*The workflows are: none yet",
+        lambda repo, crew: repo.invalidate("draft", "CLM"),
     ),
     "an unknown run": (UnknownRunError, "There is no run 'x'", lambda repo, crew: repo.show("x")),
     "from_checkpoint": (

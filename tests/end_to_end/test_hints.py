@@ -140,10 +140,14 @@ def test_names_that_the_state_does_not_know_are_named_with_what_there_is(repo, m
     repo.run(crews.sequential_unspecified_context(model), NOTES, workflow_id="CLM-1")
     caplog.clear()
     assert (repo.get_output("analyse"), repo.history("drafts"), repo.runs("CLM-2")) == (None, [], [])
-    assert "There is no task 'analyse'" in said(caplog)
-    assert "There are: 'analyze'." in said(caplog)
-    assert "There is no task 'drafts'" in said(caplog)
-    assert "There is no workflow 'CLM-2'" in said(caplog)
+    assert (repo.tasks("CLM-3"), repo.history("zzz")) == ([], [])
+    for name, there in {
+        "task 'analyse'": "Did you mean 'analyze'?",
+        "task 'drafts'": "Did you mean 'draft'?",
+        "task 'zzz'": "The tasks are: 'analyze', 'draft'.",
+        **{f"workflow 'CLM-{n}'": "Did you mean 'CLM-1'?" for n in (2, 3)},
+    }.items():
+        assert f"There is no {name} in {repo.url.removeprefix('sqlite:///')}. {there}" in said(caplog)
     caplog.clear()
     assert repo.get_output("analyze") is not None
     assert said(caplog) == ""

@@ -188,7 +188,7 @@ def test_a_source_that_leads_nowhere(failed: StateRepository, source: str, said:
 
 def test_what_there_is_none_of(repo: StateRepository, failed: StateRepository, tmp_path: Path) -> None:
     """A workflow that the state does not know, and a state without any run."""
-    with pytest.raises(InputError, match=r"Workflow 'CLM-2' has no run to go on with. The nearest are: 'CLM-1'"):
+    with pytest.raises(InputError, match=r"Workflow 'CLM-2' has no run to go on with. Did you mean 'CLM-1'"):
         repo.resume("CLM-2")
     with StateRepository(tmp_path / "new.db") as new, pytest.raises(InputError, match="No run is recorded yet"):
         new.resume()
