@@ -33,13 +33,13 @@ from crew_repo.model import (
 from crew_repo.runner.arrivals import Arrivals
 from crew_repo.runner.finding import HeldAnswers, find_record
 from crew_repo.runner.options import RunOptions, utc_now
+from crew_repo.runner.renamed import answered_elsewhere
 from crew_repo.runner.required_files import check_files
 from crew_repo.runner.tied_tasks import Handed, handed_in, more_together
 from crew_repo.staleness import Current, counts_resolved, current_state, decide_unknown, settle
 from crew_repo.store import Store
 
 __all__ = ["Question", "Walk", "fresh_walk", "make_plan", "old_answer", "settled_walk"]
-
 
 _CONNECTS = Reason(ReasonKind.AT_RUN_TIME, "agent.mcp", "the tools that its servers give")
 
@@ -53,8 +53,9 @@ def make_plan(store: Store, view: adapter.CrewView, options: RunOptions) -> Plan
         decisions = tuple(_with_cost(decision, elsewhere) for decision in decisions)
     decisions = tuple(_resuming(store, walk, options, decisions))
     known = (decision for decision in decisions if decision.position in walk.asked)
-    notes = tuple(_to_adopt(decision, old) for decision in known if (old := old_answer(decision)) is not None)
-    return Plan(options.workflow_id, decisions, notes, walk.planner)
+    notes = [_to_adopt(decision, old) for decision in known if (old := old_answer(decision)) is not None]
+    notes += answered_elsewhere(store, options, decisions, [current for current, _ in walk.asked.values()])
+    return Plan(options.workflow_id, decisions, tuple(notes), walk.planner)
 
 
 def _resuming(

@@ -153,6 +153,32 @@ def test_names_that_the_state_does_not_know_are_named_with_what_there_is(repo, m
     assert said(caplog) == ""
 
 
+# A workflow that has another name.
+
+
+def test_a_renamed_crew_is_told_the_workflow_that_has_its_answers(repo, model):
+    """Where nothing ran under the new name, and all that is known to be asked was answered under the old one."""
+    crew = crews.sequential_unspecified_context(model)
+    crew.name = "claims"
+    repo.run(crew, NOTES)
+    crew.name = "water claims"
+    (note,) = repo.plan(crew, NOTES).notes
+    assert note.startswith("Workflow 'water claims' has no record yet, and workflow 'claims' has the answer to exactly")
+    assert "what is asked of 'analyze'. If it was renamed, pass workflow_id='claims' (crew-repo: --workflow claims)." in note
+    assert repo.plan(crew, NOTES, workflow_id="claims").fresh == ["analyze", "draft"]
+
+
+def test_a_new_workflow_is_taken_for_no_renamed_one(repo, model, tmp_path):
+    """Not where it is asked something else, where something ran in it, and where workflows share their answers."""
+    crew = crews.sequential_unspecified_context(model)
+    repo.run(crew, NOTES, workflow_id="CLM-1")
+    assert repo.plan(crew, NEW_NOTES, workflow_id="CLM-2").notes == ()
+    repo.run(crew, NEW_NOTES, workflow_id="CLM-2")
+    assert repo.plan(crew, NOTES, workflow_id="CLM-2").notes == ()
+    with StateRepository(repo.url, share_across_workflows=True) as sharing:
+        assert sharing.plan(crew, NOTES, workflow_id="CLM-3").notes == ()
+
+
 # Patterns that match nothing.
 
 
