@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from functools import partial
 from shlex import quote
-from typing import TYPE_CHECKING
 
 from crew_repo.model import Decision, ReasonKind
 from crew_repo.model.wording import listed
 from crew_repo.runner.options import RunOptions
 from crew_repo.staleness import Current
 from crew_repo.store import Store
-
-if TYPE_CHECKING:
-    from crew_repo.store.current import Query
+from crew_repo.store.current import workflow_with_all
 
 __all__ = ["answered_elsewhere"]
 
@@ -29,7 +25,8 @@ def answered_elsewhere(
     first_time = all(_FIRST_TIME & {reason.kind for reason in decision.reasons} for decision in decisions)
     if options.share or not asked or not first_time:
         return
-    elsewhere = store.asked(partial(_with_all, hashes=[current.input_hash for current in asked][:_MOST]))
+    hashes = [current.input_hash for current in asked][:_MOST]
+    elsewhere = store.asked(lambda query: workflow_with_all(query, hashes))
     if elsewhere is not None:
         names = listed([repr(current.task_name) for current in asked], 3)
         yield (
@@ -39,14 +36,3 @@ def answered_elsewhere(
             "StateRepository."
         )
 
-
-def _with_all(query: Query, hashes: Sequence[str]) -> str | None:
-    """The workflow with a record for each of these input hashes, the newest of several."""
-    given = {f"v{at}": value for at, value in enumerate(dict.fromkeys(hashes))}
-    these = ", ".join(f":{name}" for name in given)
-    found = query(
-        f"""SELECT workflow_id FROM record WHERE retired IS NULL AND input_hash IN ({these})
-            GROUP BY workflow_id HAVING COUNT(*) = :all_of_them ORDER BY MAX(record_id) DESC LIMIT 1""",  # noqa: S608
-        all_of_them=len(given), **given,
-    )  # fmt: skip
-    return found[0]["workflow_id"] if found else None

@@ -22,6 +22,7 @@ __all__ = [
     "current_runs",
     "current_tasks",
     "is_alive",
+    "workflow_with_all",
 ]
 
 _AT_ONCE = 500  # values in one statement; older SQLite versions take 999
@@ -131,6 +132,18 @@ def check_workflow(query: Query, workflow_id: str | None) -> None:
         return
     known = [row["workflow_id"] for row in query("SELECT workflow_id FROM record UNION SELECT workflow_id FROM run")]
     raise InputError(f"There is no workflow {workflow_id!r}. {did_you_mean(workflow_id, known, 'workflows')}")
+
+
+def workflow_with_all(query: Query, input_hashes: Sequence[str]) -> str | None:
+    """The workflow with a record to serve for each of these, and of several the one with the newest."""
+    given = {f"v{at}": value for at, value in enumerate(dict.fromkeys(input_hashes))}
+    found = query(
+        f"""SELECT workflow_id FROM record
+             WHERE retired IS NULL AND input_hash IN ({', '.join(f':{name}' for name in given)})
+             GROUP BY workflow_id HAVING COUNT(*) = :all_of_them ORDER BY MAX(record_id) DESC LIMIT 1""",  # noqa: S608
+        all_of_them=len(given), **given,
+    )  # fmt: skip
+    return str(found[0]["workflow_id"]) if found else None
 
 
 def is_alive(owner: str) -> bool | None:
