@@ -39,6 +39,7 @@ PLAN = "task.plan"
 """The component that has the planner's text for a task; it explains, since the hash of the context has it."""
 
 _NAMED = ("input:", "global:")  # what is no ingredient by itself, and says why one has changed
+_PLACE = "place:"  # of data elsewhere: it says how the part after it has changed
 
 
 def changes(
@@ -57,13 +58,18 @@ def changes(
     if SAID in before and SAID in after:  # then the context's hash is of all that follows
         acting = [path for path in acting if path != "context"] + [p for p in differing if p.startswith(RESOLVED)]
     explaining = [path for path in differing if path not in acting] if acting else []
-    named = [path for path in explaining if path.startswith(_NAMED) or path == PLAN]
+    named = [path for path in explaining if path.startswith(_NAMED) or path == PLAN or _is_place_of(path, acting)]
     inputs = [change_of(before.get(path), after.get(path)) for path in named]
     yield from inputs
     for path in acting:
         root = _input_behind(f"{path}.template", before, after, inputs)
         change = change_of(before.get(path), after.get(path))
         yield replace(change, root=root, component="context" if path == SAID else path)
+
+
+def _is_place_of(path: str, acting: Sequence[str]) -> bool:
+    """Whether it is the place of something in one of these parts."""
+    return path.startswith(_PLACE) and path.removeprefix(_PLACE).startswith(tuple(acting))
 
 
 def _input_behind(

@@ -6,6 +6,9 @@ A part is called a component. A part that cannot be hashed is called opaque.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePath
+
+from crew_repo.model.wording import listed
 
 __all__ = ["PLANNER", "PLANNER_POSITION", "RESOLVED", "Component", "Definition", "Opaque", "ReadFile"]
 
@@ -17,18 +20,35 @@ PLANNER = "(planner)"
 PLANNER_POSITION = -1
 """The planner is asked before the first task."""
 
+_TOLD = 3  # parts of an address
+
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
     """A part of a task that cannot be hashed: its path, and why. Such a task runs every time.
 
     `elsewhere` marks data whose address could be hashed, but not its content, such as a database. The stored answer may
-    then be reused, and a warning says so.
+    then be reused, and a warning says so. `places` is that address, each part with its name.
     """
 
     path: str
     why: str
     elsewhere: bool = False
+    places: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def files(self) -> list[str]:
+        """The files and folders among the places, each once; an address of a server is none."""
+        return list(dict.fromkeys(said for _, said in self.places if PurePath(said).is_absolute()))
+
+    @property
+    def in_short(self) -> str:
+        """`why`, of an address with many parts its files and the first ones; the log has all of them at DEBUG."""
+        if len(self.places) <= _TOLD:
+            return self.why
+        told = sorted(self.places, key=lambda place: place[1] not in self.files)
+        few = listed([f"{name} {said}" for name, said in told], _TOLD)
+        return f"{self.why.partition(': ')[0]}: {few}; the log has all of them at DEBUG"
 
     def __str__(self) -> str:
         return f"{self.path}: {self.why}"

@@ -40,8 +40,9 @@ def _warn_of_data(current: Current, opaque: Opaque, told: set[str], about: Mappi
     log.warning(
         "crew_repo cannot see the data that task %s reads by its part %s (%s). If that data changes, the answer of "
         "before is reused. Name its files with TaskPolicy(files=...), or give the task max_age or always=True.",
-        current.task_name, opaque.path, opaque.why, extra=about,
+        current.task_name, opaque.path, opaque.in_short, extra=about,
     )  # fmt: skip
+    log.debug("The data that is not seen: %s", opaque, extra=about)
 
 
 def warn_of_tools(current: Current, executed_above: Sequence[str], about: Mapping[str, object]) -> None:

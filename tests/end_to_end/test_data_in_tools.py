@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from datetime import timedelta
 from typing import Any
 
+import chromadb
 import pytest
+import sqlalchemy
 from crewai import Crew
 from crewai.tools import BaseTool
 
@@ -101,3 +104,34 @@ def test_data_that_lives_elsewhere_is_told_once_and_served(repo, model, tmp_path
     caplog.clear()
     repo.run(crew(), policies={"*": TaskPolicy(max_age=timedelta(days=1))})
     assert not any("claims.db" in record for record in caplog.messages)
+
+
+def test_a_long_address_is_told_in_short(repo, model, tmp_path, caplog):
+    """Of Chroma's dozen settings the warning names the folder, two more and how many there are; the log has them all."""
+    folder = str(tmp_path / "chroma")
+    clerk = crews.agent(model, tools=[Look(table=chromadb.PersistentClient(folder))])
+    with caplog.at_level("DEBUG", "crew_repo"):
+        repo.run(Crew(agents=[clerk], tasks=[crews.task("find", "find it", clerk)]))
+    (warning,) = [record.getMessage() for record in caplog.records if "cannot see" in record.getMessage()]
+    assert f"(Client (a chromadb.api.client.Client): persist_directory {folder}, " in warning
+    assert re.search(r" and \d+ more; the log has all of them at DEBUG\)\. If that data changes", warning)
+    assert "topic_namespace" not in warning
+    assert any("topic_namespace" in message for message in caplog.messages)
+
+
+def test_a_reason_says_where_data_was_and_where_it_is(repo, model, tmp_path):
+    """A folder or a file in the words of a plan; the address of a server is not stored."""
+
+    def crew(data: Any) -> Crew:
+        clerk = crews.agent(model, tools=[Look(table=data)])
+        return Crew(agents=[clerk], tasks=[crews.task("find", "find it", clerk)])
+
+    one, two = tmp_path / "one.db", tmp_path / "two.db"
+    repo.run(crew(sqlite3.connect(one, check_same_thread=False)))
+    decision = repo.plan(crew(sqlite3.connect(two, check_same_thread=False)))["find"]
+    place, changed = decision.reasons
+    assert (place.component, place.old_text, place.new_text) == ("place:tool:look.table", str(one), str(two))
+    assert str(changed) == "tool:look.table changed"
+    assert repo.verify() == []
+    repo.run(crew(sqlalchemy.create_engine("postgresql+psycopg://ada@db.example/claims")))
+    assert "db.example" not in repo.export_json()

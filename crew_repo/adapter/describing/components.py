@@ -196,6 +196,8 @@ class Collector:
         self.hash(path, hashed.sha256, text=text, code=code)
         for opaque in hashed.opaque:
             self._opaque[opaque.path] = opaque
+            if opaque.files:  # to say where they were; the address of a server is not stored
+                self.text(f"place:{opaque.path}", ", ".join(opaque.files), acts=False)
         for name, sha256 in hashed.environment:
             self.hash(f"environment:{name}", sha256)
         for name, sha256 in hashed.globals:

@@ -9,6 +9,7 @@ import ast
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import astuple
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -100,7 +101,7 @@ def _described_as(walker: Walker, kind: str, value: Any, path: str, describe: An
     with _entered(value):
         describe(parts)
     definition = parts.definition()
-    walker.opaque.update((opaque.path, opaque.why, opaque.elsewhere) for opaque in definition.opaque)
+    walker.opaque.update(map(astuple, definition.opaque))
     named = [[component.path.removeprefix(path), component.sha256] for component in definition.components]
     return [kind, *named]
 

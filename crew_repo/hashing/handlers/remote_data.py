@@ -74,7 +74,7 @@ def _elsewhere(walker: Walker, value: object, path: str, places: Sequence[tuple[
     """Encode a handle by its kind and its places; the data are not seen, which the walk reports."""
     kind = qualified_name(type(value))
     said = ", ".join(f"{name} {said}" for name, said in places) or "a scratch folder"
-    walker.opaque.add((path, f"{type(value).__qualname__} (a {kind}): {said}", True))
+    walker.opaque.add((path, f"{type(value).__qualname__} (a {kind}): {said}", True, tuple(places)))
     return ["elsewhere", kind, *([SCALARS[str](name), SCALARS[str](said)] for name, said in places)]
 
 
