@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
-from crew_repo.errors import ImportFormatError
+from crew_repo.errors import ImportFormatError, InputError, StoreOpenError
 
-__all__ = ["Answer", "read_answers", "read_export", "write_private"]
+__all__ = ["EXPORT", "Answer", "check_target", "read_answers", "read_export", "write_private"]
+
+EXPORT = b'{"crew_repo_export"'
+"""How an export begins."""
 
 _LONGEST_TIME = 100  # characters
 _LOOKED_AT = 4096  # of the beginning
@@ -26,11 +30,42 @@ class Answer:
     completed_at: str | None = None
 
 
+def check_target(file: Path, state: Path | None, what: str, beginning: bytes) -> None:
+    """Raise InputError for a file that is there and does not begin as a `what` does, above all for the state itself."""
+    if state is not None and file.resolve() == state.resolve():
+        raise InputError(f"{file} is the state itself; name another file for the {what}")
+    if file.is_dir():
+        raise InputError(f"{file} is a folder; name a file for the {what}")
+    with _put_into_words(file):
+        if file.is_file() and file.stat().st_size and not _begins(file, beginning):
+            raise InputError(f"{file} is there already, and is no {what}; name another file, or delete it first")
+
+
+def _begins(file: Path, beginning: bytes) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(len(beginning)) == beginning
+
+
+@contextmanager
+def _put_into_words(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreOpenError(
+            f"{file} cannot be written: {error.strerror or error}; name a file in a folder that you may write to"
+        ) from error
+
+
 def write_private(file: Path, text: str) -> None:
     """Write a text that only its owner may read: all of it, or what was there stays as it was.
 
-    A device or a pipe is written to.
+    A device or a pipe is written to. Raises StoreOpenError where that cannot be done.
     """
+    with _put_into_words(file):
+        _write_private(file, text)
+
+
+def _write_private(file: Path, text: str) -> None:
     target = file.resolve()
     if target.exists() and not target.is_file():
         target.write_text(text, encoding="utf-8")

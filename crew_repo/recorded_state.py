@@ -184,13 +184,18 @@ class RecordedState:
             texts=outputs,
         )
         target = Path(file).expanduser().absolute()
-        place = self._store.display_url
-        state = None if "://" in place else Path(place)
-        title = place.rpartition("/")[2] if state is None else state.name
+        state = self._state_file
+        title = self._store.display_url.rpartition("/")[2] if state is None else state.name
         page = self._store.asked(lambda query: page_of(query, selection, self._engine.settings.prices, title))
         check_file(target, state)
         write_page(target, page.html)
         return target
+
+    @property
+    def _state_file(self) -> Path | None:
+        """The file of the state; None for a server."""
+        place = self._store.display_url
+        return None if "://" in place else Path(place)
 
     def verify(self) -> list[Problem]:
         """Find damaged records: they are no longer what was written. An empty list says that all is well."""
@@ -244,10 +249,13 @@ class RecordedState:
     def export_json(self, file: str | os.PathLike[str] | None = None) -> str:
         """Return all records and runs as JSON lines. If `file` is given, write them there too (mode 600).
 
-        What is kept inside tasks that have not finished stays here; `backup` copies that too.
+        What is kept inside tasks that have not finished stays here; `backup` copies that too. An older export is
+        written over. Raises InputError for another file that is there, above all the state itself.
         """
-        from crew_repo.export_files import write_private
+        from crew_repo.export_files import EXPORT, check_target, write_private
 
+        if file is not None:
+            check_target(Path(file), self._state_file, "export", EXPORT)
         text = "".join(self._store.export_json())
         if file is not None:
             write_private(Path(file), text)

@@ -18,6 +18,7 @@ from crew_repo.cli.printing import Answer, Table
 from crew_repo.cli.reader import path_of, read, refuse_missing
 from crew_repo.cli.reading import selected_tasks
 from crew_repo.errors import InputError
+from crew_repo.export_files import write_private
 from crew_repo.settings import resolve_url
 
 if TYPE_CHECKING:
@@ -138,7 +139,9 @@ def export_command(asked: Asked, file: str, force: bool, dry_run: bool) -> Answe
     if file != "-" and Path(file).resolve() == (path_of(resolve_url(asked.db)) or Path()).resolve():
         raise InputError(f"{file} is the state itself; name another FILE")
     with repository(asked) as repo:
-        text = repo.export_json(None if file == "-" or dry_run else file)
+        text = repo.export_json()
+    if file != "-" and not dry_run:
+        write_private(Path(file), text)
     lines = text.count("\n")
     result = {"file": None if file == "-" else file, "lines": lines, "dry_run": dry_run}
     if file == "-" and not dry_run:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -12,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from crew_repo.errors import InputError, StoreOpenError
-from crew_repo.export_files import write_private
+from crew_repo.export_files import check_target, write_private
 from crew_repo.model import RunRecord
 from crew_repo.model.timeline import chains
 from crew_repo.page import rendered
@@ -144,31 +142,9 @@ def _line(number: int, kept: Kept) -> _Line:
 
 def check_file(file: Path, state: Path | None) -> None:
     """Raise InputError for a file that is there and is no report, above all for that of the state."""
-    if state is not None and file.resolve() == state.resolve():
-        raise InputError(f"{file} is the state itself; name another file for the report")
-    if file.is_dir():
-        raise InputError(f"{file} is a folder; name a file for the report")
-    with _put_into_words(file):
-        if file.is_file() and file.stat().st_size and not _is_report(file):
-            raise InputError(f"{file} is there already, and is no report; name another file, or delete it first")
-
-
-def _is_report(file: Path) -> bool:
-    with file.open("rb") as opened:
-        return opened.read(len(_BEGINNING)) == _BEGINNING
+    check_target(file, state, "report", _BEGINNING)
 
 
 def write_page(file: Path, html: str) -> None:
     """Write a page that only its owner may read (mode 600). Raises StoreOpenError where that cannot be done."""
-    with _put_into_words(file):
-        write_private(file, html)
-
-
-@contextmanager
-def _put_into_words(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StoreOpenError(
-            f"{file} cannot be written: {error.strerror or error}; name a file in a folder that you may write to"
-        ) from error
+    write_private(file, html)

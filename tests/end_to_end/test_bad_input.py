@@ -234,6 +234,25 @@ def test_a_file_that_is_not_sqlite_is_left_alone(tmp_path):
     assert file.read_bytes() == before
 
 
+def test_an_export_writes_over_nothing_but_an_export(repo, crew, tmp_path, monkeypatch):
+    """Above all not over the state itself, by whichever of its names: all that was paid for would be gone."""
+    monkeypatch.chdir(tmp_path)
+    repo.run(crew, NOTES)
+    Path("link.jsonl").symlink_to("state.db")
+    Path("notes.txt").write_text("mine")
+    for file, said in {
+        "state.db": "is the state itself; name another file for the export",
+        "link.jsonl": "is the state itself",
+        "notes.txt": "is there already, and is no export; name another file, or delete it first",
+        "nowhere/all.jsonl": "cannot be written: No such file or directory; name a file in a folder",
+        ".": "is a folder; name a file for the export",
+    }.items():
+        with pytest.raises((InputError, StoreOpenError), match=said):
+            repo.export_json(file)
+    assert (Path("notes.txt").read_text(), repo.plan(crew, NOTES).fresh) == ("mine", ["analyze", "draft"])
+    assert repo.export_json("all.jsonl") == repo.export_json("all.jsonl") == Path("all.jsonl").read_text()
+
+
 @pytest.mark.parametrize("size", [1, 15, 16, 99, 100])
 def test_a_file_that_is_too_short_for_sqlite_is_left_alone(tmp_path, size):
     """SQLite takes a few bytes for an empty file of its own, and would write over them."""

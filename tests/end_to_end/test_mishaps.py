@@ -213,7 +213,7 @@ def test_the_value_of_an_input_with_a_secrets_name_is_not_kept(repo, tmp_path):
     assert not [file.name for file in tmp_path.glob("state.db*") if secret.encode() in file.read_bytes()]
 
 
-@pytest.mark.parametrize("make", [Path.touch, lambda file: file.write_text("old")], ids=["state", "export"])
+@pytest.mark.parametrize("make", [Path.touch, lambda file: file.write_text('{"crew_repo_export": 1}\n')], ids=["state", "export"])
 def test_files_that_were_there_become_private(tmp_path, model, make):
     """Also where somebody had made the file before, for everybody to read: an empty state file, an old export."""
     file = tmp_path / "there"
