@@ -6,14 +6,34 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from fnmatch import fnmatchcase
+from functools import wraps
 from os import PathLike, fspath
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from crew_repo.errors import PolicyError
+from crew_repo.errors import PolicyError, did_you_mean
 
 __all__ = ["Policies", "TaskPolicy", "merge_policies"]
 
+T = TypeVar("T")
 
+
+def _naming_misspelt(cls: type[T]) -> type[T]:
+    """The class; made with a member that it does not have, it raises PolicyError with the one that was meant."""
+    made = cls.__init__
+
+    @wraps(made)
+    def init(self: T, *given: Any, **members: Any) -> None:
+        known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+        for name in members:
+            if name not in known:
+                raise PolicyError(f"{cls.__name__} has no {name!r}. {did_you_mean(name, known, 'rules')}")
+        made(self, *given, **members)
+
+    cls.__init__ = init  # type: ignore[method-assign,assignment]
+    return cls
+
+
+@_naming_misspelt
 @dataclass(frozen=True, slots=True)
 class TaskPolicy:
     """Rules for one task: what crew_repo cannot see from the crew. None of it changes a prompt.
@@ -55,11 +75,14 @@ class TaskPolicy:
     rerun_tools: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "ignore", (self.ignore,) if isinstance(self.ignore, str) else tuple(self.ignore))
+        object.__setattr__(self, "ignore", _names("ignore", self.ignore, "parts", "agent.backstory"))
         object.__setattr__(self, "files", None if self.files is None else _paths(self.files))
-        object.__setattr__(self, "rerun_tools", _names(self.rerun_tools))
+        object.__setattr__(self, "rerun_tools", _names("rerun_tools", self.rerun_tools, "tools", "now", "job_state"))
         if self.max_age is not None and not isinstance(self.max_age, timedelta):
             raise PolicyError(f"max_age is {self.max_age!r}; give a datetime.timedelta, such as timedelta(hours=6)")
+        if self.salt is not None and not isinstance(self.salt, str):
+            raise PolicyError(f"salt is {self.salt!r}; give a text, such as 'v2'")
+        self._check("always", (True, False))
         self._check("missing_files", ("error", "allow"))
         self._check("memory", ("ignore", "always"))
         self._check("dates", ("daily", "ignore"))
@@ -97,10 +120,10 @@ def _paths(given: Any) -> tuple[str | PathLike[str], ...]:
     return paths
 
 
-def _names(given: Any) -> tuple[str, ...]:
+def _names(member: str, given: Any, what: str, *such_as: str) -> tuple[str, ...]:
     names = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, Iterable) else (given,)
     if not all(isinstance(name, str) and name.strip() for name in names):
-        raise PolicyError(f"rerun_tools is {given!r}; give the names of tools, such as ('now', 'job_state')")
+        raise PolicyError(f"{member} is {given!r}; give the names of {what}, such as {such_as!r}")
     return names
 
 

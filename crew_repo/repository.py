@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from crew_repo.batch_runs import BatchRuns
 from crew_repo.corrections import Corrections
+from crew_repo.errors import did_you_mean
 from crew_repo.model import Plan, RunRecord
 from crew_repo.policy import TaskPolicy, merge_policies
 from crew_repo.pricing import Price, Prices, given_prices
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 
 __all__ = ["StateRepository"]
+
+_ARGUMENTS = ("inputs", "input_files", "workflow_id", "force", "policies", "fire_callbacks", "source")
 
 
 class StateRepository(RecordedState, Corrections, BatchRuns):
@@ -208,7 +211,10 @@ class StateRepository(RecordedState, Corrections, BatchRuns):
 
         adapter.refuse_checkpoint(arguments)
         if arguments:
-            raise TypeError(f"run() got an unexpected keyword argument {next(iter(arguments))!r}")
+            given = next(iter(arguments))
+            raise TypeError(
+                f"run() got an unexpected keyword argument {given!r}. {did_you_mean(given, _ARGUMENTS, 'arguments')}"
+            )
 
     @overload
     def resume(

@@ -133,7 +133,17 @@ BAD_CALLS = {
     "the output of a task that is no text": (InputError, "task_name is 5; give", lambda repo, crew: repo.get_output(5)),
     "the history of a task that is no text": (InputError, "task_name is 5; give", lambda repo, crew: repo.history(5)),
     "an empty workflow": (CrewRepoError, "workflow_id", lambda repo, crew: repo.run(crew, NOTES, workflow_id=" ")),
-    "an unknown argument": (TypeError, "unexpected keyword argument 'forse'", lambda repo, crew: repo.run(crew, forse=1)),
+    "an unknown argument": (TypeError, "unexpected keyword argument 'forse'. Did you mean 'force'", lambda repo, crew: repo.run(crew, forse=1)),
+    "inputs that are no dict": (
+        TypeError,
+        "unexpected keyword argument 'notes'. The arguments are: .*'inputs'",
+        lambda repo, crew: repo.run(crew, **NOTES),
+    ),
+    "the name of a crew": (
+        NotACrewError,
+        r"got str. Pass the crew itself: Crew\(agents=..., tasks=...\)",
+        lambda repo, crew: repo.run("claims", NOTES),
+    ),
     "a workflow that is no text": (InputError, "workflow_id is 5", lambda repo, crew: repo.runs(5)),
     "the output in no workflow": (InputError, "or None for all", lambda repo, crew: repo.get_output("draft", "")),
     "invalidate in no workflow": (InputError, "workflow_id is ''", lambda repo, crew: repo.invalidate("draft", "")),
@@ -169,6 +179,12 @@ def test_a_bad_call_is_refused_before_any_model_is_called(repo, model, crew, cas
         ({"max_age": 3600}, "timedelta"),
         ({"dates": "weekly"}, "'daily' or 'ignore'"),
         ({"memory": "never"}, "'ignore' or 'always'"),
+        ({"always": "no"}, "always is 'no'; it can be True or False"),
+        ({"salt": 2}, "salt is 2; give a text, such as 'v2'"),
+        ({"ignore": 5}, r"ignore is 5; give the names of parts, such as \('agent.backstory',\)"),
+        ({"rerun_tools": (5,)}, r"rerun_tools is \(5,\); give the names of tools"),
+        ({"max_agee": timedelta(hours=1)}, "TaskPolicy has no 'max_agee'. Did you mean 'max_age'?"),
+        ({"zzz": 1}, "TaskPolicy has no 'zzz'. The rules are: 'always', "),
     ],
 )
 def test_a_policy_that_makes_no_sense_is_refused(arguments: dict[str, Any], message: str):

@@ -41,7 +41,7 @@ def check_crew(crew: object) -> Crew:
     """The crew, or a clear error."""
     if isinstance(crew, Crew):
         return crew
-    hint = ""
+    hint = " Pass the crew itself: Crew(agents=..., tasks=...)."
     if callable(getattr(crew, "crew", None)):
         hint = " It has a method crew(): pass what that returns."
     elif isinstance(crew, type):
