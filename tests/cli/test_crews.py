@@ -139,6 +139,14 @@ def test_a_crew_that_cannot_be_had(command, name, code, said):
     assert said in refused(command("plan", *([] if name is None else [name]), *NOTES), code)
 
 
+def test_a_module_that_the_crew_imports_is_not_taken_for_that_of_the_crew(command, here):
+    """Where it is missing, the name of the crew is right, and the line says what to install."""
+    Path("needy.py").write_text("import no_such_library\n")
+    said = refused(command("plan", "needy:crew", *NOTES), 2)
+    assert said.startswith("'needy:crew': its code imports 'no_such_library', which is neither in ")
+    assert said.endswith("nor installed; install it, or put its folder on the PYTHONPATH")
+
+
 def test_debug_shows_where(command, here):
     """With --debug the traceback stands above the line."""
     done = command("plan", "the_crew:broken", *NOTES, "--debug")

@@ -26,8 +26,13 @@ def load(name: str) -> Any:
     try:
         found: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        where = f"in {here} or installed; correct the name"
-        raise InputError(f"{name!r}: there is no module {error.name!r} {where}") from error
+        if f"{module_name}.".startswith(f"{error.name}."):
+            where = f"in {here} or installed; correct the name"
+            raise InputError(f"{name!r}: there is no module {error.name!r} {where}") from error
+        raise InputError(
+            f"{name!r}: its code imports {error.name!r}, which is neither in {here} nor installed; install it, or put "
+            "its folder on the PYTHONPATH"
+        ) from error
     for part in attribute.split("."):
         if not hasattr(found, part):
             raise InputError(f"{name!r}: module {module_name!r} has no {attribute!r}; correct the name")
