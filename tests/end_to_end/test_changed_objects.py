@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from crewai import Agent, Crew
+from crewai import Agent, Crew, Task
 from crewai.knowledge.source.string_knowledge_source import StringKnowledgeSource
 from crewai.tools import tool
 from pydantic import PrivateAttr
@@ -343,3 +343,20 @@ def test_a_callback_that_rewrites_another_tasks_agent_costs_its_own_task_nothing
     repo.run(crew())
     again = repo.run(crew(), force=["write"])
     assert (again.run.executed, again.run.reused) == (["write"], ["read"])
+
+
+PROMPTS: list[str] = []
+
+
+def test_a_function_in_the_place_of_a_method_of_crewais_may_note_what_it_sees(repo, model, monkeypatch):
+    """What it has noted is no edit of it: the next run of the same process finds all fresh."""
+    prompt = Task.prompt
+
+    def noting(task: Task) -> str:
+        PROMPTS.append(prompt(task))
+        return PROMPTS[-1]
+
+    monkeypatch.setattr(Task, "prompt", noting)
+    first = repo.run(crews.sequential_last_input(model), NOTES)
+    assert (first.run.executed, len(PROMPTS)) == (["analyze", "draft"], 2)
+    assert repo.run(crews.sequential_last_input(model), NOTES).run.reused == ["analyze", "draft"]

@@ -15,7 +15,7 @@ from crew_repo.adapter import crew_shape
 from crew_repo.adapter.describing.components import Parts, numbered
 from crew_repo.code import alters, replaced_in
 
-__all__ = ["add_callbacks", "add_hooks", "altering_hooks"]
+__all__ = ["add_callbacks", "add_hooks", "altering_code"]
 
 _HOOKS = ("before_llm_call", "after_llm_call", "before_tool_call", "after_tool_call")
 
@@ -30,13 +30,17 @@ def add_callbacks(parts: Parts, crew: Crew, task: Task) -> None:
 
 def add_hooks(parts: Parts, crew: Crew) -> None:
     """Add the hooks that alter calls of models and tools, and the user's functions in the place of CrewAI's methods."""
-    found = [*altering_hooks(), *_replaced_methods(crew)]
+    found = altering_code(crew)
     for path, (_, function) in zip(numbered(name for name, _ in found), found, strict=True):
         parts.callable(path, function)
 
 
-def altering_hooks() -> Iterator[tuple[str, Any]]:
-    """The hooks that alter a call, by the names of their components."""
+def altering_code(crew: Crew) -> list[tuple[str, Any]]:
+    """All of these, by the names of their components."""
+    return [*_altering_hooks(), *_replaced_methods(crew)]
+
+
+def _altering_hooks() -> Iterator[tuple[str, Any]]:
     for name in _HOOKS:
         for hook in getattr(hooks, f"get_{name}_hooks")():
             if alters(hook, by_answer=True):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from crewai import Crew, Task
 
 from crew_repo.adapter import crew_shape
-from crew_repo.adapter.describing.beside import altering_hooks
+from crew_repo.adapter.describing.beside import altering_code
 from crew_repo.adapter.describing.knowledge import given_sources
 from crew_repo.code import Exchange, Marks, counted_on, handed_on
 from crew_repo.hashing import changed_at_work, exchange, model_state
@@ -37,7 +37,7 @@ def marks_of(crew: Crew) -> Marks:
         roots += given_sources(owner) or []
     for task in crew.tasks:
         roots += [value for _, value in (*_readers(crew, task), *_callbacks(crew, task))]
-    return changed_at_work([*roots, *(hook for _, hook in altering_hooks())])
+    return changed_at_work([*roots, *(code for _, code in altering_code(crew))])
 
 
 def all_handed_on(crew: Crew) -> list[HandedOn]:
