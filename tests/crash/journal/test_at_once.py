@@ -56,8 +56,11 @@ def begin(work: Callable[[], Any]) -> Future[Any]:
     return ThreadPoolExecutor(1).submit(work)
 
 
-def test_whoever_takes_over_goes_on_and_whoever_lost_mixes_nothing_in(server: Server, door: Door, url: str, sql: Any) -> None:
+def test_whoever_takes_over_goes_on_and_whoever_lost_mixes_nothing_in(
+    server: Server, door: Door, url: str, sql: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A lease is lost in the middle of a task: the next worker is served what was kept, and has a record of its own."""
+    monkeypatch.setattr("crew_repo.runner.single_flight._PATIENCE_SECONDS", 0)  # with a process that lives
     with StateRepository(url, verbose=False) as first, tomorrow(url) as second:
         slow = begin(lambda: first.run(build_steps(server.address)))
         door.reached.wait()
@@ -111,8 +114,12 @@ def test_a_thread_that_goes_on_after_a_time_limit_mixes_nothing_in(server: Serve
         door.opened.set()
         return await repo.arun(build_steps(server.address))
 
+    def open_late() -> None:
+        door.reached.wait()
+        threading.Timer(1.5, door.opened.set).start()
+
     def one_after_the_other(repo: StateRepository) -> Any:
-        threading.Timer(1.5, door.opened.set).start()  # CrewAI waits for the thread before it says that it is late
+        begin(open_late)  # CrewAI waits for the thread before it says that it is late
         with pytest.raises(TimeoutError):
             repo.run(build_steps(server.address, max_execution_time=1))
         return repo.run(build_steps(server.address))
