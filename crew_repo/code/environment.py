@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from crew_repo.canonical import digest, private_digest
 from crew_repo.code.bytecode import nested_codes
-from crew_repo.code.imports import Import, named
+from crew_repo.code.imports import IMPORTING, Import, named
 from crew_repo.code.project_paths import Root, located, root_of
 from crew_repo.secrets.finding import hand_over_variable
 from crew_repo.secrets.forms import masked
@@ -34,15 +34,14 @@ __all__ = [
 
 _ENVIRONMENT = ("getenv", "environ.get", "environ.setdefault", "environ.pop", "environ")
 _MENTIONS = frozenset({"environ", "environb", "getenv", "getenvb", "expandvars"})
-_IMPORTING = frozenset({"import_module", "run_module", "__import__"})
 _IMPORTING_FUNCTIONS = {
     **{"importlib.import_module": "import_module", "runpy.run_module": "run_module"},
     **{"builtins.__import__": "__import__", "pkgutil.resolve_name": None, "pydoc.locate": None},
 }
-_MODULES = (*_IMPORTING, "sys.modules", "sys.modules.get")
+_MODULES = (*IMPORTING, "sys.modules", "sys.modules.get")
 _RUNS_FILES = frozenset({"run_path", "spec_from_file_location", "SourceFileLoader", "load_source"})
 _READS_FILES = frozenset({"open", "read_text", "read_bytes", "get_data", "get_source", "getsource"})
-_TELLING = frozenset({"environ", "getenv", *_IMPORTING})
+_TELLING = frozenset({"environ", "getenv", *IMPORTING})
 
 
 class Asked(NamedTuple):
@@ -78,15 +77,14 @@ def asked_in(tree: ast.AST) -> Asked:
     folders = any(_dotted(node) == "sys.path" for node in nodes if isinstance(node, ast.Attribute))
     written = sum(isinstance(node, ast.Subscript) and _is_written(node) for node in nodes)
     others = sum(map(_mentions_environment, nodes)) > len(environment) + written
-    imported = sum(place.endswith(tuple(_IMPORTING)) for place, _ in found)
+    imported = sum(place.endswith(tuple(IMPORTING)) for place, _ in found)
     by_other_names = sum(map(_mentions_importing, nodes)) > imported
     return Asked(environment, modules, by_other_names, folders, others)
 
 
 def runs_files(names: Collection[str]) -> bool:
     """Whether a function of these names runs files by their paths: by an importer, or by `exec` of what it reads."""
-    used = set(names)
-    return not used.isdisjoint(_RUNS_FILES) or ("exec" in used and not used.isdisjoint(_READS_FILES))
+    return not _RUNS_FILES.isdisjoint(names) or ("exec" in names and not _READS_FILES.isdisjoint(names))
 
 
 def _mentions_environment(node: ast.AST) -> bool:
@@ -97,7 +95,7 @@ def _mentions_environment(node: ast.AST) -> bool:
 def _mentions_importing(node: ast.AST) -> bool:
     """Whether an expression is a function that imports, as `_mentions_environment` says."""
     located = isinstance(node, ast.Attribute) and _IMPORTING_FUNCTIONS.get(_dotted(node), "") is None
-    return located or _mentions(node, _IMPORTING)
+    return located or _mentions(node, IMPORTING)
 
 
 def _mentions(node: ast.AST, names: Collection[str]) -> bool:

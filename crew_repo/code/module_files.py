@@ -1,23 +1,27 @@
-"""Reading the files of the user's modules: variables that they look up, texts, docstrings, imports.
+"""The user's modules as source: those that a function imports by itself, or passes around whole.
 
-They are those of `imports`: a function imports them by itself, or passes them around whole. Their code is not walked,
-so what it asks for is read from its text.
+Such a module may not be imported yet, and hashing imports nothing; so its file is read, and the files of the user's
+modules that it imports in turn; of a package with a `__getattr__`, which may import any, those of all that is in it.
+What a running process has changed in it since does not show. Its code is not walked, so what that asks for (variables,
+docstrings, modules by name) is read from its text.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from crew_repo.canonical import Encoded, seal
 from crew_repo.code.environment import Asked, asked_in, runs_files
-from crew_repo.code.imports import Import, files_of, imports_in, not_found, version_of
+from crew_repo.code.imports import IMPORTING, Import, absolute_names, named, not_found, own_file, parts_of
+from crew_repo.code.ownership import is_own_module
 from crew_repo.code.project_paths import Root, root_of_file
-from crew_repo.code.syntax import undisturbed
+from crew_repo.code.syntax import encode_module, undisturbed
 
-__all__ = ["ModuleSaid", "said_by_modules"]
+__all__ = ["ModuleRead", "ModuleSaid", "compiled_by", "digest_of", "modules_read", "said_by"]
 
 _SETTINGS = "BaseSettings"
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -34,41 +38,114 @@ class ModuleSaid(NamedTuple):
     variables: frozenset[str]
     asks: bool
     unknown: tuple[str, ...]
+    other_folders: bool
 
 
-def said_by_modules(names: Iterable[str]) -> Iterator[ModuleSaid]:
-    """Read the user's modules of these names, and those that they import; compiled ones say nothing."""
-    for name, file in sorted(files_of(names).items()):
-        read = _read(name, file, *version_of(file))
-        if read is not None:
-            said, imports, folders = read
-            missing = (f"imports {each} from a folder that it adds to sys.path" for each in not_found(imports))
-            yield said._replace(unknown=(*said.unknown, *(missing if folders else ())))
+class ModuleRead(NamedTuple):
+    """The source of one module; a compiled one says nothing. `is_lazy`: it makes parts of itself when they are asked for."""
+
+    source: Encoded
+    imports: tuple[Import, ...] = ()
+    is_lazy: bool = False
+    said: ModuleSaid | None = None
+
+
+def modules_read(names: Iterable[str]) -> dict[str, ModuleRead]:
+    """Read the files of the user's modules of these names, and of those that they import."""
+    found: dict[str, ModuleRead] = {}
+    pending = list(names)
+    while pending:
+        name = pending.pop()
+        file = None if name in found else own_file(name)
+        if file is not None:
+            status = Path(file).stat()
+            read = found[name] = _read(name, file, status.st_mtime_ns, status.st_size)
+            pending += absolute_names(read.imports, _package(name, file))
+            pending += (f"{name}.{part}" for part in parts_of(Path(file))) if _is_package(file) and read.is_lazy else ()
+    return found
+
+
+def digest_of(read: Mapping[str, ModuleRead]) -> str | None:
+    """The digest over the source of these modules."""
+    return seal("modules", [[name, read[name].source] for name in sorted(read)]) if read else None
+
+
+def said_by(read: Mapping[str, ModuleRead]) -> Iterator[ModuleSaid]:
+    """Give what these modules say and ask for."""
+    for _, (_, imports, _, said) in sorted(read.items()):
+        if said is not None:
+            missing = not_found(imports) if said.other_folders else ()
+            why = (f"imports {each} from a folder that it adds to sys.path" for each in missing)
+            yield said._replace(unknown=(*said.unknown, *why))
+
+
+def compiled_by(module: str | None) -> list[Encoded]:
+    """The digest of the user's module that has compiled code in it; nothing for a library's, which is named."""
+    digest = digest_of(modules_read([module])) if module and is_own_module(module) else None
+    return [] if digest is None else [digest]
+
+
+def _is_package(file: str) -> bool:
+    return Path(file).name == "__init__.py"
+
+
+def _package(module: str, file: str) -> str:
+    """The package that relative imports in a module start from."""
+    return module if _is_package(file) else module.rpartition(".")[0]
 
 
 @lru_cache(maxsize=1024)
-def _read(module: str, file: str, _modified: int, _size: int) -> tuple[ModuleSaid, tuple[Import, ...], bool] | None:
+def _read(module: str, file: str, _modified: int, _size: int) -> ModuleRead:
+    data = Path(file).read_bytes()
+    whole = seal("module", ["file", len(data), data.hex()])
     try:
-        tree = undisturbed(lambda: ast.parse(Path(file).read_bytes()))
-    except (SyntaxError, ValueError, RecursionError):
-        return None
+        tree = undisturbed(lambda: ast.parse(data))
+    except (SyntaxError, ValueError, RecursionError):  # no Python source: a compiled module, say
+        return ModuleRead(whole)
+    try:
+        source: Encoded = seal("module", encode_module(tree))
+    except (ValueError, RecursionError, KeyError):  # it is nested too deeply, say
+        source = whole
+    return ModuleRead(source, tuple(_imports_in(tree)), _is_lazy(tree), _said(module, file, tree))
+
+
+def _imports_in(tree: ast.Module) -> Iterator[Import]:
+    """The modules that code imports: by statements, and by calls that name them."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (Import(0, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield Import(node.level, node.module or "", tuple(alias.name for alias in node.names))
+        elif isinstance(node, ast.Call) and node.args and _called(node) in IMPORTING:
+            name = _text(node.args[0])
+            yield from [] if name is None else [named(name)]
+
+
+def _called(call: ast.Call) -> str | None:
+    return getattr(call.func, "attr", None) or getattr(call.func, "id", None)
+
+
+def _is_lazy(tree: ast.Module) -> bool:
+    return any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in tree.body)
+
+
+def _said(module: str, file: str, tree: ast.Module) -> ModuleSaid:
     asked = asked_in(tree)
-    named = [_text(name) for name in asked.environment]
+    variables = [_text(name) for name in asked.environment]
     names, texts = frozenset(_names_in(tree)), set(_texts_in(tree))
     if _SETTINGS in names:
         texts.update(form for name in _annotated(tree) for form in (name, name.upper()))
-    is_package = Path(file).name == "__init__.py"
-    said = ModuleSaid(
+    return ModuleSaid(
         module,
-        root_of_file(file, module if is_package else module.rpartition(".")[0]),
+        root_of_file(file, _package(module, file)),
         names,
         frozenset(texts),
         tuple(_docstrings(tree)),
-        frozenset(name for name in named if name is not None),
-        asked.other_variables or None in named or _SETTINGS in names,
+        frozenset(name for name in variables if name is not None),
+        asked.other_variables or None in variables or _SETTINGS in names,
         tuple(_unknown(tree, asked)),
+        asked.other_folders,
     )
-    return said, tuple(imports_in(tree)), asked.other_folders
 
 
 def _names_in(tree: ast.AST) -> Iterator[str]:
@@ -110,9 +187,8 @@ def _unknown(tree: ast.Module, asked: Asked) -> Iterator[str]:
 
 def _names_all(tree: ast.Module, asked: Asked) -> bool:
     """Whether it says which modules it imports by calls; all parts of a package with a `__getattr__` are read."""
-    is_lazy = any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in tree.body)
     others = (name for name in asked.modules if getattr(name, "id", None) != "__name__")
-    return is_lazy or not (asked.other_modules or None in map(_text, others))
+    return _is_lazy(tree) or not (asked.other_modules or None in map(_text, others))
 
 
 def _docstrings(tree: ast.Module) -> Iterator[tuple[str, str]]:

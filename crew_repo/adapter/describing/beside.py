@@ -12,7 +12,7 @@ from typing import Any
 from crewai import Crew, Task, hooks
 
 from crew_repo.adapter import crew_shape
-from crew_repo.adapter.describing.components import Parts, numbered
+from crew_repo.adapter.describing.components import Parts, is_crewais, numbered
 from crew_repo.code import alters, replaced_in
 
 __all__ = ["add_callbacks", "add_hooks", "altering_code"]
@@ -54,6 +54,6 @@ def _replaced_methods(crew: Crew) -> Iterator[tuple[str, Any]]:
     tools = [tool for some in listed for tool in some or ()]
     kinds = [type(each) for each in (crew, *agents, *crew.tasks, *tools, *crew_shape.crew_llms(crew))]
     kinds += [kind for agent in agents if isinstance(kind := getattr(agent, "executor_class", None), type)]
-    bases = {base: None for kind in kinds for base in kind.__mro__ if base.__module__.partition(".")[0] == "crewai"}
+    bases = {base: None for kind in kinds for base in kind.__mro__ if is_crewais(base)}
     for base in bases:
         yield from ((f"replaced:{name}", member) for name, member in replaced_in(base).items())

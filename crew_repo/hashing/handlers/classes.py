@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, get_origin
 
 from crew_repo.canonical import Encoded
-from crew_repo.code.imports import compiled_by
+from crew_repo.code.module_files import compiled_by
 from crew_repo.code.ownership import home_of, is_compiled, is_own_class, is_own_function, qualified_name
 from crew_repo.code.reach import is_code
 from crew_repo.code.replaced import replaced_members

@@ -21,9 +21,9 @@ from crew_repo.code.environment import (
     runs_files,
     variables_said,
 )
-from crew_repo.code.imports import absolute_names, compiled_by, modules_digest, not_found, package_of
+from crew_repo.code.imports import absolute_names, not_found, package_of
 from crew_repo.code.members import closure_of, defaults_of, names_used
-from crew_repo.code.module_files import said_by_modules
+from crew_repo.code.module_files import compiled_by, digest_of, modules_read, said_by
 from crew_repo.code.ownership import is_own_function, is_own_module
 from crew_repo.code.reach import Place, is_code, replaced_in_imports, resolve
 from crew_repo.code.source import Static, static_part
@@ -125,12 +125,12 @@ def _from_outside(walker: Walker, function: types.FunctionType, static: Static, 
 
 def _read(walker: Walker, names: Iterable[str], path: str) -> str | None:
     """The digest of the files of the user's modules of these names, whose code may ask for variables and modules."""
-    listed = list(names)
-    for said in said_by_modules(listed):
+    read = modules_read(names)
+    for said in said_by(read):
         walker.environment.update(variables_said(said.variables, said.root))
         walker.asides.update(asides_of_module(said))
         walker.opaque.update((path, f"{said.module} (a module): it {why}") for why in said.unknown)
-    return modules_digest(listed)
+    return digest_of(read)
 
 
 def _installed_wrapper(walker: Walker, function: types.FunctionType, path: str) -> Parts:
