@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from crew_repo.errors import StoreError
-from crew_repo.model import Claim, NewRecord, Outcome, RunStatus
+from crew_repo.model import Claim, Lease, NewRecord, Outcome, RunStatus
 from crew_repo.store import Store, leases
 from crew_repo.store.process_identity import this_owner
 from tests.conformance.kit import DEAD, ELSEWHERE, Clock, Kit, new_record, task_run
@@ -19,6 +21,16 @@ from tests.conformance.kit import DEAD, ELSEWHERE, Clock, Kit, new_record, task_
 def _claim(store: Store, record: NewRecord, owner: str | None = None, **more: Any) -> Claim:
     place = {"run_id": record.run_id, "task_name": record.task_name, "position": record.position}
     return store.claim(record.workflow_id, record.input_hash, owner=owner or this_owner(), **place, **more)
+
+
+@contextmanager
+def leased(url: str, owner: str | None = None) -> Iterator[tuple[Kit, Clock, NewRecord, Lease]]:
+    """A task under a lease of ten seconds; the clock of its store stands until it is advanced."""
+    clock = Clock()
+    with Store(url, clock=clock, lease_seconds=10) as store:
+        kit = Kit(store)
+        record = new_record(run_id=kit.start(owner=owner))
+        yield kit, clock, record, kit.lease(record, owner=owner)
 
 
 def test_the_second_claim_waits(kit: Kit) -> None:
@@ -125,62 +137,46 @@ def test_work_of_a_killed_process_is_taken_over_at_once(kit: Kit) -> None:
 
 def test_work_of_a_silent_host_is_taken_over_in_time(url: str) -> None:
     """An owner on another host is waited for as long as its lease lasts, and heartbeats make it last."""
-    clock = Clock()
-    with Store(url, clock=clock, lease_seconds=10) as store:
-        kit = Kit(store)
-        record = new_record(run_id=kit.start(owner=ELSEWHERE))
-        lease = kit.lease(record, owner=ELSEWHERE)
+    with leased(url, ELSEWHERE) as (kit, clock, record, lease):
         clock.advance(9)
-        store.heartbeat(["run-1"], [lease])
+        kit.store.heartbeat(["run-1"], [lease])
         clock.advance(9)
-        assert _claim(store, record).held_by.owner == ELSEWHERE  # type: ignore[union-attr]
+        assert _claim(kit.store, record).held_by.owner == ELSEWHERE  # type: ignore[union-attr]
         clock.advance(2)
-        assert _claim(store, record).lease is not None
+        assert _claim(kit.store, record).lease is not None
 
 
 def test_work_of_a_process_that_lives_is_waited_for_however_late_its_heartbeat_is(url: str) -> None:
     """It was suspended, or a library kept Python from beating, or a clock was set: taken over, its task is paid twice."""
-    clock = Clock()
-    with Store(url, clock=clock, lease_seconds=10) as store:
-        kit = Kit(store)
-        record = new_record(run_id=kit.start())
-        old = kit.lease(record)
+    with leased(url) as (kit, clock, record, old):
         clock.advance(24 * 60 * 60)
-        assert _claim(store, record).held_by is not None
-        store.heartbeat([], [old])
-        assert _claim(store, record, take_late=True).held_by.owner == this_owner()  # type: ignore[union-attr]
+        assert _claim(kit.store, record).held_by is not None
+        kit.store.heartbeat([], [old])
+        assert _claim(kit.store, record, take_late=True).held_by.owner == this_owner()  # type: ignore[union-attr]
         clock.advance(11)
-        assert _claim(store, record, take_late=True).lease is not None
+        assert _claim(kit.store, record, take_late=True).lease is not None
 
 
 def test_a_late_lease_whose_run_has_ended_is_free(url: str) -> None:
     """What went on after its run, and is not renewed any more, keeps nobody waiting for the end of its process."""
-    clock = Clock()
-    with Store(url, clock=clock, lease_seconds=10) as store:
-        kit = Kit(store)
-        record = new_record(run_id=kit.start())
-        old = kit.lease(record)
+    with leased(url) as (kit, clock, record, old):
         kit.finish(record.run_id, RunStatus.INTERRUPTED, going_on=[old.fence])
         again = replace(record, run_id=kit.start())
-        assert _claim(store, again).held_by is not None
+        assert _claim(kit.store, again).held_by is not None
         clock.advance(11)
-        assert _claim(store, again).lease is not None
+        assert _claim(kit.store, again).lease is not None
 
 
 def test_a_heartbeat_cannot_bring_a_lost_lease_back(url: str) -> None:
     """Once taken over, the old owner's heartbeat renews nothing of the new one's."""
-    clock = Clock()
-    with Store(url, clock=clock, lease_seconds=10) as store:
-        kit = Kit(store)
-        record = new_record(run_id=kit.start(owner=ELSEWHERE))
-        old = kit.lease(record, owner=ELSEWHERE)
+    with leased(url, ELSEWHERE) as (kit, clock, record, old):
         clock.advance(11)
         kit.lease(record, owner=ELSEWHERE)
         clock.advance(9)
-        store.heartbeat([], [old])
-        store.release(old)
+        kit.store.heartbeat([], [old])
+        kit.store.release(old)
         clock.advance(2)
-        assert _claim(store, record).lease is not None
+        assert _claim(kit.store, record).lease is not None
 
 
 def test_who_was_overtaken_does_not_overwrite(kit: Kit) -> None:
