@@ -174,7 +174,8 @@ class RecordedState:
         Raises InputError for an unknown workflow or run, and for a file that is there and is no report; StoreError if
         it cannot be written.
         """
-        from crew_repo.report import Selection, check_file, moment_of, page_of, write_page
+        from crew_repo.export_files import write_private
+        from crew_repo.report import Selection, check_file, moment_of, page_of
 
         selection = Selection(
             workflow_id=checked_workflow(workflow_id),
@@ -188,7 +189,7 @@ class RecordedState:
         title = self._store.display_url.rpartition("/")[2] if state is None else state.name
         page = self._store.asked(lambda query: page_of(query, selection, self._engine.settings.prices, title))
         check_file(target, state)
-        write_page(target, page.html)
+        write_private(target, page.html)
         return target
 
     @property

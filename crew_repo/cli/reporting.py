@@ -12,7 +12,8 @@ from crew_repo.cli.options import Asked, common, complete_runs, dry_run, of_a_wo
 from crew_repo.cli.printing import Answer
 from crew_repo.cli.reader import path_of, read
 from crew_repo.cli.reading import the_run
-from crew_repo.report import Page, Selection, check_file, moment_of, page_of, write_page
+from crew_repo.export_files import write_private
+from crew_repo.report import Page, Selection, check_file, moment_of, page_of
 from crew_repo.settings import resolve_url
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def report_command(
     made = read(asked.db, ask)
     check_file(file, state)
     if not dry_run:
-        write_page(file, made.html)
+        write_private(file, made.html)
     size = len(made.html.encode())
     result = {"file": page, "bytes": size, "workflows": made.workflows, "in_full": made.in_full, "runs": made.runs,
               "dry_run": dry_run}  # fmt: skip

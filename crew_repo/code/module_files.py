@@ -42,7 +42,7 @@ class ModuleSaid(NamedTuple):
 
 
 class ModuleRead(NamedTuple):
-    """The source of one module; a compiled one says nothing. `is_lazy`: it makes parts of itself when they are asked for."""
+    """The source of one module; a compiled one says nothing. `is_lazy`: it makes parts of itself when asked."""
 
     source: Encoded
     imports: tuple[Import, ...] = ()

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from crew_repo.report.making import Page, check_file, page_of, write_page
+from crew_repo.report.making import Page, check_file, page_of
 from crew_repo.report.selection import Selection, moment_of
 
-__all__ = ["Page", "Selection", "check_file", "moment_of", "page_of", "write_page"]
+__all__ = ["Page", "Selection", "check_file", "moment_of", "page_of"]

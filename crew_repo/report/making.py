@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from crew_repo.export_files import check_target, write_private
+from crew_repo.export_files import check_target
 from crew_repo.model import RunRecord
 from crew_repo.model.timeline import chains
 from crew_repo.page import rendered
@@ -25,7 +25,7 @@ from crew_repo.report.summary import summed
 if TYPE_CHECKING:
     from crew_repo.store.current import Query, Row
 
-__all__ = ["Page", "check_file", "page_of", "write_page"]
+__all__ = ["Page", "check_file", "page_of"]
 
 _ENOUGH = 1_200_000  # bytes of sections, after which workflows are only in the index
 _INDEX = 4_000  # workflows that it lists
@@ -143,8 +143,3 @@ def _line(number: int, kept: Kept) -> _Line:
 def check_file(file: Path, state: Path | None) -> None:
     """Raise InputError for a file that is there and is no report, above all for that of the state."""
     check_target(file, state, "report", _BEGINNING)
-
-
-def write_page(file: Path, html: str) -> None:
-    """Write a page that only its owner may read (mode 600). Raises StoreOpenError where that cannot be done."""
-    write_private(file, html)

@@ -194,7 +194,7 @@ class Database:
         engine = self.dialect.engine()
         try:
             identity = self.dialect.identity()
-            self._connected(engine).close()
+            self._connected(engine).close()  # whatever opens it below finds one
             if not writing and identity is not None:
                 with engine.connect() as connection:
                     is_empty = self.dialect.version(connection) is None
