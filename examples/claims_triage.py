@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import sqlite3
 import time
 from contextlib import closing
@@ -276,7 +277,8 @@ def crash(db: Path) -> None:
 
 
 def run_second_claim(db: Path) -> None:
-    """What the killed process does."""
+    """What the killed process does; an offline model takes its time in the longest task, however slow it all is."""
+    os.environ["OFFLINE_SECONDS_AFTER_A_TOOL"] = "60"
     with StateRepository(db, verbose=False) as repo:
         repo.run(build_crew(choose_model()), second_claim(), workflow_id=OTHER_CLAIM)
 

@@ -43,12 +43,18 @@ def label(model: BaseLLM) -> str:
 
 
 class OfflineModel(BaseLLM):
-    """Answers by rules from the prompt it is given, after OFFLINE_SECONDS (0.3) a call."""
+    """Answers by rules from the prompt it is given, after OFFLINE_SECONDS (0.3).
+
+    Once a tool has answered it may take another time: OFFLINE_SECONDS_AFTER_A_TOOL.
+    """
 
     def call(self, messages: str | list[dict[str, Any]], *_: Any, **__: Any) -> str:
         """The answer to the last prompt, as text; a tool is asked for as `Action: name` and `Action Input: {json}`."""
-        time.sleep(float(os.environ.get("OFFLINE_SECONDS") or 0.3))
         prompt = Prompt.read(messages)
+        seconds = os.environ.get("OFFLINE_SECONDS") or 0.3
+        if prompt.observation is not None:
+            seconds = os.environ.get("OFFLINE_SECONDS_AFTER_A_TOOL") or seconds
+        time.sleep(float(seconds))
         answer = answer_to(prompt)
         if prompt.tools and not answer.startswith("Thought:"):
             answer = f"Thought: I now know the final answer\nFinal Answer: {answer}"
