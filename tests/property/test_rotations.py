@@ -457,11 +457,12 @@ class Deployed(PromptModel):
     def answer(self, prompt: str) -> str:
         if os.environ.get("TRACE_TO"):
             self.script = {**self.script}
-        return os.environ.get("MY_DEPLOYMENT", "the usual one")
+        return os.environ.get("TONE", "kind") + os.environ.get("MY_DEPLOYMENT", "the usual one")
 
 
-def test_of_a_models_environment_what_names_the_model_acts(repo, monkeypatch):
-    """A user's model may be told by the environment which model answers; its log files and switches act on nothing."""
+@pytest.mark.parametrize("variable", ["MY_DEPLOYMENT", "TONE"])
+def test_of_a_models_environment_all_but_plumbing_acts(repo, monkeypatch, variable):
+    """A user's model may be told by the environment what to answer; its log files and switches act on nothing."""
 
     def crew() -> Crew:
         return two_tasks(Deployed(model="m"))
@@ -469,9 +470,9 @@ def test_of_a_models_environment_what_names_the_model_acts(repo, monkeypatch):
     reruns(repo, crew())
     monkeypatch.setenv("TRACE_TO", "trace.txt")
     assert reruns(repo, crew()) == []
-    monkeypatch.setenv("MY_DEPLOYMENT", "another")
+    monkeypatch.setenv(variable, "another")
     plan = repo.plan(crew(), NOTES)
-    assert [str(reason) for reason in plan["analyze"].reasons] == ["environment:MY_DEPLOYMENT changed"]
+    assert [str(reason) for reason in plan["analyze"].reasons] == [f"environment:{variable} changed"]
     assert reruns(repo, crew()) == ["analyze", "draft"]
 
 

@@ -22,9 +22,23 @@ from crew_repo.time_limits import let_through
 
 __all__ = ["add_llm"]
 
+# The words of an environment variable that says which model answers, where and how, whatever else is in its name.
 _ACTING_WORDS = {
     *("model", "engine", "deployment", "provider", "version", "api", "url", "uri", "base", "host", "endpoint"),
     *("region", "temperature", "seed", "tokens", "prompt", "system"),
+}
+# Of a variable without one of those, what says that it is a way to fail, a time, a load, a log, a proxy or a cache.
+_PLUMBING_WORDS = {
+    *("fail", "fails", "failing", "failure", "failures", "error", "errors", "raise", "raises", "crash", "crashes"),
+    *("die", "dies", "kill", "kills", "exit", "abort", "boom", "explode", "break", "broken", "down", "outage"),
+    *("hang", "hangs", "stall", "block", "interrupt", "cancel"),
+    *("timeout", "timeouts", "retry", "retries", "attempts", "backoff", "delay", "sleep", "wait", "pause", "seconds"),
+    *("secs", "ms", "millis", "interval", "deadline", "latency", "slow"),
+    *("rpm", "rps", "qps", "tpm", "rate", "concurrency", "concurrent", "workers", "threads", "pool"),
+    *("log", "logs", "logging", "logger", "logfile", "loglevel", "verbose", "verbosity", "debug", "quiet", "trace"),
+    *("traces", "tracing", "telemetry", "metrics", "otel", "sentry", "call", "calls", "count", "counts", "counter"),
+    *("proxy", "proxies", "cert", "certs", "ca", "ssl", "tls", "verify", "bundle"),
+    *("cache", "caching", "tmp", "tmpdir", "home", "user"),
 }
 _OWN_PLUMBING = {"timeout", "max_retries", "retries", "stream", "callbacks", "verbose"}
 _PLACE_WORDS = {"base", "url", "host", "endpoint", "region", "location", "version", "deployment", "project", "account"}
@@ -199,9 +213,8 @@ def _add_custom(parts: Parts, path: str, llm: BaseLLM) -> None:
     """The user's own LLM class: its source, and its own fields, but not what it writes as it answers.
 
     A count of its calls, a log, a queue of scripted answers or a connection is no parameter that it is asked with, nor
-    is a switch that only lets it fail; what its other methods write (`configure`) is. Of the environment it reads keys,
-    proxies, log files and switches, as CrewAI's own LLMs do; only what says by its name which model answers, where and
-    how, acts.
+    is a switch that only lets it fail; what its other methods write (`configure`) is. Of the environment all that it
+    reads acts, but for keys, and for what its name says to be about failures, times, logs or the network.
     """
     own = Parts(parts.memo)
     _add_code(own, path, llm)
@@ -210,7 +223,8 @@ def _add_custom(parts: Parts, path: str, llm: BaseLLM) -> None:
 
 def _is_plumbing_variable(path: str) -> bool:
     kind, _, name = path.partition(":")
-    return kind == "environment" and not _ACTING_WORDS & set(name.lower().split("_"))
+    words = set(name.lower().split("_"))
+    return kind == "environment" and not words & _ACTING_WORDS and bool(words & _PLUMBING_WORDS)
 
 
 def _add_code(parts: Parts, path: str, llm: BaseLLM) -> None:
