@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -50,6 +51,11 @@ _LITELLM_NAMES = {
     **{"GEMINI": ("GOOGLE_",), "TOGETHER_AI": ("TOGETHERAI_",), "FIREWORKS_AI": ("FIREWORKS_",)},
 }
 _ENDPOINTS = ("base_url", "api_base", "endpoint", "account_url")
+# What LiteLLM asks, whatever an LLM was given, if somebody has set it for the whole process (`litellm.api_base = ...`).
+_LITELLM_SETTINGS = (
+    *("api_base", "api_version", "vertex_location", "vertex_project", "model_alias_map", "modify_params"),
+    *("default_fallbacks", "context_window_fallbacks", "content_policy_fallbacks"),
+)
 # What CrewAI's executor adds to an LLM's stop words for the ReAct loop; it is not the user's.
 _REACT_STOP = "\nObservation:"
 
@@ -127,7 +133,7 @@ def _add_client(parts: Parts, path: str, llm: BaseLLM) -> None:
     """Where the LLM asks and what its clients add, by the clients that it has; what of the user's hangs on those.
 
     A native async run asks through a client of its own, which differs where somebody has changed one of the two.
-    LiteLLM has no client: of it, the environment variables count that name an endpoint or a region.
+    LiteLLM has no client: of it, the environment variables and settings count that name an endpoint or a region.
     """
     given = dict(getattr(llm, "client_params", None) or {})
     clients = _clients(parts, llm)
@@ -187,7 +193,11 @@ def _clients(parts: Parts, llm: BaseLLM) -> list[object]:
 
 
 def _add_environment(parts: Parts, llm: BaseLLM) -> None:
-    """Add the variables that LiteLLM reads by the name of the provider: OLLAMA_API_BASE, AWS_REGION_NAME."""
+    """Add what LiteLLM reads beside an LLM: its own settings, and variables by the provider (OLLAMA_API_BASE)."""
+    settings = vars(sys.modules.get("litellm", object))
+    for name, value in ((name, settings.get(name)) for name in _LITELLM_SETTINGS):
+        if value:
+            parts.value(f"litellm.{name}", endpoint(str(value), query=True) if name == "api_base" else value)
     prefix, slash, _ = llm.model.partition("/")
     provider = (prefix if slash else str(llm.provider)).upper()
     prefixes = (provider, *_LITELLM_NAMES.get(provider, ()))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+import sys
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import httpx
@@ -211,6 +212,18 @@ def test_of_litellm_the_providers_variables_count(monkeypatch: pytest.MonkeyPatc
     before = described(llm)
     monkeypatch.setenv(variable, "http://somewhere.example/v1")
     assert {path for path, _ in before.items() ^ described(llm).items()} == ({f"environment:{variable}"} if acts else set())
+
+
+def test_of_litellm_what_is_set_for_the_whole_process_counts(monkeypatch: pytest.MonkeyPatch):
+    """`litellm.api_base` is asked wherever an LLM was given no address; a key in it is no part of it."""
+    monkeypatch.setitem(sys.modules, "litellm", library := ModuleType("litellm"))
+    llm = of_litellm({"model": "groq/llama3"})
+    before = described(llm)
+    library.api_base = "http://key@somewhere.example/v1"
+    first = described(llm)
+    assert {path for path, _ in before.items() ^ first.items()} == {"litellm.api_base"}
+    library.api_base = "http://other@somewhere.example/v1"
+    assert described(llm) == first
 
 
 @pytest.mark.parametrize(
