@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
+from crew_repo.errors import UnknownTaskError, did_you_mean
 from crew_repo.model.change import PERSON
 from crew_repo.model.cost import cost_members
 from crew_repo.model.decision import Decision, Reason, Status
@@ -225,7 +226,8 @@ class Diff:
         for task in self.tasks:
             if task.task_name == task_name:
                 return task
-        raise KeyError(task_name)
+        near = did_you_mean(str(task_name), (task.task_name for task in self.tasks), "tasks")
+        raise UnknownTaskError(f"There is no task {task_name!r} in this diff. {near}")
 
     def __repr__(self) -> str:
         return f"<Diff of {self.head}: {self.summary}>"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from crew_repo.errors import UnknownTaskError, did_you_mean
 from crew_repo.model.cost import cost_members
 from crew_repo.model.decision import Decision, Status
 from crew_repo.model.estimate import Estimated
@@ -41,7 +42,8 @@ class Plan(Estimated):
         for decision in self.decisions:
             if decision.task_name == task_name:
                 return decision
-        raise KeyError(task_name)
+        near = did_you_mean(str(task_name), (decision.task_name for decision in self.decisions), "tasks")
+        raise UnknownTaskError(f"There is no task {task_name!r} in this plan. {near}")
 
     def _names(self, status: Status) -> list[str]:
         return [d.task_name for d in self.decisions if d.status is status]

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from crewai import Crew
 
-from crew_repo import StateRepository, TaskPolicy
+from crew_repo import StateRepository, TaskPolicy, UnknownTaskError
 from tests import crews
 from tests.crews import NEW_NOTES, NOTES
 
@@ -154,6 +154,17 @@ def test_names_that_the_state_does_not_know_are_named_with_what_there_is(repo, m
 
 
 # A workflow that has another name.
+
+
+def test_a_task_that_a_plan_or_a_diff_lacks_is_named_with_what_it_has(repo, model):
+    """A misspelt name is a KeyError that says which was meant."""
+    crew = crews.sequential_unspecified_context(model)
+    for _ in range(2):
+        repo.run(crew, NOTES)
+    for held in (repo.plan(crew, NOTES), repo.diff()):
+        with pytest.raises(UnknownTaskError, match=r"There is no task 'analyse' in this .*\. Did you mean 'analyze'\?") as raised:
+            held["analyse"]
+        assert isinstance(raised.value, KeyError)
 
 
 def test_a_renamed_crew_is_told_the_workflow_that_has_its_answers(repo, model):
