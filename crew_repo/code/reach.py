@@ -24,6 +24,8 @@ from types import BuiltinFunctionType, FunctionType, MethodType, MethodWrapperTy
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
+from pydantic import BaseModel
+
 from crew_repo.canonical import SCALARS
 from crew_repo.code.bytecode import Chain
 from crew_repo.code.imports import absolute_names, package_of
@@ -340,7 +342,12 @@ def _home_of(method: MethodType) -> type | None:
 
 
 def held_by(value: Any) -> dict[str, Any]:
-    """Attributes that an object holds; of pydantic's, extras and private attributes as well."""
+    """Attributes that an object holds; of pydantic's, extras and private attributes as well.
+
+    Others are not asked for these: a `__getattr__` may raise what it likes, or ask a server.
+    """
+    if not issubclass(type(value), BaseModel):
+        return instance_state(value)
     more = (getattr(value, name, None) or {} for name in ("__pydantic_extra__", "__pydantic_private__"))
     return {**instance_state(value), **{name: held for some in more for name, held in some.items()}}
 

@@ -149,7 +149,8 @@ class Ledger:
         finished = Finished(
             make, lambda new: self._store.save_finished(ticket.lease, new, self._executed(ticket, new, spent), buffered)
         )
-        new, kept = self._write(f"task {ticket.name} of run {self.run_id}, which is paid for,", finished, ticket)
+        what, work = f"task {ticket.name} of run {self.run_id}, which is paid for,", self.work_of(ticket)
+        new, kept = self._write(what, finished, ticket, work)
         self._forget(buffered)
         self._note(replace(self._executed(ticket, new, spent), record_id=kept.record_id), kept, buffer=False)
         return new, kept
@@ -188,9 +189,19 @@ class Ledger:
             model=new.model,
         )
 
-    def _write(self, what: str, writing: Callable[[], Answer], ticket: Ticket | None = None) -> Answer:
+    def work_of(self, ticket: Ticket) -> tuple[str, str]:
+        """The workflow and the input hash by which an answer is found."""
+        return self.workflow_id, ticket.current.input_hash
+
+    def _write(
+        self,
+        what: str,
+        writing: Callable[[], Answer],
+        ticket: Ticket | None = None,
+        work: tuple[str, str] | None = None,
+    ) -> Answer:
         """Write it now. It is owed before it is tried, so that whatever is raised, at whatever place, loses nothing."""
-        debt = self._unwritten.owe(what, writing, self.about(ticket.name if ticket is not None else None))
+        debt = self._unwritten.owe(what, writing, self.about(ticket.name if ticket is not None else None), work)
         if ticket is not None:
             ticket.written = True
         try:

@@ -68,6 +68,7 @@ class SingleFlight:
     ) -> bool:
         if self._ledger.ended:
             raise InterruptedError(f"run {self._ledger.run_id} was interrupted before task {ticket.name} began")
+        self._unwritten.write_answer(self._ledger.work_of(ticket))
         alone = ticket.executes_whatever_is_stored
         claim = self._claim(ticket, take_finished=not alone)
         if claim.record is not None:

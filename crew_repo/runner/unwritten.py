@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeAlias
 
 from crew_repo.errors import RunGoneError, StoreError
 from crew_repo.model import NewRecord, Record
@@ -21,17 +22,20 @@ log = logging.getLogger("crew_repo")
 
 _TRIES = 3
 
+Work: TypeAlias = "tuple[str, str]"
+
 
 @dataclass(slots=True, eq=False)
 class Debt:
     """Something that is still to be written. Writing it twice must be the same as writing it once.
 
-    `about` has the fields of what the log says of it.
+    `about` has the fields of what the log says of it. `work`: the workflow and the input hash that it is the answer to.
     """
 
     what: str
     writing: Callable[[], object]
     about: Mapping[str, object]
+    work: Work | None = None
     tries: int = _TRIES
 
 
@@ -53,16 +57,22 @@ class Unwritten:
         """The place of the state; one file has one, whatever links lead to it."""
         return os.path.realpath(self._store.display_url)
 
-    def owe(self, what: str, writing: Callable[[], object], about: Mapping[str, object] | None = None) -> Debt:
+    def owe(
+        self,
+        what: str,
+        writing: Callable[[], object],
+        about: Mapping[str, object] | None = None,
+        work: Work | None = None,
+    ) -> Debt:
         """Note what is about to be written, or could not be, until `forgive` says that it need not be any more.
 
         A finished task, which is paid for; a lease that could not be given back, and a run that could not be ended:
         this process lives on, so nobody would take them for those of a dead one. The next runs in this process write
         it before their first task, whichever repository they go through, and what is owed until then is written when
-        the repository is closed, or the process ends.
+        the repository is closed, or the process ends. An answer is not given up before that.
         """
         self._check_fork()
-        debt = Debt(what, writing, about or {})
+        debt = Debt(what, writing, about or {}, work)
         with self._lock:
             self._owed.append(debt)
             _owing.add(self)
@@ -83,11 +93,24 @@ class Unwritten:
 
         Whether it owed anything.
         """
-        others = [each for each in list(_owing) if each is not self and each.place == self.place]
-        owed = any(unwritten._owed for unwritten in (*others, self))
-        for unwritten in (*others, self):
+        here = self._here()
+        owed = any(unwritten._owed for unwritten in here)
+        for unwritten in here:
             unwritten._pay_own()
         return owed
+
+    def write_answer(self, work: Work) -> None:
+        """Write the answer to this work, if it is owed: nobody may pay for it again. Raises StoreError if it fails."""
+        for unwritten in self._here():
+            for debt in [each for each in list(unwritten._owed) if each.work == work]:
+                error = unwritten._pay(debt)
+                if error is not None:
+                    why = f"{debt.what} is still to be written, so it is not executed again: {error}"
+                    raise type(error)(why) from error
+
+    def _here(self) -> list[Unwritten]:
+        """The debtors to this state, this one last."""
+        return [*(each for each in list(_owing) if each is not self and each.place == self.place), self]
 
     def close(self) -> None:
         """Write what is owed, and close the store: later, if something cannot be written now, or a run goes on."""
@@ -115,27 +138,31 @@ class Unwritten:
         """Write down each thing that is owed by now; what could not be written. An interrupt leaves all owed."""
         self._check_fork()
         for debt in list(self._owed):
-            if debt in self._owed and (not debt.tries or not self._pay(debt)):  # else another thread has written it
+            if debt not in self._owed:  # another thread has written it
+                continue
+            if not debt.tries or self._pay(debt) is not None:
                 yield debt
 
-    def _pay(self, debt: Debt) -> bool:
+    def _pay(self, debt: Debt) -> StoreError | None:
+        """Write it down, if it is not known to be gone; why it cannot be written."""
         try:
             debt.writing()
         except RunGoneError:
             self.forgive(debt)
             log.info("%s could not be written before, and its run is gone", debt.what, extra=debt.about)
-            return True
+            return None
         except StoreError as error:
-            debt.tries -= 1
+            if debt.work is None:
+                debt.tries -= 1
             log.warning("%s could not be written before, and could not be written now: %s", debt.what, error,
                         extra=debt.about)  # fmt: skip
-            return False
+            return error
         except Exception:  # whatever it is, it must not stop every run from now on
             debt.tries -= 1
             raise
         self.forgive(debt)
         log.info("%s could not be written before, and is written now", debt.what, extra=debt.about)
-        return True
+        return None
 
     def _check_fork(self) -> None:
         if self._pid != os.getpid():

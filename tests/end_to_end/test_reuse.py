@@ -14,6 +14,7 @@ import sys
 import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -738,6 +739,24 @@ def test_a_file_that_cannot_be_written_does_not_hide_what_the_crew_raised(tmp_pa
         run = repo.runs()[1]
         assert (run.status, run.executed, run.failed) == (RunStatus.FAILED, *((["step-1"], []) if paid else ([], ["step-1"])))
         assert repo.runs()[0].reused == (["step-1"] if paid else [])
+
+
+def test_an_answer_that_cannot_be_written_is_not_paid_for_again(tmp_path, caplog):
+    """While small writes still succeed, as on a disk that is almost full, each run says what is owed, and asks nobody."""
+    model = PromptModel(model="m")
+    with StateRepository(tmp_path / "state.db") as repo, closing(sqlite3.connect(tmp_path / "state.db")) as connection:
+        repo.run(chain(model, 1), NOTES)
+        connection.execute("CREATE TRIGGER full BEFORE INSERT ON record BEGIN SELECT RAISE(ABORT, 'no space'); END")
+        with pytest.raises(StoreError, match="no space"):
+            repo.run(chain(model, 2), NOTES)
+        for _ in range(5):
+            with pytest.raises(StoreError, match="task step-2 of run .* is still to be written, so it is not executed again: .*no space"):
+                repo.run(chain(model, 2), NOTES)
+        assert repo.run(chain(model, 1), NOTES).run.reused == ["step-1"], "others are not kept from working"
+        connection.execute("DROP TRIGGER full")
+        assert repo.run(chain(model, 2), NOTES).run.reused == ["step-1", "step-2"]
+        assert len(model.calls) == 2
+        assert not [record for record in caplog.records if record.levelno > logging.WARNING]
 
 
 def test_what_was_paid_for_while_the_file_could_not_be_written_is_recorded_on_closing(tmp_path):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from crew_repo.code import Marks, are_in_force, marked
-from crew_repo.hashing import Work, forget_interrupted, hash_callable, hash_value
+from crew_repo.hashing import Work, changed_at_work, exchange, forget_interrupted, hash_callable, hash_value
 
 WAYS: dict[str, tuple[str, str | None]] = {
     'lazy_global': (
@@ -613,3 +613,22 @@ def test_hashing_that_was_interrupted_marks_nothing_afterwards():
     left.clear()
     gc.collect()
     assert not are_in_force()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "class Held(dict): __getattr__ = dict.__getitem__\nHELD = Held(unit='EUR')\n",
+        "class Held:\n    def __getattr__(self, name): return lambda *_: name\nHELD = Held()\n",
+        "import os\nclass Held:\n    def __getattr__(self, name): return os.environ[name]\nHELD = Held()\n",
+        "from xmlrpc.client import ServerProxy\nHELD = ServerProxy('http://127.0.0.1:9')\n",
+    ],
+    ids=["a dict with attributes", "a proxy", "settings", "a remote server"],
+)
+def test_an_object_that_answers_to_every_name_is_not_asked_for_any(project, asked):
+    """Its own code may raise anything, or ask a server: what it holds counts, and nothing is called."""
+    project.write(crewmodule=f"{asked}class Tool:\n    def run(self): return HELD.unit\n")
+    tool = project.load("crewmodule").Tool()
+    exchange(tool)
+    with marked(changed_at_work([tool])):
+        assert hash_value(tool, "tool").opaque == ()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from crew_repo.errors import RunGoneError, StoreBusyError
+from crew_repo.errors import RunGoneError, StoreBusyError, StoreFullError
 from crew_repo.runner import unwritten as unwritten_module
 from crew_repo.runner.unwritten import Unwritten
 from crew_repo.store import Store
@@ -35,6 +35,27 @@ def test_what_is_tried_in_vain_is_named_once_and_keeps_nothing_else_waiting(
     assert tried == ["refused", "written", "refused", "refused"]
     errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert errors == ["task a was tried 3 times and is lost"]
+
+
+def test_an_answer_is_not_given_up_before_the_process_ends(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """However often it was tried in vain; who would execute its work is told, and who would execute another is not."""
+    full = [True]
+
+    def refused() -> None:
+        if full:
+            raise StoreFullError("the disk is full")
+
+    unwritten = Unwritten(Store(f"sqlite:///{tmp_path / 'state.db'}"))
+    unwritten.owe("task a", refused, work=("claims", "1f"))
+    for _ in range(5):
+        unwritten.pay()
+        unwritten.write_answer(("claims", "2e"))
+        with pytest.raises(StoreFullError, match="task a is still to be written, so it is not executed again: the disk is full"):
+            unwritten.write_answer(("claims", "1f"))
+    full.clear()
+    unwritten.write_answer(("claims", "1f"))
+    assert not unwritten.pay()
+    assert not [record for record in caplog.records if record.levelno > logging.WARNING]
 
 
 def test_what_is_owed_of_a_run_that_is_gone_is_tried_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
