@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from concurrent.futures import ProcessPoolExecutor
+import os
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,19 @@ def build() -> Crew:
     return Crew(name="claims", agents=[worker], tasks=[crews.task("analyze", "{notes}", worker)])
 
 
+def die(prompt: str) -> str:
+    """End this process at once, if the claim says so."""
+    if "fatal" in prompt:
+        os._exit(3)
+    return "fine"
+
+
+def dying() -> Crew:
+    """One task, whose model may kill its process."""
+    worker = crews.agent(PromptModel(model="m", script={"claim": die}))
+    return Crew(name="claims", agents=[worker], tasks=[crews.task("analyze", "{notes}", worker)])
+
+
 CLAIMS = [{"notes": f"claim {number}"} for number in range(3)]
 IDS = [f"CLM-{number}" for number in range(3)]
 
@@ -112,6 +126,20 @@ def test_a_failed_item_is_named_by_its_workflow(repo, caplog, way):
     kept = run(on_error="keep")[1]
     assert (kept.workflow_id, kept.batch_item) == ("claims", 1), "the crew's name, where no workflow_ids were given"
     assert "workflow 'claims', failed" in said(caplog)
+
+
+@pytest.mark.siege
+def test_an_item_that_kills_its_process_takes_no_result_with_it(repo, caplog):
+    """What had finished comes, and each other item has an exception of its own, with the remedy."""
+    claims, ids = [{"notes": f"{'fatal ' * (number == 2)}claim {number}"} for number in range(6)], [f"D-{n}" for n in range(6)]
+    with ProcessPoolExecutor(1, mp_context=forkserver) as pool:
+        found = repo.run_for_each(dying, claims, workflow_ids=ids, executor=pool, max_workers=1, on_error="keep")
+    assert [result.raw for result in found[:2]] == ["fine", "fine"]
+    for number, error in enumerate(found[2:], 2):
+        assert isinstance(error, BrokenExecutor)
+        assert (error.workflow_id, error.batch_item) == (f"D-{number}", number)
+        assert "start the same batch again, with a new executor" in str(error)
+    assert "inputs_list[2] of the batch, workflow 'D-2', failed: BrokenProcessPool" in said(caplog)
 
 
 def test_an_item_that_cannot_even_begin_is_named_too(repo, caplog):

@@ -10,7 +10,7 @@ import os
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from typing import Any, Literal, TypeAlias
 
 from crew_repo.errors import InputError
@@ -137,12 +137,22 @@ def _in_order(
             more = taken is not None
             if taken is not None:
                 item, result = taken
-                window.append((item, pool.submit(work, item) if result is None else _done(result)))
+                window.append((item, _submitted(pool, work, item) if result is None else _done(result)))
         if window:
             item, future = window.popleft()
             result = _settled(item, future, on_error, progress)
             ahead.told(result)
             yield result
+
+
+def _submitted(pool: Executor, work: Callable[[Item], Any], item: Item) -> Future[Any]:
+    """Hand an item over; one that an executor without its processes does not take has failed."""
+    try:
+        return pool.submit(work, item)
+    except BrokenExecutor as error:
+        refused: Future[Any] = Future()
+        refused.set_exception(error)
+        return refused
 
 
 def _done(result: Any) -> Future[Any]:
@@ -153,7 +163,7 @@ def _done(result: Any) -> Future[Any]:
 
 def _settled(item: Item, future: Future[Any], on_error: OnError, progress: Progress) -> Any:
     try:
-        result = future.result()
+        result = _result_of(future)
     except Exception as error:
         progress.failed(error, item.number, item.workflow_id)
         if on_error == "raise":
@@ -161,6 +171,18 @@ def _settled(item: Item, future: Future[Any], on_error: OnError, progress: Progr
         return error
     progress.done(getattr(result, "run", None))
     return result
+
+
+def _result_of(future: Future[Any]) -> Any:
+    """The result of an item. That a process died is one exception for all that were under way: each gets its own."""
+    try:
+        return future.result()
+    except BrokenExecutor as error:
+        remedy = (
+            "It died in this item or in one beside it: crew-repo runs shows which runs were interrupted. "
+            "What had finished is recorded: start the same batch again, with a new executor."
+        )
+        raise type(error)(f"{error} {remedy}") from error
 
 
 class Worker:
