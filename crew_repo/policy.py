@@ -80,6 +80,8 @@ class TaskPolicy:
         object.__setattr__(self, "rerun_tools", _names("rerun_tools", self.rerun_tools, "tools", "now", "job_state"))
         if self.max_age is not None and not isinstance(self.max_age, timedelta):
             raise PolicyError(f"max_age is {self.max_age!r}; give a datetime.timedelta, such as timedelta(hours=6)")
+        if self.max_age is not None and self.max_age < timedelta(0):
+            raise PolicyError(f"max_age is negative ({self.max_age}); give always=True to reuse no answer")
         if self.salt is not None and not isinstance(self.salt, str):
             raise PolicyError(f"salt is {self.salt!r}; give a text, such as 'v2'")
         self._check("always", (True, False))

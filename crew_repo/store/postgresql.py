@@ -191,7 +191,7 @@ class PostgreSQL(PostgreSQLStatements, Dialect):
         from psycopg import Error  # an extra, which `check` has found
 
         self.errors = (DBAPIError, Error)
-        engine = create_engine(self._url, pool_size=4, max_overflow=12, pool_timeout=60)
+        engine = create_engine(self._url, pool_size=4, max_overflow=12, pool_timeout=60, hide_parameters=True)
         event.listen(engine, "checkin", _note_idle)
         event.listen(engine, "checkout", _replace_if_dropped)
         milliseconds = max(1, int(self.busy_timeout_seconds * 1000))  # 0 would mean: wait for ever

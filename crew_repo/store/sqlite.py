@@ -133,8 +133,9 @@ class SQLite(SQLiteStatements, Dialect):
     def engine(self) -> Engine:
         """Connections are kept, each used by one thread at a time; opening never creates the file."""
         return create_engine(
-            "sqlite+pysqlite://", creator=self._connect, poolclass=QueuePool, pool_size=8, max_overflow=-1
-        )
+            "sqlite+pysqlite://", creator=self._connect, poolclass=QueuePool, pool_size=8, max_overflow=-1,
+            hide_parameters=True,  # prompts and answers are personal data, and tracebacks go to logs
+        )  # fmt: skip
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(

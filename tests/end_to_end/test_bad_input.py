@@ -177,6 +177,7 @@ def test_a_bad_call_is_refused_before_any_model_is_called(repo, model, crew, cas
     ("arguments", "message"),
     [
         ({"max_age": 3600}, "timedelta"),
+        ({"max_age": timedelta(-1)}, r"max_age is negative \(-1 day, 0:00:00\); give always=True"),
         ({"dates": "weekly"}, "'daily' or 'ignore'"),
         ({"memory": "never"}, "'ignore' or 'always'"),
         ({"always": "no"}, "always is 'no'; it can be True or False"),

@@ -6,6 +6,8 @@ import base64
 import hashlib
 import os
 import sqlite3
+import traceback
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from crewai import Crew
 from crewai.tools import BaseTool, tool
 
+from crew_repo import StateRepository, StoreError
 from crew_repo.hashing import digest, text_hash
 from tests import crews
 from tests.models import PromptModel
@@ -303,3 +306,21 @@ def test_a_huge_error_is_kept_once_by_head_and_tail(repo, tmp_path):
     assert len(message) + len(trace) < 25_000
     assert (len(short) < 500, elsewhere) == (True, "kept with task step")
     assert len(dumped) < 2_000_000
+
+
+@pytest.mark.parametrize("table", ["record", "text"])
+def test_an_error_of_the_database_shows_no_text_of_the_user(repo, tmp_path, table):
+    """Its traceback, which goes to logs, has the statement, and neither inputs nor answers."""
+    private = "a private note"
+    worker = crews.agent(PromptModel(model="m", script={"": private}))
+    repo.run(Crew(agents=[worker], tasks=[crews.task("step", "look", worker)]))
+    repo.export_json(tmp_path / "export.jsonl")
+    with StateRepository(tmp_path / "other.db") as other:
+        other.import_json(tmp_path / "export.jsonl")
+        repo.override("step", f"{private} of another day")
+        repo.export_json(tmp_path / "export.jsonl")
+        with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
+            connection.execute(f"CREATE TRIGGER no BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'refused'); END")
+        with pytest.raises(StoreError, match="refused") as caught:
+            other.import_json(tmp_path / "export.jsonl")
+    assert private not in "".join(traceback.format_exception(caught.value))
