@@ -39,7 +39,8 @@ These do not count, and nobody can see their change:
 - headers that say who asks or which request it is; cookies, time-outs, proxies, certificates of a client;
 - settings of a library's own adapters, and what others change in place of a library's object during a run;
 - environment variables whose names no text of the code says, begins or ends; what only libraries read of them;
-- arguments of the process, its time zone and locale;
+- arguments of the process, its time zone and locale; programs that it starts;
+- what a module sets in a library as it is imported: `random.seed(1)`, `decimal.getcontext().prec = 5`;
 - names that only the text of an `eval` or `exec` mentions; the subclasses of a class; what a weak reference leads to;
 - changes at run time of modules that a function imports itself or passes around whole: their files count instead, as do
   those of parts of a package that nobody has imported yet;

@@ -22,6 +22,13 @@ _NOT_CONTENT = frozenset(
     ["chunks", "chunk_embeddings", "storage", "collection_name", "file_path", "file_paths", "safe_file_paths"]
 )
 
+# What memory is found, and how; what is written, and where, is state.
+_OF_MEMORY = (
+    *("scope", "scopes", "root_scope", "root_path", "categories", "read_only", "recency_weight", "semantic_weight"),
+    *("importance_weight", "recency_half_life_days", "exploration_budget", "confidence_threshold_high"),
+    *("confidence_threshold_low", "complex_query_threshold", "query_analysis_threshold"),
+)
+
 
 def add_knowledge(parts: Parts, prefix: str, sources: Sequence[BaseKnowledgeSource] | None) -> None:
     """Each source's content and chunking, under `{prefix}knowledge:{file name}`; files are read again."""
@@ -105,11 +112,13 @@ def add_memory(parts: Parts, path: str, memory: Any) -> None:
         return
     parts.json(path, True if memory is True else type(memory).__name__, keep=True)
     if isinstance(memory, BaseModel):
-        for name in ("scope", "scopes", "root_scope", "read_only", "recency_weight", "semantic_weight",
-                     "importance_weight", "recency_half_life_days"):  # fmt: skip
+        for name in _OF_MEMORY:
             value = memory.__dict__.get(name)
             if value is not None and isinstance(value, (str, int, float, bool, list)):
                 parts.value(f"{path}.{name}", value, keep=True)
+        add_embedder(parts, f"{path}.embedder", memory.__dict__.get("embedder"))
         llm = memory.__dict__.get("llm")
         if isinstance(llm, (str, BaseLLM)):
             add_llm(parts, f"{path}.llm", llm)
+        if not is_crewais(type(memory)):
+            parts.cls(f"{path}.source", type(memory))
