@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from crew_repo.canonical import SCALARS
 from crew_repo.code.bytecode import Chain
-from crew_repo.code.members import closure_of, defaults_of, function_of, functions_of, names_used, tree_of
+from crew_repo.code.members import closure_of, defaults_of, function_of, functions_of, names_used
 from crew_repo.code.name_usage import GIVEN, READERS, Usage
 from crew_repo.code.ownership import is_own_class, is_own_function
 from crew_repo.code.reach import (
@@ -38,7 +38,7 @@ from crew_repo.code.reach import (
     resolve,
 )
 
-__all__ = ["Exchange", "changed_arguments", "counted_on", "ends", "exchange", "handed_on"]
+__all__ = ["Exchange", "counted_on", "ends", "exchange", "handed_on"]
 
 _CONTAINERS = (list, dict, set, deque, bytearray, ContextVar, Queue, SimpleQueue, StringIO, BytesIO, Event)
 _DEEPEST = 4  # calls through which a parameter is followed
@@ -177,15 +177,6 @@ def _spots_in(value: Any, is_plumbing: Callable[[object], bool]) -> Iterator[Spo
         if isinstance(value, (dict, list, tuple, set, frozenset, deque)):
             pending += (value.values() if isinstance(value, dict) else value) if len(value) <= _MOST else ()
         pending += held_by(value).values()
-
-
-def changed_arguments(function: FunctionType) -> set[str]:
-    """The names whose values a function changes, or hands to the user's functions that do; without source, all."""
-    found = Found(function, None)
-    if tree_of(function) is None:
-        return set(function.__code__.co_varnames)
-    inner = _through_calls(found, lambda used: used.rebinds | used.writes, _DEEPEST)
-    return {chain[0] for chain in {*found.usage.rebinds, *found.usage.writes, *inner}}
 
 
 def _through_calls(found: Found, how: Callable[[Usage], Iterable[Chain]], deepest: int) -> Iterator[Chain]:
