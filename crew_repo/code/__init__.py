@@ -9,6 +9,7 @@
 | `members` | Which functions stand for the members of a class? |
 | `expressions`, `binding`, `uses` | What does an expression stand for? What does a statement bind? |
 | `name_usage` | How does a function use the names that it did not make? |
+| `declared` | Which types and functions does a library call as it makes objects of a class? |
 | `reach` | Which functions and objects does work come to? |
 | `changed_at_work` | Which values may that work change? |
 | `replaced` | Which code of the user's stands in a library's place? |

@@ -122,9 +122,9 @@ class Marks:
         if attribute is not None:
             if len(chain) > 2:
                 self._mark_attribute(None, chain[-1], change)
-            if not found.makes_it:
+            if not found.configures(chain):
                 self._mark_attribute(found.cls, attribute, change if len(chain) == 2 else _Change.MAYBE)
-                if not guarded:
+                if not guarded and not found.makes_it:
                     self._unguarded.add((found.cls, attribute))
         elif found.cls is None or chain[0] != found.me:
             self._mark_variable(found.function, chain, change)

@@ -235,7 +235,7 @@ def ends(found: Found, chain: Chain, reach: Reach, *, given: bool = False) -> It
     if found.cls is not None and chain == (found.me,):
         yield from ((None, value) for value in _instances(found.cls, reach))
     elif found.attribute(chain) is not None and found.cls is not None:
-        if not found.makes_it:
+        if not found.configures(chain):
             chain = (name, found.attribute(chain) or "", *chain[2:])
             for owner in [*_instances(found.cls, reach), found.cls]:
                 yield from follow(owner, chain[1:])

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from crew_repo.code.bytecode import nested_codes
 from crew_repo.code.source import live_node, node_at
 from crew_repo.code.syntax import FunctionNode
+from crew_repo.introspection import instance_state
 
 __all__ = [
     "closure_of",
@@ -18,12 +19,12 @@ __all__ = [
     "first_argument",
     "function_of",
     "functions_of",
-    "is_constructor",
+    "is_called_by_pydantic",
     "live_tree_of",
+    "makes",
     "mangled",
     "names_used",
     "tree_of",
-    "validates",
     "weakly_cached",
 ]
 
@@ -62,9 +63,17 @@ def weakly_cached(
     return cached
 
 
-def is_constructor(name: str) -> bool:
-    """Whether a method of this name makes the object, so that what it sets is configuration."""
-    return name in _CONSTRUCTORS
+def makes(cls: type | None, name: str) -> bool:
+    """Whether a method makes or validates an object, so that what it sets on that is configuration."""
+    decorators = getattr(cls, "__pydantic_decorators__", None)
+    kinds = ("validators", "field_validators", "root_validators", "model_validators")
+    return name in _CONSTRUCTORS or any(name in getattr(decorators, kind, ()) for kind in kinds)
+
+
+def is_called_by_pydantic(cls: type, name: str) -> bool:
+    """Whether pydantic calls a method by itself, as it makes, validates or dumps an object."""
+    kinds = instance_state(getattr(cls, "__pydantic_decorators__", None)).values()
+    return any(name in some for some in kinds if isinstance(some, dict))
 
 
 def functions_of(member: Any) -> list[FunctionType]:
@@ -98,13 +107,6 @@ def _held_by(member: Any) -> list[Any]:
     if isinstance(member, _DESCRIPTORS) or type(member).__name__ in {"PydanticDescriptorProxy", "cached_property"}:
         return [getattr(member, name, None) for name in _HOLDS]
     return [vars(member).get("__wrapped__")] if hasattr(member, "__dict__") and not isinstance(member, type) else []
-
-
-def validates(cls: type, name: str) -> bool:
-    """Whether a method is one of pydantic's validators: what it sets is configuration."""
-    decorators = getattr(cls, "__pydantic_decorators__", None)
-    kinds = ("validators", "field_validators", "root_validators", "model_validators")
-    return any(name in getattr(decorators, kind, ()) for kind in kinds)
 
 
 def first_argument(tree: FunctionNode) -> str | None:

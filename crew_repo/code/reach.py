@@ -28,15 +28,16 @@ from pydantic import BaseModel
 
 from crew_repo.canonical import SCALARS
 from crew_repo.code.bytecode import Chain
+from crew_repo.code.declared import declared_with, parts_of_hint
 from crew_repo.code.imports import absolute_names, package_of
 from crew_repo.code.members import (
     closure_of,
     defaults_of,
     functions_of,
-    is_constructor,
+    is_called_by_pydantic,
+    makes,
     mangled,
     names_used,
-    validates,
 )
 from crew_repo.code.name_usage import GIVEN, IMPORTED, Usage, usage
 from crew_repo.code.ownership import is_own_class, is_own_function, is_own_module
@@ -65,7 +66,12 @@ __all__ = [
 ]
 
 _ENTRIES = frozenset({"_run", "_arun", "run", "arun", "call", "acall", "invoke", "ainvoke", "func", "add", "aadd"})
-_CALLED = ("func", "__wrapped__", "cache_function", "args_schema")  # by tools of CrewAI's, and by wrappers
+# Where objects of CrewAI's, wrappers and fields of pydantic's keep what they call, and make objects of.
+_CALLED = (
+    *("func", "__wrapped__", "cache_function", "args_schema", "result_schema", "response_format"),
+    *("output_pydantic", "output_json", "response_model", "converter_cls"),
+    *("annotation", "metadata", "default_factory", "discriminator"),
+)
 _CODE = (type, FunctionType, BuiltinFunctionType, MethodType, ModuleType)
 _IMMUTABLE = (PurePath, datetime.date, datetime.time, datetime.timedelta, Decimal, Enum, UUID, re.Pattern, range)
 _HOLDERS = (dict, list, tuple, set, frozenset, deque)
@@ -189,13 +195,20 @@ class Found(NamedTuple):
     @property
     def is_of_class(self) -> bool:
         """Whether it is given the class, where others that make an object are given that."""
-        return self.function.__name__ in {"__new__", "__init_subclass__", "__class_getitem__"}
+        name = self.function.__name__
+        member = vars(self.cls).get(name) if self.cls is not None else None
+        return isinstance(member, classmethod) or name in {"__new__", "__init_subclass__", "__class_getitem__"}
 
     @property
     def makes_it(self) -> bool:
         """Whether what it sets on its object is configuration: it makes or validates one."""
-        made = is_constructor(self.function.__name__) and not self.is_of_class
-        return made or (self.cls is not None and validates(self.cls, self.function.__name__))
+        return makes(self.cls, self.function.__name__) and not self.is_of_class
+
+    def configures(self, chain: Chain) -> bool:
+        """Whether what it sets by a chain is configuration; what it counts up or fills of its class is work."""
+        shared = any(chain[1] in vars(base) for base in getattr(self.cls, "__mro__", ()))
+        on_class = chain[0] != self.me or (shared and chain in self.usage.guarded | self.usage.writes)
+        return self.makes_it and not on_class
 
     @property
     def has_parameters(self) -> bool:
@@ -254,7 +267,7 @@ class Reach:
         """The methods of the user's class that only others call; those that make an object are none."""
         for name, member in vars(cls).items():
             for function in functions_of(member):
-                if id(function) not in self.functions and not is_constructor(name) and not validates(cls, name):
+                if id(function) not in self.functions and not makes(cls, name):
                     yield name, Found(function, cls)
 
     def _visit(self, value: Any) -> None:
@@ -275,9 +288,12 @@ class Reach:
             self._pending += [value.func, *value.args, *value.keywords.values()]
         elif isinstance(value, (BuiltinFunctionType, MethodWrapperType)):
             self.bound[id(value)] = value
+        elif parts := parts_of_hint(value):
+            self._pending += parts
         elif isinstance(value, type):
-            self._called.add(id(value))
+            self._called.update(map(id, value.__mro__))
             self._class(value)
+            self._pending += declared_with(value)
         elif isinstance(value, _HOLDERS):
             if len(value) <= _MOST_ITEMS:
                 held = value.values() if isinstance(value, dict) else value
@@ -287,7 +303,8 @@ class Reach:
             self._class(type(value))
             self._pending += held_by(value).values()
         else:
-            self._pending += [getattr(value, name) for name in _CALLED if _has(value, name)]
+            state = instance_state(value)
+            self._pending += [state[name] for name in _CALLED if name in state]
             self._pending += self.libraries.attached(value)
 
     def _function(self, function: FunctionType, cls: type | None) -> None:
@@ -327,9 +344,10 @@ class Reach:
         return len(self.functions) + len(self._pending) > before
 
     def _is_reached(self, cls: type, name: str, known: set[str]) -> bool:
-        if is_constructor(name) or validates(cls, name):
+        if makes(cls, name):
             return id(cls) in self._called
-        return name in self._names or name in known or (name[:2] == "__" == name[-2:])
+        named = name in self._names or name in known or (name[:2] == "__" == name[-2:])
+        return named or (id(cls) in self._called and is_called_by_pydantic(cls, name))
 
 
 def _home_of(method: MethodType) -> type | None:
@@ -387,7 +405,3 @@ def _follow_given(owner: Any, method: str, rest: Chain) -> Iterator[tuple[Spot, 
             place = resolve(found.function, returned)
             spot: Spot = ("name", id(place.namespace), place.name)
             yield from follow(place.value, (*place.rest, *rest)) if (*place.rest, *rest) else [(spot, place.value)]
-
-
-def _has(value: Any, name: str) -> bool:
-    return name in getattr(value, "__dict__", ())

@@ -56,7 +56,7 @@ from typing import Any
 from crew_repo.canonical import FORMAT, JsonValue, digest
 from crew_repo.code import only_failing
 from crew_repo.hashing import handlers as handlers
-from crew_repo.hashing.as_first_seen import Work, attributes_of, forget_interrupted
+from crew_repo.hashing.as_first_seen import Work, attributes_of, forget_interrupted, looking
 from crew_repo.hashing.dispatch import Steps, handles, handles_marked, handles_named, register_hasher, unregister_hasher
 from crew_repo.hashing.handlers.http_clients import (
     acting_headers,
@@ -114,6 +114,7 @@ __all__ = [
     "kept_json",
     "kept_number",
     "left_out",
+    "looking",
     "model_state",
     "output_hash",
     "private_text_hash",

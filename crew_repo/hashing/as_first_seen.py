@@ -26,7 +26,7 @@ from crew_repo.time_limits import let_through
 if TYPE_CHECKING:
     from crew_repo.canonical import Encoded
 
-__all__ = ["Unclear", "Work", "attributes_of", "forget_interrupted", "kept_members"]
+__all__ = ["Unclear", "Work", "attributes_of", "forget_interrupted", "kept_members", "looking"]
 
 Read = Callable[[Any], Mapping[str, object]]
 
@@ -112,6 +112,17 @@ _owners: dict[int, _Owner] = {}
 _local = _Local()
 _within: ContextVar[frozenset[Work]] = ContextVar("crew_repo_works", default=frozenset())
 _lock = threading.Lock()
+
+
+@contextmanager
+def looking() -> Iterator[None]:
+    """For a look at a crew: what the classes of its outputs leave in memory, as these are read, is work as in a run."""
+    if _local.work is not None:
+        yield
+        return
+    work = Work()
+    with work.under_way(), work.hashing():
+        yield
 
 
 def forget_interrupted() -> None:

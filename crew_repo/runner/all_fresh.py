@@ -7,6 +7,7 @@ from itertools import takewhile
 from typing import Any, TypeAlias
 
 from crew_repo import adapter
+from crew_repo.hashing import looking
 from crew_repo.model import PERSON, Decision, NewRun, Outcome, Record, RunRecord, TaskRun
 from crew_repo.pricing import priced_run
 from crew_repo.runner.audience import Audience
@@ -29,6 +30,7 @@ _SIDE_BY_SIDE = 32  # walks; what they hold is gone before the next ones begin
 ViewOf: TypeAlias = "Callable[[Request], adapter.CrewView]"
 
 
+@looking()
 def serve_in_a_row(store: Store, moment: adapter.Moment, asked: Sequence[Request], view_of: ViewOf) -> list[Any]:
     """The CrewOutputs, with their RunRecords, of the first of these requests: as many as are all fresh in a row.
 

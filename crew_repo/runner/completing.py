@@ -14,6 +14,7 @@ from dataclasses import replace
 from crew_repo import adapter
 from crew_repo.errors import InputError
 from crew_repo.export_files import Answer
+from crew_repo.hashing import looking
 from crew_repo.model import HELD, Author, Change, ChangeKind, Decision, Given, StoredResult, ToHold
 from crew_repo.runner.effects import with_effect
 from crew_repo.runner.options import check_names, utc_now
@@ -43,6 +44,7 @@ def mark_complete(
     return _put(store, given, ChangeKind.MARK_COMPLETE, author, dry_run=dry_run)
 
 
+@looking()
 def adopt(store: Store, request: Request, task_name: str, author: Author, *, dry_run: bool) -> Change:
     """Give a person's answer that no longer applies to what this task will be asked now; what that makes run."""
     view = _view(request)
@@ -102,11 +104,13 @@ def _view(request: Request) -> adapter.CrewView:
     return adapter.planned_view(request.crew, inputs, request.files)
 
 
+@looking()
 def _bound(
     store: Store, request: Request, view: adapter.CrewView, answers: Mapping[str, Answer], author: Author,
     *, hold: bool, leave_answered: bool = False,
 ) -> tuple[list[Given | ToHold], list[str]]:  # fmt: skip
     """Check answers to tasks of this crew, in their order, and bind each to what its task is or will be asked."""
+    adapter.take_up(view, adapter.Memo())  # before the classes of the answers read them
     results = {name: _checked(request, view, name, answer.output) for name, answer in answers.items()}
     walk, decisions = settled_walk(store, view, request.options, supposed=results)
     answered = [name for name in results if leave_answered and _is_answered(decisions[view.names.index(name)])]

@@ -110,11 +110,13 @@ class Engine:
     def plan(self, request: Request) -> Plan:
         """Say what `run` would do with this request; nothing is executed and nothing written."""
         from crew_repo import adapter
+        from crew_repo.hashing import looking
         from crew_repo.runner.planner import make_plan
 
         inputs = adapter.planned_inputs(request.crew, request.inputs)
         view = adapter.planned_view(request.crew, inputs, request.files)
-        plan = make_plan(self.store, view, request.options)
+        with looking():
+            plan = make_plan(self.store, view, request.options)
         plan = priced_plan(plan, self.settings.prices)
         hints = self.hinting.notes(replace(request, inputs=inputs), view)
         return replace(plan, notes=(*plan.notes, *hints))
