@@ -5,13 +5,27 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, SOURCE_SUFFIXES
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile, ZipFile
 
+from crew_repo.canonical import Encoded
 from crew_repo.code.ownership import is_own_file
 
-__all__ = ["IMPORTING", "Import", "absolute_names", "named", "not_found", "own_file", "package_of", "parts_of"]
+__all__ = [
+    "IMPORTING",
+    "Import",
+    "absolute_names",
+    "content_of",
+    "named",
+    "not_found",
+    "own_file",
+    "package_of",
+    "parts_of",
+]
 
 IMPORTING = frozenset({"import_module", "run_module", "__import__"})
 """Functions that import a module whose name they are given."""
@@ -65,9 +79,18 @@ def own_file(name: str) -> str | None:
 
 
 def _archive(places: Iterable[Path]) -> str | None:
-    """The archive that the user's modules are imported from, which counts as a whole."""
+    """The archive that the user's modules are imported from; all that is in it counts."""
     inside = (place for place in places if not place.exists() and is_own_file(str(place)))
     return next((str(folder) for place in inside for folder in place.parents if folder.is_file()), None)
+
+
+def content_of(file: str, data: bytes) -> Encoded:
+    """Content of a file; of an archive that of its members, whenever and however they were packed."""
+    if not file.endswith(_SUFFIXES):
+        with suppress(BadZipFile, NotImplementedError, ValueError), ZipFile(BytesIO(data)) as archive:
+            found = {member.filename: [member.file_size, member.CRC] for member in archive.infolist()}
+            return ["archive", *([name, *found[name]] for name in sorted(found))]
+    return ["file", len(data), data.hex()]
 
 
 def parts_of(package: Path) -> Iterator[str]:

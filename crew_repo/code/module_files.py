@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from crew_repo.canonical import Encoded, seal
 from crew_repo.code.environment import Asked, asked_in, runs_files
-from crew_repo.code.imports import IMPORTING, Import, absolute_names, named, not_found, own_file, parts_of
+from crew_repo.code.imports import IMPORTING, Import, absolute_names, content_of, named, not_found, own_file, parts_of
 from crew_repo.code.ownership import is_own_module
 from crew_repo.code.project_paths import Root, root_of_file
 from crew_repo.code.syntax import encode_module, undisturbed
@@ -97,7 +97,7 @@ def _package(module: str, file: str) -> str:
 @lru_cache(maxsize=1024)
 def _read(module: str, file: str, _modified: int, _size: int) -> ModuleRead:
     data = Path(file).read_bytes()
-    whole = seal("module", ["file", len(data), data.hex()])
+    whole = seal("module", content_of(file, data))
     try:
         tree = undisturbed(lambda: ast.parse(data))
     except (SyntaxError, ValueError, RecursionError):  # no Python source: a compiled module, say
