@@ -1,9 +1,9 @@
 """The user's modules as source: those that a function imports by itself, or passes around whole.
 
 Such a module may not be imported yet, and hashing imports nothing; so its file is read, and the files of the user's
-modules that it imports in turn; of a package with a `__getattr__`, which may import any, those of all that is in it.
-What a running process has changed in it since does not show. Its code is not walked, so what that asks for (variables,
-docstrings, modules by name) is read from its text.
+modules that it imports in turn; of a package with a `__getattr__`, which may import any of its parts, those of all of
+them. What a running process has changed in it since does not show. Its code is not walked, so what that asks for
+(variables, docstrings, modules by name) is read from its text.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from crew_repo.canonical import Encoded, seal
+from crew_repo.code.called_imports import modules_called
 from crew_repo.code.environment import Asked, asked_in, runs_files
-from crew_repo.code.imports import IMPORTING, Import, absolute_names, content_of, named, not_found, own_file, parts_of
+from crew_repo.code.imports import Import, absolute_names, content_of, not_found, own_file, parts_of
 from crew_repo.code.ownership import is_own_module
 from crew_repo.code.project_paths import Root, root_of_file
 from crew_repo.code.syntax import encode_module, undisturbed
@@ -106,31 +107,31 @@ def _read(module: str, file: str, _modified: int, _size: int) -> ModuleRead:
         source: Encoded = seal("module", encode_module(tree))
     except (ValueError, RecursionError, KeyError):  # it is nested too deeply, say
         source = whole
-    return ModuleRead(source, tuple(_imports_in(tree)), _is_lazy(tree), _said(module, file, tree))
+    asked, is_lazy = asked_in(tree), _is_lazy(tree)
+    called, names_all = modules_called(tree, asked, has_its_parts=is_lazy and _is_package(file))
+    said = _said(module, file, tree, asked)
+    why = () if names_all else ("imports modules by names made at run time",)
+    imports = (*_imports_in(tree), *called)
+    return ModuleRead(source, imports, is_lazy, said._replace(unknown=(*why, *said.unknown)))
 
 
 def _imports_in(tree: ast.Module) -> Iterator[Import]:
-    """The modules that code imports: by statements, and by calls that name them."""
+    """The modules that statements import."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (Import(0, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield Import(node.level, node.module or "", tuple(alias.name for alias in node.names))
-        elif isinstance(node, ast.Call) and node.args and _called(node) in IMPORTING:
-            name = _text(node.args[0])
-            yield from [] if name is None else [named(name)]
-
-
-def _called(call: ast.Call) -> str | None:
-    return getattr(call.func, "attr", None) or getattr(call.func, "id", None)
 
 
 def _is_lazy(tree: ast.Module) -> bool:
-    return any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in tree.body)
+    """Whether a module has a `__getattr__`: a function, or what a library has made."""
+    made = {getattr(node, "name", None) for node in tree.body}
+    assigned = (node for part in tree.body if isinstance(part, ast.Assign) for node in ast.walk(part))
+    return "__getattr__" in made or any(getattr(node, "id", None) == "__getattr__" for node in assigned)
 
 
-def _said(module: str, file: str, tree: ast.Module) -> ModuleSaid:
-    asked = asked_in(tree)
+def _said(module: str, file: str, tree: ast.Module, asked: Asked) -> ModuleSaid:
     variables = [_text(name) for name in asked.environment]
     names, texts = frozenset(_names_in(tree)), set(_texts_in(tree))
     if _SETTINGS in names:
@@ -143,7 +144,7 @@ def _said(module: str, file: str, tree: ast.Module) -> ModuleSaid:
         tuple(_docstrings(tree)),
         frozenset(name for name in variables if name is not None),
         asked.other_variables or None in variables or _SETTINGS in names,
-        tuple(_unknown(tree, asked)),
+        tuple(_unknown(tree)),
         asked.other_folders,
     )
 
@@ -175,20 +176,12 @@ def _text(name: ast.expr) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _unknown(tree: ast.Module, asked: Asked) -> Iterator[str]:
+def _unknown(tree: ast.Module) -> Iterator[str]:
     """Doings of which nobody can tell from its text what they come to."""
-    if not _names_all(tree, asked):
-        yield "imports modules by names made at run time"
     functions = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
     rest = ast.Module([node for node in tree.body if not isinstance(node, _DOCUMENTED)], [])
     if any(runs_files(set(_names_in(scope))) for scope in (*functions, rest)):
         yield "runs files by their paths"
-
-
-def _names_all(tree: ast.Module, asked: Asked) -> bool:
-    """Whether it says which modules it imports by calls; all parts of a package with a `__getattr__` are read."""
-    others = (name for name in asked.modules if getattr(name, "id", None) != "__name__")
-    return _is_lazy(tree) or not (asked.other_modules or None in map(_text, others))
 
 
 def _docstrings(tree: ast.Module) -> Iterator[tuple[str, str]]:

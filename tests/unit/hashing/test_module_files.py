@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from crew_repo.hashing import Hashed, hash_value
@@ -82,3 +84,112 @@ def test_such_a_module_that_imports_from_a_folder_which_it_adds_cannot_be_hashed
     module = "import sys\nsys.path.append('plugins')\ndef mode():\n    import {}\n"
     assert "imports plugged_in from a folder" in hashed(project, way, module.format("plugged_in")).opaque[0].why
     assert not hashed(project, way, module.format("json")).opaque
+
+
+TABLE = "import importlib\n_L = {'foo': 'target'}\n"
+ASKED = "def __getattr__(n):\n    if n != 'foo': raise AttributeError(n)\n"
+GETTER = f"{ASKED}    return getattr(importlib.import_module(_L[n]), n)\n"
+SEEN = {
+    "a table": TABLE + GETTER,
+    "a table with a loader": TABLE
+    + "def _load(n): return getattr(importlib.import_module(_L[n]), n)\n"
+    + "def __getattr__(n):\n    try: return _load(n)\n    except KeyError: raise AttributeError(n) from None\n",
+    "a table of pairs": "import importlib\n_L: dict[str, tuple[str, str]] = {'foo': ('target', 'foo')}\n__all__ = list(_L)\n"
+    "def __getattr__(n):\n    if n in _L:\n        module, name = _L[n]\n"
+    "        return getattr(importlib.import_module(module), name)\n    raise AttributeError(n)\n",
+    "a table that is gone through": f"{TABLE}{ASKED}    for each in _L.values():\n        return importlib.import_module(each).foo\n",
+}
+UNSEEN = {
+    "a parameter": f"import importlib\n{ASKED}    return importlib.import_module(n)\n",
+    "a table that grows": TABLE + GETTER + "def add(n, m): _L[n] = m\n",
+    "a table that is handed on": TABLE + GETTER + "def fill(table): pass\nfill(_L)\n",
+    "a table that is made": "import importlib, os\n_L = {'foo': os.path.basename('target')}\n" + GETTER,
+    "a table of another module": "import importlib\nfrom tables import _L\n" + GETTER,
+    "a table of endings": "import importlib\n_L = {'foo': 'get'}\n" + GETTER.replace("_L[n]", "'tar' + _L[n]"),
+    "a parameter of a loader": TABLE
+    + f"def _load(m): return importlib.import_module(m)\n{ASKED}    return _load(_L[n]).foo\n",
+    "a part of no package": f"import importlib\n{ASKED}    return importlib.import_module('.' + n, __package__)\n",
+    "another name": TABLE + GETTER + "from importlib import import_module as load\n",
+}
+LAZY_WAYS = {
+    "attribute": "import lazy\ndef tool(): return lazy.foo()\n",
+    "module": "def tool():\n    import lazy\n    return lazy.foo()\n",
+    "name": "def tool():\n    from lazy import foo\n    return foo()\n",
+}
+
+
+def lazily(project: Project, way: str, **files: str) -> Hashed:
+    """The hash of a tool that calls `lazy.foo`; a file's name may have `__` in it for a folder."""
+    for name, text in files.items():
+        file = project.folder / f"{name.replace('__', '/', 1)}.py"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+    project.write(asking=LAZY_WAYS[way])
+    found = hash_value(project.load("asking").tool, "v")
+    for name in [name for name in sys.modules if name.partition(".")[0] in {"lazy", "target"}]:
+        project.forget(name)
+    return found
+
+
+def foo(text: str) -> str:
+    return f"def foo(): return {text!r}\n"
+
+
+@pytest.mark.parametrize("way", LAZY_WAYS)
+@pytest.mark.parametrize("kind", SEEN)
+def test_modules_that_a_lazy_module_has_in_a_table_act(project, way, kind):
+    """Each that the table names is read, as if it were imported."""
+    one, other = (lazily(project, way, lazy=SEEN[kind], target=foo(text)) for text in ("one", "other"))
+    assert not one.opaque
+    assert one.sha256 != other.sha256
+
+
+@pytest.mark.parametrize("way", LAZY_WAYS)
+@pytest.mark.parametrize("kind", UNSEEN)
+def test_a_lazy_module_that_imports_by_names_made_at_run_time_cannot_be_hashed(project, way, kind):
+    """Having a `__getattr__` is no excuse: nobody can tell which module that will be."""
+    (opaque,) = lazily(project, way, lazy=UNSEEN[kind], target=foo("one"), tables="_L = {}").opaque
+    assert opaque.why == "lazy (a module): it imports modules by names made at run time"
+
+
+@pytest.mark.parametrize("way", LAZY_WAYS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("f'.{n}_', __name__", "'.' + n + '_', package=__package__", "f'{__name__}.{n}_'", "__name__ + '.' + n + '_'"),
+        *("_L[n], __name__", "f'.{_L[n]}', __spec__.parent", "_L[n][1:], __name__"),
+    ],
+)
+def test_parts_of_a_lazy_package_act_by_whatever_names_it_imports_them(project, way, name):
+    """All that is below it is read; what may stand elsewhere is named as not hashable."""
+    lazy = f"import importlib\n_L = {{'foo': '.foo_'}}\n{ASKED}    return importlib.import_module({name}).foo\n"
+    one, other = (lazily(project, way, lazy____init__=lazy, lazy__foo_=foo(text)) for text in ("one", "other"))
+    assert one.sha256 != other.sha256
+    assert bool(one.opaque) == ("[1:]" in name)
+
+
+@pytest.mark.parametrize("way", LAZY_WAYS)
+@pytest.mark.parametrize(
+    ("name", "is_seen"),
+    [
+        *(("_L[n]", True), ("'.foo', 'target'", True), ("'.' + n, 'target'", False), ("'..' + n, __name__", False)),
+        *(("__name__ + n", False), ("n, __name__", False), ("_L.get(n, n)", False), ("_L.get(n)", True)),
+    ],
+)
+def test_modules_that_a_lazy_package_imports_from_elsewhere_act_or_are_named(project, way, name, is_seen):
+    """Those are not below it, so they are read where their names are known, and only there."""
+    lazy = f"import importlib\n_L = {{'foo': 'target.foo'}}\n{ASKED}    return importlib.import_module({name}).foo\n"
+    files = {"lazy____init__": lazy, "target____init__": ""}
+    one, other = (lazily(project, way, **files, target__foo=foo(text)) for text in ("one", "other"))
+    assert bool(one.opaque) != is_seen
+    assert (one.sha256 != other.sha256) == is_seen
+
+
+@pytest.mark.parametrize("way", LAZY_WAYS)
+def test_a_getattr_that_a_library_makes_reads_all_parts(project, way):
+    """As `lazy_loader.attach` does it, of which the text says no names."""
+    project.install(attaching="def attach(name, parts): return (lambda n: None), (lambda: []), []\n")
+    lazy = "import attaching\n__getattr__, __dir__, __all__ = attaching.attach(__name__, {'foo_': ['foo']})\n"
+    one, other = (lazily(project, way, lazy____init__=lazy, lazy__foo_=foo(text)) for text in ("one", "other"))
+    assert not one.opaque
+    assert one.sha256 != other.sha256
