@@ -1,7 +1,8 @@
 """The files of an MCP server on this machine: those that its command line and variables name, and those they import.
 
 A name may stand alone, behind an option (`--config=a.json`), before an object in it (`server.py:mcp`), or in a shell's
-command. Python is followed by its imports; scripts of a shell and of JavaScript by the names of code that they mention.
+command; modules stand behind `-m` and in the text behind `-c`, and scripts of the project are named in its TOML file.
+Python is followed by its imports; scripts of a shell and of JavaScript by the names of code that they mention.
 What a server merely opens while it works is not known, nor is what it writes: logs do not count.
 """
 
@@ -11,10 +12,11 @@ import ast
 import os
 import re
 import shlex
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 __all__ = ["MOST_FILES", "server_files"]
@@ -22,6 +24,7 @@ __all__ = ["MOST_FILES", "server_files"]
 MOST_FILES = 1_000  # of a server; where there are more, it is said that it cannot be hashed
 
 _SCRIPTS = (".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".tsx", ".jsx", ".sh", ".bash")
+_SHELLS = frozenset({"", ".sh", ".bash"})
 _CODE = frozenset({".py", ".json", *_SCRIPTS})
 _PROJECTS = frozenset({"pyproject.toml", "package.json", "uv.lock", "package-lock.json", "setup.py"})
 _WRITTEN = frozenset({".log", ".pid", ".lock", ".pyc"})
@@ -29,6 +32,8 @@ _TOOLS = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
 _PROGRAMS = frozenset({"bin", "sbin", "scripts", "shims"})  # folders of what is installed
 _LARGEST = 2_000_000  # bytes of a script that is looked through; what is larger is a bundle
 _MENTIONED = re.compile(r"\.{1,2}/[\w@./+-]+|[\w@/+-][\w@./+-]*\.(?:py|[mc]?[jt]s|[jt]sx|sh|bash)\b")
+# Options of Python that take no value may stand before these, and the module's name right behind.
+_MODULE_NEXT, _MODULE, _TEXT_NEXT = (re.compile(f"-[bBdEIOPqsSuvx]*{end}") for end in ("m", r"m([A-Za-z_][\w.]*)", "c"))
 
 
 def server_files(command: Sequence[str], variables: Mapping[str, str], folder: Path) -> list[Path]:
@@ -38,11 +43,11 @@ def server_files(command: Sequence[str], variables: Mapping[str, str], folder: P
     """
     paths = [folder / name for name in variables.get("PYTHONPATH", "").split(os.pathsep) if name]
     given = [folder / name for value in variables.values() for name in _readings(value)]
-    named = dict.fromkeys([*_named(command, folder), *(file for file in given if _is_read(file))])
+    named = dict.fromkeys([*_named(command, folder, paths), *(file for file in given if _is_read(file))])
     return _with_what_they_name(named, [folder, *paths])
 
 
-def _named(command: Sequence[str], folder: Path) -> list[Path]:
+def _named(command: Sequence[str], folder: Path, paths: Sequence[Path]) -> list[Path]:
     """Files are looked for from where the server works, and from folders that stand before them: `uv --directory ...`.
 
     A folder inside the working one in which nothing is named counts as a whole: a project to run, or data to serve.
@@ -53,22 +58,26 @@ def _named(command: Sequence[str], folder: Path) -> list[Path]:
     for arg in words:
         places = [at / name for name in _readings(arg) for at in folders]
         found.update(dict.fromkeys(place for place in places if _is_read(place)))
-        for at, name in [(at, name) for at in folders for name in _modules(arg, before)]:
-            found.update(dict.fromkeys(_of_module(at, name)))
+        found.update(dict.fromkeys(file for at in (*folders, *paths) for file in _code_named(arg, before, at)))
         folders += [place for place in places if os.path.isdir(place)]  # noqa: PTH112 - any text may be no path
         before = arg
     whole = [at for at in folders if _is_inside(at) and not any(at in file.parents for file in found)]
-    return list(dict.fromkeys([*found, *(file for at in whole for file in _contents(at))]))
+    scripts = [file for at in folders if at not in whole for word in (command[0], *words) for file in _script(word, at)]
+    return list(dict.fromkeys([*found, *scripts, *(file for at in whole for file in _contents(at))]))
 
 
 def _words(arg: str) -> list[str]:
     """An argument, or the words of a shell's command in it."""
     if not re.search(r"\s", arg):
         return [arg]
+    return [arg, *_split(arg)]
+
+
+def _split(text: str) -> list[str]:
     try:
-        return [arg, *(word.rstrip(";") for word in shlex.split(arg))]
+        return [word.rstrip(";") for word in shlex.split(text, comments=True)]
     except ValueError:  # a quote that does not end
-        return [arg, *arg.split()]
+        return text.split()
 
 
 def _readings(word: str) -> list[str]:
@@ -77,10 +86,44 @@ def _readings(word: str) -> list[str]:
     return [name for name in dict.fromkeys((value, *value.split(":"))) if name]
 
 
-def _modules(arg: str, before: str) -> list[str]:
-    """The module behind `-m`, and that of `module:object`."""
-    name, colon, _ = arg.partition(":")
-    return [arg] if before == "-m" else [name] if colon and not name.endswith(".py") else []
+def _code_named(word: str, before: str, folder: Path) -> Iterator[Path]:
+    """The files of a module behind `-m`, of those that a text behind `-c` imports, and of that of `module:object`."""
+    name, colon, _ = word.partition(":")
+    joined = _MODULE.fullmatch(word)
+    if _TEXT_NEXT.fullmatch(before):
+        yield from _imports_of(word.encode(), folder, [folder, folder.parent], [], set())
+    elif _MODULE_NEXT.fullmatch(before):
+        yield from _of_module(folder, word)
+    elif joined:
+        yield from _of_module(folder, joined[1])
+    elif colon and not name.endswith(".py"):
+        yield from _of_module(folder, name)
+
+
+def _script(name: str, folder: Path) -> list[Path]:
+    """The files of a script of the project in a folder, and what says which module it is of."""
+    file = folder / "pyproject.toml"
+    if not file.is_file():
+        return []
+    module = _scripts(file.read_bytes()).get(name, "").partition(":")[0].strip()
+    found = [each for at in (folder, folder / "src") for each in _of_module(at, module)]
+    return [file, *found] if found else []
+
+
+@lru_cache(maxsize=64)
+def _scripts(project: bytes) -> dict[str, str]:
+    """The scripts of a project, each with what it calls."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        said = tomllib.loads(project.decode())
+        tables = (said.get("project", {}), said.get("tool", {}).get("poetry", {}))
+        named = [(name, target) for table in tables for name, target in table.get("scripts", {}).items()]
+    except (ValueError, AttributeError):  # no TOML, or no tables
+        return {}
+    return {name: target for name, target in named if isinstance(target, str)}
 
 
 def _is_read(file: Path) -> bool:
@@ -129,11 +172,22 @@ def _with_what_they_name(files: Iterable[Path], places: Sequence[Path]) -> list[
     pending, followed = deque(found), set[tuple[Path, str]]()
     while pending and len(found) <= MOST_FILES:
         file = pending.popleft()
-        more = _imported(file, places, followed) if file.suffix == ".py" else _mentioned(file, places)
+        more = _imported(file, places, followed) if _is_python(file) else _mentioned(file, places)
         new = [each for each in dict.fromkeys(map(_plain, more)) if each not in found]
         found.update(dict.fromkeys(new))
         pending += new
     return list(found)[: MOST_FILES + 1]
+
+
+def _is_python(file: Path) -> bool:
+    """Whether a file is Python's by its suffix, or without one by its first line."""
+    if file.suffix:
+        return file.suffix == ".py"
+    try:
+        with file.open("rb") as opened:
+            return re.match(rb"#!.*python", opened.readline(200)) is not None
+    except OSError:
+        return False
 
 
 def _plain(file: Path) -> Path:
@@ -144,13 +198,23 @@ def _plain(file: Path) -> Path:
 def _imported(file: Path, places: Sequence[Path], followed: set[tuple[Path, str]]) -> Iterator[Path]:
     """The modules that a Python file imports anywhere, but for those `followed` before; none if it cannot be read."""
     try:
-        names, added = _names_imported(file.read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError):
+        source = file.read_bytes()
+    except OSError:
         return
-    around = [file.parent, *places]
-    around += [at / name for at in (file.parent, file.parent.parent, *places) for name in added]
+    yield from _imports_of(source, file.parent, [file.parent, file.parent.parent], places, followed)
+
+
+def _imports_of(
+    source: bytes, folder: Path, bases: Sequence[Path], places: Sequence[Path], followed: set[tuple[Path, str]]
+) -> Iterator[Path]:
+    """The modules that a source in a folder imports; `bases` are where the folders are that it adds to its path."""
+    try:
+        names, added = _names_imported(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return
+    around = [folder, *places, *(at / name for at in (*bases, *places) for name in added)]
     for level, name in names:
-        for at in around if not level else [[file.parent, *file.parents[1:]][level - 1]]:
+        for at in around if not level else [[folder, folder, *folder.parents][level]]:
             place = at, name.partition(".")[0]
             if place not in followed:
                 followed.add(place)
@@ -173,6 +237,9 @@ def _names_imported(source: bytes) -> tuple[tuple[tuple[int, str], ...], tuple[s
                 names += [(0, text) for text in texts[:1]]
             elif called.startswith("sys.path."):
                 added += texts
+        elif isinstance(node, (ast.Assign, ast.AugAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            added += _texts(node.value) if any(ast.unparse(each).startswith("sys.path") for each in targets) else []
     return tuple(names), tuple(added)
 
 
@@ -192,6 +259,9 @@ def _mentioned(file: Path, places: Sequence[Path]) -> Iterator[Path]:
     for name in dict.fromkeys(_MENTIONED.findall(text)):
         for at in (file.parent, *places):
             yield from (each for each in _spelled(at / name) if each.suffix in _CODE and _is_read(each))
+    for before, word in pairwise(["", *_split(text)]) if file.suffix in _SHELLS else ():
+        for at in dict.fromkeys((file.parent, *places)):
+            yield from (*_code_named(word, before, at), *_script(word, at))
 
 
 def _spelled(path: Path) -> list[Path]:

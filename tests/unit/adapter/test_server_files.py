@@ -45,6 +45,13 @@ FILES = {
     "project/state.db": "",
     "project/node_modules/a.js": "",
     "broken.py": "import helpers and\n",
+    "module.sh": "cd /tmp # it's\nexec python3 -um server --x\n",
+    "text.sh": "python -c 'from server import main; main()' &\n",
+    "uv.sh": "uv run prices\n",
+    "tool": "#!/usr/bin/env -S uv run python\nimport helpers\n",
+    "replaces.py": "import sys, os\nsys.path = [os.path.join(os.path.dirname(__file__), 'src')] + sys.path\nimport inner\n",
+    "puts.py": "import sys\nsys.path[:0] = ['src']\nimport inner\n",
+    "pyproject.toml": "[project]\n[project.scripts]\nprices = 'server:main'\n[tool.poetry.scripts]\nstock = 'inner:main'\n",
 }
 
 
@@ -73,6 +80,7 @@ def files_of(*command: str, **env: str) -> set[str]:
 
 SERVER = {"server.py", "helpers.py"}
 SCRIPT = {"index.js", "a.js", "b.ts", "index.js#2", "d.json"}
+PROJECT = {"pyproject.toml"} | SERVER
 DATA = {"one.txt", "two.txt"}
 
 
@@ -83,6 +91,21 @@ DATA = {"one.txt", "two.txt"}
         ("python adds.py", {"adds.py", "inner.py"}),
         ("python pack/a.py", {"a.py", "b.py", "c.py"}),
         ("python broken.py", {"broken.py"}),
+        ("python replaces.py", {"replaces.py", "inner.py"}),
+        ("python puts.py", {"puts.py", "inner.py"}),
+        ("python -mserver", SERVER),
+        ("python -um server", SERVER),
+        ("python -Imserver", SERVER),
+        ("python -Im pack.a", {"a.py", "b.py", "c.py"}),
+        ("bash module.sh", {"module.sh"} | SERVER),
+        ("bash text.sh", {"text.sh"} | SERVER),
+        ("bash uv.sh", {"uv.sh"} | PROJECT),
+        ("./tool", {"tool", "helpers.py"}),
+        ("uv run prices", PROJECT),
+        ("uv run stock", {"pyproject.toml", "inner.py"}),
+        ("uvx --from . prices", PROJECT),
+        ("poetry run prices --x", PROJECT),
+        ("prices", PROJECT),
         ("fastmcp run server.py:mcp", SERVER),
         ("uvicorn server:app", SERVER),
         ("node index.js", SCRIPT),
@@ -111,6 +134,14 @@ def test_a_command_of_a_shell_names_files():
     assert files_of("bash", "-c", "python server.py 'no end") == SERVER
 
 
+@pytest.mark.parametrize("option", ["-c", "-uc", "-Ic"])
+def test_a_program_on_the_command_line_imports_files(option: str):
+    """Python's own text, whichever way it says where to look."""
+    assert files_of("python", option, "from server import main; main()") == SERVER
+    assert files_of("python", option, "import sys; sys.path.insert(0, 'src'); import inner") == {"inner.py"}
+    assert files_of("bash", "-c", f"exec python {option} 'import server'") == SERVER
+
+
 @pytest.mark.parametrize(
     ("env", "files"),
     [
@@ -124,6 +155,14 @@ def test_what_variables_name(folder: Path, env: dict[str, str], files: set[str])
     """Settings count, and so do modules on the path; no folder that a server may fill, and nothing that is secret."""
     (folder / "main.py").write_text("import inner\n")
     assert files_of("python", "main.py", **env) == {"main.py"} | files
+    assert files_of("python", "-m", "main", **env) == {"main.py"} | files
+
+
+@pytest.mark.parametrize("command", [("-m", "inner"), ("-c", "import inner")])
+def test_a_module_on_the_path_of_a_server_counts(command: tuple[str, ...]):
+    """Its command line names it, and a variable says where it is."""
+    assert files_of("python", *command, PYTHONPATH="src") == {"inner.py"}
+    assert files_of("python", *command) == set()
 
 
 def test_a_command_that_is_no_installed_program_counts(tmp_path: Path):
