@@ -1,7 +1,7 @@
 """Types and functions that a class is declared with, and that a library calls as it makes objects of the class.
 
-The user's code does not name them: the fields of a class of pydantic's, of a dataclass or of a typed dict do, with
-their types, the functions in `Annotated`, and the factories of defaults.
+The user's code does not name them: the fields of a class of pydantic's, of a dataclass or of a typed dict do, by their
+types, the functions in `Annotated`, and the factories of defaults.
 """
 
 from __future__ import annotations

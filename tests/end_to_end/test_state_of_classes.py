@@ -353,3 +353,44 @@ def test_what_an_output_class_leaves_in_memory_costs_nothing(repo, written, kind
 def test_what_a_class_leaves_in_memory_costs_nothing_wherever_it_stands(repo, written, place: str):
     """Outputs, arguments and results of tools, forms of answers: CrewAI makes objects of all of them."""
     check_both_ways(repo, written(CLASSES["class variables"]), PLACES[place])
+
+
+HANDING = HEAD + """
+class Out(BaseModel):
+    a: int
+    @field_validator("a")
+    @classmethod
+    def check(cls, value):
+        SEEN.add(note(value))
+        return value
+
+def read(output):
+    return True, f"{output.raw} of {sorted(map(str, SEEN))}"
+"""
+
+
+@pytest.mark.parametrize("reading", [True, False])
+def test_a_class_hands_on_what_its_validators_leave(repo, written, reading: bool):
+    """Who reads it is executed with the task that has the class; another task with the class is not."""
+    module = written(HANDING.removeprefix(HEAD)).load()
+
+    def crew(text: str) -> Crew:
+        model = PromptModel(model="m", script={"<<one>>": '{"a": 1}', "<<two>>": '{"a": 2}'})
+        worker = crews.agent(model)
+        member: dict[str, Any] = {"guardrail": module.read} if reading else {"output_json": module.Out}
+        tasks = [crews.task("one", text, worker, output_pydantic=module.Out)]
+        return Crew(agents=[worker], tasks=[*tasks, crews.task("two", "go", worker, context=[], **member)])
+
+    assert repo.run(crew("go")).run.executed == ["one", "two"]
+    assert repo.run(crew("go")).run.executed == []
+    assert repo.run(crew("go on")).run.executed == (["one", "two"] if reading else ["one"])
+
+
+def test_a_persons_answer_that_the_class_reads_is_served(repo, written):
+    """What the class leaves in memory as it reads the answer is no change, now and in the next process."""
+    project = written(CLASSES["class variables"])
+    module = project.load()
+    crew = PLACES["output_pydantic"]
+    repo.mark_complete("check", {"a": 2}, crew=crew(module.Out), by="me", reason="known")
+    assert repo.run(crew(module.Out)).run.executed == []
+    assert repo.plan(crew(project.load().Out)).all_fresh

@@ -132,6 +132,9 @@ def _readers(crew: Crew, task: Task) -> Iterator[tuple[str, Any]]:
     for guardrail in crew_shape.guardrails(task):
         if callable(guardrail):
             yield f"guardrail {_name(guardrail)}", guardrail
+    for name in ("output_pydantic", "output_json", "response_model"):
+        if (cls := getattr(task, name, None)) is not None:
+            yield f"class {_name(cls)}", cls
 
 
 def _callbacks(crew: Crew, task: Task) -> Iterator[tuple[str, Any]]:
