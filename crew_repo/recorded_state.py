@@ -265,7 +265,9 @@ class RecordedState:
     def import_json(self, source: str | os.PathLike[str]) -> int:
         """Add what `export_json` gave: its text, or a file with it. Returns how many records were new here.
 
-        Raises ImportFormatError if it is no export, or if a record in it is damaged. Nothing is added then.
+        A run that was imported while it went on takes over what a later export says of it; one that goes on here is
+        left alone. Raises ImportFormatError if it is no export, or is cut, or if a row in it is damaged, or if a newer
+        version wrote it. Nothing is added then.
         """
         from crew_repo.export_files import read_export
 

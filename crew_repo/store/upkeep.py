@@ -10,6 +10,7 @@ from pathlib import Path
 from crew_repo.errors import StoreError
 from crew_repo.model import Author, Change, ChangeKind, Given, NewRecord, Problem, PruneReport, ToHold
 from crew_repo.store import changes, held, pruning, transfer, verifying
+from crew_repo.store.export_format import Export
 from crew_repo.store.opened import OpenedState
 from crew_repo.store.transaction import Transaction
 
@@ -103,14 +104,12 @@ class KeptStore(OpenedState):
 
     def export_json(self) -> Iterator[str]:
         """The whole state at one moment as lines of JSON, each ending in a newline."""
-        yield transfer.HEADER + "\n"
         with self._reading() as tx:
-            for table in transfer.TABLES:
-                yield from transfer.export_lines(tx, table)
+            yield from transfer.export_lines(tx)
 
     def import_json(self, lines: str | Iterable[str]) -> int:
         """Take over an export, all or nothing; the number of records that were not here yet."""
-        export = transfer.Export(lines.split("\n") if isinstance(lines, str) else lines)
+        export = Export(lines.split("\n") if isinstance(lines, str) else lines)
         with self._writing(durable=True, begins=True, ends=True) as tx:
             return transfer.import_export(tx, export)
 

@@ -111,7 +111,7 @@ def _write_first_version(url: str, export: list[str]) -> None:
     with dialect.schema_transaction(engine) as connection:
         migrate(connection, 0, 1, schema.CURRENT.migrations)
         connection.execute(text("CREATE VIEW task_state AS SELECT task_name FROM task_run JOIN run USING (run_id)"))
-        for line in map(json.loads, export[1:]):
+        for line in map(json.loads, export[1:-1]):
             ((table, row),) = line.items()
             names, places = ", ".join(row), ", ".join(f":{name}" for name in row)
             connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({places})"), row)
