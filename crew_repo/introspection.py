@@ -7,7 +7,9 @@ from types import MemberDescriptorType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-__all__ = ["code_name", "has_hidden_state", "instance_state", "own_dict", "whole_state"]
+from pydantic import BaseModel
+
+__all__ = ["code_name", "has_hidden_state", "held_by", "instance_state", "own_dict", "whole_state"]
 
 _POINTER_BYTES = tuple.__itemsize__
 _PLUMBING_SLOTS = frozenset({"__dict__", "__weakref__"})
@@ -25,6 +27,17 @@ def instance_state(value: object) -> dict[str, Any]:
     for name, slot in _slots_of(type(value)):
         _read_slot(state, value, name, slot)
     return {name: member for name, member in state.items() if isinstance(name, str)}
+
+
+def held_by(value: Any) -> dict[str, Any]:
+    """Attributes that an object holds; of pydantic's, extras and private attributes as well.
+
+    Others are not asked for these: a `__getattr__` may raise what it likes, or ask a server.
+    """
+    if not issubclass(type(value), BaseModel):
+        return instance_state(value)
+    more = (getattr(value, name, None) or {} for name in ("__pydantic_extra__", "__pydantic_private__"))
+    return {**instance_state(value), **{name: held for some in more for name, held in some.items()}}
 
 
 def _slots_of(cls: type) -> list[tuple[str, MemberDescriptorType]]:

@@ -16,7 +16,8 @@ from crew_repo.code.handing import PASSING_ON
 from crew_repo.code.members import closure_of
 from crew_repo.code.name_usage import GIVEN, IMPORTED, usage
 from crew_repo.code.ownership import is_own_class, is_own_file, is_own_function, is_own_module
-from crew_repo.code.reach import held_by, resolve
+from crew_repo.code.reach import resolve
+from crew_repo.introspection import held_by
 from crew_repo.time_limits import faults
 
 __all__ = ["GIFT", "UNCLEAR", "Frame", "Made", "items_of", "standing_for"]

@@ -32,11 +32,11 @@ from crew_repo.code.reach import (
     Spot,
     follow,
     given_by,
-    held_by,
     is_code,
     is_variable,
     resolve,
 )
+from crew_repo.introspection import held_by
 
 __all__ = ["Exchange", "counted_on", "ends", "exchange", "handed_on"]
 

@@ -24,8 +24,6 @@ from types import BuiltinFunctionType, FunctionType, MethodType, MethodWrapperTy
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
-from pydantic import BaseModel
-
 from crew_repo.canonical import SCALARS
 from crew_repo.code.bytecode import Chain
 from crew_repo.code.declared import declared_with, parts_of_hint
@@ -43,7 +41,7 @@ from crew_repo.code.name_usage import GIVEN, IMPORTED, Usage, usage
 from crew_repo.code.ownership import is_own_class, is_own_function, is_own_module
 from crew_repo.code.replaced import is_users_code, replaced_members
 from crew_repo.code.source import static_part
-from crew_repo.introspection import instance_state
+from crew_repo.introspection import held_by, instance_state
 from crew_repo.time_limits import faults
 
 __all__ = [
@@ -57,7 +55,6 @@ __all__ = [
     "given_by",
     "given_by_method",
     "given_to",
-    "held_by",
     "is_code",
     "is_data",
     "is_variable",
@@ -357,17 +354,6 @@ def _home_of(method: MethodType) -> type | None:
         return None
     kinds = method.__self__.__mro__ if isinstance(method.__self__, type) else type(method.__self__).__mro__
     return next((each for each in kinds if any(function in functions_of(m) for m in vars(each).values())), None)
-
-
-def held_by(value: Any) -> dict[str, Any]:
-    """Attributes that an object holds; of pydantic's, extras and private attributes as well.
-
-    Others are not asked for these: a `__getattr__` may raise what it likes, or ask a server.
-    """
-    if not issubclass(type(value), BaseModel):
-        return instance_state(value)
-    more = (getattr(value, name, None) or {} for name in ("__pydantic_extra__", "__pydantic_private__"))
-    return {**instance_state(value), **{name: held for some in more for name, held in some.items()}}
 
 
 Spot: TypeAlias = "tuple[str, int, str]"
