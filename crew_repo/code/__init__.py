@@ -4,7 +4,7 @@
 | --- | --- |
 | `ownership` | Is this code the user's, or installed? |
 | `syntax`, `bytecode`, `source` | What does a function say, whatever its layout? |
-| `imports`, `environment`, `module_files` | Which modules and variables does it ask for by name? |
+| `imports`, `called_imports`, `environment`, `module_files` | Which modules and variables does it ask for by name? |
 | `project_paths` | Where does a path stand in the project of the code that holds it? |
 | `members` | Which functions stand for the members of a class? |
 | `expressions`, `binding`, `uses` | What does an expression stand for? What does a statement bind? |
@@ -14,6 +14,7 @@
 | `changed_at_work` | Which values may that work change? |
 | `replaced` | Which code of the user's stands in a library's place? |
 | `exchanges` | Which state does one object's work hand to another's? |
+| `handing`, `callees` | What does a function hand to which calls, and what do these stand for? |
 | `alterations` | Does a callback or a hook alter what it is given? |
 | `failing_branches` | Which attributes only decide whether a model's call fails? |
 
