@@ -7,8 +7,6 @@ from types import MemberDescriptorType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from pydantic import BaseModel
-
 __all__ = ["code_name", "has_hidden_state", "held_by", "instance_state", "own_dict", "whole_state"]
 
 _POINTER_BYTES = tuple.__itemsize__
@@ -34,7 +32,7 @@ def held_by(value: Any) -> dict[str, Any]:
 
     Others are not asked for these: a `__getattr__` may raise what it likes, or ask a server.
     """
-    if not issubclass(type(value), BaseModel):
+    if not hasattr(type(value), "__pydantic_fields__"):
         return instance_state(value)
     more = (getattr(value, name, None) or {} for name in ("__pydantic_extra__", "__pydantic_private__"))
     return {**instance_state(value), **{name: held for some in more for name, held in some.items()}}
