@@ -11,9 +11,13 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, get_args, get_origin, get_type_hints
 
+from crew_repo.canonical import SCALARS
+from crew_repo.code.members import weakly_cached
 from crew_repo.code.ownership import is_own_class
 
-__all__ = ["declared_with", "parts_of_hint"]
+__all__ = ["SCHEMA", "declared_with", "parts_of_hint", "schema_parts"]
+
+SCHEMA = "__pydantic_core_schema__"
 
 _HINTED = ("__dataclass_fields__", "_field_defaults", "__total__")
 
@@ -29,6 +33,29 @@ def declared_with(cls: Any) -> Iterable[object]:
         with suppress(Exception):  # a name that is not there, or not yet
             return get_type_hints(cls, include_extras=True).values()
     return ()
+
+
+def schema_parts(cls: type) -> list[object]:
+    """The functions and other objects in the schema that pydantic has made of a class, out of its dicts and lists."""
+    return _parts_of(cls, id(vars(cls)[SCHEMA]))[1]
+
+
+@weakly_cached
+def _parts_of(cls: type, _: int) -> tuple[object, list[object]]:
+    """The parts of a schema, with itself: as long as it is kept, its number is no other's."""
+    schema = vars(cls)[SCHEMA]
+    parts: dict[int, object] = {}
+    pending, seen = [schema], set[int]()
+    while pending:
+        some = pending.pop()
+        if id(some) in seen:
+            continue
+        seen.add(id(some))
+        if isinstance(some, (dict, list, tuple)):
+            pending += some.values() if isinstance(some, dict) else some
+        elif type(some) not in SCALARS:
+            parts[id(some)] = some
+    return schema, list(parts.values())
 
 
 def parts_of_hint(value: Any) -> tuple[object, ...]:

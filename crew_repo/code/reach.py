@@ -26,7 +26,7 @@ from uuid import UUID
 
 from crew_repo.canonical import SCALARS
 from crew_repo.code.bytecode import Chain
-from crew_repo.code.declared import declared_with, parts_of_hint
+from crew_repo.code.declared import SCHEMA, declared_with, parts_of_hint, schema_parts
 from crew_repo.code.imports import absolute_names, package_of
 from crew_repo.code.members import (
     closure_of,
@@ -285,16 +285,16 @@ class Reach:
             self._pending += [value.func, *value.args, *value.keywords.values()]
         elif isinstance(value, (BuiltinFunctionType, MethodWrapperType)):
             self.bound[id(value)] = value
+        elif isinstance(value, _HOLDERS):
+            if len(value) <= _MOST_ITEMS:
+                held = value.values() if isinstance(value, dict) else value
+                self._pending += [item for item in held if type(item) not in SCALARS]
         elif parts := parts_of_hint(value):
             self._pending += parts
         elif isinstance(value, type):
             self._called.update(map(id, value.__mro__))
             self._class(value)
             self._pending += declared_with(value)
-        elif isinstance(value, _HOLDERS):
-            if len(value) <= _MOST_ITEMS:
-                held = value.values() if isinstance(value, dict) else value
-                self._pending += [item for item in held if type(item) not in SCALARS]
         elif any(map(is_own_class, type(value).__mro__)):
             self.instances[id(value)] = value
             self._class(type(value))
@@ -336,7 +336,9 @@ class Reach:
                     functions = functions_of(member)
                     for function in functions:
                         self._function(function, cls)
-                    if not functions:
+                    if name == SCHEMA:
+                        self._pending += schema_parts(cls)
+                    elif not functions:
                         self._visit(member)
         return len(self.functions) + len(self._pending) > before
 
