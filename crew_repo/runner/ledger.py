@@ -31,7 +31,7 @@ from crew_repo.runner.audience import Audience
 from crew_repo.runner.heartbeat import Heartbeat
 from crew_repo.runner.options import utc_now
 from crew_repo.runner.ticket import Ticket
-from crew_repo.runner.unwritten import Finished, Unwritten
+from crew_repo.runner.unwritten import Finished, Unwritten, WorkKey
 from crew_repo.store import Store
 from crew_repo.store.process_identity import this_owner
 
@@ -189,8 +189,8 @@ class Ledger:
             model=new.model,
         )
 
-    def work_of(self, ticket: Ticket) -> tuple[str, str]:
-        """The workflow and the input hash by which an answer is found."""
+    def work_of(self, ticket: Ticket) -> WorkKey:
+        """The key by which the answer to a task is found, and owed as long as it is not written."""
         return self.workflow_id, ticket.current.input_hash
 
     def _write(
@@ -198,7 +198,7 @@ class Ledger:
         what: str,
         writing: Callable[[], Answer],
         ticket: Ticket | None = None,
-        work: tuple[str, str] | None = None,
+        work: WorkKey | None = None,
     ) -> Answer:
         """Write it now. It is owed before it is tried, so that whatever is raised, at whatever place, loses nothing."""
         debt = self._unwritten.owe(what, writing, self.about(ticket.name if ticket is not None else None), work)

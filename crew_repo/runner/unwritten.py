@@ -16,26 +16,27 @@ from crew_repo.errors import RunGoneError, StoreError
 from crew_repo.model import NewRecord, Record
 from crew_repo.store import Store
 
-__all__ = ["Debt", "Finished", "Unwritten"]
+__all__ = ["Debt", "Finished", "Unwritten", "WorkKey"]
 
 log = logging.getLogger("crew_repo")
 
 _TRIES = 3
 
-Work: TypeAlias = "tuple[str, str]"
+WorkKey: TypeAlias = "tuple[str, str]"
+"""The workflow and the input hash by which an answer is found."""
 
 
 @dataclass(slots=True, eq=False)
 class Debt:
     """Something that is still to be written. Writing it twice must be the same as writing it once.
 
-    `about` has the fields of what the log says of it. `work`: the workflow and the input hash that it is the answer to.
+    `about` has the fields of what the log says of it. `work`: what it is the answer to.
     """
 
     what: str
     writing: Callable[[], object]
     about: Mapping[str, object]
-    work: Work | None = None
+    work: WorkKey | None = None
     tries: int = _TRIES
 
 
@@ -62,7 +63,7 @@ class Unwritten:
         what: str,
         writing: Callable[[], object],
         about: Mapping[str, object] | None = None,
-        work: Work | None = None,
+        work: WorkKey | None = None,
     ) -> Debt:
         """Note what is about to be written, or could not be, until `forgive` says that it need not be any more.
 
@@ -99,7 +100,7 @@ class Unwritten:
             unwritten._pay_own()
         return owed
 
-    def write_answer(self, work: Work) -> None:
+    def write_answer(self, work: WorkKey) -> None:
         """Write the answer to this work, if it is owed: nobody may pay for it again. Raises StoreError if it fails."""
         for unwritten in self._here():
             for debt in [each for each in list(unwritten._owed) if each.work == work]:

@@ -195,8 +195,8 @@ def _clients(parts: Parts, llm: BaseLLM) -> list[object]:
 def _add_environment(parts: Parts, llm: BaseLLM) -> None:
     """Add what LiteLLM reads beside an LLM: its own settings, and variables by the provider (OLLAMA_API_BASE)."""
     settings = vars(sys.modules.get("litellm", object))
-    for name, value in ((name, settings.get(name)) for name in _LITELLM_SETTINGS):
-        if value:
+    for name in _LITELLM_SETTINGS:
+        if value := settings.get(name):
             parts.value(f"litellm.{name}", endpoint(str(value), query=True) if name == "api_base" else value)
     prefix, slash, _ = llm.model.partition("/")
     provider = (prefix if slash else str(llm.provider)).upper()
