@@ -25,7 +25,7 @@ from typing import Any
 
 from crew_repo.errors import InputError
 from crew_repo.model import KINDS_OF_TOKENS, Cost, Decision, Plan, RunRecord, TaskRun, Usage
-from crew_repo.settings import PRICES_VARIABLE, from_environment
+from crew_repo.settings import PRICES_VARIABLE, checked_path, from_environment
 
 __all__ = ["Price", "Prices", "cost_of", "given_prices", "priced_plan", "priced_run", "run_cost"]
 
@@ -88,7 +88,8 @@ def given_prices(given: Mapping[str, Any] | str | os.PathLike[str] | Prices | No
         return given
     if isinstance(given, Mapping):
         return _prices("prices", given)
-    return _prices(os.fspath(given), _of_file(Path(given)))
+    file = checked_path("prices", given)
+    return _prices(str(file), _of_file(file))
 
 
 def _of_file(file: Path) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from crew_repo.model import PLANNER, Diff, Listing, Problem, PruneReport, Record, RunRecord, TaskState
 from crew_repo.pricing import priced_run
-from crew_repo.settings import check_limits, checked_limit, checked_name, checked_workflow
+from crew_repo.settings import check_limits, checked_limit, checked_name, checked_path, checked_workflow
 
 if TYPE_CHECKING:
 
@@ -184,7 +184,7 @@ class RecordedState:
             until=moment_of("until", until),
             texts=outputs,
         )
-        target = Path(file).expanduser().absolute()
+        target = checked_path("file", file).expanduser().absolute()
         state = self._state_file
         title = self._store.display_url.rpartition("/")[2] if state is None else state.name
         page = self._store.asked(lambda query: page_of(query, selection, self._engine.settings.prices, title))
@@ -243,7 +243,7 @@ class RecordedState:
         Only you may read it (mode 600). Raises StoreError if the file is there already, if it cannot be written, or if
         the state is on a server.
         """
-        target = Path(file).expanduser().absolute()
+        target = checked_path("file", file).expanduser().absolute()
         self._store.copy(target)
         return target
 
@@ -256,7 +256,7 @@ class RecordedState:
         from crew_repo.export_files import EXPORT, check_target, write_private
 
         if file is not None:
-            check_target(Path(file), self._state_file, "export", EXPORT)
+            check_target(checked_path("file", file), self._state_file, "export", EXPORT)
         text = "".join(self._store.export_json())
         if file is not None:
             write_private(Path(file), text)
@@ -271,4 +271,5 @@ class RecordedState:
         """
         from crew_repo.export_files import read_export
 
+        checked_path("source", source)  # or a text, which `read_export` tells apart
         return self._store.import_json(read_export(source))

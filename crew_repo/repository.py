@@ -18,7 +18,7 @@ from crew_repo.model import Plan, RunRecord
 from crew_repo.policy import TaskPolicy, merge_policies
 from crew_repo.pricing import Price, Prices, given_prices
 from crew_repo.recorded_state import RecordedState
-from crew_repo.settings import check_seconds, checked_synchronous, resolve_url
+from crew_repo.settings import check_seconds, checked_flag, checked_synchronous, resolve_url
 
 if TYPE_CHECKING:
     from crewai import Crew
@@ -83,11 +83,11 @@ class StateRepository(RecordedState, Corrections, BatchRuns):
         settings = EngineSettings(
             url=resolve_url(target),
             policies=dict(merge_policies(policies).by_name),
-            share=share_across_workflows,
+            share=checked_flag("share_across_workflows", share_across_workflows),
             lease_seconds=lease_seconds,
             busy_timeout_seconds=busy_timeout_seconds,
             synchronous=checked_synchronous(synchronous),
-            verbose=verbose,
+            verbose=None if verbose is None else checked_flag("verbose", verbose),
             prices=given_prices(prices),
         )
         self._engine = Engine(settings)

@@ -18,8 +18,10 @@ __all__ = [
     "URL_VARIABLE",
     "check_limits",
     "check_seconds",
+    "checked_flag",
     "checked_limit",
     "checked_name",
+    "checked_path",
     "checked_source",
     "checked_synchronous",
     "checked_workflow",
@@ -90,6 +92,20 @@ def checked_workflow(workflow_id: object) -> str | None:
     if workflow_id is None or (isinstance(workflow_id, str) and workflow_id.strip()):
         return workflow_id
     raise InputError(f"workflow_id is {workflow_id!r}; give a non-empty text, such as a claim number, or None for all")
+
+
+def checked_flag(name: str, given: object) -> bool:
+    """A yes or no. Raises InputError for anything else: a text out of the environment would count as yes."""
+    if isinstance(given, bool):
+        return given
+    raise InputError(f"{name} is {given!r}; give True or False")
+
+
+def checked_path(name: str, given: object) -> Path:
+    """A path. Raises InputError for anything that is none."""
+    if isinstance(given, (str, os.PathLike)):
+        return Path(given)
+    raise InputError(f"{name} is {given!r}; give the path of a file: text or pathlib.Path")
 
 
 def checked_name(task_name: object) -> str:

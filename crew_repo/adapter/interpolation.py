@@ -187,8 +187,8 @@ def _check_values(inputs: Mapping[str, Any]) -> None:
     """Raise BadInputValueError for what no text takes, also where no text is made."""
     try:
         interpolate_only("", dict(inputs))
-    except ValueError as error:
-        raise _not_put_in(error) from error
+    except ValueError as error:  # of CrewAI alone, which says in it all that there is to say
+        raise BadInputValueError(f"{_not_put_in(error)} Give a text in its place, such as str(value)") from None
 
 
 def _interpolate(copy: Task | BaseAgent, inputs: Mapping[str, Any]) -> None:
@@ -199,6 +199,7 @@ def _interpolate(copy: Task | BaseAgent, inputs: Mapping[str, Any]) -> None:
         else:
             copy.interpolate_inputs(dict(inputs))
     except ValueError as error:
+        _check_values(inputs)
         raise _not_put_in(error) from error
 
 

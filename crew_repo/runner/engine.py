@@ -22,7 +22,7 @@ from crew_repo.runner.hinting import Hinting
 from crew_repo.runner.options import RunOptions, check_policies, check_workflow_id, forced_names
 from crew_repo.runner.request import Request
 from crew_repo.runner.unwritten import Unwritten
-from crew_repo.settings import checked_source
+from crew_repo.settings import checked_flag, checked_source
 from crew_repo.store import Store
 
 if TYPE_CHECKING:
@@ -90,7 +90,9 @@ class Engine:
 
         forget_interrupted()
         adapter.check_crew(crew)
+        adapter.check_tasks(crew)
         adapter.check_inputs(inputs)
+        adapter.check_input_files(input_files)
         names = adapter.task_names(crew)
         merged = merge_policies(self.settings.policies, policies)
         check_policies(policies, names)
@@ -99,7 +101,7 @@ class Engine:
             workflow_id=check_workflow_id(workflow_id, crew.name),
             force=forced_names(force, adapter.recorded_names(crew)),
             policies=merged,
-            fire_callbacks=fire_callbacks,
+            fire_callbacks=checked_flag("fire_callbacks", fire_callbacks),
             share=self.settings.share,
             prices=self.settings.prices,
         )

@@ -47,7 +47,7 @@ def add_input_file(parts: Parts, path: str, file: Any) -> None:
         if isinstance(source, (str, Path)):
             parts.was_read(path, Path(source))
     except OSError as error:
-        return parts.opaque(path, f"{type(file).__name__} cannot be read: {error.strerror}")
+        return parts.opaque(path, f"{source or type(file).__name__} cannot be read: {error.strerror}")
     return parts.value(path, [str(getattr(file, "filename", "") or ""), read])
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from crewai import Crew
@@ -17,15 +19,17 @@ from crewai.types.usage_metrics import UsageMetrics
 
 from crew_repo.adapter import crew_shape, private
 from crew_repo.adapter.interpolation import generated_manager
-from crew_repo.errors import BadInputValueError, CheckpointError, ForkedConnectionError, NotACrewError
+from crew_repo.errors import BadInputValueError, CheckpointError, ForkedConnectionError, InputError, NotACrewError
 from crew_repo.settings import package_version
 
 __all__ = [
     "UsageBefore",
     "akickoff",
     "check_crew",
+    "check_input_files",
     "check_inputs",
     "check_process",
+    "check_tasks",
     "facts",
     "files_in",
     "has_memory",
@@ -70,6 +74,30 @@ def check_inputs(inputs: object) -> Mapping[str, Any] | None:
         if not isinstance(name, str):
             raise BadInputValueError(f"The input {name!r} has a name of type {type(name).__name__}; use a string")
     return inputs
+
+
+def check_tasks(crew: Crew) -> None:
+    """Raise InputError for a crew that has no tasks; CrewAI says so only after its kickoff, in other words."""
+    if not crew.tasks:
+        raise InputError(
+            f"Crew {crew.name or 'crew'!r} has no tasks, so there is nothing to run; give it some: Crew(tasks=[...])"
+        )
+
+
+def check_input_files(input_files: object) -> None:
+    """Raise InputError unless these are files by name that are there, or None."""
+    if not isinstance(input_files, Mapping | None):
+        raise BadInputValueError(
+            f"input_files is {input_files!r}; give a dict of files by name, such as {{'terms': 'terms.pdf'}}"
+        )
+    for name, file in (input_files or {}).items():
+        if not isinstance(name, str):
+            raise BadInputValueError(f"The input file {name!r} has a name of type {type(name).__name__}; use a string")
+        if isinstance(file, (str, PathLike)):
+            if not Path(file).is_file():
+                raise InputError(f"The input file {name!r} is not there: {Path(file).absolute()}; correct its path")
+        elif not hasattr(file, "read"):
+            raise BadInputValueError(f"The input file {name!r} is {file!r}; give its path, or a File of CrewAI")
 
 
 def refuse_checkpoint(arguments: Mapping[str, Any]) -> None:

@@ -1,0 +1,106 @@
+"""What a newcomer gets wrong first: each mistake is named with its remedy, in one traceback, and costs nothing."""
+
+from __future__ import annotations
+
+import traceback
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crewai import Crew
+
+from crew_repo import BadInputValueError, CrewRepoError, InputError, StateRepository
+from tests import crews
+from tests.crews import NOTES
+from tests.models import PromptModel
+
+
+@pytest.fixture
+def crew(model: PromptModel) -> Crew:
+    """Two tasks, `analyze` and `draft`."""
+    return crews.sequential_unspecified_context(model)
+
+
+def refused(call: Any) -> CrewRepoError:
+    """The error that a call raises. It is raised from no other, so that its message is the last thing to be read."""
+    with pytest.raises(CrewRepoError) as caught:
+        call()
+    said = "".join(traceback.format_exception(caught.value))
+    assert said.count("Traceback (most recent call last)") == 1, said
+    return caught.value
+
+
+@pytest.mark.parametrize("value", [Path("notes.txt"), date(2025, 3, 14), {"a", "b"}], ids=["path", "date", "set"])
+def test_an_input_that_no_prompt_takes_is_named_with_what_does(repo, model, crew, value):
+    """The name of the input, its type and what to give instead; by a run and by a plan."""
+    for call in (repo.run, repo.plan):
+        error = refused(lambda call=call: call(crew, {**NOTES, "notes": value}))
+        assert isinstance(error, BadInputValueError)
+        assert f"'notes': Unsupported type {type(value).__name__}" in str(error)
+        assert "such as str(value)" in str(error)
+    assert (model.calls, repo.runs()) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ("terms.pdf", "input_files is 'terms.pdf'; give a dict of files by name"),
+        (["terms.pdf"], r"input_files is ['terms.pdf']; give a dict of files by name"),
+        ({"terms": 3}, "The input file 'terms' is 3; give its path, or a File of CrewAI"),
+        ({3: "terms.pdf"}, "The input file 3 has a name of type int; use a string"),
+    ],
+)
+def test_input_files_of_another_kind_are_named(repo, model, crew, files, said):
+    """In place of the TypeError of whichever line came upon them first."""
+    for call in (repo.run, repo.plan):
+        assert said in str(refused(lambda call=call: call(crew, NOTES, input_files=files)))
+    assert (model.calls, repo.runs()) == ([], [])
+
+
+def test_an_input_file_that_is_not_there_is_named_before_it_is_paid_for(repo, model, crew):
+    """As a declared file is: the model would be asked about a file that it never gets."""
+    for call in (repo.run, repo.plan):
+        error = refused(lambda call=call: call(crew, NOTES, input_files={"terms": "terms.pdf"}))
+        assert isinstance(error, InputError)
+        assert f"The input file 'terms' is not there: {Path.cwd() / 'terms.pdf'}; correct its path" in str(error)
+    assert (model.calls, repo.runs()) == ([], [])
+
+
+def test_a_crew_without_tasks_is_said_to_have_none(repo, model, crew):
+    """Before a run is written down, and with no hint about inputs that no task reads."""
+    empty = Crew(name="claims", agents=crew.agents, tasks=[])
+    for call in (repo.run, repo.plan, repo.attach(empty).kickoff):
+        given = (empty, NOTES) if call != empty.kickoff else (NOTES,)
+        error = refused(lambda call=call, given=given: call(*given))
+        assert "Crew 'claims' has no tasks, so there is nothing to run; give it some: Crew(tasks=[...])" in str(error)
+    assert repo.runs() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("prices", lambda repo: StateRepository("other.db", prices=3)),
+        ("file", lambda repo: repo.report(3)),
+        ("file", lambda repo: repo.backup(3)),
+        ("file", lambda repo: repo.export_json(3)),
+        ("source", lambda repo: repo.import_json(3)),
+    ],
+)
+def test_what_is_no_path_is_named_by_its_argument(repo, name, call):
+    """`3` is no file: that is said with the argument's name."""
+    assert f"{name} is 3; give " in str(refused(lambda: call(repo)))
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("share_across_workflows", lambda repo, crew: StateRepository("other.db", share_across_workflows="no")),
+        ("verbose", lambda repo, crew: StateRepository("other.db", verbose="no")),
+        ("fire_callbacks", lambda repo, crew: repo.run(crew, NOTES, fire_callbacks="no")),
+    ],
+)
+def test_a_text_is_no_yes_or_no(repo, model, crew, name, call):
+    """`"no"` out of the environment would count as True."""
+    assert f"{name} is 'no'; give True or False" in str(refused(lambda: call(repo, crew)))
+    assert model.calls == []
