@@ -241,7 +241,11 @@ class StateRepository(RecordedState, Corrections, BatchRuns):
         from crew_repo.runner.resuming import resumed
 
         request = resumed(self._engine, workflow_id, **options)
-        return self._engine.plan(request) if dry_run else self._engine.run(request)
+        if dry_run:
+            return self._engine.plan(request)
+        return self._engine.run(  # type: ignore[no-any-return]
+            request, instead="result = await repo.aresume(workflow_id)"
+        )
 
     async def aresume(self, workflow_id: str | None = None, **options: Any) -> RecordedOutput:
         """Go on as `resume` does, with CrewAI's native async kickoff."""

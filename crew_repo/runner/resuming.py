@@ -16,6 +16,8 @@ from crew_repo.settings import checked_workflow
 
 __all__ = ["resumed"]
 
+_ARGUMENTS = ("workflow_id", "crew", "inputs", "input_files", "force", "policies", "fire_callbacks", "dry_run")
+
 
 def resumed(
     engine: Engine,
@@ -27,11 +29,15 @@ def resumed(
     force: bool | str | Iterable[str] = (),
     policies: Mapping[str, TaskPolicy] | None = None,
     fire_callbacks: bool = False,
+    **misspelt: Any,
 ) -> Request:
     """The request that the newest run of a workflow was, or that of all; what is given here goes before.
 
     Raises InputError for a workflow without a run, a crew that is not known here, and an input that is not kept.
     """
+    for name in misspelt:
+        meant = did_you_mean(name, _ARGUMENTS, "arguments")
+        raise TypeError(f"resume() got an unexpected keyword argument {name!r}. {meant}")
     run = _newest(engine, checked_workflow(workflow_id))
     given = dict(inputs or {})
     kept = {} if run.inputs is None and given else _kept(run, {*given, *(input_files or {})})

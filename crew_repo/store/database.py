@@ -46,6 +46,11 @@ def dialect_of(url: str, busy_timeout_seconds: float, synchronous: str = "FULL")
             f"{parsed.render_as_string(hide_password=True)} is not supported; "
             "give a path, sqlite:///path, or postgresql+psycopg://user@host/database"
         )
+    _, mistaken, host = (parsed.host or "").rpartition("@")
+    if mistaken:
+        raise StoreOpenError(
+            f"The URL of the database on {host} cannot be read: the user or the password in it has an @; write that as %40"
+        )
     from crew_repo.store.postgresql import PostgreSQL
 
     return PostgreSQL(parsed.set(drivername="postgresql+psycopg"), busy_timeout_seconds)
@@ -247,6 +252,8 @@ def _raise_explained(error: BaseException, dialect: Dialect, *, opening: bool = 
     """Raise an error of the database or its driver as what it means, and any other as it is."""
     if isinstance(error, dialect.errors):
         explained = dialect.explain(error)
+        if isinstance(explained, StoreOpenError):
+            raise explained from None  # it says all that the driver's error and SQLAlchemy's around it do
         if opening and type(explained) is StoreError:
             explained = StoreOpenError(str(explained))
         raise explained from error

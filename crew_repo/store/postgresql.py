@@ -177,7 +177,7 @@ class PostgreSQL(PostgreSQLStatements, Dialect):
     def check(self) -> None:
         """The driver is an extra."""
         if importlib.util.find_spec("psycopg") is None:
-            raise StoreOpenError(f"{self.place} needs psycopg; pip install 'crew-repo[postgres]'")
+            raise StoreOpenError(f"{self.place} needs psycopg; pip install 'psycopg[binary]'")
 
     def exists(self) -> bool:
         """Somebody else makes the database; we make the tables, at once."""

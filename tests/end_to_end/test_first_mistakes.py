@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from crewai import Crew
 
-from crew_repo import BadInputValueError, CrewRepoError, InputError, StateRepository
+from crew_repo import BadInputValueError, CrewRepoError, InputError, RunningLoopError, StateRepository, register_hasher
+from crew_repo.store import postgresql
 from tests import crews
 from tests.crews import NOTES
 from tests.models import PromptModel
@@ -104,3 +105,54 @@ def test_a_text_is_no_yes_or_no(repo, model, crew, name, call):
     """`"no"` out of the environment would count as True."""
     assert f"{name} is 'no'; give True or False" in str(refused(lambda: call(repo, crew)))
     assert model.calls == []
+
+
+def test_a_server_that_is_not_there_is_named_once():
+    """The error of the driver, and SQLAlchemy's around it, say nothing more: they filled a screen above the message."""
+    error = refused(lambda: StateRepository("postgresql://ada:secret@localhost:1/claims", busy_timeout_seconds=0))
+    assert "ada:***@localhost:1/claims cannot be reached" in str(error)
+
+
+@pytest.mark.parametrize("password", ["se@cret", "s@e@cret"])
+def test_a_password_with_an_at_sign_is_asked_for_in_its_other_form(password):
+    """What stands after the first @ was taken for the host, and so shown in messages, and looked up by name."""
+    error = refused(lambda: StateRepository(f"postgresql://ada:{password}@db.invalid/claims"))
+    assert "the user or the password in it has an @; write that as %40" in str(error)
+    assert "cret" not in str(error)
+
+
+def test_a_missing_driver_is_named_with_what_can_be_installed(monkeypatch):
+    """By the driver's own name: `crew-repo` is on no package index, and somebody else's may come to be."""
+    monkeypatch.setattr(postgresql.importlib.util, "find_spec", lambda name: None)
+    error = refused(lambda: StateRepository("postgresql://ada@localhost/claims"))
+    assert "needs psycopg; pip install 'psycopg[binary]'" in str(error)
+
+
+def test_a_misspelt_argument_of_resume_is_named_with_the_one_that_is_meant(repo, crew):
+    """By the name of the method that was called."""
+    repo.run(crew, NOTES)
+    with pytest.raises(TypeError, match=r"resume\(\) got an unexpected keyword argument 'input'. Did you mean 'inputs'"):
+        repo.resume(input=NOTES)
+
+
+async def test_resume_where_an_event_loop_runs_is_told_its_own_twin(repo, crew):
+    """`arun` would have to be given the crew and the inputs again."""
+    await repo.arun(crew, NOTES)
+    with pytest.raises(RunningLoopError, match=r"result = await repo\.aresume\(workflow_id\)"):
+        repo.resume()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [((3, str), "type_ is 3; give a class"), ((Path, 4), "function is 4; give a function")]
+)
+def test_a_hasher_that_is_none_is_refused(given, said):
+    """It was taken, and told of as a part that cannot be hashed, or never."""
+    assert said in str(refused(lambda: register_hasher(*given)))
+
+
+def test_an_override_in_one_of_many_workflows_names_some_and_says_so(repo, crew):
+    """A list that looks whole, and is not, sends its reader away from the workflow that is meant."""
+    for number in range(7):
+        repo.run(crew, NOTES, workflow_id=f"CLM-{number}")
+    error = refused(lambda: repo.override("draft", "by hand"))
+    assert "Task 'draft' is in 7 workflows; pass workflow_id, such as 'CLM-0', 'CLM-1'" in str(error)
