@@ -49,7 +49,8 @@ def dialect_of(url: str, busy_timeout_seconds: float, synchronous: str = "FULL")
     _, mistaken, host = (parsed.host or "").rpartition("@")
     if mistaken:
         raise StoreOpenError(
-            f"The URL of the database on {host} cannot be read: the user or the password in it has an @; write that as %40"
+            f"The URL of the database on {host} cannot be read: the user or the password in it has an @; "
+            "write that as %40"
         )
     from crew_repo.store.postgresql import PostgreSQL
 
