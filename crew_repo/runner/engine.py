@@ -19,6 +19,7 @@ from crew_repo.errors import InputError, RunningLoopError
 from crew_repo.policy import TaskPolicy, merge_policies
 from crew_repo.pricing import Prices, priced_plan
 from crew_repo.runner.hinting import Hinting
+from crew_repo.runner.loading import refuse_while_loading
 from crew_repo.runner.options import RunOptions, check_policies, check_workflow_id, forced_names
 from crew_repo.runner.request import Request
 from crew_repo.runner.unwritten import Unwritten
@@ -201,9 +202,13 @@ class Engine:
         return served
 
     def _check(self, request: Request) -> None:
-        """Check as `_view` does, unless callbacks may change the inputs, and the kickoff finds what is lacking."""
+        """Refuse a run that the loading of a program starts; then check as `_view` does.
+
+        Callbacks may change the inputs; then the kickoff finds what is lacking.
+        """
         from crew_repo import adapter
 
+        refuse_while_loading()
         if not request.crew.before_kickoff_callbacks:
             self._view(request, adapter.Moment(request.crew))
 

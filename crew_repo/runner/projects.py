@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crew_repo.errors import InputError, NotACrewError
+from crew_repo.runner.loading import loading
 
 if TYPE_CHECKING:
     from crewai import Crew
@@ -30,7 +31,15 @@ _NAME_ONE = "Name one: a folder, a file, or package.module:attribute"
 
 
 def load_project(name: str | None) -> tuple[Crew, dict[str, Any]]:
-    """The crew of a project, and its default inputs. Raises InputError, naming where it was looked for."""
+    """The crew of a project, and its default inputs. Raises InputError, naming where it was looked for.
+
+    It is refused too if its code starts a run.
+    """
+    with loading("The project here" if name is None else repr(name)):
+        return _loaded(name)
+
+
+def _loaded(name: str | None) -> tuple[Crew, dict[str, Any]]:
     place = Path(name or ".")
     if name is not None and ":" in name and not place.exists():
         _prepare(Path.cwd())

@@ -76,7 +76,7 @@ def _as_it_was(monkeypatch):
     yield
     os.environ.clear()
     os.environ.update(environment)
-    for name in {"the_crew", "crew", "my_desk", "my_desk.crew"} - modules:
+    for name in {"the_crew", "the_program", "crew", "my_desk", "my_desk.crew"} - modules:
         sys.modules.pop(name, None)
 
 
@@ -271,3 +271,30 @@ def test_a_json_file_that_is_no_crew(command, tmp_path):
     (tmp_path / "crew.json").write_text('{"agents": 3}')
     code = 2 if HAS_JSON else 3
     assert "crew.json" in refused(command("plan"), code) or not HAS_JSON
+
+
+PROGRAM = """
+from the_crew import build
+from tests.crews import NOTES
+from crew_repo import StateRepository
+
+def main():
+    with StateRepository("other.db") as repo:
+        return repo.run(build(), NOTES)
+
+crew = build()
+"""
+
+
+@pytest.mark.parametrize("verb", ["plan", "run"])
+@pytest.mark.parametrize("name, last_line", [("the_program:crew", "main()"), ("the_program:main", "")])
+def test_a_program_that_runs_its_crew_when_it_is_loaded_is_refused(command, here, verb, name, last_line):
+    """A plan would call its models, and a run would pay for its inputs and for those that were typed."""
+    (here / "the_program.py").write_text(f"{PROGRAM}\n{last_line}\n")
+    said = refused(command(verb, name, *NOTES), 2)
+    assert said.startswith(f"'{name}' runs a crew while it is loaded")
+    assert 'put that run under if __name__ == "__main__": or name what only builds the crew' in said
+    assert not (here / "other.db").exists()
+    (here / "the_program.py").write_text(f'{PROGRAM}\nif __name__ == "__main__":\n    main()\n')
+    sys.modules.pop("the_program", None)
+    assert command("run", "the_program:crew", *NOTES).exit_code == 0
