@@ -58,7 +58,7 @@ _forces = click.option(
 @click.option("--full", is_flag=True, help="Print all reasons, with what was and what is.")
 @click.option("--markdown", is_flag=True, help="Print a table and a graph (Mermaid) for a pull request.")
 @with_prices
-@of_a_workflow
+@of_a_workflow("the crew's name")
 @common
 @click.pass_obj
 def plan_command(
@@ -85,12 +85,12 @@ def plan_command(
             return answer_of_plan(plan, selectors, full, _stored_reads(asked, selectors), notes)
 
 
-@click.command("run")
+@click.command("run", short_help="Run a crew: execute only what is stale or missing.")
 @of_a_crew
 @_forces
 @click.option("--dry-run", is_flag=True, help="Only plan.")
 @with_prices
-@of_a_workflow
+@of_a_workflow("the crew's name")
 @common
 @click.pass_obj
 def run_command(

@@ -22,11 +22,11 @@ __all__ = ["changes_command", "entry_of"]
 _EFFECT = ("would_run", "may_run", "tokens")
 
 
-@click.command("changes")
+@click.command("changes", short_help="List what people changed, newest first.")
 @click.argument("selectors", nargs=-1, metavar="[SELECTOR]...", shell_complete=complete_tasks)
 @click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="How many; 0 for all.")
 @click.option("--full", is_flag=True, help="Print the texts whole, before and after.")
-@of_a_workflow
+@of_a_workflow()
 @common
 @click.pass_obj
 def changes_command(asked: Asked, selectors: tuple[str, ...], limit: int, full: bool) -> Answer:

@@ -36,7 +36,7 @@ _NUMBERS = ("tokens", "saved", "seconds")
               help="Only these tasks: a name or pattern, a+, +a, status:executed, reason:input:notes.")
 @click.option("--full", is_flag=True, help="Print inputs, parts of tasks and answers whole.")
 @with_prices
-@of_a_workflow
+@of_a_workflow()
 @common
 @click.pass_obj
 def diff_command(

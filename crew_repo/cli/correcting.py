@@ -53,7 +53,7 @@ def _correcting(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--instead-of", type=int, metavar="RECORD",
               help="The record that you looked at: another answer that came since is not replaced.")
 @_correcting
-@of_a_workflow
+@of_a_workflow("the only one that has the task")
 @common
 @click.pass_obj
 def override_command(
@@ -91,7 +91,7 @@ def _workflow_of(asked: Asked, task: str) -> str | None:
 @of_a_crew
 @_output
 @_correcting
-@of_a_workflow
+@of_a_workflow("the crew's name")
 @common
 @click.pass_obj
 def mark_complete_command(
@@ -111,11 +111,11 @@ def mark_complete_command(
     )  # fmt: skip
 
 
-@click.command("adopt")
+@click.command("adopt", short_help="Take over a person's answer that no longer applies.")
 @_task
 @of_a_crew
 @_correcting
-@of_a_workflow
+@of_a_workflow("the crew's name")
 @common
 @click.pass_obj
 def adopt_command(

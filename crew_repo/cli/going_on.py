@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from crew_repo.cli.printing import moment, whole
+from crew_repo.cli.printing import error_of, moment, whole
 from crew_repo.store.current import current_runs, is_alive
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def began(run: Row) -> str:
 def ended(run: Row) -> str:
     """The sentence that a run ended: how, when, what it did, and what that cost."""
     when = f" at {moment(run['finished_at'])}" if run["finished_at"] else ""
-    error = f"; {run['error_type']}: {run['error_message'] or ''}" if run["error_type"] else ""
+    error = f"; {error_of(run)}" if run["error_type"] else ""
     status = "was interrupted" if run["status"] == "interrupted" else run["status"]
     failed = f", {run['failed']} failed" if run["failed"] else ""
     done = f"{run['executed']} executed, {run['reused']} reused{failed}"

@@ -71,10 +71,12 @@ _COMMON = (
 )  # fmt: skip
 
 
-of_a_workflow = click.option(
-    "--workflow", metavar="ID", expose_value=False, callback=_keep, shell_complete=complete_workflows,
-    help="The workflow, such as a claim number. Default: all of them; of a run or plan, the crew's name.",
-)  # fmt: skip
+def of_a_workflow(default: str = "all of them") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the option that names a workflow; `default` says which one is meant without it."""
+    return click.option(
+        "--workflow", metavar="ID", expose_value=False, callback=_keep, shell_complete=complete_workflows,
+        help=f"The workflow, such as a claim number. Default: {default}.",
+    )  # fmt: skip
 
 
 dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be done.")

@@ -12,13 +12,14 @@ from contextlib import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
 __all__ = [
     "SCHEMA",
     "Answer",
     "Table",
+    "error_of",
     "live",
     "moment",
     "on_a_line",
@@ -175,6 +176,11 @@ def whole(number: int | None) -> str:
 def seconds(number: float | None) -> str:
     """Seconds with one decimal, nothing for None."""
     return "" if number is None else f"{number:.1f}"
+
+
+def error_of(row: Mapping[str, Any]) -> str:
+    """The kind of an error and its message; the kind alone where it has none, as Ctrl-C."""
+    return ": ".join(part for part in (row["error_type"], row["error_message"]) if part)
 
 
 def moment(text: str | None) -> str:

@@ -11,7 +11,7 @@ import click
 from crew_repo.cli.costs import by_model, prices_of, run_costs, task_cost
 from crew_repo.cli.current import beginning, by_person, resumes, status_of
 from crew_repo.cli.options import Asked, common, complete_runs, complete_tasks, of_a_workflow, with_prices
-from crew_repo.cli.printing import Answer, Table, moment, printable, seconds, whole
+from crew_repo.cli.printing import Answer, Table, error_of, moment, printable, seconds, whole
 from crew_repo.cli.reader import read
 from crew_repo.cli.selecting import Reads, select
 from crew_repo.errors import InputError, UnknownRunError, UnknownTaskError, did_you_mean
@@ -42,7 +42,7 @@ _interval = click.option("--interval", type=click.FloatRange(0.05, 3600), defaul
 @click.argument("selectors", nargs=-1, metavar="[SELECTOR]...", shell_complete=complete_tasks)
 @click.option("--watch", is_flag=True, help="Show what goes on, as it changes, until nothing does any more.")
 @_interval
-@of_a_workflow
+@of_a_workflow()
 @common
 @click.pass_obj
 def status_command(asked: Asked, selectors: tuple[str, ...], watch: bool, interval: float) -> Answer:
@@ -105,7 +105,7 @@ def _hash_of_reads(record: Row) -> str | None:
 @click.option("--follow", is_flag=True, help="Print a line when a run begins, and when it ends, until Ctrl-C.")
 @_interval
 @with_prices
-@of_a_workflow
+@of_a_workflow()
 @common
 @click.pass_obj
 def runs_command(
@@ -133,7 +133,7 @@ def runs_command(
     rows = [(
         run["run_id"], run["workflow_id"], run["status"], moment(run["started_at"]), str(run["executed"]),
         str(run["reused"]), whole(run["tokens_spent"]), whole(run["tokens_saved"]),
-        *_cell(prices, costs.get(run["run_id"])), beginning(_error(run)),
+        *_cell(prices, costs.get(run["run_id"])), beginning(error_of(run)),
     ) for run in found]  # fmt: skip
     numbers = ("executed", "reused", "tokens", "saved", *cost)
     shown = Table(columns, rows, numbers) if found else "No run is recorded yet."
@@ -160,17 +160,13 @@ def _follow(asked: Asked, selectors: tuple[str, ...], interval: float) -> None:
     follow_runs(asked, interval)
 
 
-def _error(row: Row) -> str:
-    return f"{row['error_type']}: {row['error_message'] or ''}" if row["error_type"] else ""
-
-
-@click.command("show")
+@click.command("show", short_help="Show one run: what it did with each task, and why.")
 @click.argument("run", required=False, shell_complete=complete_runs)
 @click.option("--select", "selectors", multiple=True, metavar="SELECTOR",
               help="Only these tasks; also reason:input:notes.")
 @click.option("--full", is_flag=True, help="Print outputs, and tracebacks, whole.")
 @with_prices
-@of_a_workflow
+@of_a_workflow()
 @common
 @click.pass_obj
 def show_command(asked: Asked, run: str | None, selectors: tuple[str, ...], full: bool) -> Answer:
@@ -196,7 +192,7 @@ def show_command(asked: Asked, run: str | None, selectors: tuple[str, ...], full
     rows = [(
         task["task_name"], task["status"], whole(task["total_tokens"]), whole(task["tokens_saved"]),
         *_cell(prices, its_cost), seconds(task["duration_seconds"]),
-        beginning(_error(task)) or "; ".join(task["causes"]),
+        beginning(error_of(task)) or "; ".join(task["causes"]),
     ) for task, its_cost in zip(chosen, costs, strict=True)]  # fmt: skip
     numbers = ("tokens", "saved", *([] if prices is None else ["cost"]), "seconds")
     table = Table(("task", "outcome", *numbers, "why"), rows, numbers)
@@ -298,11 +294,11 @@ _RECORD = (
 )  # fmt: skip
 
 
-@click.command("history")
+@click.command("history", short_help="Show every answer of a task, newest first.")
 @click.argument("task", shell_complete=complete_tasks)
 @click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="How many; 0 for all.")
 @click.option("--full", is_flag=True, help="Print the outputs whole.")
-@of_a_workflow
+@of_a_workflow()
 @common
 @click.pass_obj
 def history_command(asked: Asked, task: str, limit: int, full: bool) -> Answer:

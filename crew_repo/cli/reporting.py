@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["report_command"]
 
 
-@click.command("report")
+@click.command("report", short_help="Write one HTML page for people.")
 @click.argument("page", required=False, default="crew_report.html", metavar="[FILE]")
 @click.option("--run", metavar="RUN", shell_complete=complete_runs, help="Only that run: its ID, or its beginning.")
 @click.option("--since", metavar="TIME", help="Only runs that began then or later: 2025-03-14, 2025-03-14T09:30 (UTC).")
@@ -31,7 +31,7 @@ __all__ = ["report_command"]
               help="Leave out what was asked and answered, and all that may quote it.")
 @with_prices
 @dry_run
-@of_a_workflow
+@of_a_workflow()
 @common
 @click.pass_obj
 def report_command(

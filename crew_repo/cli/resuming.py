@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["resume_command"]
 
 
-@click.command("resume")
+@click.command("resume", short_help="Go on with the last run of a workflow.")
 @click.argument("workflow", required=False, shell_complete=complete_workflows)
 @click.option("--failed", is_flag=True, help="Go on with every workflow whose last run failed or was interrupted.")
 @click.option("--project", metavar="PROJECT", help="The project of the crew. Default: as the run itself tells.")

@@ -50,7 +50,7 @@ def repository(asked: Asked, *, new: bool = False) -> StateRepository:
 @click.argument("selectors", nargs=-1, required=True, metavar="SELECTOR...", shell_complete=complete_tasks)
 @by_a_person
 @dry_run
-@of_a_workflow
+@of_a_workflow()
 @common
 @click.pass_obj
 def invalidate_command(
@@ -121,7 +121,7 @@ def _age(text: str) -> timedelta:
     return int(found[1]) * _UNITS[found[2]]
 
 
-@click.command("export")
+@click.command("export", short_help="Write all records and runs as JSON lines.")
 @click.argument("file", required=False, default="-")
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 @dry_run
@@ -149,7 +149,7 @@ def export_command(asked: Asked, file: str, force: bool, dry_run: bool) -> Answe
     return Answer(result, f"{'would write' if dry_run else 'wrote'} {_counted(lines, 'line')} to {file}")
 
 
-@click.command("import")
+@click.command("import", short_help="Take over what export wrote.")
 @click.argument("file")
 @dry_run
 @common
@@ -185,7 +185,7 @@ def _imported_into_a_copy(asked: Asked, source: str | Path) -> int:
             return copied.import_json(source)
 
 
-@click.command("init")
+@click.command("init", short_help="Make a new state, or bring an older one up to date.")
 @dry_run
 @common
 @click.pass_obj

@@ -75,3 +75,21 @@ def test_every_command_is_on_the_page() -> None:
     names = crew_repo.list_commands(Context(crew_repo))
     assert {words[0] for words in typed if words[-1] != "--help"} == set(names)
     assert [words[0] for words in typed if words[-1] == "--help"] == ["--help", *names]
+
+
+def test_the_list_of_the_commands_says_whole_sentences() -> None:
+    """None is cut by "...", at the usual width of a terminal."""
+    listed = runner().invoke(crew_repo, ["--help"]).stdout.partition("Commands:")[2].strip().splitlines()
+    assert len(listed) == len(crew_repo.list_commands(Context(crew_repo)))
+    assert [line for line in listed if not line.endswith(".") or line.endswith("..")] == []
+
+
+@pytest.mark.parametrize(
+    ("command", "default"),
+    [("run", "the crew's name"), ("mark-complete", "the crew's name"), ("status", "all of them"),
+     ("override", "the only one that has the task")],
+)  # fmt: skip
+def test_the_help_of_a_command_says_which_workflow_it_means(command: str, default: str) -> None:
+    """Its own default, and not that of every other command."""
+    said = " ".join(runner().invoke(crew_repo, [command, "--help"]).stdout.split())
+    assert f"The workflow, such as a claim number. Default: {default}. --db" in said

@@ -108,6 +108,18 @@ def test_history_has_every_answer(command, state):
     assert told[0][1] in command("history", "draft", "--full", "--db", state).stdout
 
 
+def test_an_error_without_words_is_told_by_its_kind(command, repo, model):
+    """Ctrl-C has no message, and so no colon before it."""
+    def stops(_prompt):
+        raise KeyboardInterrupt
+
+    model.script["<<draft>>"] = stops
+    with pytest.raises(KeyboardInterrupt):
+        repo.run(crews.sequential_unspecified_context(model), crews.NOTES)
+    (line,) = command("runs", "--db", repo.url.removeprefix("sqlite:///")).stdout.splitlines()[1:]
+    assert line.rstrip().endswith("KeyboardInterrupt")
+
+
 def test_a_failed_task_is_something_to_do(command, repo, model):
     """Status exits with 1 while a task of the crew failed, and shows its error; show has the traceback."""
     def breaks(_prompt):
