@@ -94,7 +94,10 @@ class Corrections:
         request = self._engine.request(
             crew, inputs, input_files=input_files, workflow_id=workflow_id, policies=policies
         )
-        return mark_complete(self._store, request, checked_name(task_name), output, author, hold=hold, dry_run=dry_run)
+        return mark_complete(
+            self._store, request, checked_name(task_name), output, author,
+            hinting=self._engine.hinting, hold=hold, dry_run=dry_run,
+        )  # fmt: skip
 
     def adopt(
         self,
@@ -121,7 +124,8 @@ class Corrections:
         request = self._engine.request(
             crew, inputs, input_files=input_files, workflow_id=workflow_id, policies=policies
         )
-        return adopt(self._store, request, checked_name(task_name), author, dry_run=dry_run)
+        hinting = self._engine.hinting
+        return adopt(self._store, request, checked_name(task_name), author, hinting=hinting, dry_run=dry_run)
 
     def import_state(
         self,

@@ -17,6 +17,7 @@ from crew_repo.export_files import Answer
 from crew_repo.hashing import looking
 from crew_repo.model import HELD, Author, Change, ChangeKind, Decision, Given, StoredResult, ToHold
 from crew_repo.runner.effects import with_effect
+from crew_repo.runner.hinting import Hinting
 from crew_repo.runner.options import check_names, utc_now
 from crew_repo.runner.person_record import asked_of, intended, person_record
 from crew_repo.runner.planner import Walk, old_answer, settled_walk
@@ -31,23 +32,25 @@ __all__ = ["adopt", "import_answers", "mark_complete"]
 
 
 def mark_complete(
-    store: Store, request: Request, task_name: str, output: object, author: Author, *, hold: bool = False,
-    dry_run: bool = False,
+    store: Store, request: Request, task_name: str, output: object, author: Author, *, hinting: Hinting,
+    hold: bool = False, dry_run: bool = False,
 ) -> Change:  # fmt: skip
     """Record a person's answer to what this task will be asked, unless it is a dry run; what that makes run.
 
     `hold`: where that is not known yet, keep the answer until it is.
     """
-    view = _view(request)
+    view = _view(request, hinting)
     check_names([task_name], view.names, "mark_complete")
     (given,), _ = _bound(store, request, view, {task_name: Answer(output)}, author, hold=hold)
     return _put(store, given, ChangeKind.MARK_COMPLETE, author, dry_run=dry_run)
 
 
 @looking()
-def adopt(store: Store, request: Request, task_name: str, author: Author, *, dry_run: bool) -> Change:
+def adopt(
+    store: Store, request: Request, task_name: str, author: Author, *, hinting: Hinting, dry_run: bool
+) -> Change:
     """Give a person's answer that no longer applies to what this task will be asked now; what that makes run."""
-    view = _view(request)
+    view = _view(request, hinting)
     check_names([task_name], view.names, "adopt")
     walk, decisions = settled_walk(store, view, request.options)
     at = view.names.index(task_name)
@@ -90,18 +93,21 @@ def _to_be_held(given: ToHold, author: Author) -> Change:
 
 
 def import_answers(
-    store: Store, request: Request, answers: Mapping[str, Answer], author: Author, *, hold: bool
+    store: Store, request: Request, answers: Mapping[str, Answer], author: Author, *, hinting: Hinting, hold: bool
 ) -> tuple[list[Change], list[str]]:
     """Record answers by the names of their tasks, all or none; the entries, and the tasks that have one already."""
-    view = _view(request)
+    view = _view(request, hinting)
     ordered = {name: answers[name] for name in view.names if name in answers}
     given, answered = _bound(store, request, view, ordered, author, hold=hold, leave_answered=True)
     return store.complete(given, author), answered
 
 
-def _view(request: Request) -> adapter.CrewView:
+def _view(request: Request, hinting: Hinting) -> adapter.CrewView:
+    """The crew as it will be asked. What its author may not mean is said, as before a run: forgotten inputs."""
     inputs = adapter.planned_inputs(request.crew, request.inputs)
-    return adapter.planned_view(request.crew, inputs, request.files)
+    view = adapter.planned_view(request.crew, inputs, request.files)
+    hinting.about_inputs(replace(request, inputs=inputs), view)
+    return view
 
 
 @looking()

@@ -22,7 +22,7 @@ def import_state(
 ) -> list[Change]:
     """Record the answers in a file, or in what it has, all or none; the entries. The log says what is left out."""
     answers = _by_task(read_answers(source), names, adapter.task_names(request.crew))
-    changes, answered = import_answers(store, request, answers, author, hold=hold)
+    changes, answered = import_answers(store, request, answers, author, hinting=hinting, hold=hold)
     if answered:
         hinting.say(f"import_state left these tasks as they are, since they have an answer: {', '.join(answered)}; "
                     "override corrects it")  # fmt: skip

@@ -62,6 +62,18 @@ def test_forgotten_inputs_are_named(repo, model, caplog):
     assert "Pass inputs with 'adjuster'" in said(caplog)
 
 
+@pytest.mark.parametrize("way", ["mark_complete", "import_state"])
+def test_forgotten_inputs_are_named_where_an_answer_is_given(repo, model, caplog, way):
+    """The answer is bound to a prompt with braces in it, and no run with inputs would ever ask that."""
+    crew = crews.sequential_unspecified_context(model)
+    if way == "mark_complete":
+        repo.mark_complete("analyze", "hail on 3 May", crew=crew)
+    else:
+        repo.import_state({"completed_tasks": {"analyze": "hail on 3 May"}}, crew=crew)
+    assert "Task 'analyze' has {notes} in its description, and no inputs were given" in said(caplog)
+    assert "Pass inputs with 'notes'" in said(caplog)
+
+
 @pytest.mark.parametrize("text", ['Answer as {"a": 1}', "Answer as {{name}}", "A set {1, 2}", "No braces"])
 def test_other_braces_are_no_variables(repo, model, text):
     """JSON, doubled braces and sets in a text are what they are."""
