@@ -99,7 +99,7 @@ class BatchRuns:
         workers = worker_count(max_workers)
         source = CrewSource(crew)
         if executor is not None:
-            source.check_portable()
+            source.check_portable(executor)
         total = len(inputs_list) if isinstance(inputs_list, Sized) else None
         items, at_hand = items_of(inputs_list, workflow_ids), are_at_hand(inputs_list, workflow_ids)
         worker = Worker(self._engine, source, item_options(force, policies, input_files))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -156,3 +157,19 @@ def test_an_override_in_one_of_many_workflows_names_some_and_says_so(repo, crew)
         repo.run(crew, NOTES, workflow_id=f"CLM-{number}")
     error = refused(lambda: repo.override("draft", "by hand"))
     assert "Task 'draft' is in 7 workflows; pass workflow_id, such as 'CLM-0', 'CLM-1'" in str(error)
+
+
+@pytest.mark.parametrize("executor", [3, "threads", ThreadPoolExecutor])
+def test_an_executor_that_is_none_is_named(repo, executor):
+    """Above all its class: the brackets were forgotten."""
+    error = refused(lambda: repo.run_for_each(crews.sequential_unspecified_context, [NOTES], executor=executor))
+    assert f"executor is {executor!r}; give one that is made, such as ProcessPoolExecutor(8)" in str(error)
+
+
+def test_a_builder_that_no_other_process_can_have_is_named_before_the_batch(repo, crew):
+    """An inner function cannot be sent: each item failed of that, in the words of pickle."""
+    with ProcessPoolExecutor(1) as executor:
+        error = refused(lambda: repo.run_for_each(lambda: crew, [NOTES], executor=executor))
+    assert "The crew is built in other processes, and Can't " in str(error)
+    assert "pass a function of a module that builds it" in str(error)
+    assert repo.runs() == []

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import pickle
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +79,18 @@ class CrewSource:
             raise NotACrewError(f"{error} A batch also takes a function that builds one, or its name.") from error
         return lambda: adapter.copy_crew(crew)
 
-    def check_portable(self) -> None:
-        """Raise if this source cannot travel to another process."""
+    def check_portable(self, executor: object) -> None:
+        """Raise InputError for what is no executor, or if this source cannot travel to where that works."""
+        if isinstance(executor, type) or not callable(getattr(executor, "submit", None)):
+            raise InputError(f"executor is {executor!r}; give one that is made, such as ProcessPoolExecutor(8)")
+        instead = "pass a function of a module that builds it, or its name as 'package.module:attribute'"
         if not isinstance(self._source, str) and not callable(self._source):
-            raise InputError(
-                "With an executor the crew is built in the worker: pass a function of a module that builds it, or "
-                "its name as 'package.module:attribute', instead of a crew object."
-            )
+            raise InputError(f"With an executor the crew is built in the worker: {instead}, instead of a crew object.")
+        if isinstance(executor, ProcessPoolExecutor):  # others have ways of their own, as Dask has
+            try:
+                pickle.dumps(self._source)
+            except Exception as error:  # noqa: BLE001 - whatever a callable of the user's raises when it is pickled
+                raise InputError(f"The crew is built in other processes, and {error}; {instead}") from None
 
     def borrow(self) -> Any:
         """A crew that nobody else uses; give it back."""
