@@ -77,11 +77,12 @@ class RecordedState:
             self._engine.hinting.about_names(None, workflow_id)
         return Listing(priced_run(run, self._engine.settings.prices) for run in found)
 
-    def show(self, run_id: str) -> RunRecord:
+    def show(self, run_id: str | RunRecord) -> RunRecord:
         """One run with all its tasks. Raises UnknownRunError if no run has that ID."""
         from crew_repo.runner.options import found_run
 
-        return priced_run(found_run(run_id, self._store), self._engine.settings.prices)
+        wanted = run_id.run_id if isinstance(run_id, RunRecord) else run_id
+        return priced_run(found_run(wanted, self._store), self._engine.settings.prices)
 
     def diff(
         self,

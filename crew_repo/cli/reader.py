@@ -210,7 +210,7 @@ def _is_state(query: Query, path: Path) -> bool:
     if version > SCHEMA_VERSION:
         raise NewerSchemaError(
             f"{path} has schema version {version}, and this crew_repo knows up to {SCHEMA_VERSION}; "
-            "upgrade it: pip install --upgrade crew-repo"
+            "install one here that is as new as the one that wrote it"
         )
     if names and version < SCHEMA_VERSION:
         raise StoreOpenError(

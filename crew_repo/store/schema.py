@@ -86,7 +86,7 @@ def _refuse_newer(dialect: Dialect, found: int | None) -> None:
     if found is not None and found > CURRENT.version:
         raise NewerSchemaError(
             f"{dialect.place} has schema version {found}, and this crew_repo knows up to {CURRENT.version}; "
-            "upgrade it: pip install --upgrade crew-repo"
+            "install one here that is as new as the one that wrote it"
         )
 
 

@@ -176,7 +176,7 @@ def test_a_newer_state(command, state, arguments):
     with closing(sqlite3.connect(state)) as newer, newer:
         newer.execute("UPDATE crew_repo_schema SET version = 99")
         newer.execute("PRAGMA user_version = 99")
-    assert "pip install --upgrade crew-repo" in refused(command(*arguments, "--db", state), 3)
+    assert "install one here that is as new as the one that wrote it" in refused(command(*arguments, "--db", state), 3)
 
 
 def test_an_older_state_is_brought_up_to_date_by_init(command, tmp_path):

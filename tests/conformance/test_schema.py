@@ -174,7 +174,7 @@ def test_a_newer_database_is_refused(url: str, newer: Any, monkeypatch: pytest.M
     with monkeypatch.context() as patch:
         patch.setattr(schema, "CURRENT", newer)
         Store(url).close()
-    with pytest.raises(NewerSchemaError, match=rf"has schema version {newer.version}.*pip install --upgrade"):
+    with pytest.raises(NewerSchemaError, match=rf"has schema version {newer.version}.*install one here that is as new"):
         Store(url)
 
 

@@ -173,3 +173,9 @@ def test_a_builder_that_no_other_process_can_have_is_named_before_the_batch(repo
     assert "The crew is built in other processes, and Can't " in str(error)
     assert "pass a function of a module that builds it" in str(error)
     assert repo.runs() == []
+
+
+def test_a_run_is_shown_by_its_record_as_by_its_id(repo, crew):
+    """As `diff` and `report` take it: `repo.show(result.run)` shows the run as it stands in the state."""
+    run = repo.run(crew, NOTES).run
+    assert repo.show(run) == repo.show(run.run_id)
