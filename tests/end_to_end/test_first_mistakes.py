@@ -49,7 +49,7 @@ def test_an_input_that_no_prompt_takes_is_named_with_what_does(repo, model, crew
     [
         ("terms.pdf", "input_files is 'terms.pdf'; give a dict of files by name"),
         (["terms.pdf"], r"input_files is ['terms.pdf']; give a dict of files by name"),
-        ({"terms": 3}, "The input file 'terms' is 3; give its path, or a File of CrewAI"),
+        ({"terms": 3}, "The input file 'terms' is 3; give a File of crewai_files: PDFFile(source='terms.pdf')"),
         ({3: "terms.pdf"}, "The input file 3 has a name of type int; use a string"),
     ],
 )

@@ -41,6 +41,9 @@ __all__ = [
 ]
 
 
+_A_FILE = "PDFFile(source='terms.pdf')"
+
+
 def check_crew(crew: object) -> Crew:
     """The crew, or a clear error."""
     if isinstance(crew, Crew):
@@ -88,7 +91,7 @@ def check_input_files(input_files: object) -> None:
     """Raise InputError unless these are files by name that are there, or None."""
     if not isinstance(input_files, Mapping | None):
         raise BadInputValueError(
-            f"input_files is {input_files!r}; give a dict of files by name, such as {{'terms': 'terms.pdf'}}"
+            f"input_files is {input_files!r}; give a dict of files by name, such as {{'terms': {_A_FILE}}}"
         )
     for name, file in (input_files or {}).items():
         if not isinstance(name, str):
@@ -97,7 +100,7 @@ def check_input_files(input_files: object) -> None:
             if not Path(file).is_file():
                 raise InputError(f"The input file {name!r} is not there: {Path(file).absolute()}; correct its path")
         elif not hasattr(file, "read"):
-            raise BadInputValueError(f"The input file {name!r} is {file!r}; give its path, or a File of CrewAI")
+            raise BadInputValueError(f"The input file {name!r} is {file!r}; give a File of crewai_files: {_A_FILE}")
 
 
 def refuse_checkpoint(arguments: Mapping[str, Any]) -> None:
