@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from crew_repo.errors import InputError
 from crew_repo.model import Change, Listing, Record
 from crew_repo.settings import checked_limit, checked_name, checked_workflow
 
@@ -62,7 +63,7 @@ class Corrections:
         task_name: str,
         output: Any,
         *,
-        crew: Crew,
+        crew: Crew | None = None,
         inputs: Mapping[str, Any] | None = None,
         input_files: Mapping[str, Any] | None = None,
         workflow_id: str | None = None,
@@ -91,6 +92,7 @@ class Corrections:
         from crew_repo.runner.overriding import author_of
 
         author = author_of(by, reason)
+        _check_given(crew, "mark_complete(task_name, output, crew=crew, inputs=inputs)")
         request = self._engine.request(
             crew, inputs, input_files=input_files, workflow_id=workflow_id, policies=policies
         )
@@ -103,7 +105,7 @@ class Corrections:
         self,
         task_name: str,
         *,
-        crew: Crew,
+        crew: Crew | None = None,
         inputs: Mapping[str, Any] | None = None,
         input_files: Mapping[str, Any] | None = None,
         workflow_id: str | None = None,
@@ -121,6 +123,7 @@ class Corrections:
         from crew_repo.runner.overriding import author_of
 
         author = author_of(by, reason)
+        _check_given(crew, "adopt(task_name, crew=crew, inputs=inputs)")
         request = self._engine.request(
             crew, inputs, input_files=input_files, workflow_id=workflow_id, policies=policies
         )
@@ -131,7 +134,7 @@ class Corrections:
         self,
         source: str | os.PathLike[str] | Mapping[str, Any],
         *,
-        crew: Crew,
+        crew: Crew | None = None,
         inputs: Mapping[str, Any] | None = None,
         input_files: Mapping[str, Any] | None = None,
         workflow_id: str | None = None,
@@ -158,6 +161,7 @@ class Corrections:
         from crew_repo.runner.overriding import author_of
 
         author, engine = author_of(by, reason), self._engine
+        _check_given(crew, "import_state(source, crew=crew, inputs=inputs)")
         request = engine.request(crew, inputs, input_files=input_files, workflow_id=workflow_id, policies=policies)
         return Listing(
             import_state(self._store, request, source, author, hold=hold, names=names, hinting=engine.hinting)
@@ -193,3 +197,9 @@ class Corrections:
         if not found:
             self._engine.hinting.about_names(task_name, workflow_id)
         return Listing(found)
+
+
+def _check_given(crew: object, call: str) -> None:
+    """Raise InputError without a crew: no name of a task says what the answer is an answer to."""
+    if crew is None:
+        raise InputError(f"For which crew and inputs is this the answer? Say so: {call}")

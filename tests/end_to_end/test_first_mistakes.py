@@ -179,3 +179,16 @@ def test_a_run_is_shown_by_its_record_as_by_its_id(repo, crew):
     """As `diff` and `report` take it: `repo.show(result.run)` shows the run as it stands in the state."""
     run = repo.run(crew, NOTES).run
     assert repo.show(run) == repo.show(run.run_id)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda repo: repo.mark_complete("draft", "Dear"), "mark_complete(task_name, output, crew=crew, inputs=inputs)"),
+        (lambda repo: repo.adopt("draft"), "adopt(task_name, crew=crew, inputs=inputs)"),
+        (lambda repo: repo.import_state("crew_state.json"), "import_state(source, crew=crew, inputs=inputs)"),
+    ],
+)
+def test_an_answer_without_its_crew_is_asked_for_it(repo, call, said):
+    """As a script's own `mark_complete(task_name, output)` is called: with it nobody knows what was answered."""
+    assert f"For which crew and inputs is this the answer? Say so: {said}" in str(refused(lambda: call(repo)))
