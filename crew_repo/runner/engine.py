@@ -20,7 +20,7 @@ from crew_repo.policy import TaskPolicy, merge_policies
 from crew_repo.pricing import Prices, priced_plan
 from crew_repo.runner.hinting import Hinting
 from crew_repo.runner.loading import refuse_while_loading
-from crew_repo.runner.options import RunOptions, check_policies, check_workflow_id, forced_names
+from crew_repo.runner.options import RunOptions, check_policies, check_storable, check_workflow_id, forced_names
 from crew_repo.runner.request import Request
 from crew_repo.runner.unwritten import Unwritten
 from crew_repo.settings import checked_flag, checked_source
@@ -95,6 +95,7 @@ class Engine:
         adapter.check_inputs(inputs)
         adapter.check_input_files(input_files)
         names = adapter.task_names(crew)
+        check_storable(names, "the task name")
         merged = merge_policies(self.settings.policies, policies)
         check_policies(policies, names)
         self.hinting.about_policies(names)

@@ -17,6 +17,7 @@ __all__ = [
     "RunOptions",
     "check_names",
     "check_policies",
+    "check_storable",
     "check_workflow_id",
     "forced_names",
     "found_run",
@@ -25,6 +26,11 @@ __all__ = [
     "unknown_name",
     "utc_now",
 ]
+
+
+_LONGEST_NAME = 1_000
+"""Bytes of UTF-8: an entry of an index of PostgreSQL has 2,704, for a workflow ID, a task name and hashes."""
+_SHOWN = 60
 
 
 def utc_now() -> datetime:
@@ -89,12 +95,26 @@ def check_policies(given: Mapping[str, object] | None, known: Sequence[str]) -> 
 
 
 def check_workflow_id(given: object, crew_name: str | None) -> str:
-    """The workflow ID that was given, else the crew's name."""
+    """The workflow ID that was given, else the crew's name. Raises InputError for what cannot be one."""
     if given is None:
+        check_storable([crew_name or "crew"], "the crew's name, which is the workflow_id where none is given,")
         return crew_name or "crew"
     if not isinstance(given, str) or not given.strip():
         raise InputError(f"workflow_id is {given!r}; give a non-empty text, such as a claim number")
+    check_storable([given], "workflow_id")
     return given
+
+
+def check_storable(names: Iterable[str], what: str) -> None:
+    """Raise InputError for the first name that a database does not take, before anything is paid for under it."""
+    for name in names:
+        shown = repr(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…")
+        length = len(name.encode(errors="surrogatepass"))
+        if length > _LONGEST_NAME:
+            too_long = f"{what} {shown} is too long: it has {length:,} bytes; up to {_LONGEST_NAME:,} can be stored"
+            raise InputError(too_long)
+        if any("\ud800" <= character <= "\udfff" for character in name):
+            raise InputError(f"{what} {shown} has half of a surrogate pair, which is no character; leave it out")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

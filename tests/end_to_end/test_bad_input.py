@@ -133,6 +133,21 @@ BAD_CALLS = {
     "the output of a task that is no text": (InputError, "task_name is 5; give", lambda repo, crew: repo.get_output(5)),
     "the history of a task that is no text": (InputError, "task_name is 5; give", lambda repo, crew: repo.history(5)),
     "an empty workflow": (CrewRepoError, "workflow_id", lambda repo, crew: repo.run(crew, NOTES, workflow_id=" ")),
+    "a workflow ID that no index takes": (
+        InputError,
+        "workflow_id 'CLMCLM.*…' is too long: it has 1,002 bytes; up to 1,000",
+        lambda repo, crew: repo.run(crew, NOTES, workflow_id="CLM" * 334),
+    ),
+    "a workflow ID that is no Unicode": (
+        InputError,
+        "workflow_id .* has half of a surrogate pair",
+        lambda repo, crew: repo.plan(crew, NOTES, workflow_id="CLM-\ud800"),
+    ),
+    "a task name that no index takes": (
+        InputError,
+        "the task name 'äää.*…' is too long: it has 1,002 bytes",
+        lambda repo, crew: (setattr(crew.tasks[1], "name", "ä" * 501), repo.run(crew, NOTES)),
+    ),
     "an unknown argument": (TypeError, "unexpected keyword argument 'forse'. Did you mean 'force'", lambda repo, crew: repo.run(crew, forse=1)),
     "inputs that are no dict": (
         TypeError,
