@@ -70,6 +70,7 @@ class Database:
         self._engine: Engine | None = None
         self._kept: Connection | None = None
         self._identity: object = None
+        self._mode = "rw"
         self._closed = False
         self._opening = threading.RLock()
         self._connected = Connecting(dialect)
@@ -173,7 +174,7 @@ class Database:
     def _engine_for_reading(self) -> Engine:
         """Another file in the same place is read as what it is; no file is an empty one."""
         with self._opening:
-            if self._engine is not None and self._identity == self.dialect.identity():
+            if self._engine is not None and self._is_in_place(self.dialect.identity()):
                 return self._engine
             self._leave()
             return (self._open(writing=False) if self.dialect.exists() else None) or _empty()
@@ -181,12 +182,12 @@ class Database:
     def _engine_for_writing(self, *, begins: bool) -> tuple[Engine, Connection | None]:
         """The engine, and the connection that was kept. A run must not go on in another file than it began in."""
         with self._opening:
-            moved = self._identity is not None and self._identity != self.dialect.identity()
-            if self._engine is not None and not moved:
+            identity = self.dialect.identity()
+            if self._engine is not None and self._is_in_place(identity):
                 kept, self._kept = self._kept, None
                 return self._engine, kept
             self._leave()
-            if moved and not begins:
+            if self._identity not in (None, identity) and not begins:
                 raise StoreError(
                     f"{self.dialect.place} was deleted or replaced while it was in use, so this was not saved; "
                     "put the file back, or run again to begin a new one"
@@ -195,11 +196,15 @@ class Database:
             self.dialect.create()
             return self._open(writing=True) or _empty(), None
 
+    def _is_in_place(self, identity: object) -> bool:
+        """Whether the open file is the one that is there. It stays open for writing, whatever is allowed since."""
+        return self._identity == identity and self._mode in ("rw", self.dialect.mode())
+
     def _open(self, *, writing: bool) -> Engine | None:
         """The engine on a database of the current version; None if it is empty, and nobody is about to write."""
         engine = self.dialect.engine()
         try:
-            identity = self.dialect.identity()
+            identity, mode = self.dialect.identity(), self.dialect.mode()
             self._connected(engine).close()  # whatever opens it below finds one
             if not writing and identity is not None:
                 with engine.connect() as connection:
@@ -213,7 +218,7 @@ class Database:
         except BaseException as error:  # noqa: BLE001 - it is raised
             engine.dispose()
             _raise_explained(error, self.dialect, opening=True)
-        self._engine, self._identity = engine, identity
+        self._engine, self._identity, self._mode = engine, identity, mode
         return engine
 
     def _check_usable(self) -> None:

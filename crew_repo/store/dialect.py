@@ -178,6 +178,10 @@ class Dialect(Statements):
         """A mark that tells this database from another one that was put in its place; None where that cannot be."""
         return None
 
+    def mode(self) -> str:
+        """How it may be opened by now; "rw" where it may be written."""
+        return "rw"
+
     def copy(self, _connection: Connection, _target: Path) -> None:
         """Copy the whole database into a new file."""
         raise StoreError(f"{self.place} is no file; copy it with pg_dump, or with export_json")

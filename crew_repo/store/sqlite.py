@@ -127,8 +127,12 @@ class SQLite(SQLiteStatements, Dialect):
         self._file.create()
 
     def identity(self) -> object:
-        """The file's device and inode, and how it may be opened by now; None when it is gone."""
+        """The file's device and inode; None when it is gone."""
         return self._file.identity()
+
+    def mode(self) -> str:
+        """How the file may be opened by now."""
+        return self._file.mode()
 
     def engine(self) -> Engine:
         """Connections are kept, each used by one thread at a time; opening never creates the file."""

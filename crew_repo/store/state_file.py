@@ -46,7 +46,7 @@ class StateFile:
 
     def __init__(self, path: str) -> None:
         self.path = Path(path).absolute()
-        self._name, self._folder = str(self.path), str(self.path.parent)
+        self._name = str(self.path)
 
     @property
     def target(self) -> Path:
@@ -121,27 +121,26 @@ class StateFile:
             raise StoreOpenError(f"{self.path} cannot be created: {error.strerror}; give another path") from error
 
     def identity(self) -> object:
-        """The file's device and inode, and how it may be opened by now; None when it is gone."""
+        """The file's device and inode; None when it is gone."""
         try:
             found = os.lstat(self._name)
-            linked = stat.S_ISLNK(found.st_mode)
-            found = self.path.stat() if linked else found
+            found = self.path.stat() if stat.S_ISLNK(found.st_mode) else found
         except FileNotFoundError:
             return None
-        return found.st_dev, found.st_ino, self._mode(self.target.parent if linked else self._folder)
+        return found.st_dev, found.st_ino
 
     def mode(self) -> str:
-        """A file that this user cannot write is read without locks while nobody has it open for writing (no -wal)."""
-        return self._mode(self.target.parent)
+        """How it may be opened by now.
+
+        A file that this user cannot write is read without locks while nobody has it open for writing (no -wal).
+        """
+        if os.access(self._name, os.W_OK) and os.access(self.target.parent, os.W_OK):
+            return "rw"
+        return "ro" if Path(f"{self.target}-wal").exists() else "ro&immutable=1"
 
     def is_writable(self) -> bool:
         """Whether this user may write the file, and beside it."""
         return self.mode() == "rw"
-
-    def _mode(self, folder: str | Path) -> str:
-        if os.access(self._name, os.W_OK) and os.access(folder, os.W_OK):
-            return "rw"
-        return "ro" if Path(f"{self.target}-wal").exists() else "ro&immutable=1"
 
 
 @contextmanager

@@ -132,14 +132,25 @@ def test_a_read_only_file_can_be_asked_but_not_run_on(tmp_path: Path, ledger: Le
     assert set(ledger.requests(since)) == ALL - {(CLAIMS[0], task) for task in TASKS}
 
 
+def live_made_read_only(*arguments: Any) -> None:
+    """A batch that may not write its file, nor beside it, by any new opening."""
+    obey_permissions()
+    url, folder, server, claims = arguments
+    with StateRepository(url) as repo:
+        for result in repo.iter_for_each(partial(build, server), inputs_of(claims), workflow_ids=claims):
+            for path, mode in ((Path(folder) / "state.db", 0o400), (Path(folder), 0o500)):
+                path.chmod(mode)
+            assert result.run.status is RunStatus.COMPLETED
+
+
 def test_a_file_made_read_only_during_a_run_stops_nothing(tmp_path: Path, ledger: Ledger) -> None:
     """What is open stays writable, as with any file: the batch ends well, and every record is there."""
-    file = tmp_path / "state.db"
-    with StateRepository(url_of(file)) as repo:
-        for result in repo.iter_for_each(partial(build, ledger.base_url), inputs_of(CLAIMS), workflow_ids=CLAIMS):
-            file.chmod(0o400)
-            assert result.run.status is RunStatus.COMPLETED
-    assert finished(file) == ALL
+    folder = tmp_path / "state"
+    folder.mkdir()
+    error = told(tmp_path, live_made_read_only, url_of(folder / "state.db"), str(folder), ledger.base_url, CLAIMS)
+    folder.chmod(0o700)
+    assert error == ""
+    assert finished(folder / "state.db") == ALL
 
 
 def test_a_file_deleted_under_a_running_batch_is_a_clear_error(tmp_path: Path, ledger: Ledger) -> None:
