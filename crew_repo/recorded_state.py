@@ -154,7 +154,7 @@ class RecordedState:
 
     def report(
         self,
-        file: str | os.PathLike[str] = "crew_report.html",
+        path: str | os.PathLike[str] = "crew_report.html",
         *,
         workflow_id: str | None = None,
         run: str | RunRecord | None = None,
@@ -185,7 +185,7 @@ class RecordedState:
             until=moment_of("until", until),
             texts=outputs,
         )
-        target = checked_path("file", file).expanduser().absolute()
+        target = checked_path("path", path).expanduser().absolute()
         state = self._state_file
         title = self._store.display_url.rpartition("/")[2] if state is None else state.name
         page = self._store.asked(lambda query: page_of(query, selection, self._engine.settings.prices, title))

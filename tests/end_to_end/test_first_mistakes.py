@@ -83,7 +83,7 @@ def test_a_crew_without_tasks_is_said_to_have_none(repo, model, crew):
     ("name", "call"),
     [
         ("prices", lambda repo: StateRepository("other.db", prices=3)),
-        ("file", lambda repo: repo.report(3)),
+        ("path", lambda repo: repo.report(3)),
         ("file", lambda repo: repo.backup(3)),
         ("file", lambda repo: repo.export_json(3)),
         ("source", lambda repo: repo.import_json(3)),
