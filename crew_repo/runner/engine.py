@@ -94,14 +94,14 @@ class Engine:
         adapter.check_tasks(crew)
         adapter.check_inputs(inputs)
         adapter.check_input_files(input_files)
-        names = adapter.task_names(crew)
+        names = adapter.recorded_names(crew)
         check_storable(names, "the task name")
         merged = merge_policies(self.settings.policies, policies)
         check_policies(policies, names)
         self.hinting.about_policies(names)
         options = RunOptions(
             workflow_id=check_workflow_id(workflow_id, crew.name),
-            force=forced_names(force, adapter.recorded_names(crew)),
+            force=forced_names(force, names),
             policies=merged,
             fire_callbacks=checked_flag("fire_callbacks", fire_callbacks),
             share=self.settings.share,

@@ -95,3 +95,13 @@ def test_a_file_of_the_planners_policy_has_to_be_there(
     assert asked.calls == []
     crew.tasks[0].output_file = "rules.txt"
     repo.run(crew, NOTES, policies={PLANNER: TaskPolicy(files=("rules.txt",))})
+
+
+def test_a_policy_of_the_repository_for_the_planner_applies_to_a_crew_that_plans(tmp_path, crew, caplog):
+    """It is not called a policy for no task, before the planner was ever asked; without a planner it is."""
+    with StateRepository(tmp_path / "state.db", policies={PLANNER: TaskPolicy(salt="2")}) as repo:
+        repo.plan(crew, NOTES)
+        assert "applies to no task" not in caplog.text
+        crew.planning = False
+        repo.plan(crew, NOTES)
+    assert "The policy for '(planner)' applies to no task" in caplog.text
