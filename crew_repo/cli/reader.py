@@ -14,6 +14,7 @@ from time import monotonic, sleep
 
 from crew_repo.errors import NewerSchemaError, StoreBusyError, StoreOpenError
 from crew_repo.settings import resolve_url
+from crew_repo.store.current import as_said
 from crew_repo.store.sqlite_words import explained
 from crew_repo.store.state_file import APPLICATION_ID, COPIED, SCHEMA_VERSION, StateFile
 
@@ -189,7 +190,7 @@ def _query_of(connection: sqlite3.Connection, path: Path) -> Query:
         names = [column[0] for column in found.description]
         return [dict(zip(names, row, strict=True)) for row in found]
 
-    return query if _is_state(query, path) else _nothing
+    return as_said(query) if _is_state(query, path) else _nothing
 
 
 def _nothing(_select: str, **_values: Any) -> list[dict[str, Any]]:

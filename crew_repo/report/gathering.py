@@ -13,7 +13,6 @@ from crew_repo.report.selection import Selection
 from crew_repo.store.current import check_workflow, current_runs, current_tasks
 from crew_repo.store.from_rows import plain_row
 from crew_repo.store.plain_models import RECORDS, changes_of, records_by_number, records_in, run_with_tasks
-from crew_repo.store.stored_values import storable
 
 if TYPE_CHECKING:
     from crew_repo.store.current import Query, Row
@@ -70,7 +69,6 @@ def gathered(query: Query, selection: Selection, prices: Prices | None) -> Gathe
 
     Raises InputError for an unknown workflow, UnknownRunError for an unknown run.
     """
-    query = _taking_any_text(query)
     check_workflow(query, selection.workflow_id)
     runs = _runs(query, selection)
     tasks: dict[str, list[Row]] = {}
@@ -84,16 +82,6 @@ def gathered(query: Query, selection: Selection, prices: Prices | None) -> Gathe
     whole = [_in_full(query, each, selection, prices) for each in kept[:IN_FULL]]
     done = _done(query, {run["run_id"] for run in runs})
     return Gathered([*whole, *kept[IN_FULL:]], runs, done, _spent(query, done) if prices else {})
-
-
-def _taking_any_text(query: Query) -> Query:
-    """The query, which takes as a value whatever was read from a row."""
-
-    def asked(select: str, **values: Any) -> list[Row]:
-        return query(select, **{name: storable(value) if isinstance(value, str) else value
-                                for name, value in values.items()})  # fmt: skip
-
-    return asked
 
 
 def _runs(query: Query, selection: Selection) -> list[Row]:

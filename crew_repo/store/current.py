@@ -1,7 +1,7 @@
 """Queries on a state by whoever has its rows: from the standard library's sqlite3, or from the store.
 
-A query takes a SELECT, and `:name` for each value. Where each task and run stands is told by the views, corrected by
-what is known on this host of their processes.
+A query takes a SELECT, and `:name` for each value; it takes and gives texts as they were said (see `as_said`). Where
+each task and run stands is told by the views, corrected by what is known on this host of their processes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "among",
+    "as_said",
     "check_workflow",
     "current_runs",
     "current_tasks",
@@ -51,6 +52,20 @@ _KEPT = """SELECT workflow_id, task_name, CAST(SUM(CASE kind WHEN 'model' THEN 1
 _WHICH_RUNS = {"workflow": "run.workflow_id = :workflow", "run": "run.run_id = :run", "after": "run.number > :after"}
 _GOING_ON = "run_entry.status = 'running'"
 _IN_WORKFLOW = [f"SELECT 1 FROM {table} WHERE workflow_id = :workflow LIMIT 1" for table in ("run_entry", "record")]  # noqa: S608
+
+
+def as_said(query: Query) -> Query:
+    """The query of a database, with texts as they were before they were written, both ways."""
+    from crew_repo.store.stored_values import storable, text_read
+
+    def asked(select: str, **values: Any) -> list[Row]:
+        given = {name: storable(value) if isinstance(value, str) else value for name, value in values.items()}
+        return [
+            {name: text_read(value) if isinstance(value, (str, bytes)) else value for name, value in row.items()}
+            for row in query(select, **given)
+        ]
+
+    return asked
 
 
 def current_tasks(query: Query, workflow_id: str | None = None) -> list[Row]:

@@ -27,7 +27,7 @@ from crew_repo.model import (
     Usage,
 )
 from crew_repo.model.usage import by_model_from_json
-from crew_repo.store.stored_values import DamagedTime, text_read, time_read
+from crew_repo.store.stored_values import DamagedTime, time_read
 
 __all__ = [
     "ERROR",
@@ -79,14 +79,10 @@ NOTE = (
 
 
 def plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of a SELECT that knows no types, with the times and texts that the columns of the tables give."""
-    return {name: _read(name, value) for name, value in row.items()}
-
-
-def _read(name: str, value: Any) -> Any:
-    if name.endswith("_at") and value is not None:
-        return time_read(value)
-    return text_read(value) if isinstance(value, (str, bytes)) else value
+    """A row that a query gave, which knows no types, with the times that the columns of the tables give."""
+    return {
+        name: time_read(value) if name.endswith("_at") and value is not None else value for name, value in row.items()
+    }
 
 
 def record_of(row: Mapping[str, Any], *, texts: Mapping[str, str] | None = None, parts: bool = True) -> Record:

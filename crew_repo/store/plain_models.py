@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from crew_repo.model import Change, ChangeKind, Record, RunRecord, RunStatus
@@ -27,12 +26,13 @@ __all__ = ["RECORDS", "changes_of", "records_by_number", "records_in", "run_with
 _ENTRIES = """
 SELECT change.change_id, change.kind, change.changed_at, change.changed_by AS person, change.reason, change.workflow_id,
        change.task_name, change.input_hash, change.record_before, change.record_after, replaced.output AS said_before,
-       given.output AS said_after, change.undoes, change.detail,
+       COALESCE(given.output, held_answer.output) AS said_after, change.undoes, change.detail,
        (SELECT deed.kind FROM change AS deed WHERE deed.undoes = change.change_id
          ORDER BY deed.change_id DESC LIMIT 1) AS last_deed
   FROM change
   LEFT JOIN record AS replaced ON replaced.record_id = change.record_before
-  LEFT JOIN record AS given ON given.record_id = change.record_after"""
+  LEFT JOIN record AS given ON given.record_id = change.record_after
+  LEFT JOIN held_answer ON held_answer.change_id = change.change_id"""
 RECORDS = """
 SELECT record.*, (SELECT body FROM "text" WHERE sha256 = record.shared_hash) AS shared FROM record"""
 """All of records, with the components that they have in common with others."""
@@ -77,7 +77,7 @@ def changes_of(query: Query, workflow_id: str | None, limit: int) -> list[Change
     """The entries of what people changed, the newest first; of all workflows without one."""
     only = "" if workflow_id is None else " WHERE change.workflow_id = :workflow"
     given = {} if workflow_id is None else {"workflow": workflow_id}
-    found = query(f"{_ENTRIES}{only} ORDER BY change.change_id DESC LIMIT :most", most=limit, **given)
+    found = _rows(query, f"{_ENTRIES}{only} ORDER BY change.change_id DESC LIMIT :most", most=limit, **given)
     return [_change(row) for row in found]
 
 
@@ -85,7 +85,7 @@ def _change(row: dict[str, Any]) -> Change:
     return Change(
         **{name: row[name] for name in _PLAIN},
         kind=ChangeKind(row["kind"]),
-        changed_at=datetime.fromisoformat(row["changed_at"].replace("Z", "+00:00")),
+        changed_at=row["changed_at"],
         by=row["person"],
         before=row["said_before"],
         after=row["said_after"],

@@ -19,6 +19,7 @@ from crew_repo.model import (
     Usage,
 )
 from crew_repo.store import changes, held, records, runs
+from crew_repo.store.current import as_said
 from crew_repo.store.opened import OpenedState
 
 if TYPE_CHECKING:
@@ -151,11 +152,7 @@ class ReadingStore(OpenedState):
     def asked(self, ask: Callable[[Query], T]) -> T:
         """Give what `ask` makes of the rows, by any number of queries in one transaction: see `store.current`."""
         with self._reading() as tx:
-            return ask(
-                lambda select, **values: [
-                    dict(row) for row in tx.connection.execute(text(select), values).mappings()
-                ]
-            )
+            return ask(as_said(lambda select, **values: [dict(row) for row in tx.rows(text(select), values)]))
 
     def workflow_ids(self) -> list[str]:
         """Every workflow that the state knows."""

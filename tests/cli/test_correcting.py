@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from crew_repo import StateRepository
+from crew_repo.model import HELD
 from crew_repo.store import Store
 from tests.cli.conftest import answered, contents, refused
 from tests.cli.test_start import process
@@ -281,3 +282,15 @@ def test_marking_complete_makes_a_new_state(command, tmp_path):
     assert not Path("new.db").exists()
     assert command(*given).exit_code == 0
     assert [task["status"] for task in answered(command("status", "--db", "new.db", "--json"))["tasks"]] == ["completed"]
+
+
+def test_an_answer_that_is_held_is_listed_with_its_text(command, corrected_crew, state):
+    """`changes` says what `changes()` does, before a run adopts the answer."""
+    from the_corrected_crew import build
+
+    with StateRepository(state) as repo:
+        repo.mark_complete("draft", "to be paid", crew=build(), inputs={"notes": "?", "adjuster": "?"}, hold=True)
+        (entry,) = repo.changes()
+    (change,) = answered(command("changes", "--json"))["changes"]
+    assert (change["after"], change["detail"]) == (entry.after, entry.detail) == ("to be paid", HELD)
+    assert "now to be paid" in command("changes").stdout

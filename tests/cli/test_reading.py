@@ -27,6 +27,20 @@ def test_status_is_what_the_repository_says(command, state):
         assert [task[member] for task in shown] == [getattr(task, member) for task in told]
 
 
+def test_a_text_is_shown_as_it_was_said_whatever_the_state_has_to_write_for_it(command, state):
+    """NUL and half a character, which no database takes, are in JSON as in Python; and they may be asked for."""
+    strange = "NUL \x00, half \ud83d, mark \uffff0000"
+    with StateRepository(state) as repo:
+        repo.override("draft", strange, workflow_id="crew", by="Ada \x00")
+        (entry,) = repo.changes()
+    draft = ("draft", "--db", state, "--workflow", "crew", "--json")
+    assert answered(command("history", *draft))["records"][0]["output"] == strange
+    assert answered(command("status", *draft))["tasks"][0]["output"] == strange
+    (change,) = answered(command("changes", "--db", state, "--json"))["changes"]
+    assert (change["by"], change["before"], change["after"]) == (entry.by, entry.before, strange)
+    assert refused(command("history", "\udcff", "--db", state), 2).startswith("There is no task '\\udcff'.")
+
+
 @pytest.mark.parametrize("selectors, found", [
     (["draft"], [CLM[2], CREW[1]]),
     (["d*", "other"], [CLM[1], CLM[2], CREW[1]]),
