@@ -61,10 +61,7 @@ def _usage(total_tokens: int, text: str | None) -> Usage:
     from crew_repo.model import Usage
     from crew_repo.model.usage import by_model_from_json
 
-    try:
-        return Usage(total_tokens, by_model=by_model_from_json(text))
-    except (AttributeError, TypeError, ValueError):  # these tokens have no price then
-        return Usage(total_tokens)
+    return Usage(total_tokens, by_model=by_model_from_json(text))
 
 
 def by_model(text: str | None) -> Any:

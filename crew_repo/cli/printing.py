@@ -19,6 +19,7 @@ __all__ = [
     "SCHEMA",
     "Answer",
     "Table",
+    "counted",
     "error_of",
     "live",
     "moment",
@@ -171,6 +172,11 @@ def printable(text: str) -> str:
 def whole(number: int | None) -> str:
     """A number with commas, nothing for None."""
     return "" if number is None else f"{number:,}"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 task`, `2,000 tasks`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def seconds(number: float | None) -> str:

@@ -9,7 +9,7 @@ import click
 
 from crew_repo.cli.costs import prices_of
 from crew_repo.cli.options import Asked, common, complete_runs, dry_run, of_a_workflow, with_prices
-from crew_repo.cli.printing import Answer
+from crew_repo.cli.printing import Answer, counted
 from crew_repo.cli.reader import path_of, read
 from crew_repo.cli.reading import the_run
 from crew_repo.export_files import write_private
@@ -61,10 +61,6 @@ def report_command(
     result = {"file": page, "bytes": size, "workflows": made.workflows, "in_full": made.in_full, "runs": made.runs,
               "dry_run": dry_run}  # fmt: skip
     newest = f" (the newest {made.in_full} in full)" if made.in_full < made.workflows else ""
-    runs, workflows = _counted(made.runs, "run"), _counted(made.workflows, "workflow")
+    runs, workflows = counted(made.runs, "run"), counted(made.workflows, "workflow")
     what = f"{runs} of {workflows}{newest}, {max(1, size // 1000):,} KB"
     return Answer(result, f"{'would write' if dry_run else 'wrote'} {page}: {what}")
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

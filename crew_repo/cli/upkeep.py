@@ -14,7 +14,7 @@ import click
 
 from crew_repo.cli.current import beginning
 from crew_repo.cli.options import Asked, by_a_person, common, complete_tasks, dry_run, of_a_workflow
-from crew_repo.cli.printing import Answer, Table
+from crew_repo.cli.printing import Answer, Table, counted
 from crew_repo.cli.reader import path_of, read, refuse_missing
 from crew_repo.cli.reading import selected_tasks
 from crew_repo.errors import InputError
@@ -72,14 +72,10 @@ def invalidate_command(
                           for workflow_id, names in by_workflow.items())  # fmt: skip
     chosen = [{name: task[name] for name in ("workflow_id", "task_name", "status")} for task in tasks]
     rows = [(task["workflow_id"], task["task_name"], beginning(task["output"])) for task in tasks]
-    done = f"invalidated {_counted(len(tasks), 'task')}; {_counted(retired, 'record')} retired"
-    said = f"would invalidate {_counted(len(tasks), 'task')}" if dry_run else done
+    done = f"invalidated {counted(len(tasks), 'task')}; {counted(retired, 'record')} retired"
+    said = f"would invalidate {counted(len(tasks), 'task')}" if dry_run else done
     return Answer({"tasks": chosen, "retired": retired, "dry_run": dry_run},
                   Table(("workflow", "task", "said"), rows), said)  # fmt: skip
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 @click.command("verify")
@@ -146,7 +142,7 @@ def export_command(asked: Asked, file: str, force: bool, dry_run: bool) -> Answe
     result = {"file": None if file == "-" else file, "lines": lines, "dry_run": dry_run}
     if file == "-" and not dry_run:
         return Answer(result, text.removesuffix("\n"))
-    return Answer(result, f"{'would write' if dry_run else 'wrote'} {_counted(lines, 'line')} to {file}")
+    return Answer(result, f"{'would write' if dry_run else 'wrote'} {counted(lines, 'line')} to {file}")
 
 
 @click.command("import", short_help="Take over what export wrote.")
@@ -165,7 +161,7 @@ def import_command(asked: Asked, file: str, dry_run: bool) -> Answer:
     else:
         with repository(asked, new=True) as repo:
             new = repo.import_json(source)
-    said = f"{'would import' if dry_run else 'imported'} {_counted(new, 'record')}"
+    said = f"{'would import' if dry_run else 'imported'} {counted(new, 'record')}"
     return Answer({"new_records": new, "dry_run": dry_run}, said)
 
 

@@ -92,10 +92,9 @@ def by_model_to_json(by_model: Iterable[ModelTokens]) -> str | None:
 
 
 def by_model_from_json(text: str | None) -> tuple[ModelTokens, ...]:
-    """The inverse of `by_model_to_json`. Raises ValueError, TypeError or AttributeError for anything else."""
-    if not text:
+    """The inverse of `by_model_to_json`; nothing for what it did not write: these tokens have no price then."""
+    try:
+        found = tuple(ModelTokens(model, **kinds) for model, kinds in json.loads(text or "{}").items())
+    except (AttributeError, TypeError, ValueError):
         return ()
-    found = tuple(ModelTokens(model, **kinds) for model, kinds in json.loads(text).items())
-    if not all(type(count) is int for each in found for count in each.counts):
-        raise ValueError("it has a number of tokens that is none")
-    return found
+    return found if all(type(count) is int for each in found for count in each.counts) else ()

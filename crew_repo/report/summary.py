@@ -101,12 +101,7 @@ def _seconds(value: object) -> float:
 
 
 def _usage(row: Row) -> Usage:
-    """The tokens in a row; by model where that can be read."""
-    total = _count(row["total_tokens"])
-    try:
-        return Usage(total, by_model=by_model_from_json(row["usage_by_model"]))
-    except (AttributeError, TypeError, ValueError):
-        return Usage(total)
+    return Usage(_count(row["total_tokens"]), by_model=by_model_from_json(row["usage_by_model"]))
 
 
 def _largest(sums: Iterable[Sum]) -> list[Sum]:

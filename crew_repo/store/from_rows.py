@@ -305,14 +305,11 @@ def failure_of(row: Mapping[str, Any]) -> Failure | None:
 
 
 def usage_of(row: Mapping[str, Any]) -> Usage:
-    """The tokens in a row of a record or note; by model where that can be read. Raises StoreError if it is damaged."""
+    """The tokens in a row of a record or note; by model where that can be read. Raises StoreError if they cannot."""
     counts = {name: row[name] for name in COUNTS}
     if not all(isinstance(count, int) for count in counts.values()):
         raise StoreError(
             f"What run {row['run_id']} spent on task {row['task_name']} is no number ({list(counts.values())}); "
             "write numbers there, or delete that row"
         )
-    try:
-        return Usage(**counts, by_model=by_model_from_json(row["usage_by_model"]))
-    except (AttributeError, TypeError, ValueError):  # these tokens have no price then; the answer is served as ever
-        return Usage(**counts)
+    return Usage(**counts, by_model=by_model_from_json(row["usage_by_model"]))
