@@ -83,9 +83,9 @@ def declared(files: Iterable[str]) -> list[Declared]:
     return [_element(text, path, common, alone=alone) for text, path in zip(given, expanded, strict=True)]
 
 
-def find_files(files: Iterable[str], besides: Collection[Path] = ()) -> dict[str, Path]:
+def find_files(files: Iterable[str]) -> dict[str, Path]:
     """All files that are declared, by name."""
-    return {name: file for element in declared(files) for name, file in element.find(besides).items()}
+    return {name: file for element in declared(files) for name, file in element.find().items()}
 
 
 def leave_out_state(place: str) -> None:

@@ -23,7 +23,6 @@ __all__ = [
     "agents_of",
     "agents_that_act",
     "condition_says",
-    "context_tasks",
     "crew_agents",
     "crew_llms",
     "deprecated",
@@ -160,12 +159,12 @@ def guardrails(task: Task) -> Iterator[Any]:
         yield task.guardrails
 
 
-def reads_all_before(task: Task) -> bool:
+def _reads_all_before(task: Task) -> bool:
     """Whether the task's context is whatever came before it (`context` was not given)."""
     return bool(task.context) and not isinstance(task.context, list)
 
 
-def context_tasks(task: Task) -> list[Task]:
+def _context_tasks(task: Task) -> list[Task]:
     """The tasks that `context=[...]` names, in order."""
     return list(task.context) if isinstance(task.context, list) else []
 
@@ -178,12 +177,12 @@ def sources(crew: Crew, position: int, skipped: Container[int] = ()) -> list[int
     counts, among those not `skipped`. The planner (`PLANNER_POSITION`) reads nothing.
     """
     task = crew.tasks[position] if position >= 0 else None
-    if task is None or (reads_all_before(task) and task.async_execution):
+    if task is None or (_reads_all_before(task) and task.async_execution):
         return []
-    if reads_all_before(task):
+    if _reads_all_before(task):
         return list(range(position))
     found: list[int | Task] = []
-    for named in context_tasks(task):
+    for named in _context_tasks(task):
         before = (at for at in range(position - 1, -1, -1) if crew.tasks[at] is named and at not in skipped)
         place = next(before, None)
         if place is not None:
@@ -196,7 +195,7 @@ def sources(crew: Crew, position: int, skipped: Container[int] = ()) -> list[int
 def reads(crew: Crew, names: Sequence[str], position: int) -> str | list[str]:
     """Give the names of the tasks that the one at this position reads, in order; `"*"` for whatever came before."""
     task = crew.tasks[position]
-    if reads_all_before(task) and not task.async_execution:
+    if _reads_all_before(task) and not task.async_execution:
         return "*"
     found = sources(crew, position)
     return [names[each] if isinstance(each, int) else "(outside the crew)" for each in found]

@@ -26,6 +26,7 @@ __all__ = [
 
 TO_DO = ("failed", "interrupted", "invalidated")
 """States of a task that the next run executes."""
+_WIDEST = 60  # characters of what a task has said
 
 
 def status(target: str | None, workflow_id: str | None) -> Answer:
@@ -73,7 +74,7 @@ def by_person(row: Row) -> str:
     return f"{row['person'] or 'unknown'} (person)" if row["origin"] == "person" else ""
 
 
-def beginning(text: str | None, most: int = 60) -> str:
+def beginning(text: str | None) -> str:
     """The beginning of a text, on one line."""
-    line = on_a_line((text or "")[: 20 * most])
-    return line if len(line) <= most else line[: most - 1].rstrip() + "…"
+    line = on_a_line((text or "")[: 20 * _WIDEST])
+    return line if len(line) <= _WIDEST else line[: _WIDEST - 1].rstrip() + "…"

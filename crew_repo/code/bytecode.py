@@ -12,9 +12,6 @@ from crew_repo.canonical import SCALARS, Encoded, canonical
 from crew_repo.code.imports import Import
 
 __all__ = [
-    "ATTRIBUTE_LOADS",
-    "GLOBAL_LOADS",
-    "PADDING",
     "Chain",
     "encode_code",
     "global_chains",
@@ -25,9 +22,9 @@ __all__ = [
 
 Chain = tuple[str, ...]
 
-GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
-ATTRIBUTE_LOADS = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
-PADDING = frozenset({"PUSH_NULL", "NOP", "CACHE", "EXTENDED_ARG"})
+_GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
+_ATTRIBUTE_LOADS = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
+_PADDING = frozenset({"PUSH_NULL", "NOP", "CACHE", "EXTENDED_ARG"})
 
 
 def encode_code(code: CodeType) -> Encoded:
@@ -77,12 +74,12 @@ def global_chains(code: CodeType) -> tuple[Chain, ...]:
 def _chains(code: CodeType) -> Iterator[Chain]:
     chain: Chain = ()
     for instruction in dis.get_instructions(code):
-        if instruction.opname in ATTRIBUTE_LOADS and chain:
+        if instruction.opname in _ATTRIBUTE_LOADS and chain:
             chain = (*chain, instruction.argval)
-        elif instruction.opname not in PADDING:
+        elif instruction.opname not in _PADDING:
             if chain:
                 yield chain
-            chain = (instruction.argval,) if instruction.opname in GLOBAL_LOADS else ()
+            chain = (instruction.argval,) if instruction.opname in _GLOBAL_LOADS else ()
     if chain:
         yield chain
 
@@ -94,7 +91,7 @@ def local_imports(code: CodeType) -> tuple[Import, ...]:
 
 
 def _import_statements(code: CodeType) -> Iterator[Import]:
-    instructions = [some for some in dis.get_instructions(code) if some.opname not in PADDING]
+    instructions = [some for some in dis.get_instructions(code) if some.opname not in _PADDING]
     for index, instruction in enumerate(instructions):
         if instruction.opname == "IMPORT_NAME":
             level, names = instructions[index - 2].argval, instructions[index - 1].argval

@@ -17,7 +17,6 @@ __all__ = [
     "home_of",
     "is_compiled",
     "is_core_class",
-    "is_core_module",
     "is_own_class",
     "is_own_file",
     "is_own_function",
@@ -73,12 +72,7 @@ def is_own_class(kind: type) -> bool:
 
 def is_core_class(kind: type) -> bool:
     """Whether a class is Python's, pydantic's or CrewAI's: what its methods do with a subclass is known."""
-    return not is_own_class(kind) and is_core_module(str(kind.__module__))
-
-
-def is_core_module(name: str) -> bool:
-    """Whether a module of this name is one of those."""
-    return name.partition(".")[0] in _CORE
+    return not is_own_class(kind) and str(kind.__module__).partition(".")[0] in _CORE
 
 
 def is_compiled(kind: type) -> bool:

@@ -19,7 +19,7 @@ from crew_repo.code.environment import Asked, asked_names
 from crew_repo.code.imports import Import
 from crew_repo.code.syntax import FunctionNode, encode_function, undisturbed
 
-__all__ = ["Found", "SourceFile", "Static", "file_of", "live_node", "node_at", "once_per_code", "static_part"]
+__all__ = ["Static", "live_node", "node_at", "once_per_code", "static_part"]
 
 Computed = TypeVar("Computed")
 
@@ -34,7 +34,7 @@ class Static(NamedTuple):
     asked: Asked | None
 
 
-class Found(NamedTuple):
+class InFile(NamedTuple):
     """A function in a file, and the code that it compiles to there."""
 
     line: int
@@ -42,14 +42,7 @@ class Found(NamedTuple):
     code: CodeType
 
 
-class SourceFile:
-    """Every function in a file, by name."""
-
-    def __init__(self, text: str, filename: str) -> None:
-        self.text, self.functions = text, _index(text, filename)
-
-
-_files: dict[str, SourceFile] = {}
+_files: dict[str, tuple[str, dict[str, list[InFile]]]] = {}  # the text of a file, and its functions by name
 
 
 class _Parsing:
@@ -126,23 +119,25 @@ def node_at(code: CodeType, namespace: Mapping[str, Any]) -> FunctionNode | None
     return live_node(code, namespace)
 
 
-def _candidates(code: CodeType, namespace: Mapping[str, Any]) -> list[Found]:
-    candidates = file_of(code.co_filename, namespace).functions.get(code.co_name, [])
+def _candidates(code: CodeType, namespace: Mapping[str, Any]) -> list[InFile]:
+    candidates = _functions_in(code.co_filename, namespace).get(code.co_name, [])
     return sorted(candidates, key=lambda found: found.line != code.co_firstlineno)
 
 
-def file_of(filename: str, namespace: Mapping[str, Any]) -> SourceFile:
-    """A file as it is by now, parsed once for each text that it has had; SyntaxError and its like are the caller's."""
+def _functions_in(filename: str, namespace: Mapping[str, Any]) -> dict[str, list[InFile]]:
+    """The functions in a file as it is by now, which is parsed once for each text that it has had.
+    SyntaxError and its like are the caller's.
+    """
     with _parsing.lock:
         linecache.checkcache(filename)
         text = "".join(linecache.getlines(filename, dict(namespace)))
         known = _files.get(filename)
-        if known is None or known.text != text:
-            known = _files[filename] = SourceFile(text, filename)
-        return known
+        if known is None or known[0] != text:
+            known = _files[filename] = text, _index(text, filename)
+        return known[1]
 
 
-def _index(text: str, filename: str) -> dict[str, list[Found]]:
+def _index(text: str, filename: str) -> dict[str, list[InFile]]:
     """Parse and compile a file once, and find the code of each function by its line and name.
 
     Compiled alone, a function would not have its free variables. Those that share line and name, as two lambdas on
@@ -153,18 +148,18 @@ def _index(text: str, filename: str) -> dict[str, list[Found]]:
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
             places.setdefault((_first_line(node), getattr(node, "name", "<lambda>")), []).append(node)
-    index: dict[str, list[Found]] = {}
+    index: dict[str, list[InFile]] = {}
     for code in _codes(tree, filename):
         nodes = places.get((code.co_firstlineno, code.co_name), [])
         if len(nodes) == 1:
-            index.setdefault(code.co_name, []).append(Found(code.co_firstlineno, nodes[0], code))
+            index.setdefault(code.co_name, []).append(InFile(code.co_firstlineno, nodes[0], code))
     shared = [(line, node) for (line, _), nodes in places.items() if len(nodes) > 1 for node in nodes]
     moved = dict(enumerate(shared, text.count("\n") + 2))
     for number, (_, node) in moved.items():
         _move(node, number)
     for code in _codes(tree, filename) if moved else ():
         if code.co_firstlineno in moved:
-            index.setdefault(code.co_name, []).append(Found(*moved[code.co_firstlineno], code))
+            index.setdefault(code.co_name, []).append(InFile(*moved[code.co_firstlineno], code))
     return index
 
 

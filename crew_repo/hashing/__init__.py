@@ -130,18 +130,17 @@ def hash_value(
     value: object,
     path: str,
     *,
-    skip: Callable[[str], bool] | None = None,
     ordered: bool = False,
     holder: object = None,
     printed: bool = False,
 ) -> Hashed:
-    """Hash any value; `path` is where it stands, for what is opaque in it; `skip` leaves out parts by their paths.
+    """Hash any value; `path` is where it stands, for what is opaque in it.
 
     `ordered` is for what code holds, which may go through a dict in its order, and whose paths may be in its project;
     `holder` is the object of the user's that has it. `printed`: a model is told of it, so paths count to the letter.
     """
     with of_work([value]):
-        return walk("value", value, path, skip, ordered=ordered, holder=holder, printed=printed)
+        return walk("value", value, path, ordered=ordered, holder=holder, printed=printed)
 
 
 def hash_callable(function: Callable[..., Any], path: str) -> Hashed:

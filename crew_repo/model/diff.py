@@ -10,6 +10,7 @@ from crew_repo.errors import UnknownTaskError, did_you_mean
 from crew_repo.model.change import PERSON
 from crew_repo.model.cost import cost_members
 from crew_repo.model.decision import Decision, Reason, Status
+from crew_repo.model.listing import rows_of
 from crew_repo.model.record import Record
 from crew_repo.model.run import Outcome, RunRecord, RunStatus, TaskRun
 from crew_repo.model.text_changes import TextChange
@@ -233,7 +234,8 @@ class Diff:
         return f"<Diff of {self.head}: {self.summary}>"
 
     def __str__(self) -> str:
-        return "\n".join([self.head, *map(str, self.inputs), *text_table(self._rows()), *self.answers, *self._under()])
+        table = text_table(rows_of(self.tasks))
+        return "\n".join([self.head, *map(str, self.inputs), *table, *self.answers, *self._under()])
 
     def details(self) -> str:
         """Inputs, the parts of tasks that differ, and answers, at full length."""
@@ -269,10 +271,6 @@ class Diff:
 
     def _under(self) -> list[str]:
         return [self.summary, *(f"note: {note}" for note in self.notes)]
-
-    def _rows(self) -> list[list[str]]:
-        rows = [task.as_row() for task in self.tasks]
-        return [list(rows[0]), *(list(row.values()) for row in rows)] if rows else []
 
     def _repr_html_(self) -> str:
         return notebook_html(

@@ -7,7 +7,7 @@ from typing import Any, Protocol, SupportsIndex, TypeVar, overload
 
 from crew_repo.model.wording import notebook_html, text_table
 
-__all__ = ["Listing", "Tabled"]
+__all__ = ["Listing", "rows_of"]
 
 
 class Tabled(Protocol):
@@ -24,7 +24,7 @@ class Listing(list[T]):
     """A list that is shown as a table with a line for each item, printed or in a notebook. Else it is like any list."""
 
     def __str__(self) -> str:
-        rows = self._rows()
+        rows = rows_of(self)
         return "\n".join(text_table(rows)) if rows else "(none)"
 
     def _repr_html_(self) -> str:
@@ -40,11 +40,8 @@ class Listing(list[T]):
         found: Any = super().__getitem__(at)
         return Listing(found) if isinstance(at, slice) else found
 
-    def _rows(self) -> list[list[str]]:
-        return _rows_of(self)
 
-
-def _rows_of(items: Iterable[Tabled]) -> list[list[str]]:
+def rows_of(items: Iterable[Tabled]) -> list[list[str]]:
     """The header and a row for each item."""
     rows = [item.as_row() for item in items]
     return [list(rows[0]), *(list(row.values()) for row in rows)] if rows else []

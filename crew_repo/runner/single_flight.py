@@ -69,8 +69,7 @@ class SingleFlight:
         if self._ledger.ended:
             raise InterruptedError(f"run {self._ledger.run_id} was interrupted before task {ticket.name} began")
         self._unwritten.write_answer(self._ledger.work_of(ticket))
-        alone = ticket.executes_whatever_is_stored
-        claim = self._claim(ticket, take_finished=not alone)
+        claim = self._claim(ticket, take_finished=not ticket.decision.runs_anyway)
         if claim.record is not None:
             if take(claim.record):
                 return True
@@ -89,8 +88,8 @@ class SingleFlight:
 
     def _claim(self, ticket: Ticket, *, take_finished: bool, inside: str | None = None) -> Claim:
         """Claim the work; `inside` a run that does the very work, and waits for this one, it is work beside that."""
-        late = ticket.late_since
-        beside = self._ledger.run_id if ticket.executes_whatever_is_stored else inside
+        late, anyway = ticket.late_since, ticket.decision.runs_anyway  # then no record of anybody's spares it
+        beside = self._ledger.run_id if anyway else inside
         work = ticket.current.input_hash
         claim = self._store.claim(
             self._ledger.workflow_id,
@@ -102,7 +101,7 @@ class SingleFlight:
             take_finished=take_finished,
             shared=self._share,
             take_late=late is not None and time.monotonic() - late > _PATIENCE_SECONDS,
-            definition_hash=None if ticket.executes_whatever_is_stored else ticket.current.definition_hash,
+            definition_hash=None if anyway else ticket.current.definition_hash,
         )
         is_late = claim.held_by is not None and claim.held_by.late
         ticket.late_since = (late or time.monotonic()) if is_late else None

@@ -47,8 +47,3 @@ class Ticket:
     def model(self) -> str | None:
         """The name of the model that is asked: that of the planner's agent, too, which is made for its task."""
         return adapter.model_name(self.agent or self.view.task.agent)
-
-    @property
-    def executes_whatever_is_stored(self) -> bool:
-        """Whether no record of anybody's can spare the execution: then there is nothing to wait for."""
-        return self.decision.runs_anyway

@@ -16,7 +16,7 @@ import re
 from functools import lru_cache
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 
-__all__ = ["STEMS", "is_password_name", "is_secret", "is_secret_name", "is_source_name", "may_be_secret_name"]
+__all__ = ["STEMS", "is_secret", "is_secret_name", "is_source_name", "may_be_secret_name"]
 
 _WORDS = re.compile(r"(?:BASE|[Bb]ase|[Bb])64|[A-Za-z][0-9](?![A-Za-z0-9])|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 # What may follow a secret's name without making it something else: api_key_value, auth_header, CREDENTIALS_JSON.
@@ -146,10 +146,10 @@ def is_secret(name: str, value: object) -> bool:
         return False
     if isinstance(value, str):
         return value.lower() not in _SWITCHES and not (_COIN.fullmatch(value) and name.lower().endswith("token"))
-    return not isinstance(value, (int, float)) or is_password_name(name)
+    return not isinstance(value, (int, float)) or _is_password_name(name)
 
 
-def is_password_name(name: str) -> bool:
+def _is_password_name(name: str) -> bool:
     """Whether a secret of this name may be a number, as a password may; keys, tokens and what has passed are texts."""
     words = _words(name)
     return bool(words) and (words[-1] in _PASSWORDS or (words[-1] in {"pass", "pw"} and len(words) > 1))

@@ -25,7 +25,6 @@ from crew_repo.store.tables import LEASE, RUN, TASK_RUN
 from crew_repo.store.transaction import Transaction
 
 __all__ = [
-    "COUNTED",
     "HELD_HERE",
     "OURS",
     "SUMS",
@@ -43,7 +42,7 @@ __all__ = [
     "run_is_gone",
 ]
 
-COUNTED = (Outcome.EXECUTED, Outcome.REUSED, Outcome.FAILED)
+_COUNTED = (Outcome.EXECUTED, Outcome.REUSED, Outcome.FAILED)
 """What a run's row has the numbers of, of its tasks: the planner is none."""
 
 OURS = and_(LEASE.c.fence == bindparam("fence"), LEASE.c.owner == bindparam("owner"))
@@ -81,7 +80,7 @@ SUMS = {
     "seconds_saved": _of_tasks(func.sum(TASK_RUN.c.seconds_saved)),
     **{
         str(kind): _of_tasks(func.count(), TASK_RUN.c.status == str(kind), TASK_RUN.c.task_name != PLANNER)
-        for kind in COUNTED
+        for kind in _COUNTED
     },
 }
 """What the notes on the tasks of a run sum up to, by the columns of its row."""

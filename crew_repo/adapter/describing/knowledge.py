@@ -15,7 +15,7 @@ from crew_repo.adapter.describing.components import Parts, crewais_names, is_cre
 from crew_repo.adapter.describing.llm import add_llm
 from crew_repo.hashing import left_out, model_state
 
-__all__ = ["add_embedder", "add_knowledge", "add_memory", "add_own_of_source", "given_sources"]
+__all__ = ["add_embedder", "add_knowledge", "add_memory", "given_sources"]
 
 _FILE_NAMES = frozenset({"file_path", "file_paths"})
 _NOT_CONTENT = frozenset(
@@ -70,14 +70,9 @@ def _add_source(parts: Parts, path: str, source: BaseKnowledgeSource) -> None:
         parts.file(f"{path}.file:{name}", file)
     if not is_crewais(type(source)):
         parts.cls(f"{path}.source", type(source))
-        add_own_of_source(parts, path, source)
+        parts.own(path, source, own)
         for name, file in _named(_own_files(source, own)).items():
             parts.file(f"{path}.file:{name}", file)
-
-
-def add_own_of_source(parts: Parts, path: str, source: BaseKnowledgeSource) -> None:
-    """Add what the user's own class of source holds beside what CrewAI's does."""
-    parts.own(path, source, _own_names(source))
 
 
 def _own_names(source: BaseKnowledgeSource) -> set[str]:

@@ -179,7 +179,7 @@ class Describer:
         parts.fields("crew", crew, field_table.CREW, skip=own)
         if not is_crewais(type(crew)):
             parts.cls("crew.source", type(crew))
-        _add_own_of_crew(parts, crew)
+            parts.own("crew", crew, own)
         sources = getattr(crew.knowledge, "sources", None) or crew.knowledge_sources  # made when the crew is made
         add_knowledge(parts, "crew.", sources)
         if sources:
@@ -254,11 +254,6 @@ def _add_policy(parts: Parts, policy: TaskPolicy, written: Mapping[Path, str]) -
     if policy.salt is not None:
         parts.text("policy.salt", policy.salt)
     add_declared(parts, policy.paths, written)
-
-
-def _add_own_of_crew(parts: Parts, crew: Crew) -> None:
-    if not is_crewais(type(crew)):
-        parts.own("crew", crew, own_names(crew, Crew))
 
 
 def take_up(view: CrewView, memo: Memo) -> None:

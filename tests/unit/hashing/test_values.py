@@ -31,6 +31,7 @@ import numpy
 import pytest
 
 from crew_repo.hashing import hash_class, hash_value, register_hasher, unregister_hasher
+from crew_repo.hashing.walker import walk
 
 
 class Colour(enum.Enum):
@@ -323,12 +324,15 @@ def test_parts_can_be_left_out_by_path():
         asked.append(tail)
         return tail in {"connection", "name['b']"}
 
-    assert sha(Client(1), skip=skip) == sha(Client(2), skip=skip)
+    def left(value: object) -> str:
+        return walk("value", value, "v", skip).sha256
+
+    assert left(Client(1)) == left(Client(2))
     assert {"connection", "name"} <= set(asked)
     one, two = Client(0), Client(0)
     one.name, two.name = {"a": 1, "b": 1}, {"a": 1, "b": 2}
-    assert sha(one, skip=skip) == sha(two, skip=skip)
-    assert sha([Client(1), Client(1)], skip=skip) != sha([Client(1), Client(2)], skip=skip)
+    assert left(one) == left(two)
+    assert left([Client(1), Client(1)]) != left([Client(1), Client(2)])
 
 
 def test_a_registered_hasher_speaks_for_its_type_and_its_subclasses():
