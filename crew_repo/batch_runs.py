@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
@@ -80,37 +80,23 @@ class BatchRuns:
         `inputs_list` may be a generator, of which no more than two items per worker are taken ahead. Memory does not
         grow with the number of items.
         """
-        from crew_repo.runner.batches.ahead import Ahead
-        from crew_repo.runner.batches.batch import (
-            Worker,
-            are_at_hand,
-            check_on_error,
-            item_options,
-            items_of,
-            run_items,
-            worker_count,
-        )
-        from crew_repo.runner.batches.crew_source import CrewSource
-        from crew_repo.runner.batches.progress import Progress
+        from crew_repo.runner.batches.batch import checked_batch, run_items
         from crew_repo.runner.engine import refuse_running_loop
 
         refuse_running_loop("results = await repo.arun_for_each(crew, inputs_list)")
-        check_on_error(on_error)
-        workers = worker_count(max_workers)
-        source = CrewSource(crew)
-        if executor is not None:
-            source.check_portable(executor)
-        total = len(inputs_list) if isinstance(inputs_list, Sized) else None
-        items, at_hand = items_of(inputs_list, workflow_ids), are_at_hand(inputs_list, workflow_ids)
-        worker = Worker(self._engine, source, item_options(force, policies, input_files))
-        return run_items(
-            Ahead(items, worker.look if executor is None else None, at_hand=at_hand),
-            worker,
+        batch = checked_batch(
+            self._engine,
+            crew,
+            inputs_list,
+            workflow_ids=workflow_ids,
             executor=executor,
-            max_workers=workers,
+            max_workers=max_workers,
             on_error=on_error,
-            progress=Progress(total, visible=self._engine.settings.verbose),
+            force=force,
+            policies=policies,
+            input_files=input_files,
         )
+        return run_items(batch, executor)
 
     async def arun_for_each(
         self,
@@ -128,27 +114,19 @@ class BatchRuns:
 
         At most `max_workers` (4) items run at a time.
         """
-        from crew_repo.runner.batches.ahead import Ahead
         from crew_repo.runner.batches.async_batch import arun_items
-        from crew_repo.runner.batches.batch import (
-            Worker,
-            are_at_hand,
-            check_on_error,
-            item_options,
-            items_of,
-            worker_count,
-        )
-        from crew_repo.runner.batches.crew_source import CrewSource
-        from crew_repo.runner.batches.progress import Progress
+        from crew_repo.runner.batches.batch import checked_batch
 
-        check_on_error(on_error)
-        total = len(inputs_list) if isinstance(inputs_list, Sized) else None
-        items, at_hand = items_of(inputs_list, workflow_ids), are_at_hand(inputs_list, workflow_ids)
-        worker = Worker(self._engine, CrewSource(crew), item_options(force, policies, input_files))
         return await arun_items(
-            Ahead(items, worker.look, at_hand=at_hand),
-            worker,
-            max_workers=worker_count(max_workers),
-            on_error=on_error,
-            progress=Progress(total, visible=self._engine.settings.verbose),
+            checked_batch(
+                self._engine,
+                crew,
+                inputs_list,
+                workflow_ids=workflow_ids,
+                max_workers=max_workers,
+                on_error=on_error,
+                force=force,
+                policies=policies,
+                input_files=input_files,
+            )
         )

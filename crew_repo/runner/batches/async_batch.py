@@ -5,22 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from crew_repo.runner.batches.ahead import Ahead
-from crew_repo.runner.batches.batch import OnError, Worker
-from crew_repo.runner.batches.progress import Progress
+from crew_repo.runner.batches.batch import Batch
 
 __all__ = ["arun_items"]
 
 
-async def arun_items(
-    ahead: Ahead,
-    runner: Worker,
-    *,
-    max_workers: int,
-    on_error: OnError,
-    progress: Progress,
-) -> list[Any]:
+async def arun_items(batch: Batch) -> list[Any]:
     """The results in the order of the items; on an error what has begun is left to finish before it is raised."""
+    ahead, progress = batch.ahead, batch.progress
     results: dict[int, Any] = {}
     raised: list[BaseException] = []
 
@@ -35,18 +27,18 @@ async def arun_items(
                 return
             item, served = taken
             try:
-                results[item.number] = await runner.arun(item) if served is None else served
+                results[item.number] = await batch.worker.arun(item) if served is None else served
                 ahead.told(results[item.number])
                 progress.done(getattr(results[item.number], "run", None))
             except Exception as error:  # noqa: BLE001 - kept in its place, or raised below
                 progress.failed(error, item.number, item.workflow_id)
                 results[item.number] = error
-                if on_error == "raise":
+                if batch.on_error == "raise":
                     raised.append(error)
 
     try:
         with progress:
-            await asyncio.gather(*(worker() for _ in range(max_workers)))
+            await asyncio.gather(*(worker() for _ in range(batch.max_workers)))
     except (asyncio.CancelledError, KeyboardInterrupt):
         progress.interrupted()
         raise

@@ -11,6 +11,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from crew_repo.errors import InputError
@@ -22,39 +23,65 @@ from crew_repo.runner.batches.item import Item
 from crew_repo.runner.batches.progress import Progress
 from crew_repo.runner.engine import Engine
 
-__all__ = [
-    "OnError",
-    "Worker",
-    "are_at_hand",
-    "check_on_error",
-    "item_options",
-    "items_of",
-    "run_items",
-    "worker_count",
-]
+__all__ = ["Batch", "OnError", "Worker", "checked_batch", "run_items"]
 
 log = logging.getLogger("crew_repo")
 
 OnError: TypeAlias = Literal["raise", "keep"]
+_WORKERS = 4
 _AHEAD = 2  # items submitted per worker, so that none waits for the next
 
 
-def check_on_error(on_error: str) -> None:
-    """Raise for anything but the two words."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """A batch whose arguments were found to make sense: its items in order, who runs them, and who is told of each."""
+
+    ahead: Ahead
+    worker: Worker
+    max_workers: int
+    on_error: OnError
+    progress: Progress
+
+
+def checked_batch(
+    engine: Engine,
+    crew: Any,
+    inputs_list: Iterable[Any],
+    *,
+    workflow_ids: Iterable[str] | None,
+    executor: Executor | None = None,
+    max_workers: int | None,
+    on_error: OnError,
+    force: bool | str | Iterable[str],
+    policies: Mapping[str, TaskPolicy] | None,
+    input_files: Mapping[str, Any] | None,
+) -> Batch:
+    """Check what `StateRepository.run_for_each` was given; whether the names fit, each item's crew says.
+
+    An `executor` may run the items elsewhere. Raises InputError for the first thing that is wrong.
+    """
     if on_error not in ("raise", "keep"):
         raise InputError(f"on_error is {on_error!r}; it can be 'raise' or 'keep'")
-
-
-def worker_count(max_workers: int | None) -> int:
-    """How many items run at once: what was given, else four."""
-    if max_workers is None:
-        return 4
-    if not isinstance(max_workers, int) or max_workers < 1:
+    if max_workers is not None and (not isinstance(max_workers, int) or max_workers < 1):
         raise InputError(f"max_workers is {max_workers!r}; give a whole number from 1")
-    return max_workers
+    source = CrewSource(crew)
+    if executor is not None:
+        source.check_portable(executor)
+    items = _items_of(inputs_list, workflow_ids)
+    merge_policies(policies)
+    names = force if isinstance(force, (bool, str)) else tuple(force)  # each item reads them
+    worker = Worker(engine, source, {"force": names, "policies": policies, "input_files": input_files})
+    total = len(inputs_list) if isinstance(inputs_list, Sized) else None
+    return Batch(
+        ahead=Ahead(items, worker.look if executor is None else None, at_hand=_are_at_hand(inputs_list, workflow_ids)),
+        worker=worker,
+        max_workers=max_workers or _WORKERS,
+        on_error=on_error,
+        progress=Progress(total, visible=engine.settings.verbose),
+    )
 
 
-def items_of(inputs_list: Iterable[Any], workflow_ids: Iterable[str] | None) -> Iterator[Item]:
+def _items_of(inputs_list: Iterable[Any], workflow_ids: Iterable[str] | None) -> Iterator[Item]:
     """The items one by one; as many workflow IDs as inputs, or an InputError: at once if both have a length."""
     if isinstance(inputs_list, (str, bytes, Mapping)) or not isinstance(inputs_list, Iterable):
         raise InputError("inputs_list is one set of inputs; give a list (or a generator) of them")
@@ -65,7 +92,7 @@ def items_of(inputs_list: Iterable[Any], workflow_ids: Iterable[str] | None) -> 
     return _numbered(inputs_list, None if workflow_ids is None else iter(workflow_ids))
 
 
-def are_at_hand(inputs_list: Iterable[Any], workflow_ids: Iterable[str] | None) -> bool:
+def _are_at_hand(inputs_list: Iterable[Any], workflow_ids: Iterable[str] | None) -> bool:
     """Whether to draw an item makes nobody wait: a generator, and a class of the user's, may do so."""
     return all(type(given) in (list, tuple, range, type(None)) for given in (inputs_list, workflow_ids))
 
@@ -81,66 +108,41 @@ def _numbered(inputs_list: Iterable[Any], ids: Iterator[str] | None) -> Iterator
         raise InputError("There are more workflow_ids than inputs")
 
 
-def item_options(
-    force: bool | str | Iterable[str], policies: Mapping[str, TaskPolicy] | None, input_files: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """Check the options of every item; whether the names fit, each item's crew says. Raises PolicyError."""
-    merge_policies(policies)
-    names = force if isinstance(force, (bool, str)) else tuple(force)  # each item reads them
-    return {"force": names, "policies": policies, "input_files": input_files}
-
-
-def run_items(
-    ahead: Ahead,
-    work: Callable[[Item], Any],
-    *,
-    executor: Executor | None,
-    max_workers: int,
-    on_error: OnError,
-    progress: Progress,
-) -> Iterator[Any]:
+def run_items(batch: Batch, executor: Executor | None) -> Iterator[Any]:
     """The results in the order of the items; an exception is raised, or kept in its place.
 
-    Only a window of items is in memory, and those that `ahead` looks at together. On an error or Ctrl-C what has not
-    begun is cancelled; what runs is left to finish and to be recorded.
+    Only a window of items is in memory, and those that are looked at together. On an error or Ctrl-C what has not begun
+    is cancelled; what runs is left to finish and to be recorded.
     """
-    pool = executor or ThreadPoolExecutor(max_workers, thread_name_prefix="crew_repo")
+    pool = executor or ThreadPoolExecutor(batch.max_workers, thread_name_prefix="crew_repo")
     window: deque[tuple[Item, Future[Any]]] = deque()
     try:
-        with progress:
-            yield from _in_order(ahead, work, pool, window, max_workers, on_error, progress)
+        with batch.progress:
+            yield from _in_order(batch, pool, window)
     except KeyboardInterrupt:
-        progress.interrupted()
+        batch.progress.interrupted()
         raise
     finally:
         wait([future for _, future in window if not future.cancel()])
         if executor is None:
             pool.shutdown(wait=True, cancel_futures=True)
-        progress.summary()
+        batch.progress.summary()
 
 
-def _in_order(
-    ahead: Ahead,
-    work: Callable[[Item], Any],
-    pool: Executor,
-    window: deque[tuple[Item, Future[Any]]],
-    max_workers: int,
-    on_error: OnError,
-    progress: Progress,
-) -> Iterator[Any]:
-    size, more = max_workers * _AHEAD, True
+def _in_order(batch: Batch, pool: Executor, window: deque[tuple[Item, Future[Any]]]) -> Iterator[Any]:
+    ahead, size, more = batch.ahead, batch.max_workers * _AHEAD, True
     while more or window:
         while more and len(window) < size:
-            if ahead.waits([future for _, future in window], one_by_one=max_workers == 1):
+            if ahead.waits([future for _, future in window], one_by_one=batch.max_workers == 1):
                 break
             taken = ahead.take(size - len(window))
             more = taken is not None
             if taken is not None:
                 item, result = taken
-                window.append((item, _submitted(pool, work, item) if result is None else _done(result)))
+                window.append((item, _submitted(pool, batch.worker, item) if result is None else _done(result)))
         if window:
             item, future = window.popleft()
-            result = _settled(item, future, on_error, progress)
+            result = _settled(item, future, batch)
             ahead.told(result)
             yield result
 
@@ -161,15 +163,15 @@ def _done(result: Any) -> Future[Any]:
     return future
 
 
-def _settled(item: Item, future: Future[Any], on_error: OnError, progress: Progress) -> Any:
+def _settled(item: Item, future: Future[Any], batch: Batch) -> Any:
     try:
         result = _result_of(future)
     except Exception as error:
-        progress.failed(error, item.number, item.workflow_id)
-        if on_error == "raise":
+        batch.progress.failed(error, item.number, item.workflow_id)
+        if batch.on_error == "raise":
             raise
         return error
-    progress.done(getattr(result, "run", None))
+    batch.progress.done(getattr(result, "run", None))
     return result
 
 
