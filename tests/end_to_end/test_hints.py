@@ -6,10 +6,16 @@ import asyncio
 
 import pytest
 from crewai import Crew
+from crewai.tools import tool
 
 from crew_repo import StateRepository, TaskPolicy, UnknownTaskError
 from tests import crews
 from tests.crews import NEW_NOTES, NOTES
+
+
+def now() -> str:
+    """The time."""
+    return "noon"
 
 
 def said(caplog) -> str:
@@ -145,6 +151,17 @@ def test_a_policy_of_the_repository_for_no_task_is_named(tmp_path, model, caplog
         repo.run(crew, NOTES)
         repo.run(silent_about_notes(model), workflow_id="other")
     assert "applies to no task" not in said(caplog)
+
+
+def test_a_tool_that_is_named_for_two_tasks_has_to_be_one_of_each(repo, model):
+    """Also where both have the very same policy: each is looked at by its own name."""
+    crew, again = crews.sequential_unspecified_context(model), TaskPolicy(rerun_tools=("now",))
+    crew.tasks[1].tools = [tool("now")(now)]
+    notes = repo.plan(crew, NOTES, policies={"analyze": again, "draft": again}).notes
+    assert [note for note in notes if "rerun_tools" in note] == [
+        "rerun_tools has 'now' in the policy for 'analyze', the name of no tool there, so it has no effect. "
+        "The nearest names are: none yet."
+    ]
 
 
 def test_names_that_the_state_does_not_know_are_named_with_what_there_is(repo, model, caplog):

@@ -13,7 +13,7 @@ from crew_repo.adapter.describing.field_table import Kind
 from crew_repo.adapter.describing.servers import connects
 from crew_repo.adapter.describing.task import Describer
 from crew_repo.adapter.describing.working_objects import tools_of
-from crew_repo.adapter.interpolation import CrewView
+from crew_repo.adapter.interpolation import CrewView, TaskView
 from crew_repo.model import PLANNER, RESOLVED, Definition
 from crew_repo.policy import Policies, TaskPolicy
 
@@ -67,7 +67,7 @@ def unmatched_patterns(view: CrewView, policies: Policies) -> Iterator[Unmatched
 def unknown_tools(view: CrewView, policies: Policies) -> Iterator[UnmatchedPattern]:
     """The `rerun_tools` that are no tools of the tasks which their policy is for; servers may give any."""
     for name, policy in policies.by_name.items():
-        tasks = [task for task in view.tasks if policies.of(task.name) is policy]
+        tasks = _tasks_under(view, name, policies)
         known = {tool.name for task in tasks for tool in tools_of(view.crew, task.original)}
         alike = {sanitize_tool_name(tool) for tool in known} | _OF_CREWAI
         if tasks and not any(connects(view.crew, task.worker) for task in tasks):
@@ -76,9 +76,14 @@ def unknown_tools(view: CrewView, policies: Policies) -> Iterator[UnmatchedPatte
                     yield UnmatchedPattern(name, tool, tuple(sorted(known)))
 
 
+def _tasks_under(view: CrewView, name: str, policies: Policies) -> list[TaskView]:
+    """The tasks that the policy of this name is for; `"*"` is for those that have none of their own."""
+    return [task for task in view.tasks if name == task.name or (name == "*" and task.name not in policies.by_name)]
+
+
 def _paths(describer: Describer, view: CrewView, name: str, policies: Policies) -> set[str]:
     """The paths of all parts of the tasks that a policy is for, whether or not it leaves them out."""
-    tasks = [task for task in view.tasks if name == task.name or (name == "*" and task.name not in policies.by_name)]
+    tasks = _tasks_under(view, name, policies)
     found = [describer.describe(task, replace(policies.of(task.name), ignore=())) for task in tasks]
     if view.crew.planning and (name == PLANNER or (name == "*" and PLANNER not in policies.by_name)):
         found.append(describer.describe_planner(view.tasks, replace(policies.of(PLANNER), ignore=())))
