@@ -30,8 +30,12 @@ class Recalling(Memory):
         return []
 
 
+class Nowhere:
+    """A storage that keeps nothing: CrewAI's own takes twenty seconds to import."""
+
+
 def memory(kind: type[Memory] = Memory, **members: Any) -> Memory:
-    return kind(**{"llm": PromptModel(model="m"), "embedder": embed, **members})
+    return kind(**{"llm": PromptModel(model="m"), "embedder": embed, "storage": Nowhere(), **members})
 
 
 def described(of: Any) -> set[tuple[str, str]]:
