@@ -37,7 +37,7 @@ class StoredOutput(str):
         import json
 
         stored = json.loads(self.record.result.json_dict_json or "null")
-        if isinstance(stored, list):  # what the task's own class has to read: see adapter.outputs
+        if isinstance(stored, list):  # what the task's own class has to read: see adapter.running.outputs
             return stored[1] if len(stored) > 1 else None
         return stored
 

@@ -13,6 +13,7 @@ from functools import partial
 from crew_repo.errors import ConflictError, InputError
 from crew_repo.hashing import FORMAT, definition_hash, input_hash
 from crew_repo.model import Author, Change, ChangeKind, NewRecord, Record, TaskState
+from crew_repo.model.wording import listed
 from crew_repo.runner.effects import with_effect
 from crew_repo.runner.options import unknown_name
 from crew_repo.runner.person_record import intended, person_record
@@ -81,9 +82,8 @@ def _shown_state(store: Store, task_name: str, workflow_id: str | None) -> TaskS
         deleted = f"The row of task {task_name!r} was deleted from task_state, and its answer with it; run it again"
         raise unknown_name(store, task_name, workflow_id) or InputError(deleted)
     if len(found) > 1:
-        several = ", ".join(repr(state.workflow_id) for state in found[:5])
-        some = "one of:" if len(found) <= 5 else "such as"
-        raise InputError(f"Task {task_name!r} is in {len(found)} workflows; pass workflow_id, {some} {several}")
+        several = listed([repr(state.workflow_id) for state in found], 5)
+        raise InputError(f"Task {task_name!r} is in {len(found)} workflows; pass workflow_id, one of: {several}")
     (state,) = found
     if state.status == "running":
         raise InputError(

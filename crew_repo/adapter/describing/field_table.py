@@ -3,7 +3,7 @@
 - TEXT: prompt text, hashed as CrewAI will send it, and kept so that a diff can show it.
 - VALUE: hashed where it differs from the field's default, so that a new field of a new CrewAI changes nothing
   until somebody sets it.
-- OWN: something richer; `definition`, `llms`, `tools` and `knowledge` have code for it.
+- OWN: something richer; `task`, `agent`, `llm`, `tool` and `knowledge` have code for it.
 - PLUMBING: identity, counters, callbacks, secrets; it reaches no model.
 
 A field that no table names is treated as VALUE: a needless execution is better than a wrong answer. The oracle
