@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -105,10 +106,16 @@ class StateRepository(RecordedState, Corrections, BatchRuns):
         settings = self._engine.settings
         path = settings.url.removeprefix("sqlite:///")  # a path may have a ? in it, and a URL given by a user may not
         target = settings.url if path == settings.url else Path(path)
-        return _reopen, (
-            target, settings.policies, settings.share, settings.lease_seconds, settings.busy_timeout_seconds,
-            settings.synchronous, settings.prices,
-        )  # fmt: skip
+        return partial(
+            StateRepository,
+            target,
+            policies=settings.policies,
+            share_across_workflows=settings.share,
+            lease_seconds=settings.lease_seconds,
+            busy_timeout_seconds=settings.busy_timeout_seconds,
+            synchronous=settings.synchronous,
+            prices=settings.prices,
+        ), ()
 
     def __enter__(self) -> StateRepository:
         return self
@@ -305,23 +312,3 @@ class StateRepository(RecordedState, Corrections, BatchRuns):
 
         attaching.detach(crew, self._engine)
         return crew
-
-
-def _reopen(
-    target: str | Path,
-    policies: Mapping[str, TaskPolicy],
-    share: bool,
-    lease_seconds: float,
-    busy_timeout_seconds: float,
-    synchronous: str,
-    prices: Prices | None,
-) -> StateRepository:
-    return StateRepository(
-        target,
-        policies=policies,
-        share_across_workflows=share,
-        lease_seconds=lease_seconds,
-        busy_timeout_seconds=busy_timeout_seconds,
-        synchronous=synchronous,
-        prices=prices,
-    )

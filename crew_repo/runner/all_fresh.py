@@ -13,7 +13,7 @@ from crew_repo.pricing import priced_run
 from crew_repo.runner.audience import Audience
 from crew_repo.runner.display import Display
 from crew_repo.runner.finding import Sought, find_records
-from crew_repo.runner.options import RunOptions, utc_now
+from crew_repo.runner.options import RunOptions, crew_name, utc_now
 from crew_repo.runner.planner import Question, Walk
 from crew_repo.runner.request import Request
 from crew_repo.runner.running import attach_record
@@ -121,7 +121,7 @@ class _FreshRun:
         self.new = NewRun(
             run_id=new_run_id(),
             workflow_id=workflow_id,
-            crew_name=str(self._crew.name or "crew"),
+            crew_name=crew_name(self._crew),
             started_at=utc_now(),
             owner=this_owner(),
             facts=adapter.facts(),

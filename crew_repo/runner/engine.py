@@ -100,7 +100,7 @@ class Engine:
         check_policies(policies, names)
         self.hinting.about_policies(names)
         options = RunOptions(
-            workflow_id=check_workflow_id(workflow_id, crew.name),
+            workflow_id=check_workflow_id(workflow_id, crew),
             force=forced_names(force, names),
             policies=merged,
             fire_callbacks=checked_flag("fire_callbacks", fire_callbacks),
@@ -188,7 +188,7 @@ class Engine:
         from crew_repo.runner.all_fresh import serve_in_a_row
 
         crew = requests[0].crew
-        default = check_workflow_id(None, crew.name)
+        default = check_workflow_id(None, crew)
         in_default = (request for request in requests if request.options.workflow_id == default)
         if (request := next(in_default, None)) is not None:  # others would be read one by one
             self.hinting.about_workflow(request)

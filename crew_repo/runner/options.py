@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from difflib import get_close_matches
+from typing import Any
 
 from crew_repo.errors import InputError, PolicyError, UnknownRunError, UnknownTaskError, did_you_mean
 from crew_repo.model import PLANNER, RunRecord
@@ -19,6 +20,7 @@ __all__ = [
     "check_policies",
     "check_storable",
     "check_workflow_id",
+    "crew_name",
     "forced_names",
     "found_run",
     "names_in",
@@ -94,11 +96,16 @@ def check_policies(given: Mapping[str, object] | None, known: Sequence[str]) -> 
         raise PolicyError(f"policies: there is no task {unknown[0]!r}. {did_you_mean(str(unknown[0]), known, 'tasks')}")
 
 
-def check_workflow_id(given: object, crew_name: str | None) -> str:
+def crew_name(crew: Any) -> str:
+    """The name of a crew, as it is recorded; one without a name is `crew`."""
+    return str(crew.name or "crew")
+
+
+def check_workflow_id(given: object, crew: Any) -> str:
     """The workflow ID that was given, else the crew's name. Raises InputError for what cannot be one."""
     if given is None:
-        check_storable([crew_name or "crew"], "the crew's name, which is the workflow_id where none is given,")
-        return crew_name or "crew"
+        check_storable([name := crew_name(crew)], "the crew's name, which is the workflow_id where none is given,")
+        return name
     if not isinstance(given, str) or not given.strip():
         raise InputError(f"workflow_id is {given!r}; give a non-empty text, such as a claim number")
     check_storable([given], "workflow_id")

@@ -8,7 +8,7 @@ from typing import Any
 
 from crew_repo.hashing import FORMAT, output_hash
 from crew_repo.model import PERSON, Author, Change, ChangeKind, NewRecord, Record, StoredResult, Usage
-from crew_repo.runner.options import utc_now
+from crew_repo.runner.options import crew_name, utc_now
 from crew_repo.staleness import Current
 from crew_repo.store import Store
 
@@ -19,7 +19,7 @@ def asked_of(current: Current, workflow_id: str, crew: Any) -> dict[str, Any]:
     """The members of a NewRecord that say what a task is asked."""
     return {
         "workflow_id": workflow_id,
-        "crew_name": str(crew.name or "crew"),
+        "crew_name": crew_name(crew),
         "task_name": current.task_name,
         "position": current.position,
         "input_hash": current.input_hash,

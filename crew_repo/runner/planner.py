@@ -32,7 +32,7 @@ from crew_repo.model import (
 )
 from crew_repo.runner.arrivals import Arrivals
 from crew_repo.runner.finding import HeldAnswers, find_record
-from crew_repo.runner.options import RunOptions, utc_now
+from crew_repo.runner.options import RunOptions, crew_name, utc_now
 from crew_repo.runner.renamed import answered_elsewhere
 from crew_repo.runner.required_files import check_files
 from crew_repo.runner.tied_tasks import Handed, handed_in, more_together
@@ -49,7 +49,7 @@ def make_plan(store: Store, view: adapter.CrewView, options: RunOptions) -> Plan
     check_files(view.crew, ((task.name, task.task) for task in view.tasks), options.policies)
     walk, decisions = settled_walk(store, view, options)
     if any(decision.usage is None and not decision.fresh for decision in decisions):
-        elsewhere = store.costs_elsewhere(options.workflow_id, str(view.crew.name or "crew"))
+        elsewhere = store.costs_elsewhere(options.workflow_id, crew_name(view.crew))
         decisions = tuple(_with_cost(decision, elsewhere) for decision in decisions)
     decisions = tuple(_resuming(store, walk, options, decisions))
     known = (decision for decision in decisions if decision.position in walk.asked)

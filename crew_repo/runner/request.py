@@ -27,7 +27,7 @@ class Request:
         """The request to run the same crew in the same way, with other inputs in another workflow; they are checked."""
         from crew_repo import adapter
 
-        options = replace(self.options, workflow_id=check_workflow_id(workflow_id, self.crew.name))
+        options = replace(self.options, workflow_id=check_workflow_id(workflow_id, self.crew))
         return replace(self, inputs=adapter.check_inputs(inputs), options=options)
 
     @property

@@ -24,7 +24,7 @@ from crew_repo.runner.heartbeat import Heartbeat
 from crew_repo.runner.journal import Journal
 from crew_repo.runner.ledger import Ledger
 from crew_repo.runner.nesting import executing
-from crew_repo.runner.options import utc_now
+from crew_repo.runner.options import crew_name, utc_now
 from crew_repo.runner.recorder import Recorder
 from crew_repo.runner.request import Request
 from crew_repo.runner.single_flight import SingleFlight
@@ -73,7 +73,7 @@ class Session:
             self._audience,
             run_id=self.run_id,
             workflow_id=options.workflow_id,
-            crew_name=str(crew.name or "crew"),
+            crew_name=crew_name(crew),
         )
         self._decider = Decider(store, crew, options, self._ledger, request.files)
         self._recorder = Recorder(self._ledger, self._decider.memo)
