@@ -25,7 +25,7 @@ from crew_repo.model import (
     TaskRun,
     TextChange,
 )
-from crew_repo.model.record import OF_CLASS
+from crew_repo.model.record import values_in
 from crew_repo.model.text_changes import json_of, text_change, value_changes
 
 __all__ = ["compare", "compared_records", "output_change", "typed_output"]
@@ -99,9 +99,9 @@ def output_change(old: Record, new: Record) -> TextChange | None:
 
 def typed_output(record: Record) -> object:
     """The object or list of a typed output; None for a text."""
-    found = json_of(record.result.pydantic_json or record.result.json_dict_json or "")
-    wrapped = isinstance(found, list) and len(found) == 2 and found[0] == OF_CLASS
-    return found[1] if wrapped else found
+    if record.result.pydantic_json:
+        return json_of(record.result.pydantic_json)
+    return values_in(json_of(record.result.json_dict_json or ""))
 
 
 def _inputs(before: RunRecord, after: RunRecord) -> Iterator[Reason]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crew_repo.model import PLANNER, Diff, Listing, Problem, PruneReport, Record, RunRecord, TaskState
+from crew_repo.model.record import values_in
 from crew_repo.pricing import priced_run
 from crew_repo.settings import check_limits, checked_limit, checked_name, checked_path, checked_workflow
 
@@ -36,10 +37,7 @@ class StoredOutput(str):
         """The JSON output of a task with `output_json`, else None. Dates and decimals are as JSON has them."""
         import json
 
-        stored = json.loads(self.record.result.json_dict_json or "null")
-        if isinstance(stored, list):  # what the task's own class has to read: see adapter.running.outputs
-            return stored[1] if len(stored) > 1 else None
-        return stored
+        return values_in(json.loads(self.record.result.json_dict_json or "null"))
 
     @property
     def pydantic_json(self) -> str | None:

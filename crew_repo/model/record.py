@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from crew_repo.model.definition import Component
 from crew_repo.model.usage import Usage
 from crew_repo.model.wording import notebook_html, shortened
 
-__all__ = ["OF_CLASS", "Failure", "NewRecord", "Record", "StoredResult", "json_of_class"]
+__all__ = ["OF_CLASS", "Failure", "NewRecord", "Record", "StoredResult", "json_of_class", "values_in"]
 
 OF_CLASS = "typed"
 
@@ -60,6 +61,13 @@ class StoredResult:
 def json_of_class(values_json: str) -> str:
     """A `json_dict_json` whose values only the task's own class can read, as dates: they are the second of two."""
     return f'["{OF_CLASS}", {values_json}]'
+
+
+def values_in(read: Any) -> Any:
+    """The values of a `json_dict_json` that was read, as JSON has them; None for those that JSON cannot hold."""
+    if not isinstance(read, list):
+        return read
+    return read[1] if len(read) == 2 and read[0] == OF_CLASS else None
 
 
 @dataclass(frozen=True, slots=True, repr=False)

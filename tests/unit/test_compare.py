@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crew_repo.compare import compare, compared_records
+from crew_repo.compare import compare, compared_records, typed_output
 from crew_repo.hashing import digest, text_hash
 from crew_repo.model import (
     Component,
@@ -26,6 +26,7 @@ from crew_repo.model import (
     RunStatus,
     Usage,
 )
+from crew_repo.model.record import json_of_class
 from tests.conformance.kit import new_record, now, task_run
 
 FAILED = Failure("RuntimeError", "no network", "Traceback")
@@ -251,3 +252,16 @@ def turned(reason: Reason) -> Reason:
     kinds = {ReasonKind.ADDED: ReasonKind.REMOVED, ReasonKind.REMOVED: ReasonKind.ADDED}
     return replace(reason, kind=kinds.get(reason.kind, reason.kind), old=reason.new, new=reason.old,
                    old_text=reason.new_text, new_text=reason.old_text)  # fmt: skip
+
+
+def test_a_typed_list_is_a_list_whatever_stands_in_it():
+    """A list whose first item is a word of ours is none that only a class can read; a dict with dates is told apart."""
+
+    def told(**members: str | None) -> object:
+        record = kept(1, new_record("draft"))
+        plain = replace(record.result, pydantic_json=None, json_dict_json=None)
+        return typed_output(replace(record, result=replace(plain, **members)))
+
+    assert told(pydantic_json='["typed", "house"]') == ["typed", "house"]
+    assert told(json_dict_json=json_of_class('{"day": "2025-03-14"}')) == {"day": "2025-03-14"}
+    assert [told(json_dict_json=text) for text in ('["not JSON"]', "damaged", None)] == [None, None, None]
