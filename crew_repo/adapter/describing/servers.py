@@ -52,7 +52,9 @@ def resolved_tools(crew: Crew, view: TaskView, tools: Sequence[Any] | None) -> t
     found = [tool for tool in tools or [] if type(tool).__name__ in _RESOLVED_KINDS]
     named = [_resolved(tool) for tool in found]
     order = Component(f"{RESOLVED}tools", digest("json", [name for name, _ in named]), acts=False)
-    return (order, *(Component(f"{RESOLVED}tool:{name}", sha256, acts=False) for name, sha256 in named))
+    paths = numbered(name for name, _ in named)  # two servers may have a tool of one name
+    said = zip(paths, (sha256 for _, sha256 in named), strict=True)
+    return (order, *(Component(f"{RESOLVED}tool:{path}", sha256, acts=False) for path, sha256 in said))
 
 
 def _resolved(tool: Any) -> tuple[str, str]:

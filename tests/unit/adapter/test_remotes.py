@@ -5,17 +5,19 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from crewai.mcp import MCPServerHTTP, MCPServerStdio
 from mcp import StdioServerParameters
 from mcp.client.session import ClientSession
+from pydantic import BaseModel
 
 from crew_repo.adapter.describing import nested_objects as nested_objects
 from crew_repo.adapter.describing.components import Parts
-from crew_repo.adapter.describing.servers import add_remote
-from crew_repo.hashing import hash_value
+from crew_repo.adapter.describing.servers import add_remote, resolved_tools
+from crew_repo.hashing import hash_value, sent_hash
 
 
 @pytest.fixture(autouse=True)
@@ -190,3 +192,30 @@ def test_tools_of_an_adapter_count_by_their_servers(folder: Path):
 def test_a_session_that_nobody_describes_is_opaque():
     """Which server a bare session talks to cannot be seen."""
     assert "connected to a server" in hash_value(ClientSession.__new__(ClientSession), "v").opaque[0].why
+
+
+class Asked(BaseModel):
+    item: str
+
+
+class MCPNativeTool(BaseModel):
+    """What CrewAI makes of a tool of a server."""
+
+    name: str
+    description: str
+    original_tool_name: str = "price"
+    args_schema: type[BaseModel] = Asked
+
+
+def test_tools_of_one_name_are_told_apart_by_their_servers():
+    """Two servers that swap what they say of a tool, which both call `price`, have changed what the model is told."""
+    view: Any = SimpleNamespace(worker=SimpleNamespace(mcps=["https://a.example", "https://b.example"]))
+    crew: Any = SimpleNamespace(manager_agent=None)
+
+    def told(one: str, other: str) -> str:
+        tools = [MCPNativeTool(name="a_price", description=one), MCPNativeTool(name="b_price", description=other)]
+        found = resolved_tools(crew, view, tools) or ()
+        assert len({component.path for component in found}) == 3
+        return sent_hash("", found)
+
+    assert told("in euros", "in dollars") != told("in dollars", "in euros")
