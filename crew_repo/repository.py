@@ -235,7 +235,8 @@ class StateRepository(RecordedState, Corrections, BatchRuns):
         """Go on with the newest run of a workflow, by default of all: with its inputs, and with its crew.
 
         What had finished is reused, as by `run`; so is all of a run that was complete. Nothing has to be given again,
-        but what is not stored: an input that is a secret, a file, policies of the run. What is given goes before.
+        but what is not stored: an input that is a secret, a file, `force` and policies of the run. What is given goes
+        before. So after a run with `force` that was stopped, name in `force` the tasks that it had not come to.
 
         - `crew`: the crew to run. Default: that of the run, if this process has it still, else the one at the
           `source` of the run. Crews of the command line, and of a batch that was given a name, have one.
