@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from sqlalchemy import Connection, Engine, QueuePool, create_engine
 from sqlalchemy.engine import make_url
@@ -57,6 +57,17 @@ def dialect_of(url: str, busy_timeout_seconds: float, synchronous: str = "FULL")
     return PostgreSQL(parsed.set(drivername="postgresql+psycopg"), busy_timeout_seconds)
 
 
+class _OpenedAs(NamedTuple):
+    """Which file was opened, and how."""
+
+    identity: object
+    mode: str
+
+    def fits(self, dialect: Dialect, identity: object) -> bool:
+        """Whether it is the file that is there. One that was opened to write stays so, whatever is allowed since."""
+        return self.identity == identity and self.mode in ("rw", dialect.mode())
+
+
 class Database:
     """Transactions on one database, from any thread; each is short, and none is open while a model works.
 
@@ -69,8 +80,7 @@ class Database:
         self._lease_seconds, self._clock, self._clock_ahead = lease_seconds, clock, timedelta(0)
         self._engine: Engine | None = None
         self._kept: Connection | None = None
-        self._identity: object = None
-        self._mode = "rw"
+        self._opened_as = _OpenedAs(None, "rw")
         self._closed = False
         self._opening = threading.RLock()
         self._connected = Connecting(dialect)
@@ -174,7 +184,7 @@ class Database:
     def _engine_for_reading(self) -> Engine:
         """Another file in the same place is read as what it is; no file is an empty one."""
         with self._opening:
-            if self._engine is not None and self._is_in_place(self.dialect.identity()):
+            if self._engine is not None and self._opened_as.fits(self.dialect, self.dialect.identity()):
                 return self._engine
             self._leave()
             return (self._open(writing=False) if self.dialect.exists() else None) or _empty()
@@ -183,11 +193,11 @@ class Database:
         """The engine, and the connection that was kept. A run must not go on in another file than it began in."""
         with self._opening:
             identity = self.dialect.identity()
-            if self._engine is not None and self._is_in_place(identity):
+            if self._engine is not None and self._opened_as.fits(self.dialect, identity):
                 kept, self._kept = self._kept, None
                 return self._engine, kept
             self._leave()
-            if self._identity not in (None, identity) and not begins:
+            if self._opened_as.identity not in (None, identity) and not begins:
                 raise StoreError(
                     f"{self.dialect.place} was deleted or replaced while it was in use, so this was not saved; "
                     "put the file back, or run again to begin a new one"
@@ -196,15 +206,11 @@ class Database:
             self.dialect.create()
             return self._open(writing=True) or _empty(), None
 
-    def _is_in_place(self, identity: object) -> bool:
-        """Whether the open file is the one that is there. It stays open for writing, whatever is allowed since."""
-        return self._identity == identity and self._mode in ("rw", self.dialect.mode())
-
     def _open(self, *, writing: bool) -> Engine | None:
         """The engine on a database of the current version; None if it is empty, and nobody is about to write."""
         engine = self.dialect.engine()
         try:
-            identity, mode = self.dialect.identity(), self.dialect.mode()
+            opened_as = _OpenedAs(identity := self.dialect.identity(), self.dialect.mode())
             self._connected(engine).close()  # whatever opens it below finds one
             if not writing and identity is not None:
                 with engine.connect() as connection:
@@ -218,7 +224,7 @@ class Database:
         except BaseException as error:  # noqa: BLE001 - it is raised
             engine.dispose()
             _raise_explained(error, self.dialect, opening=True)
-        self._engine, self._identity, self._mode = engine, identity, mode
+        self._engine, self._opened_as = engine, opened_as
         return engine
 
     def _check_usable(self) -> None:

@@ -131,9 +131,9 @@ def test_another_kind_of_database_is_refused() -> None:
 
 
 def test_without_psycopg_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The extra that brings it."""
+    """The driver itself, which any index has."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(StoreOpenError, match=r"pip install 'crew-repo\[postgres\]'"):
+    with pytest.raises(StoreOpenError, match=r"pip install 'psycopg\[binary\]'"):
         Store("postgresql+psycopg://me:hunter2@nowhere/db")
 
 
