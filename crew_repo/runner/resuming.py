@@ -7,7 +7,8 @@ from typing import Any
 
 from crew_repo.errors import InputError, did_you_mean
 from crew_repo.hashing import gives
-from crew_repo.model import InputKind, RunInput, RunRecord
+from crew_repo.model import InputKind, Outcome, ReasonKind, RunInput, RunRecord, RunStatus
+from crew_repo.model.wording import listed
 from crew_repo.policy import TaskPolicy
 from crew_repo.runner.engine import Engine
 from crew_repo.runner.projects import load_project
@@ -42,7 +43,7 @@ def resumed(
     given = dict(inputs or {})
     kept = {} if run.inputs is None and given else _kept(run, {*given, *(input_files or {})})
     found = engine.crew_of(run) if crew is None else crew
-    return engine.request(
+    request = engine.request(
         _loaded(run) if found is None else found,
         {**kept, **given} or None,
         input_files=input_files,
@@ -52,6 +53,25 @@ def resumed(
         fire_callbacks=fire_callbacks,
         source=run.source,
     )
+    if not force:
+        _say_what_was_forced(engine, run, request)
+    return request
+
+
+def _say_what_was_forced(engine: Engine, run: RunRecord, request: Request) -> None:
+    """Warn of a forced run that was stopped: which tasks it was to execute, it has not written down."""
+    from crew_repo import adapter
+
+    forced = any(reason.kind is ReasonKind.FORCED for task in run.tasks for reason in task.reasons)
+    if run.status is RunStatus.COMPLETED or not forced:
+        return
+    done = {task.task_name for task in run.tasks if task.outcome is Outcome.EXECUTED}
+    left = [name for name in adapter.task_names(request.crew) if name not in done]
+    if left:
+        engine.hinting.say(
+            f"Run {run.run_id} was forced, and stopped before {listed(left)}. What is stored of these is reused if it "
+            "is fresh; to have them executed all the same, pass force=[...] with their names (or crew-repo run --force)"
+        )
 
 
 def _newest(engine: Engine, workflow_id: str | None) -> RunRecord:

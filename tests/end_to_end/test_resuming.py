@@ -202,3 +202,16 @@ def test_a_batch_tells_where_its_crew_comes_from(repo: StateRepository) -> None:
                          (lambda: build(), None)):  # fmt: skip
         (result,) = repo.run_for_each(crew, [NOTES], workflow_ids=["CLM-1"])
         assert result.run.source == source
+
+
+def test_after_a_forced_run_that_failed_it_is_said_what_was_not_forced(failed, caplog) -> None:
+    """Nobody has written down what was to be forced; an old answer that is fresh would be reused without a word."""
+    failed.resume("CLM-1")
+    with StateRepository(failed.url) as gone, pytest.raises(ConnectionError):
+        gone.run(build(down=True), NOTES, workflow_id="CLM-1", source=f"{HERE}:build", force=True)
+    caplog.clear()
+    assert failed.resume("CLM-1").run.reused == ["analyze", "draft"]
+    assert "was forced, and stopped before draft" in caplog.text
+    caplog.clear()
+    failed.resume("CLM-1")
+    assert "was forced" not in caplog.text
