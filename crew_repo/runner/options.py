@@ -97,8 +97,9 @@ def check_policies(given: Mapping[str, object] | None, known: Sequence[str]) -> 
 
 
 def crew_name(crew: Any) -> str:
-    """The name of a crew, as it is recorded; one without a name is `crew`."""
-    return str(crew.name or "crew")
+    """The name of a crew, as it is recorded; one without a name, or with a blank one, is `crew`."""
+    name = str(crew.name or "")
+    return name if name.strip() else "crew"
 
 
 def check_workflow_id(given: object, crew: Any) -> str:

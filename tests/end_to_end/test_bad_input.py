@@ -491,3 +491,11 @@ def test_every_error_has_one_base_and_is_exported():
     kinds = [getattr(errors, name) for name in errors.__all__ if name.endswith("Error")]
     assert all(issubclass(kind, CrewRepoError) for kind in kinds)
     assert {kind.__name__ for kind in kinds} <= set(crew_repo.__all__)
+
+
+@pytest.mark.parametrize("name", [None, "", "  "])
+def test_a_crew_without_a_name_has_a_workflow_that_can_be_asked_for(repo, crew, name):
+    """A blank name is none, since no method takes a blank workflow."""
+    crew.name = name
+    assert repo.run(crew, NOTES).run.workflow_id == "crew"
+    assert len(repo.runs("crew")) == 1
