@@ -31,6 +31,7 @@ try:
     from crew_repo.adapter.describing.tool import uses_tools
     from crew_repo.adapter.describing.working_objects import HandedOn, all_handed_on, leaving_state
     from crew_repo.adapter.hints import TaskLook, hints_about, looks_of
+    from crew_repo.adapter.input_files import files_in
     from crew_repo.adapter.interpolation import (
         CrewView,
         TaskView,
@@ -67,7 +68,6 @@ try:
         check_process,
         check_tasks,
         facts,
-        files_in,
         has_memory,
         is_crew_output,
         kickoff,

@@ -7,10 +7,10 @@ import math
 import os
 from collections.abc import Collection, Iterator, Mapping
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from crew_repo.adapter.crew_secrets import secret_inputs, without_secrets
+from crew_repo.adapter.input_files import UnreadableFileError, content_of
 from crew_repo.hashing import digest, text_hash
 from crew_repo.model import InputKind, RunInput
 from crew_repo.secrets import is_secret, is_secret_name
@@ -112,8 +112,8 @@ def _files(files: Mapping[str, Any]) -> Iterator[RunInput]:
             yield RunInput(name, InputKind.WITHHELD, why=_WITHHELD)
             continue
         try:
-            content = file.read() if hasattr(file, "read") else Path(file).read_bytes()
-        except OSError as error:
-            yield RunInput(name, InputKind.WITHHELD, why=f"the file cannot be read: {error.strerror}")
+            content = content_of(file)
+        except UnreadableFileError as error:
+            yield RunInput(name, InputKind.WITHHELD, why=f"the file cannot be read: {error}")
             continue
         yield RunInput(name, InputKind.FILE, sha256=sha256(content).hexdigest())

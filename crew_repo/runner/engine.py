@@ -117,8 +117,8 @@ class Engine:
         from crew_repo.hashing import looking
         from crew_repo.runner.planner import make_plan
 
-        inputs = adapter.planned_inputs(request.crew, request.inputs)
-        view = adapter.planned_view(request.crew, inputs, request.files)
+        inputs, files = adapter.planned_inputs(request.crew, request.inputs)
+        view = adapter.planned_view(request.crew, inputs, {**request.files, **files})
         with looking():
             plan = make_plan(self.store, view, request.options)
         plan = priced_plan(plan, self.settings.prices)
@@ -221,8 +221,8 @@ class Engine:
         from crew_repo import adapter
         from crew_repo.runner.required_files import check_files
 
-        inputs = adapter.planned_inputs(request.crew, request.inputs)
-        view = moment.view(inputs, request.files)
+        inputs, files = adapter.planned_inputs(request.crew, request.inputs)
+        view = moment.view(inputs, {**request.files, **files})
         check_files(request.crew, ((task.name, task.task) for task in view.tasks), request.options.policies)
         if moment.is_first(inputs):  # the hints go by the names of the inputs
             self.hinting.about_inputs(replace(request, inputs=inputs), view)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from crew_repo.adapter.describing.components import Memo, Parts
+from crew_repo.adapter.input_files import UnreadableFileError, content_of
 from crew_repo.declared_files import declared, find_files
 from crew_repo.hashing import digest
 from crew_repo.model import Definition, ReadFile
@@ -43,12 +44,17 @@ def add_input_file(parts: Parts, path: str, file: Any) -> None:
     """A file that goes with a prompt: name and content, never its folder."""
     source = file if isinstance(file, (str, Path)) else getattr(getattr(file, "source", file), "path", None)
     try:
-        read = file.read() if hasattr(file, "read") else Path(file).read_bytes()
         if isinstance(source, (str, Path)):
             parts.was_read(path, Path(source))
+        read = content_of(file)
+    except UnreadableFileError as error:
+        return parts.opaque(path, f"{source or type(file).__name__} cannot be read: {error}")
     except OSError as error:
         return parts.opaque(path, f"{source or type(file).__name__} cannot be read: {error.strerror}")
-    return parts.value(path, [str(getattr(file, "filename", "") or ""), read])
+    parts.value(path, [str(getattr(file, "filename", "") or ""), read])
+    if getattr(file, "mode", "auto") != "auto":
+        parts.value(f"{path}.mode", file.mode)
+    return None
 
 
 def changed_file(definition: Definition, policy: TaskPolicy, memo: Memo) -> str | None:

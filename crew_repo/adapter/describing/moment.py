@@ -79,6 +79,7 @@ class _Sharing(Describer):
 
     def __init__(self, view: CrewView, memo: Memo, views: PlannedViews, known: _Known) -> None:
         self._view, self._memo, self._views, self._known = view, memo, views, known
+        self._given = {}
         self._is_plain = view.trigger_payload is None and not view.files and views.are_alike(view.agents)
 
     def describe(

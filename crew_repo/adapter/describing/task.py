@@ -50,6 +50,7 @@ class Describer:
     def __init__(self, view: CrewView, memo: Memo | None = None) -> None:
         self._view = view
         self._memo = memo or Memo()
+        self._given: dict[str, Definition] = {}
         self._memo.hidden |= secret_inputs(view.inputs)
         self._memo.private |= private_inputs(view.inputs)
         if self._memo.marks is None:
@@ -123,7 +124,7 @@ class Describer:
         add_callbacks(parts, self._view.crew, task)
         tools = task.tools or (view.worker.tools if view.worker is not None else None)
         parts.extend(self._tools_of(tools))
-        _add_files(parts, self._view.files, task)
+        _add_files(parts, self._view.files, task, self._given)
         if type(task) not in (Task, ConditionalTask):
             parts.cls("task.source", type(task))
             parts.own("task", task, own_names(task, ConditionalTask))
@@ -225,10 +226,17 @@ class Describer:
         return self._memo.once(("agent", id(agent), prefix, policy.dates, own_tools), agent, add)
 
 
-def _add_files(parts: Parts, given: Mapping[str, Any], task: Task) -> None:
+def _add_files(parts: Parts, given: Mapping[str, Any], task: Task, known: dict[str, Definition]) -> None:
+    """A file of the kickoff is read once for all tasks of a view (`known`): it may be large, or on a server."""
     own = getattr(task, "input_files", None) or {}
+    for name in given.keys() - own.keys() - known.keys():
+        add_input_file(read := Parts(parts.memo), f"file:{name}", given[name])
+        known[name] = read.definition()
     for name, file in {**given, **own}.items():
-        add_input_file(parts, f"file:{name}", file)
+        if name in own:
+            add_input_file(parts, f"file:{name}", file)
+        else:
+            parts.extend(known[name])
 
 
 def _add_schemas(parts: Parts, task: Task) -> None:

@@ -18,6 +18,7 @@ from crewai.llms.base_llm import BaseLLM
 from crewai.types.usage_metrics import UsageMetrics
 
 from crew_repo.adapter import crew_shape, private
+from crew_repo.adapter.input_files import files_among
 from crew_repo.adapter.interpolation import generated_manager
 from crew_repo.errors import BadInputValueError, CheckpointError, ForkedConnectionError, InputError, NotACrewError
 from crew_repo.settings import package_version
@@ -31,7 +32,6 @@ __all__ = [
     "check_process",
     "check_tasks",
     "facts",
-    "files_in",
     "has_memory",
     "is_crew_output",
     "kickoff",
@@ -112,18 +112,8 @@ def refuse_checkpoint(arguments: Mapping[str, Any]) -> None:
         )
 
 
-def files_in(inputs: Mapping[str, Any] | None, input_files: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The files that go with a kickoff: those given as files, and those among the inputs."""
-    among = {name: value for name, value in (inputs or {}).items() if _is_file(value)}
-    return {**(input_files or {}), **among}
-
-
-def _is_file(value: object) -> bool:
-    return hasattr(value, "read") and hasattr(value, "content_type")
-
-
-def planned_inputs(crew: Crew, inputs: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The inputs as the crew's before-kickoff callbacks would rewrite them, on a copy; files taken out."""
+def planned_inputs(crew: Crew, inputs: Mapping[str, Any] | None) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """The inputs as the crew's before-kickoff callbacks would rewrite them, on a copy, and the files taken out."""
     given: dict[str, Any] | None = None if inputs is None else _copied(dict(inputs))
     for callback in crew.before_kickoff_callbacks:
         given = callback(given if given is not None else {})
@@ -132,7 +122,8 @@ def planned_inputs(crew: Crew, inputs: Mapping[str, Any] | None) -> dict[str, An
             raise BadInputValueError(
                 f"The before-kickoff callback {name} returned a {type(given).__name__}; it must return the inputs"
             )
-    return None if given is None else {name: value for name, value in given.items() if not _is_file(value)}
+    files = files_among(given)
+    return None if given is None else {name: value for name, value in given.items() if name not in files}, files
 
 
 def _copied(value: Any) -> Any:
