@@ -65,7 +65,7 @@ class _OpenedAs(NamedTuple):
 
     def fits(self, dialect: Dialect, identity: object) -> bool:
         """Whether it is the file that is there. One that was opened to write stays so, whatever is allowed since."""
-        return self.identity == identity and self.mode in ("rw", dialect.mode())
+        return self.identity == identity and (self.mode == "rw" or self.mode == dialect.mode())
 
 
 class Database:

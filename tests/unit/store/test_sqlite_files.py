@@ -56,6 +56,17 @@ def test_an_empty_file_is_a_new_one(tmp_path: Path) -> None:
         Kit(store).run(new_record())
 
 
+def test_what_was_opened_to_write_is_not_asked_again_how_it_may_be_opened(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stays writable, so a write, as of each call inside a task, looks only whether the file is still the same."""
+    with Store(_url(path)) as store:
+        kit = Kit(store)
+        kit.start(run_id="before")
+        monkeypatch.setattr("crew_repo.store.state_file.os.access", None)
+        kit.start(run_id="after")
+
+
 def test_two_stores_see_each_other(tmp_path: Path) -> None:
     """One that was opened before the file existed reads it as soon as it does."""
     with Store(_url(tmp_path / "new.db")) as first, Store(_url(tmp_path / "new.db")) as second:
