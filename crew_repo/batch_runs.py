@@ -96,7 +96,7 @@ class BatchRuns:
             policies=policies,
             input_files=input_files,
         )
-        return run_items(batch, executor)
+        return run_items(batch)
 
     async def arun_for_each(
         self,

@@ -7,13 +7,10 @@ from copy import copy
 from pathlib import Path
 from typing import Any
 
-from crewai import Crew
-from crewai.utilities import file_store
-from opentelemetry import baggage
-
+from crew_repo.adapter import private
 from crew_repo.time_limits import let_through
 
-__all__ = ["UnreadableFileError", "content_of", "files_among", "files_in", "sent_files"]
+__all__ = ["UnreadableFileError", "content_of", "files_among", "files_in"]
 
 
 class UnreadableFileError(Exception):
@@ -22,8 +19,7 @@ class UnreadableFileError(Exception):
 
 def files_in(inputs: Mapping[str, Any] | None, input_files: Mapping[str, Any] | None) -> dict[str, Any]:
     """The files that go with a kickoff: those of the Flow around it, those given as files, those among the inputs."""
-    around = baggage.get_baggage("flow_input_files")
-    return {**(around if isinstance(around, Mapping) else {}), **(input_files or {}), **files_among(inputs)}
+    return {**private.flow_files(), **(input_files or {}), **files_among(inputs)}
 
 
 def files_among(inputs: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -33,12 +29,6 @@ def files_among(inputs: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def _is_file(value: object) -> bool:
     return hasattr(value, "read") and hasattr(value, "content_type")
-
-
-def sent_files(crew: Crew) -> dict[str, Any]:
-    """The files that the kickoff under way sends, those of callbacks and hooks among them; none without one."""
-    get_files = getattr(file_store, "get_files", None)
-    return dict((get_files(crew.id) if get_files is not None else None) or {})
 
 
 def content_of(file: Any) -> bytes:

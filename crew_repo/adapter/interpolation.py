@@ -16,7 +16,6 @@ from crewai.utilities.i18n import get_i18n
 from crewai.utilities.string_utils import interpolate_only
 
 from crew_repo.adapter import crew_shape, private
-from crew_repo.adapter.input_files import sent_files
 from crew_repo.errors import BadInputValueError, MissingInputError
 
 __all__ = [
@@ -83,7 +82,7 @@ def _manager(crew: Crew) -> BaseAgent | None:
 
 def live_view(crew: Crew, names: Sequence[str], files: Mapping[str, Any] | None = None) -> CrewView:
     """The crew as CrewAI has interpolated it by now, without its tasks: `live_task` gives the one that is meant."""
-    sent = {**(files or {}), **sent_files(crew)}
+    sent = {**(files or {}), **private.sent_files(crew)}
     return CrewView(crew, (), tuple(crew.agents), _manager(crew), private.crew_inputs(crew), sent, tuple(names))
 
 

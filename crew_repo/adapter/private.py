@@ -6,7 +6,7 @@ tests/unit/adapter/test_private.py says, for each, what breaks when CrewAI chang
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
@@ -23,8 +23,10 @@ from crewai.llms.base_llm import BaseLLM
 from crewai.memory.storage.kickoff_task_outputs_storage import KickoffTaskOutputsSQLiteStorage
 from crewai.tasks.task_output import TaskOutput
 from crewai.tools.base_tool import BaseTool
+from crewai.utilities import file_store
 from crewai.utilities.planning_handler import CrewPlanner
 from crewai.utilities.task_output_storage_handler import TaskOutputStorageHandler
+from opentelemetry import baggage
 
 from crew_repo.time_limits import let_through
 
@@ -40,6 +42,7 @@ __all__ = [
     "crew_output",
     "draw_ids_from",
     "events_are_lost",
+    "flow_files",
     "forget_tool_results",
     "keeps_conversation",
     "loaded_skills",
@@ -59,6 +62,7 @@ __all__ = [
     "refuses_a_second_use",
     "renew_guardrails",
     "save_output_file",
+    "sent_files",
     "set_conversation_state",
     "usage_tracker",
 ]
@@ -95,6 +99,23 @@ check_names()
 def crew_inputs(crew: Crew) -> dict[str, Any]:
     """The inputs after the before-kickoff callbacks and INPUT hooks: the boundary reads variables from them."""
     return getattr(crew, "_inputs", None) or {}
+
+
+def flow_files() -> Mapping[str, Any]:
+    """The files that the Flow around was kicked off with; each of its kickoffs sends them."""
+    found = baggage.get_baggage("flow_input_files")
+    return found if isinstance(found, dict) else {}
+
+
+def sent_files(crew: Crew) -> dict[str, Any]:
+    """The files that the kickoff under way sends, those of callbacks and hooks among them; none without one.
+
+    CrewAI starts an event loop to look; without aiocache it keeps no files, and is not asked.
+    """
+    if getattr(file_store, "_file_store", file_store) is None:
+        return {}
+    get_files = getattr(file_store, "get_files", None)
+    return dict((get_files(crew.id) if get_files is not None else None) or {})
 
 
 def forget_tool_results(agent: BaseAgent) -> None:

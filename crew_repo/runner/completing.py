@@ -104,8 +104,8 @@ def import_answers(
 
 def _view(request: Request, hinting: Hinting) -> adapter.CrewView:
     """The crew as it will be asked. What its author may not mean is said, as before a run: forgotten inputs."""
-    inputs, files = adapter.planned_inputs(request.crew, request.inputs)
-    view = adapter.planned_view(request.crew, inputs, {**request.files, **files})
+    inputs, files = request.planned()
+    view = adapter.planned_view(request.crew, inputs, files)
     hinting.about_inputs(replace(request, inputs=inputs), view)
     return view
 

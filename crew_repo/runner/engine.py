@@ -20,7 +20,14 @@ from crew_repo.policy import TaskPolicy, merge_policies
 from crew_repo.pricing import Prices, priced_plan
 from crew_repo.runner.hinting import Hinting
 from crew_repo.runner.loading import refuse_while_loading
-from crew_repo.runner.options import RunOptions, check_policies, check_storable, check_workflow_id, forced_names
+from crew_repo.runner.options import (
+    RunOptions,
+    check_policies,
+    check_storable,
+    check_tasks,
+    check_workflow_id,
+    forced_names,
+)
 from crew_repo.runner.request import Request
 from crew_repo.runner.unwritten import Unwritten
 from crew_repo.settings import checked_flag, checked_source
@@ -91,7 +98,7 @@ class Engine:
 
         forget_interrupted()
         adapter.check_crew(crew)
-        adapter.check_tasks(crew)
+        check_tasks(crew)
         adapter.check_inputs(inputs)
         adapter.check_input_files(input_files)
         names = adapter.recorded_names(crew)
@@ -117,8 +124,8 @@ class Engine:
         from crew_repo.hashing import looking
         from crew_repo.runner.planner import make_plan
 
-        inputs, files = adapter.planned_inputs(request.crew, request.inputs)
-        view = adapter.planned_view(request.crew, inputs, {**request.files, **files})
+        inputs, files = request.planned()
+        view = adapter.planned_view(request.crew, inputs, files)
         with looking():
             plan = make_plan(self.store, view, request.options)
         plan = priced_plan(plan, self.settings.prices)
@@ -218,11 +225,10 @@ class Engine:
 
         Raises for an input that a template lacks, and for a file that is not there.
         """
-        from crew_repo import adapter
         from crew_repo.runner.required_files import check_files
 
-        inputs, files = adapter.planned_inputs(request.crew, request.inputs)
-        view = moment.view(inputs, {**request.files, **files})
+        inputs, files = request.planned()
+        view = moment.view(inputs, files)
         check_files(request.crew, ((task.name, task.task) for task in view.tasks), request.options.policies)
         if moment.is_first(inputs):  # the hints go by the names of the inputs
             self.hinting.about_inputs(replace(request, inputs=inputs), view)

@@ -10,6 +10,7 @@ from typing import Any
 
 from crew_repo.errors import InputError, PolicyError, UnknownRunError, UnknownTaskError, did_you_mean
 from crew_repo.model import PLANNER, RunRecord
+from crew_repo.model.wording import shortened
 from crew_repo.policy import Policies
 from crew_repo.pricing import Prices
 from crew_repo.store import Store
@@ -19,6 +20,7 @@ __all__ = [
     "check_names",
     "check_policies",
     "check_storable",
+    "check_tasks",
     "check_workflow_id",
     "crew_name",
     "forced_names",
@@ -32,7 +34,6 @@ __all__ = [
 
 _LONGEST_NAME = 1_000
 """Bytes of UTF-8: an entry of an index of PostgreSQL has 2,704, for a workflow ID, a task name and hashes."""
-_SHOWN = 60
 
 
 def utc_now() -> datetime:
@@ -102,6 +103,14 @@ def crew_name(crew: Any) -> str:
     return name if name.strip() else "crew"
 
 
+def check_tasks(crew: Any) -> None:
+    """Raise InputError for a crew that has no tasks; CrewAI says so only after its kickoff, in other words."""
+    if not crew.tasks:
+        raise InputError(
+            f"Crew {crew_name(crew)!r} has no tasks, so there is nothing to run; give it some: Crew(tasks=[...])"
+        )
+
+
 def check_workflow_id(given: object, crew: Any) -> str:
     """The workflow ID that was given, else the crew's name. Raises InputError for what cannot be one."""
     if given is None:
@@ -116,13 +125,14 @@ def check_workflow_id(given: object, crew: Any) -> str:
 def check_storable(names: Iterable[str], what: str) -> None:
     """Raise InputError for the first name that a database does not take, before anything is paid for under it."""
     for name in names:
-        shown = repr(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…")
-        length = len(name.encode(errors="surrogatepass"))
+        try:
+            length = len(name.encode())
+        except UnicodeEncodeError:
+            half = f"{what} {shortened(name)!r} has half of a surrogate pair, which is no character; leave it out"
+            raise InputError(half) from None
         if length > _LONGEST_NAME:
-            too_long = f"{what} {shown} is too long: it has {length:,} bytes; up to {_LONGEST_NAME:,} can be stored"
-            raise InputError(too_long)
-        if any("\ud800" <= character <= "\udfff" for character in name):
-            raise InputError(f"{what} {shown} has half of a surrogate pair, which is no character; leave it out")
+            most = f"{_LONGEST_NAME:,} can be stored"
+            raise InputError(f"{what} {shortened(name)!r} is too long: it has {length:,} bytes; up to {most}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -45,6 +45,13 @@ class Request:
 
         return dict(adapter.files_in(self.inputs, self.input_files))
 
+    def planned(self) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+        """The inputs and the files as the crew's before-kickoff callbacks would leave them."""
+        from crew_repo import adapter
+
+        inputs, files = adapter.planned_inputs(self.crew, self.inputs)
+        return inputs, {**self.files, **files}
+
 
 class Runs(Protocol):
     """Checks requests and runs them; `crew_repo.runner.engine.Engine` says how."""

@@ -30,7 +30,6 @@ __all__ = [
     "check_input_files",
     "check_inputs",
     "check_process",
-    "check_tasks",
     "facts",
     "has_memory",
     "is_crew_output",
@@ -77,14 +76,6 @@ def check_inputs(inputs: object) -> Mapping[str, Any] | None:
         if not isinstance(name, str):
             raise BadInputValueError(f"The input {name!r} has a name of type {type(name).__name__}; use a string")
     return inputs
-
-
-def check_tasks(crew: Crew) -> None:
-    """Raise InputError for a crew that has no tasks; CrewAI says so only after its kickoff, in other words."""
-    if not crew.tasks:
-        raise InputError(
-            f"Crew {crew.name or 'crew'!r} has no tasks, so there is nothing to run; give it some: Crew(tasks=[...])"
-        )
 
 
 def check_input_files(input_files: object) -> None:

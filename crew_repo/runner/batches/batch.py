@@ -38,6 +38,7 @@ class Batch:
 
     ahead: Ahead
     worker: Worker
+    executor: Executor | None
     max_workers: int
     on_error: OnError
     progress: Progress
@@ -75,6 +76,7 @@ def checked_batch(
     return Batch(
         ahead=Ahead(items, worker.look if executor is None else None, at_hand=_are_at_hand(inputs_list, workflow_ids)),
         worker=worker,
+        executor=executor,
         max_workers=max_workers or _WORKERS,
         on_error=on_error,
         progress=Progress(total, visible=engine.settings.verbose),
@@ -108,13 +110,13 @@ def _numbered(inputs_list: Iterable[Any], ids: Iterator[str] | None) -> Iterator
         raise InputError("There are more workflow_ids than inputs")
 
 
-def run_items(batch: Batch, executor: Executor | None) -> Iterator[Any]:
+def run_items(batch: Batch) -> Iterator[Any]:
     """The results in the order of the items; an exception is raised, or kept in its place.
 
     Only a window of items is in memory, and those that are looked at together. On an error or Ctrl-C what has not begun
     is cancelled; what runs is left to finish and to be recorded.
     """
-    pool = executor or ThreadPoolExecutor(batch.max_workers, thread_name_prefix="crew_repo")
+    pool = batch.executor or ThreadPoolExecutor(batch.max_workers, thread_name_prefix="crew_repo")
     window: deque[tuple[Item, Future[Any]]] = deque()
     try:
         with batch.progress:
@@ -124,7 +126,7 @@ def run_items(batch: Batch, executor: Executor | None) -> Iterator[Any]:
         raise
     finally:
         wait([future for _, future in window if not future.cancel()])
-        if executor is None:
+        if batch.executor is None:
             pool.shutdown(wait=True, cancel_futures=True)
         batch.progress.summary()
 

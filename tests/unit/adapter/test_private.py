@@ -6,14 +6,17 @@ import asyncio
 import os
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from crewai import Agent, Crew, Task
 from crewai.agents.cache.cache_handler import CacheHandler
 from crewai.crews import utils as crew_utils
+from crewai.flow.flow import Flow, start
 from crewai.llms.providers.openai.completion import OpenAICompletion
 from crewai.tasks.task_output import TaskOutput
 from crewai.tools import BaseTool
+from crewai.utilities import file_store
 from crewai.utilities.i18n import I18N
 from crewai.utilities.planning_handler import CrewPlanner, PlannerTaskPydanticOutput, PlanPerTask
 
@@ -304,6 +307,53 @@ def test_large_results_of_tools_are_named_at_random():
         names = [store.store("text", 1).artifact_id for _ in range(2)]
     store.cleanup()
     assert (names[0], len(names[1])) == ("tool-result-one", len("tool-result-") + 22)
+
+
+def test_the_files_of_the_flow_around_can_be_read():
+    """Without the name `flow_input_files`, what a Flow was kicked off with would go into prompts and count nowhere."""
+    seen = []
+
+    class Around(Flow):
+        @start()
+        def begin(self):
+            seen.append(private.flow_files())
+
+    Around().kickoff(input_files={"terms": "terms.txt"})
+    Around().kickoff()
+    assert (seen, private.flow_files()) == ([{"terms": "terms.txt"}, {}], {})
+
+
+class KeptFiles:
+    """What CrewAI keeps files in where aiocache is installed."""
+
+    def __init__(self):
+        self.kept = {}
+
+    async def set(self, key, files, ttl):
+        self.kept[key] = files
+
+    async def get(self, key):
+        return self.kept.get(key)
+
+    async def delete(self, key):
+        self.kept.pop(key, None)
+
+
+def test_the_files_that_a_kickoff_sends_can_be_read(monkeypatch):
+    """Without `file_store.get_files`, files that a callback brings would go into prompts and count nowhere."""
+    monkeypatch.setattr(file_store, "_file_store", KeptFiles())
+    crew, seen = built(), []
+    file = SimpleNamespace(content_type="text/plain", filename="terms.txt", read=lambda: b"terms")
+    crew.tasks[0].callback = lambda _: seen.append(private.sent_files(crew))
+    crew.kickoff({"notes": "n", "adjuster": "a"}, input_files={"terms": file})
+    assert (seen, private.sent_files(crew)) == ([{"terms": file}], {})
+
+
+def test_without_aiocache_nobody_is_asked_for_files(monkeypatch):
+    """Without `_file_store`, each task would start an event loop to learn that there are none."""
+    monkeypatch.setattr(file_store, "_file_store", None)
+    monkeypatch.setattr(file_store, "get_files", None)
+    assert private.sent_files(built()) == {}
 
 
 def test_models_remember_what_they_send_along():
